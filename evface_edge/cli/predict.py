@@ -1,0 +1,116 @@
+"""`evface-edge predict`."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evface_edge.cli.parse import parse_box, parse_size
+from evface_edge.geometry import Box, SensorSize
+
+
+def predict(
+    source: Annotated[
+        str, typer.Argument(metavar="INPUT", help="A recording, or another source of events.")
+    ],
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="A model that came along, or a model file.")
+    ] = "evface-s",
+    output: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="A .csv or .json table, a .gif or .mp4 film; may be given several times.",
+        ),
+    ] = None,
+    size: Annotated[
+        SensorSize | None,
+        typer.Option(
+            parser=parse_size,
+            metavar="WxH",
+            help="Size of the sensor in pixels, where the recording does not say it.",
+        ),
+    ] = None,
+    box: Annotated[
+        Box | None,
+        typer.Option(
+            parser=parse_box,
+            metavar="X,Y,W,H",
+            help="Where the face is, in pixels: it is then neither searched nor followed.",
+        ),
+    ] = None,
+    rate_hz: Annotated[
+        float | None,
+        typer.Option(metavar="HZ", help="Results a second, at most 1000; by default 100."),
+    ] = None,
+    fps: Annotated[float, typer.Option(metavar="N", help="Pictures a second of a film.")] = 25,
+    speed: Annotated[
+        float, typer.Option(metavar="N", help="Of a film: 0.1 is ten times slower than life.")
+    ] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Find the 98 landmarks of faces in a recording of events.
+
+    Prints a summary, and writes tables and films where -o says so. A film shows events that made
+    a pixel brighter in blue, darker in red.
+
+    \b
+    Examples:
+      evface-edge predict recording.raw
+      evface-edge predict recording.aedat4 -o landmarks.csv -o film.gif
+      evface-edge predict events.npz --size 346x260 --rate-hz 100 --json
+    """
+    from evface_edge.cli.recording import (
+        check_outputs,
+        predict_recording,
+        progress,
+        show_summary,
+        summary,
+    )
+    from evface_edge.events import open_events
+    from evface_edge.predictor import Predictor
+
+    outputs = output or []
+    check_outputs(outputs, source)
+    began = time.perf_counter()
+    with (
+        open_events(source, size=size) as events,
+        Predictor(model, rate_hz=rate_hz) as predictor,
+        progress(events) as report,
+    ):
+        described = predictor.describe()
+        done = predict_recording(
+            predictor, events, outputs, box=box, fps=fps, speed=speed, report=report
+        )
+        count = events.counters.events
+    elapsed = time.perf_counter() - began
+    predictions = done.predictions
+
+    if as_json:
+        result = {
+            "input": source,
+            "model": predictions.model,
+            "runs_on": described,
+            "sensor": {"width": predictions.size.width, "height": predictions.size.height},
+            "events": count,
+            "windows": predictions.windows,
+            "faces": summary(predictions),
+            "outputs": [str(path) for path in outputs],
+            "elapsed_s": round(elapsed, 3),
+        }
+        typer.echo(json.dumps(result))
+        return
+    typer.echo(f"{source}: {predictions.size} pixels, {count:,} events")
+    typer.echo(described)
+    show_summary(done)
+    typer.echo(f"in {elapsed:.1f} s")
+    for path in outputs:
+        typer.echo(f"written: {path}")
+    if not outputs:
+        typer.echo("add -o landmarks.csv or -o film.gif to keep the result")

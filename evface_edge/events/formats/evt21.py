@@ -1,0 +1,86 @@
+"""Prophesee EVT2.1: words of 64 bits, up to 32 events of one row and polarity each.
+
+https://docs.prophesee.ai/stable/data/encoding_formats/evt21.html. Times are as in EVT2. The
+header says `endianness=legacy` where the upper half of each word comes first (IMX636).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from evface_edge.errors import EventFormatError
+from evface_edge.events.contents import Contents, ReadOptions
+from evface_edge.events.formats import percent_header, prophesee_raw
+from evface_edge.events.formats.prophesee_raw import WORD_EVENTS, Words
+from evface_edge.events.guard import SOUND, admit
+from evface_edge.events.limits import MAX_GAP_US
+
+PERIOD_US = 1 << 34
+# A longer step back of the upper 28 bits, one period later, is a possible step forward.
+_ROLLOVER = (PERIOD_US - MAX_GAP_US) >> 6
+_OFF, _ON, _TIME_HIGH, _TRIGGER, _OTHERS, _CONTINUED = 0x0, 0x1, 0x8, 0xA, 0xE, 0xF
+_LAST, _SKIPPED = 3, 8  # slots of the guard
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _decode(words: Any, first: int, state: Any, guard: Any, out: Any) -> tuple[int, int, int]:
+    origin, high, ready = state[0], state[1], state[2]
+    count, i, fault = 0, first, SOUND
+    while i < len(words) and count + WORD_EVENTS <= len(out):
+        upper = np.int64(words[i] >> np.uint64(32))
+        kind = upper >> 28
+        if kind == _OFF or kind == _ON:
+            if ready:
+                valid = np.int64(words[i] & np.uint64(0xFFFFFFFF))
+                t = origin + (high << 6) + ((upper >> 22) & 0x3F)
+                x = (upper >> 11) & 0x7FF
+                y = upper & 0x7FF
+                while valid:
+                    if valid & 1:
+                        fault = admit(guard, t, x, y)
+                        if fault != SOUND:
+                            break
+                        out[count].t = guard[_LAST]
+                        out[count].x = x
+                        out[count].y = y
+                        out[count].p = kind
+                        count += 1
+                    valid >>= 1
+                    x += 1
+                if fault != SOUND:
+                    break
+        elif kind == _TIME_HIGH:
+            value = upper & 0xFFFFFFF
+            if ready and high - value > _ROLLOVER:
+                origin += PERIOD_US
+            high = value
+            ready = 1
+        elif kind != _TRIGGER and kind != _OTHERS and kind != _CONTINUED:
+            guard[_SKIPPED] += 8
+        i += 1
+    state[0], state[1], state[2] = origin, high, ready
+    return i, count, fault
+
+
+def _swap_halves(words: Words) -> Words:
+    return (words >> np.uint64(32)) | (words << np.uint64(32))
+
+
+def read(path: Path, options: ReadOptions) -> Contents:
+    """Reads the header of a RAW file in EVT2.1; `?endianness=` goes before what it says.
+
+    Raises:
+        EventFormatError: no such endianness.
+    """
+    stated = percent_header.read(path).format_options.get("endianness", "little")
+    if stated not in ("little", "legacy"):
+        raise EventFormatError(
+            f"the header states the endianness {stated!r}, expected 'little' or 'legacy'", path=path
+        )
+    endianness = options.choice("endianness", ("little", "legacy"), stated)
+    prepare = _swap_halves if endianness == "legacy" else None
+    return prophesee_raw.read(path, options, "EVT21", "<u8", _decode, prepare)

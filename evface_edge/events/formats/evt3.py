@@ -1,0 +1,134 @@
+"""Prophesee EVT3: words of 16 bits that change a state (time, row, base column) or emit events.
+
+https://docs.prophesee.ai/stable/data/encoding_formats/evt3.html. The time has 24 bits, 12 in each
+of two kinds of words, and rolls over every 2^24 µs (16.8 s). A new upper half sets the lower one
+to 0 until its own word comes. Events before the first time and the first row are skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numba import njit
+
+from evface_edge.events.contents import Contents, ReadOptions
+from evface_edge.events.formats import prophesee_raw
+from evface_edge.events.guard import SOUND, admit
+from evface_edge.geometry import SensorSize
+
+PERIOD_US = 1 << 24
+_Y, _NO_CD_Y, _X, _BASE_X, _VECTOR_12, _VECTOR_8, _TIME_LOW, _CONTINUED_4 = range(8)
+_TIME_HIGH, _TRIGGER, _OTHERS, _CONTINUED_12 = 0x8, 0xA, 0xE, 0xF
+_LAST, _SKIPPED = 3, 8  # slots of the guard
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _decode(words: Any, first: int, state: Any, guard: Any, out: Any) -> tuple[int, int, int]:
+    origin, high, low, timed = state[0], state[1], state[2], state[3]
+    y, row, base_x, polarity = state[4], state[5], state[6], state[7]
+    count, i, fault = 0, first, SOUND
+    while i < len(words) and count + 12 <= len(out):
+        word = np.int64(words[i])
+        kind = word >> 12
+        if kind == _X:
+            if timed and row:
+                x = word & 0x7FF
+                fault = admit(guard, origin + (high << 12) + low, x, y)
+                if fault != SOUND:
+                    break
+                out[count].t = guard[_LAST]
+                out[count].x = x
+                out[count].y = y
+                out[count].p = (word >> 11) & 1
+                count += 1
+        elif kind == _VECTOR_12 or kind == _VECTOR_8:
+            width = 12 if kind == _VECTOR_12 else 8
+            if timed and row:
+                for bit in range(width):
+                    if (word >> bit) & 1:
+                        x = base_x + bit
+                        fault = admit(guard, origin + (high << 12) + low, x, y)
+                        if fault != SOUND:
+                            break
+                        out[count].t = guard[_LAST]
+                        out[count].x = x
+                        out[count].y = y
+                        out[count].p = polarity
+                        count += 1
+                if fault != SOUND:
+                    break
+            base_x += width
+        elif kind == _BASE_X:
+            base_x = word & 0x7FF
+            polarity = (word >> 11) & 1
+        elif kind == _Y:
+            y = word & 0x7FF
+            row = 1
+        elif kind == _TIME_LOW:
+            low = word & 0xFFF
+        elif kind == _TIME_HIGH:
+            value = word & 0xFFF
+            if timed and high - value > 1 << 11:
+                origin += PERIOD_US
+            if value != high:
+                low = 0
+            high = value
+            timed = 1
+        elif kind == _NO_CD_Y:
+            row = 0  # the row of an exposure measurement: what follows is no change of light
+        elif kind != _CONTINUED_4 and kind != _TRIGGER and kind != _OTHERS:
+            if kind != _CONTINUED_12:
+                guard[_SKIPPED] += 2
+        i += 1
+    state[0], state[1], state[2], state[3] = origin, high, low, timed
+    state[4], state[5], state[6], state[7] = y, row, base_x, polarity
+    return i, count, fault
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _encode(events: Any, origin: int, state: Any, out: Any) -> int:
+    high, low, row = state[0], state[1], state[2]
+    count = 0
+    for i in range(len(events)):
+        t = events[i].t - origin
+        if t >> 12 != high:
+            # More than half a period at once would be read as a step back.
+            while high >= 0 and (t >> 12) - high > 1 << 10:
+                high += 1 << 10
+                out[count] = (_TIME_HIGH << 12) | (high & 0xFFF)
+                count += 1
+            high = t >> 12
+            low = -1
+            out[count] = (_TIME_HIGH << 12) | (high & 0xFFF)
+            count += 1
+        if t & 0xFFF != low:
+            low = t & 0xFFF
+            out[count] = (_TIME_LOW << 12) | low
+            count += 1
+        if events[i].y != row:
+            row = np.int64(events[i].y)
+            out[count] = (_Y << 12) | row
+            count += 1
+        out[count] = (_X << 12) | (np.int64(events[i].p) << 11) | np.int64(events[i].x)
+        count += 1
+    state[0], state[1], state[2] = high, low, row
+    return count
+
+
+def read(path: Path, options: ReadOptions) -> Contents:
+    """Reads the header of a RAW file in EVT3."""
+    return prophesee_raw.read(path, options, "EVT3", "<u2", _decode)
+
+
+def _words_for(events: int, span_us: int) -> int:
+    return 4 * events + span_us // (1 << 22) + 2
+
+
+class Writer(prophesee_raw.RawWriter):
+    """Writes EVT3 without vectors: the order of the events stays as it is."""
+
+    def __init__(self, file: BinaryIO, size: SensorSize, options: Mapping[str, str]) -> None:
+        super().__init__(file, size, "EVT3", "<u2", PERIOD_US, _encode, _words_for)

@@ -1,0 +1,127 @@
+"""The header of Prophesee RAW and DAT files: lines of `% key value`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from evface_edge.errors import EventFormatError
+from evface_edge.events.contents import header_size
+from evface_edge.geometry import SensorSize
+
+# Files of before 2022 name only the sensor, by its plugin or its system number.
+_SENSORS = (
+    (re.compile(r"genx320", re.IGNORECASE), SensorSize(320, 320)),
+    (re.compile(r"imx636|imx646|gen4", re.IGNORECASE), SensorSize(1280, 720)),
+    (re.compile(r"gen3", re.IGNORECASE), SensorSize(640, 480)),
+)
+_ENCODINGS = {"2.0": "EVT2", "2.1": "EVT21", "3.0": "EVT3"}
+
+#: A key of our own. The codes hold times modulo a period: what was taken off before writing.
+TIME_ORIGIN = "evface_time_origin_us"
+
+
+@dataclass(frozen=True)
+class PercentHeader:
+    """The fields, keys in lower case, and the offset of the first byte after them."""
+
+    fields: Mapping[str, str]
+    end: int
+
+    @property
+    def encoding(self) -> str | None:
+        """ "EVT2", "EVT21", "EVT3" or another name; None when the header tells none."""
+        form = self.fields.get("format")
+        if form:
+            return form.split(";")[0].strip().upper()
+        version = self.fields.get("evt")
+        return _ENCODINGS.get(version, f"EVT {version}") if version else None
+
+    @property
+    def format_options(self) -> dict[str, str]:
+        """What follows the name on the line `% format EVT3;height=720;width=1280`."""
+        parts = self.fields.get("format", "").split(";")[1:]
+        pairs = (part.partition("=") for part in parts)
+        return {key.strip().lower(): value.strip() for key, _, value in pairs}
+
+    def time_origin_us(self, path: Path) -> int:
+        text = self.fields.get(TIME_ORIGIN, "0")
+        if not re.fullmatch(r"-?[0-9]{1,18}", text):
+            raise EventFormatError(f"the header states {TIME_ORIGIN} {text!r}", path=path)
+        return int(text)
+
+    def size(self, path: Path) -> SensorSize | None:
+        """The size that the header states, or that of the sensor it names.
+
+        Raises:
+            EventFormatError: the size is none that a sensor can have.
+        """
+        options = self.format_options
+        geometry = re.fullmatch(r"([0-9]{1,6})\s*x\s*([0-9]{1,6})", self.fields.get("geometry", ""))
+        for width, height in (
+            (options.get("width"), options.get("height")),
+            geometry.groups() if geometry else (None, None),
+            (self.fields.get("width"), self.fields.get("height")),
+        ):
+            if width is None or height is None:
+                continue
+            if not (re.fullmatch(r"[0-9]{1,6}", width) and re.fullmatch(r"[0-9]{1,6}", height)):
+                raise EventFormatError(
+                    f"the header states a sensor of {width!r} by {height!r} pixels", path=path
+                )
+            return header_size(path, int(width), int(height))
+        sensor = " ".join(
+            self.fields.get(key, "") for key in ("sensor_name", "generation", "plugin_name")
+        )
+        generation = self.fields.get("sensor_generation")
+        if generation:
+            sensor += f" gen{generation}"
+        for pattern, known in _SENSORS:
+            if pattern.search(sensor):
+                return known
+        return None
+
+
+def parse(head: bytes) -> PercentHeader:
+    """The header at the beginning of `head`; empty, with end 0, where there is none."""
+    fields: dict[str, str] = {}
+    end = 0
+    while head[end : end + 1] == b"%":
+        stop = head.find(b"\n", end)
+        if stop < 0:
+            break
+        line = head[end + 1 : stop].decode("latin-1").strip()
+        end = stop + 1
+        if line.lower() == "end":
+            break
+        key, _, value = line.partition(" ")
+        fields.setdefault(key.lower(), value.strip())
+    return PercentHeader(fields, end)
+
+
+def read(path: Path, limit_bytes: int = 1 << 20) -> PercentHeader:
+    """The header of a file.
+
+    Raises:
+        EventFormatError: the file cannot be read, or its header does not end.
+    """
+    with path.open("rb") as file:
+        head = file.read(limit_bytes)
+    header = parse(head)
+    if header.end == len(head) == limit_bytes:
+        raise EventFormatError("the header does not end within 1 MiB", path=path)
+    return header
+
+
+def build(encoding: str | None, size: SensorSize, origin_us: int) -> bytes:
+    """A header for a RAW file of that encoding."""
+    lines = [
+        f"% evt {next(key for key, value in _ENCODINGS.items() if value == encoding)}",
+        f"% format {encoding};height={size.height};width={size.width}",
+        f"% geometry {size.width}x{size.height}",
+    ]
+    if origin_us:
+        lines.append(f"% {TIME_ORIGIN} {origin_us}")
+    return "\n".join([*lines, "% end", ""]).encode()

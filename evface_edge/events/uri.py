@@ -1,0 +1,82 @@
+"""What names a source: `recording.raw?width=640&height=480`, `replay:FILE?speed=1`, `scheme:name`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote
+
+from evface_edge.errors import ConfigError
+from evface_edge.geometry import SensorSize
+
+# Two letters at least, so that a drive letter is no scheme.
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?://)?(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class SourceName:
+    """A source, taken apart.
+
+    Attributes:
+        scheme: before the colon, such as "synthetic"; empty for a file.
+        name: a path, or what follows the colon.
+        options: after the question mark.
+    """
+
+    scheme: str
+    name: str
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def path(self) -> Path:
+        return Path(self.name)
+
+
+def parse(source: str | os.PathLike[str]) -> SourceName:
+    """Takes a path or URI apart. A file that exists under exactly that name is that file.
+
+    Raises:
+        ConfigError: an empty name, or options that are not of the form `key=value&key=value`.
+    """
+    if isinstance(source, os.PathLike):
+        return SourceName("", os.fspath(source))
+    if not source:
+        raise ConfigError("source", source, "a path or URI")
+    if "\0" in source:
+        raise ConfigError("source", source, "a path or URI without a null character")
+    if os.path.exists(source):
+        return SourceName("", source)
+    scheme, rest = "", source
+    match = _SCHEME.fullmatch(source)
+    if match:
+        scheme, rest = match[1].lower(), match[2]
+        if scheme == "file":
+            scheme = ""
+    name, _, query = rest.partition("?")
+    options: dict[str, str] = {}
+    for part in query.split("&") if query else ():
+        key, equals, value = part.partition("=")
+        if not (key and equals) or key in options:
+            raise ConfigError(f"option of {name}", part, "key=value, each key once, joined by &")
+        options[key] = unquote(value)
+    return SourceName(scheme, name, options)
+
+
+def pop_size(options: dict[str, str]) -> SensorSize | None:
+    """Takes `width` and `height` out of `options`.
+
+    Raises:
+        ConfigError: one without the other, or not whole numbers in range.
+    """
+    width, height = options.pop("width", None), options.pop("height", None)
+    if width is None and height is None:
+        return None
+    if width is None or height is None:
+        raise ConfigError("width and height", (width, height), "both or neither")
+    for field_name, value in (("width", width), ("height", height)):
+        if not re.fullmatch(r"[0-9]{1,6}", value):
+            raise ConfigError(field_name, value, "a whole number of pixels")
+    return SensorSize(int(width), int(height))

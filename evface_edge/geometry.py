@@ -1,0 +1,72 @@
+"""Sizes and boxes, in sensor pixels: width before height, x before y."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evface_edge.errors import ConfigError
+
+
+@dataclass(frozen=True, order=True)
+class SensorSize:
+    """Width and height of a sensor, in pixels (1 to 65,536 each: x and y are 16 bits)."""
+
+    width: int
+    height: int
+
+    def __post_init__(self) -> None:
+        for field, value in (("width", self.width), ("height", self.height)):
+            if not 1 <= value <= 65536:
+                raise ConfigError(f"SensorSize.{field}", value, "1 to 65536 pixels")
+
+    def __str__(self) -> str:
+        return f"{self.width}×{self.height}"
+
+
+@dataclass(frozen=True)
+class Box:
+    """An axis-aligned box: left edge x, top edge y, width and height, in pixels.
+
+    A *face box* is the tight box around the 98 landmarks. Pixel centres lie at integers, so the
+    pixel column x covers [x - 0.5, x + 0.5).
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    def __post_init__(self) -> None:
+        for field in ("x", "y", "width", "height"):
+            if not math.isfinite(getattr(self, field)):
+                raise ConfigError(f"Box.{field}", getattr(self, field), "a finite number of pixels")
+        if self.width <= 0 or self.height <= 0:
+            raise ConfigError("Box", (self.width, self.height), "width and height above 0")
+
+    @property
+    def center(self) -> tuple[float, float]:
+        return self.x + self.width / 2, self.y + self.height / 2
+
+    def square(self, scale: float) -> Box:
+        """The square with the same centre whose side is `scale` × the longer side."""
+        side = scale * max(self.width, self.height)
+        center_x, center_y = self.center
+        return Box(center_x - side / 2, center_y - side / 2, side, side)
+
+    def iou(self, other: Box) -> float:
+        """Intersection over union, 0 to 1."""
+        overlap_x = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
+        overlap_y = min(self.y + self.height, other.y + other.height) - max(self.y, other.y)
+        overlap = max(overlap_x, 0.0) * max(overlap_y, 0.0)
+        return overlap / (self.width * self.height + other.width * other.height - overlap)
+
+    @classmethod
+    def around(cls, points: NDArray[np.floating]) -> Box:
+        """The tight box around points (N, 2), x then y; at least one pixel wide and high."""
+        low, high = points.min(axis=0), points.max(axis=0)
+        width, height = np.maximum(high - low, 1.0)
+        return cls(float(low[0]), float(low[1]), float(width), float(height))

@@ -1,0 +1,208 @@
+"""Events in, faces out: `Predictor("evface-s").run(events)`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evface_edge.card import ModelCard
+from evface_edge.errors import ConfigError, EventFormatError
+from evface_edge.events import open_events
+from evface_edge.events.array import EventArray, check_events
+from evface_edge.events.source import EventSource
+from evface_edge.geometry import Box, SensorSize
+from evface_edge.models import find_model
+from evface_edge.results import FaceLandmarks, Predictions
+from evface_edge.tracking.follower import Follower
+from evface_edge.tracking.network import LandmarkNetwork
+from evface_edge.tracking.recent import RecentEvents
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+DEFAULT_RATE_HZ = 100.0
+MAX_RATE_HZ = 1000.0
+#: A longer silence is a new beginning: nothing is walked through, and no face is held over it.
+MAX_GAP_US = 10_000_000
+
+
+class Predictor:
+    """Finds a face in a stream of events, follows it, and gives its 98 landmarks.
+
+    Args:
+        model: a bundled name ("evface-s" is its INT8 form, "evface-s-fp32" the other one), or the
+            path of an exported model.
+        runtime: by default the first that reads such a file.
+        device: "auto" takes the first device that is there, and `describe()` says which; a device
+            that is named is used or refused.
+        threads: of the network.
+        rate_hz: results a second, up to 1000; by default 100.
+
+    A Predictor belongs to the thread that made it; others get an error.
+
+    Raises:
+        ModelError: no such model, or one without a fitting card.
+        RuntimeUnavailable: the named runtime or device is not there.
+        ConfigError: a setting out of range.
+    """
+
+    def __init__(
+        self,
+        model: str | Path = "evface-s",
+        *,
+        runtime: str | None = None,
+        device: str = "auto",
+        threads: int = 1,
+        rate_hz: float | None = None,
+    ) -> None:
+        rate_hz = DEFAULT_RATE_HZ if rate_hz is None else rate_hz
+        if not 0 < rate_hz <= MAX_RATE_HZ:
+            raise ConfigError("rate_hz", rate_hz, f"above 0, at most {MAX_RATE_HZ:g}")
+        self._period_us = round(1e6 / rate_hz)
+        self._network = LandmarkNetwork(
+            find_model(model), runtime=runtime, device=device, threads=threads
+        )
+        self._thread = threading.get_ident()
+
+    @property
+    def card(self) -> ModelCard:
+        return self._network.card
+
+    def describe(self) -> str:
+        """What runs on what, in one line."""
+        runtime = self._network.runtime
+        card = self.card
+        return f"{card.name} {card.version} ({card.precision}) on {runtime.name}, {runtime.device}"
+
+    def run(
+        self,
+        events: EventArray | str | Path | EventSource,
+        *,
+        size: SensorSize | None = None,
+        box: Box | None = None,
+    ) -> Predictions:
+        """All faces of a recording, or of an array of events.
+
+        Args:
+            events: an array of EVENT_DTYPE, a path or URI, or an open source.
+            size: of the sensor; needed with an array, and where a file does not tell.
+            box: the face box (tight around the landmarks), if it is known: then nothing is searched
+                for, the box stays where it is, and every instant has a result.
+
+        Returns:
+            one entry for each output instant at which there is a face; the last instant is that
+            of the last event.
+
+        Raises:
+            EventFormatError: events that are damaged, out of order, or outside the sensor.
+        """
+        with self._open(events, size) as source:
+            faces: list[FaceLandmarks] = []
+            windows = 0
+            for _, found in self.stream(source, box=box):
+                windows += 1
+                faces += found
+            return Predictions(faces, size=source.size, model=self.card.name, windows=windows)
+
+    def stream(
+        self, source: EventSource, *, box: Box | None = None
+    ) -> Iterator[tuple[int, list[FaceLandmarks]]]:
+        """One item for each output instant: (t_us, the faces at that instant)."""
+        recent = RecentEvents(self.card.window.max_duration_us)
+        follower = Follower(self._network, source.size, box=box)
+        for now_us in _instants(source, recent, self._period_us):
+            self._check_thread()
+            face = follower.update(recent, now_us)
+            yield now_us, [] if face is None else [face]
+
+    def _open(self, events: Any, size: SensorSize | None) -> Any:
+        if isinstance(events, np.ndarray):
+            if size is None:
+                raise ConfigError("size", None, "the size of the sensor: SensorSize(width, height)")
+            return nullcontext(_ArraySource(check_events(events, size), size))
+        if isinstance(events, (str, Path)):
+            return open_events(events, size=size)
+        return nullcontext(events)
+
+    def _check_thread(self) -> None:
+        if threading.get_ident() != self._thread:
+            raise ConfigError(
+                "Predictor",
+                threading.current_thread().name,
+                "use from the thread that made it; make one Predictor for each thread",
+            )
+
+    def warmup(self) -> None:
+        """Compile and allocate everything now rather than with the first events."""
+        from evface_edge.events.array import make_events
+
+        side = 64
+        grid = np.arange(2 * side * side)
+        pixel = grid % (side * side)
+        events = make_events(grid, pixel % side, pixel // side, grid % 2)
+        self.run(events, size=SensorSize(side, side))
+
+    def close(self) -> None:
+        self._network.close()
+
+    def __enter__(self) -> Predictor:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class _ArraySource:
+    """One array as a source."""
+
+    def __init__(self, events: EventArray, size: SensorSize) -> None:
+        self.size = size
+        self._events = events
+
+    def __iter__(self) -> Iterator[EventArray]:
+        if len(self._events):
+            yield self._events
+
+
+def _instants(
+    packets: Iterable[EventArray], recent: RecentEvents, period_us: int
+) -> Iterator[int]:
+    """Output instants of a stream; when one is yielded, `recent` holds the events up to it.
+
+    Instants lie a period apart, the first a period after the first event; the last event makes the
+    last one. Silence is walked through, since landmarks are held in it, but for a gap of more than
+    MAX_GAP_US, after which the instants start again.
+    """
+    due: int | None = None
+    newest: int | None = None
+    for packet in packets:
+        times: NDArray[np.int64] = packet["t"]
+        if newest is not None and times[0] < newest:
+            raise EventFormatError(
+                f"the source delivered an event at {times[0]} µs after one at {newest} µs; a "
+                "source must be in order of time"
+            )
+        if due is None or (newest is not None and times[0] - newest > MAX_GAP_US):
+            due = int(times[0]) + period_us
+        done = 0
+        newest = int(times[-1])
+        while due <= newest:
+            upto = int(np.searchsorted(times, due, side="right"))
+            recent.append(packet[done:upto])
+            done = upto
+            yield due
+            due += period_us
+        recent.append(packet[done:])
+    if newest is not None and due is not None and newest > due - period_us:
+        yield newest

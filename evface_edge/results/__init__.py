@@ -1,0 +1,10 @@
+"""What a prediction is, and what can be made of it: tables, JSON, pictures, films.
+
+Nothing here runs a network. `evface_edge.results.picture` and `.film` need Pillow, and are
+imported only by what draws.
+"""
+
+from evface_edge.results.face import FaceLandmarks, FaceState
+from evface_edge.results.predictions import Predictions
+
+__all__ = ["FaceLandmarks", "FaceState", "Predictions"]

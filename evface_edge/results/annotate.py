@@ -1,0 +1,174 @@
+"""One pass over a source that serves both the predictor and a film.
+
+    annotator = Annotator(source, model="evface-s")
+    for t_us, faces in predictor.stream(annotator.source):
+        for picture in annotator.advance(t_us, faces):
+            film.add(picture)
+    for picture in annotator.finish():
+        film.add(picture)
+
+The predictor draws packets from `annotator.source`, which keeps each until it has been drawn.
+What is kept is what the predictor has read ahead of its results, and one picture's events.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+
+import numpy as np
+from PIL import Image
+
+from evface_edge.errors import ConfigError
+from evface_edge.events.array import EVENT_DTYPE, EventArray
+from evface_edge.events.source import Counters, EventSource
+from evface_edge.geometry import SensorSize
+from evface_edge.results.face import FaceLandmarks
+from evface_edge.results.picture import face_picture
+
+#: A picture shows at least the events of this time: fewer make no shape.
+ACCUMULATION_US = 20_000
+
+#: A silence without events and results is shown for this long, then left out.
+LONGEST_SILENCE_US = 2_000_000
+
+# Packets are kept in pieces of so many events, so that a long one is let go bit by bit.
+_PIECE = 1 << 16
+
+
+class _Tee:
+    """An event source that remembers the packets it has passed on."""
+
+    def __init__(self, source: EventSource) -> None:
+        self._source = source
+        self.size: SensorSize = source.size
+        self.live: bool = source.live
+        self.counters: Counters = source.counters
+        self.packets: deque[EventArray] = deque()
+
+    def __iter__(self) -> Iterator[EventArray]:
+        for packet in self._source:
+            for start in range(0, len(packet), _PIECE):
+                self.packets.append(packet[start : start + _PIECE])
+            yield packet
+
+    def close(self) -> None:
+        self._source.close()
+
+    def __enter__(self) -> _Tee:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def take(self, start_us: int, stop_us: int) -> EventArray:
+        """Events of (start_us, stop_us]; packets wholly before are forgotten."""
+        while self.packets and self.packets[0]["t"][-1] <= start_us:
+            self.packets.popleft()
+        parts = [np.empty(0, EVENT_DTYPE)]
+        for packet in self.packets:
+            first, last = np.searchsorted(packet["t"], (start_us, stop_us), side="right")
+            if first == len(packet) or last == 0:
+                break
+            parts.append(packet[first:last])
+        return np.concatenate(parts)
+
+    def next_after(self, t_us: int, *, default: int) -> int:
+        """Time of the first event kept that is later than `t_us`, µs."""
+        for packet in self.packets:
+            if packet["t"][-1] > t_us:
+                return int(packet["t"][np.searchsorted(packet["t"], t_us, side="right")])
+        return default
+
+
+class Annotator:
+    """Pictures at a steady rate from a source and the results of a predictor that reads it.
+
+    A picture shows the events since the picture before, at least of `ACCUMULATION_US`, and the
+    newest faces of its instant.
+
+    Args:
+        source: to be read by the predictor through `Annotator.source`.
+        model: name of the model, for the text under the picture.
+        fps: pictures a second of the film.
+        speed: seconds of the recording ÷ seconds of the film; 0.1 is slow motion.
+
+    Raises:
+        ConfigError: fps or speed not above 0.
+    """
+
+    def __init__(
+        self, source: EventSource, *, model: str = "", fps: float = 25, speed: float = 1
+    ) -> None:
+        for field, value in (("fps", fps), ("speed", speed)):
+            if not value > 0:
+                raise ConfigError(field, value, "a number above 0")
+        self.source = _Tee(source)
+        self._text = " · ".join([model] * bool(model) + [f"speed ×{speed:g}"] * (speed != 1))
+        self._interval_us = max(1e6 * speed / fps, 1.0)
+        self._window_us = max(round(self._interval_us), ACCUMULATION_US)
+        self._faces: Sequence[FaceLandmarks] = ()
+        self._start_us: int | None = None
+        self._active_us = 0
+        self._step = 1
+        self._drawn = 0
+
+    def advance(self, t_us: int, faces: Sequence[FaceLandmarks]) -> Iterator[Image.Image]:
+        """The pictures due before `t_us`; from then on `faces` are shown. `t_us` never falls."""
+        yield from self._due(t_us)
+        self._faces = faces
+        if faces:
+            self._active_us = t_us
+
+    def finish(self) -> Iterator[Image.Image]:
+        """The pictures up to the last event; at least one picture in all."""
+        last_us = int(self.source.packets[-1]["t"][-1]) if self.source.packets else None
+        if last_us is not None:
+            yield from self._due(last_us + 1)
+        if not self._drawn:
+            stop_us = last_us or 0
+            yield self._picture(stop_us, self.source.take(stop_us - self._window_us, stop_us))
+
+    def _due(self, until_us: int) -> Iterator[Image.Image]:
+        if self._start_us is None:
+            if not self.source.packets:
+                return
+            self._start_us = self._active_us = int(self.source.packets[0]["t"][0])
+        while (due_us := self._start_us + round(self._step * self._interval_us)) < until_us:
+            self._step += 1
+            events = self.source.take(due_us - self._window_us, due_us)
+            if len(events):
+                self._active_us = due_us
+            elif due_us - self._active_us > LONGEST_SILENCE_US:
+                resume_us = min(self.source.next_after(due_us, default=until_us), until_us)
+                skipped = math.ceil((resume_us - self._start_us) / self._interval_us)
+                self._step = max(self._step, skipped)
+                continue
+            yield self._picture(due_us, events)
+
+    def _picture(self, due_us: int, events: EventArray) -> Image.Image:
+        self._drawn += 1
+        start_us = due_us if self._start_us is None else self._start_us
+        seconds = (due_us - start_us) / 1e6
+        rate = 1e6 * len(events) / self._window_us
+        return face_picture(
+            events,
+            self._faces,
+            self.source.size,
+            left_text=f"{seconds:.2f} s" + ("" if self._faces else " · no face"),
+            right_text=f"{self._text} · {_rate(rate)}" if self._text else _rate(rate),
+        )
+
+
+def _rate(events_per_s: float) -> str:
+    for unit, factor in (("Mev/s", 1e6), ("kev/s", 1e3)):
+        if events_per_s >= factor:
+            return f"{events_per_s / factor:.1f} {unit}"
+    return f"{events_per_s:.0f} ev/s"

@@ -1,0 +1,117 @@
+"""The first face finder: try boxes of several sizes where events are dense, keep the best.
+
+It asks the landmark network itself, so it needs no model of its own: the boxes are ranked by how
+many events they hold, the most promising looked at in one batch, and the winner must agree with
+itself when looked at again in the box of its own landmarks.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evface_edge.events.array import EventArray
+from evface_edge.geometry import Box, SensorSize
+from evface_edge.tracking.network import LandmarkNetwork, Observation
+from evface_edge.tracking.recent import RecentEvents
+
+#: Sides of the boxes tried, as shares of the sensor's shorter side.
+SCALES = (0.9, 0.64, 0.46, 0.33, 0.23)
+#: Step from box to box, as a share of the side.
+STRIDE = 0.25
+#: How many boxes are looked at.
+CANDIDATES = 24
+#: No box smaller than this is tried: there is nothing to see in it.
+MIN_SIDE_PX = 32.0
+#: A new face must convince more than one that is being followed.
+MIN_PRESENCE = 0.8
+#: Box of the first look against box of the second.
+MIN_AGREEMENT = 0.55
+MAX_EVENTS = 50_000
+_CELL_PX = 8
+
+
+class CropSearchFinder:
+    """Whole sensor → the face box, or nothing."""
+
+    def __init__(self, network: LandmarkNetwork, size: SensorSize) -> None:
+        self._network, self._size = network, size
+        self._boxes = _boxes(size)
+
+    def find(self, recent: RecentEvents, now_us: int) -> Observation | None:
+        """The most convincing face in the newest events."""
+        events = recent.events[-MAX_EVENTS:]
+        if not len(events):
+            return None
+        candidates = self._densest(events)
+        if not candidates:
+            return None
+        network = self._network
+        best = max(network.observe(recent, candidates, now_us), key=lambda o: o.presence)
+        if best.presence < network.card.presence_threshold:
+            return None
+        for _ in range(2):
+            again = network.observe(recent, [best.box], now_us)[0]
+            agrees = again.box.iou(best.box) >= MIN_AGREEMENT
+            best = again
+        if best.presence < MIN_PRESENCE or not agrees:
+            return None
+        return best
+
+    def _densest(self, events: EventArray) -> list[Box]:
+        """The boxes with the most events for their size, which do not merely repeat each other."""
+        totals = _integral_image(events, self._size)
+        boxes = self._boxes
+        edges = np.clip(np.round(boxes / _CELL_PX).astype(int), 0, None)
+        rows, columns = totals.shape[0] - 1, totals.shape[1] - 1
+        left, right = np.clip(edges[:, [0, 2]], 0, columns).T
+        top, bottom = np.clip(edges[:, [1, 3]], 0, rows).T
+        held = (
+            totals[bottom, right] - totals[top, right] - totals[bottom, left] + totals[top, left]
+        )
+        area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+        # Between count (which favours the whole sensor) and density (which favours hot pixels).
+        score = held / np.sqrt(area)
+        chosen: list[Box] = []
+        minimum = self._network.card.window.min_events / 4
+        for index in np.argsort(-score):
+            x0, y0, x1, y1 = boxes[index]
+            box = Box(float(x0), float(y0), float(x1 - x0), float(y1 - y0))
+            if held[index] >= minimum and all(box.iou(other) < 0.5 for other in chosen):
+                chosen.append(box)
+            if len(chosen) == CANDIDATES:
+                break
+        return chosen
+
+
+def _boxes(size: SensorSize) -> NDArray[np.float64]:
+    """All boxes tried, (N, 4): left, top, right, bottom."""
+    boxes = []
+    for scale in SCALES:
+        side = scale * min(size.width, size.height)
+        if side < MIN_SIDE_PX and boxes:
+            break
+        for y in _starts(side, size.height):
+            boxes += [(x, y, x + side, y + side) for x in _starts(side, size.width)]
+    return np.array(boxes)
+
+
+def _starts(side: float, length: int) -> NDArray[np.float64]:
+    count = max(1, int(np.ceil((length - side) / (STRIDE * side))) + 1)
+    return np.linspace(0, max(length - side, 0), count)
+
+
+def _integral_image(events: EventArray, size: SensorSize) -> NDArray[np.int64]:
+    """Sums over cells of 8 × 8 pixels; each pixel counts at most a few times, so that a hot one
+    weighs no more than a busy one."""
+    busy = np.bincount(
+        events["y"].astype(np.int64) * size.width + events["x"], minlength=size.width * size.height
+    )
+    frame = np.minimum(busy, 4).reshape(size.height, size.width)
+    rows, columns = -(-size.height // _CELL_PX), -(-size.width // _CELL_PX)
+    padded = np.zeros((rows * _CELL_PX, columns * _CELL_PX), np.int64)
+    padded[: size.height, : size.width] = frame
+    cells = padded.reshape(rows, _CELL_PX, columns, _CELL_PX).sum((1, 3))
+    totals = np.zeros((rows + 1, columns + 1), np.int64)
+    totals[1:, 1:] = cells.cumsum(0).cumsum(1)
+    return totals

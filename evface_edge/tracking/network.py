@@ -1,0 +1,113 @@
+"""The landmark network with all that its card says about using it: events and boxes in, faces out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import evface_runtimes
+from evface_edge.card import ModelCard
+from evface_edge.card_file import read_card
+from evface_edge.errors import ModelError
+from evface_edge.geometry import Box
+from evface_edge.representation import from_config
+from evface_edge.tracking.recent import RecentEvents
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """What the network saw in one box.
+
+    Attributes:
+        landmarks: (98, 2) float32 sensor pixels; sigma: (98,) float32 sensor pixels.
+        presence: 0 to 1.
+        events: how many events inside the crop it looked at.
+        t_us: of the newest of them.
+    """
+
+    landmarks: NDArray[np.float32]
+    sigma: NDArray[np.float32]
+    presence: float
+    events: int
+    t_us: int
+
+    @property
+    def box(self) -> Box:
+        return Box.around(self.landmarks)
+
+
+class LandmarkNetwork:
+    """A model file, opened by a runtime.
+
+    Raises:
+        ModelError: no card, or one that does not fit the file's tensors.
+        RuntimeUnavailable: the named runtime or device is not there.
+    """
+
+    def __init__(
+        self, path: Path, *, runtime: str | None = None, device: str = "auto", threads: int = 1
+    ) -> None:
+        self.card: ModelCard = read_card(path)
+        self.runtime = evface_runtimes.load(path, runtime=runtime, device=device, threads=threads)
+        self._representation, self._side = from_config(self.card.representation)
+        self._check(path)
+
+    def _check(self, path: Path) -> None:
+        width, height = self._side
+        shape = (self._representation.channels, height, width)
+        for kind, specs, found in (
+            ("input", self.card.inputs, self.runtime.inputs),
+            ("output", self.card.outputs, self.runtime.outputs),
+        ):
+            for spec in specs:
+                if found.get(spec.name) != spec.shape:
+                    raise ModelError(
+                        f"{path}: {kind} {spec.name!r} has the shape {found.get(spec.name)}, its "
+                        f"card says {spec.shape}; export the model again"
+                    )
+        if len(self.card.inputs) != 1 or self.card.inputs[0].shape[1:] != shape:
+            raise ModelError(
+                f"{path}: the card's input {self.card.inputs} does not fit its representation, "
+                f"which makes (-1, {', '.join(map(str, shape))})"
+            )
+        missing = {"landmarks", "log_sigma", "presence"} - {s.name for s in self.card.outputs}
+        if missing:
+            raise ModelError(f"{path}: the card names no output {', '.join(sorted(missing))}")
+
+    def observe(
+        self, recent: RecentEvents, boxes: Sequence[Box], now_us: int
+    ) -> list[Observation]:
+        """Look at each face box; all of them in one batch."""
+        crops = [box.square(self.card.crop_scale) for box in boxes]
+        windows = [recent.window(crop, self.card.window, now_us) for crop in crops]
+        tensors = np.stack(
+            [
+                self._representation.crop(events, crop, self._side)
+                for (events, _), crop in zip(windows, crops, strict=True)
+            ]
+        )
+        outputs = self.runtime.run({self.card.inputs[0].name: tensors})
+        # The far tails of a logistic function need no more than this.
+        logits = np.clip(outputs["presence"][:, 0], -30, 30)
+        presence = 1 / (1 + np.exp(-logits))
+        observations = []
+        for index, (crop, (events, count)) in enumerate(zip(crops, windows, strict=True)):
+            scale = np.float32(crop.width)
+            observations.append(
+                Observation(
+                    landmarks=outputs["landmarks"][index] * scale
+                    + np.array([crop.x, crop.y], np.float32),
+                    sigma=np.exp(outputs["log_sigma"][index]) * scale,
+                    presence=float(presence[index]),
+                    events=count,
+                    t_us=int(events["t"][-1]) if len(events) else now_us,
+                )
+            )
+        return observations
+
+    def close(self) -> None:
+        self.runtime.close()

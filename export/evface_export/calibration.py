@@ -1,0 +1,100 @@
+"""The clips that an export is calibrated and judged on."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evface_edge.errors import ConfigError
+from evface_edge.landmarks import NUM_LANDMARKS
+
+MIN_CLIPS = 64
+MAX_CALIBRATION_CLIPS = 512
+_SCALE = {np.dtype(np.uint8): 1 / 255, np.dtype(np.float16): 1.0, np.dtype(np.float32): 1.0}
+
+
+@dataclass(frozen=True)
+class CalibrationSet:
+    """Inputs of the network with the true landmarks.
+
+    Attributes:
+        name: of the file they came from.
+        inputs: (M, C, H, W), as stored: uint8 (0 to 255 stand for 0 to 1), float16 or float32.
+        landmarks: (M, 98, 2) fractions of the crop.
+        sha256: of the file.
+    """
+
+    name: str
+    inputs: NDArray[np.generic]
+    landmarks: NDArray[np.float32]
+    sha256: str
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    @classmethod
+    def load(cls, path: str | Path) -> CalibrationSet:
+        """Read an `.npz` with the arrays `inputs` and `landmarks`.
+
+        Raises:
+            ConfigError: no such file, another kind of file, arrays that are missing, of another
+                shape or dtype, not finite, or fewer than 64 clips.
+        """
+        path = Path(path)
+        wanted = "an .npz file with the arrays `inputs` and `landmarks`"
+        try:
+            with path.open("rb") as file:
+                sha256 = hashlib.sha256(file.read()).hexdigest()
+                file.seek(0)
+                with np.load(file, allow_pickle=False) as arrays:
+                    inputs, landmarks = arrays["inputs"], arrays["landmarks"]
+        except FileNotFoundError:
+            missing = f"{wanted}; there is no such file"
+            raise ConfigError("calibration", str(path), missing) from None
+        except KeyError as error:
+            raise ConfigError("calibration", str(path), f"{wanted} ({error.args[0]})") from None
+        except (OSError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile):
+            raise ConfigError("calibration", str(path), f"{wanted}; it is not one") from None
+        return cls(path.name, inputs, landmarks.astype(np.float32), sha256)
+
+    def __post_init__(self) -> None:
+        if self.inputs.ndim != 4 or self.inputs.dtype not in _SCALE:
+            found = f"{self.inputs.shape} {self.inputs.dtype}"
+            raise ConfigError(
+                f"calibration {self.name}: inputs",
+                found,
+                "shape (clips, channels, height, width) in uint8, float16 or float32",
+            )
+        if len(self) < MIN_CLIPS:
+            raise ConfigError(
+                f"calibration {self.name}: clips",
+                len(self),
+                f"at least {MIN_CLIPS}: half of them calibrate, the others judge the result",
+            )
+        if self.landmarks.shape != (len(self), NUM_LANDMARKS, 2):
+            raise ConfigError(
+                f"calibration {self.name}: landmarks",
+                self.landmarks.shape,
+                f"shape {(len(self), NUM_LANDMARKS, 2)}",
+            )
+        for field in ("inputs", "landmarks"):
+            if not np.isfinite(getattr(self, field)).all():
+                raise ConfigError(f"calibration {self.name}: {field}", "NaN or infinity", "finite")
+
+    def split(self, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Indices of the clips that calibrate (half, at most 512), and of those that judge."""
+        order = np.random.default_rng(seed).permutation(len(self))
+        count = min(len(self) // 2, MAX_CALIBRATION_CLIPS)
+        return order[:count], order[count:]
+
+    def batches(self, indices: NDArray[np.intp], size: int = 16) -> Iterator[NDArray[np.float32]]:
+        """The inputs at `indices`, as float32 in [0, 1], up to `size` at a time."""
+        scale = np.float32(_SCALE[self.inputs.dtype])
+        for start in range(0, len(indices), size):
+            yield self.inputs[indices[start : start + size]].astype(np.float32) * scale

@@ -1,0 +1,62 @@
+"""The table of export targets. Adding one is adding a row."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+from evface_edge.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Target:
+    """Something that a checkpoint may be exported to.
+
+    Attributes:
+        name: as users call it, and as it stands in the model card.
+        runtime: runs the artefact, and measures it at export (a row of `evface_runtimes`).
+        precision: of the backbone: "fp32", "fp16" or "int8"; the head computes in float32.
+        suffix: of the artefact.
+        description: one line for `--help` and the plan.
+    """
+
+    name: str
+    runtime: str
+    precision: str
+    suffix: str
+    description: str
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """What an export to this target goes through, in order."""
+        prepare = {"int8": ("quantise",), "fp16": ("halve",), "fp32": ()}[self.precision]
+        convert = ("convert to OpenVINO",) if self.runtime == "openvino" else ()
+        return (*prepare, "trace to ONNX", *convert, "compare with the checkpoint", "write")
+
+
+TARGETS: tuple[Target, ...] = (
+    Target("onnx-fp32", "onnxruntime", "fp32", ".onnx", "ONNX, float32"),
+    Target("onnx-fp16", "onnxruntime", "fp16", ".onnx", "ONNX, backbone in float16: for GPUs"),
+    Target("onnx-int8", "onnxruntime", "int8", ".onnx", "ONNX, backbone in u8/s8 QDQ: for CPUs"),
+    Target("openvino-fp32", "openvino", "fp32", ".xml", "OpenVINO, float32"),
+    Target("openvino-fp16", "openvino", "fp16", ".xml", "OpenVINO, backbone in float16"),
+    Target("openvino-int8", "openvino", "int8", ".xml", "OpenVINO, backbone in u8/s8"),
+)
+ALL = "all"
+
+
+def find_targets(name: str) -> tuple[Target, ...]:
+    """The target of that name, or every one for "all".
+
+    Raises:
+        ConfigError: there is none; the message names the nearest one, which is not taken.
+    """
+    if name == ALL:
+        return TARGETS
+    for target in TARGETS:
+        if target.name == name:
+            return (target,)
+    names = [*(target.name for target in TARGETS), ALL]
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f" (the nearest is {near[0]})" if near else ""
+    raise ConfigError("target", name, f"one of {', '.join(names)}{hint}")

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from evface_edge.card import ModelCard, TensorSpec, WindowPolicy
+from evface_edge.card_file import embed_card
+
+# The least that is an ONNX file: IR version 8, and an empty graph.
+ONNX = bytes([0x08, 8, 0x3A, 0])
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr("evface_edge.models.FOLDER", tmp_path)
+    for precision in ("fp32", "int8"):
+        card = ModelCard(
+            name="evface-x",
+            version="1.2",
+            precision=precision,
+            target=f"onnx-{precision}",
+            representation={"name": "voxel_grid", "bins": 5},
+            crop_scale=1.5,
+            window=WindowPolicy(0.5, 1000, 20_000, 50_000),
+            inputs=(TensorSpec("events", (-1, 5, 128, 128)),),
+            outputs=(TensorSpec("landmarks", (-1, 98, 2)),),
+            presence_threshold=0.5,
+            training={"data": "made-up faces", "licence": "no commercial use"},
+            metrics={"nme68_normal_percent": 4.25},
+        )
+        (tmp_path / f"evface-x-{precision}.onnx").write_bytes(embed_card(ONNX, card))
+    return tmp_path
+
+
+def test_lists_figures_and_licence(command, folder: Path) -> None:
+    answer = command("models")
+    assert answer.code == 0
+    assert "evface-x-int8: int8, version 1.2" in answer.out
+    assert "evface-x-fp32: fp32" in answer.out
+    figure = next(line for line in answer.out.splitlines() if "nme68" in line)
+    assert figure.split() == ["nme68", "normal", "percent", "4.25"]
+    assert "licence: no commercial use" in answer.out
+
+
+def test_json_has_whole_cards(command, folder: Path) -> None:
+    found = json.loads(command("models", "--json").out)
+    assert [card["precision"] for card in found] == ["fp32", "int8"]
+    assert found[0]["path"] == str(folder / "evface-x-fp32.onnx")
+    assert found[0]["bytes"] == (folder / "evface-x-fp32.onnx").stat().st_size
+    assert found[0]["window"]["max_duration_us"] == 50_000
+
+
+def test_a_damaged_model_is_named(command, folder: Path) -> None:
+    path = folder / "evface-x-fp32.onnx"
+    path.write_bytes(path.read_bytes()[:-5])
+    answer = command("models")
+    assert answer.code == 1
+    assert answer.err.startswith(f"error: {path}: ")
+    assert len(answer.err.splitlines()) == 1

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from evface_edge.cli.recording import FILM_SUFFIXES
+from evface_edge.errors import EventFormatError
+from evface_edge.geometry import Box
+from evface_edge.results.film import FILMS
+
+
+def test_prints_a_table(command, recording: Path, fake_predictor) -> None:
+    answer = command("predict", recording)
+    assert answer.code == 0
+    assert answer.err == ""
+    assert "120×90 pixels, 5,000 events" in answer.out
+    assert "evface-s on a fake" in answer.out
+    row = next(line.split() for line in answer.out.splitlines() if "following" in line)
+    assert row[:6] == ["1", "99", "0.00", "0.98", "0.90", "1.5"]
+    assert row[6:] == ["following", "98%,", "held", "2%"]
+    assert fake_predictor.made_with == {"model": "evface-s", "rate_hz": None, "box": None}
+
+
+def test_writes_all_outputs_in_one_pass(command, recording: Path, fake_predictor) -> None:
+    folder = recording.parent
+    names = ["a.csv", "a.json", "a.gif"]
+    outputs = [argument for name in names for argument in ("-o", folder / name)]
+    answer = command("predict", recording, *outputs)
+    assert answer.code == 0
+    for name in names:
+        assert f"written: {folder / name}" in answer.out
+    rows = list(csv.DictReader((folder / "a.csv").read_text().splitlines()))
+    assert [int(row["t_us"]) for row in rows] == list(range(10_000, 1_000_000, 10_000))
+    assert json.loads((folder / "a.json").read_text())["windows"] == 99
+    with Image.open(folder / "a.gif") as film:
+        assert film.n_frames == 24  # 1 s at 25 a second; the last is due after the last event
+    assert {path.name for path in folder.iterdir()} == {recording.name, *names}
+
+
+def test_slow_motion(command, recording: Path, fake_predictor) -> None:
+    path = recording.parent / "a.gif"
+    answer = command("predict", recording, "-o", path, "--speed", "0.5", "--fps", "10")
+    assert answer.code == 0
+    with Image.open(path) as film:
+        assert film.n_frames == 19
+
+
+def test_says_plainly_that_there_is_no_face(command, recording: Path, fake_predictor) -> None:
+    fake_predictor.faces = False
+    table = recording.parent / "a.csv"
+    answer = command("predict", recording, "-o", table)
+    assert answer.code == 0
+    assert "no face in 99 windows in 0.98 s of recording" in answer.out
+    assert len(table.read_text().splitlines()) == 1
+
+
+def test_json_for_scripts(command, recording: Path, fake_predictor) -> None:
+    answer = command(
+        "predict", recording, "--json", "-m", "other", "--rate-hz", "50", "--box", "10,20,30,40.5"
+    )
+    assert answer.code == 0
+    found = json.loads(answer.out)
+    assert found["sensor"] == {"width": 120, "height": 90}
+    assert (found["events"], found["windows"], found["outputs"]) == (5000, 99, [])
+    (face,) = found["faces"]
+    assert (face["face_id"], face["results"], face["first_us"], face["last_us"]) == (
+        1,
+        99,
+        10_000,
+        990_000,
+    )
+    assert face["states"] == pytest.approx({"following": 97 / 99, "held": 2 / 99})
+    assert fake_predictor.made_with == {
+        "model": "other",
+        "rate_hz": 50,
+        "box": Box(10, 20, 30, 40.5),
+    }
+
+
+@pytest.mark.parametrize("error", [EventFormatError("torn"), KeyboardInterrupt()])
+def test_a_failure_leaves_what_was_there(
+    command, recording: Path, fake_predictor, error: BaseException
+) -> None:
+    fake_predictor.fails_at_us, fake_predictor.error = 500_000, error
+    folder = recording.parent
+    (folder / "a.csv").write_text("old")
+    answer = command("predict", recording, "-o", folder / "a.csv", "-o", folder / "a.gif")
+    interrupted = isinstance(error, KeyboardInterrupt)
+    assert answer.code == (130 if interrupted else 1)
+    assert answer.err.splitlines() == ([] if interrupted else ["error: torn"])
+    assert (folder / "a.csv").read_text() == "old"
+    assert {path.name for path in folder.iterdir()} == {recording.name, "a.csv"}
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("a.parquet", "expected a file ending in .csv or .gif or .json or .mp4"),
+        ("missing/a.csv", "create "),
+        ("recording.npz.csv", "given twice"),
+    ],
+)
+def test_outputs_are_checked_first(
+    command, recording: Path, fake_predictor, name: str, reason: str
+) -> None:
+    path = recording.parent / name
+    again = ["-o", recording.parent / "b" / ".." / name] if "twice" in reason else []
+    (recording.parent / "b").mkdir()
+    answer = command("predict", recording, "-o", path, *again)
+    assert answer.code == 1
+    assert reason in answer.err
+    assert len(answer.err.splitlines()) == 1
+    assert fake_predictor.made_with == {}
+
+
+def test_does_not_write_over_the_recording(command, tmp_path: Path, fake_predictor) -> None:
+    path = tmp_path / "events.csv"
+    path.write_text("t,x,y,p\n0,1,1,1\n")
+    answer = command("predict", path, "--size", "5x5", "-o", path)
+    assert answer.code == 1
+    assert "the recording itself" in answer.err
+    assert path.read_text() == "t,x,y,p\n0,1,1,1\n"
+
+
+def test_a_missing_recording_is_one_sentence(command, tmp_path: Path, fake_predictor) -> None:
+    answer = command("predict", tmp_path / "none.raw", "-o", tmp_path / "a.csv")
+    assert answer.code == 1
+    assert answer.err.startswith("error: ")
+    assert "none.raw" in answer.err
+    assert len(answer.err.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--size", "346"],
+        ["--size", "0x5"],
+        ["--box", "1,2,3"],
+        ["--box", "1,2,3,-4"],
+        ["--rate-hz", "fast"],
+        ["--no-such-option"],
+    ],
+)
+def test_wrong_usage_exits_2(command, recording: Path, fake_predictor, wrong: list[str]) -> None:
+    answer = command("predict", recording, *wrong)
+    assert answer.code == 2
+    assert "Traceback" not in answer.err
+    assert answer.out == ""
+
+
+def test_the_two_lists_of_films_are_one() -> None:
+    assert set(FILMS) == FILM_SUFFIXES

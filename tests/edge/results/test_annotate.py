@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evface_edge.errors import ConfigError
+from evface_edge.events.array import EventArray, make_events
+from evface_edge.events.source import Counters
+from evface_edge.geometry import SensorSize
+from evface_edge.results import annotate
+from evface_edge.results.annotate import Annotator
+
+
+class Packets:
+    """A source of packets that were made before."""
+
+    live = False
+
+    def __init__(self, packets: list[EventArray]) -> None:
+        self.packets = packets
+        self.size = SensorSize(20, 10)
+        self.counters = Counters()
+
+    def __iter__(self) -> Iterator[EventArray]:
+        return iter(self.packets)
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Packets:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def packet(times: Any) -> EventArray:
+    times = np.asarray(times)
+    return make_events(times, times % 20, times % 10, times % 2)
+
+
+Drawn = list[tuple[int, list[int], Any]]
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> Drawn:
+    """What each picture was made of: time (as told), times of its events, faces."""
+    seen: Drawn = []
+
+    def face_picture(events, faces, size, *, left_text, right_text):  # type: ignore[no-untyped-def]
+        seen.append((round(float(left_text.split()[0]) * 1e6), events["t"].tolist(), faces))
+        return len(seen)
+
+    monkeypatch.setattr(annotate, "face_picture", face_picture)
+    return seen
+
+
+def run(annotator: Annotator, instants: list[tuple[int, Any]], *, packets_ahead: int = 0) -> int:
+    """As a predictor would: a result as soon as the packets up to its time were read."""
+    most = 0
+    packets = iter(annotator.source)
+    last_us = -1
+    for t_us, faces in instants:
+        while last_us < t_us:
+            read = next(packets, None)
+            if read is None:
+                break
+            last_us = int(read["t"][-1])
+        for _ in range(packets_ahead):
+            next(packets, None)
+        most = max(most, len(annotator.source.packets))
+        list(annotator.advance(t_us, faces))
+    for _ in packets:
+        pass
+    list(annotator.finish())
+    return most
+
+
+def test_each_picture_has_its_events_and_the_newest_faces(drawn: Drawn) -> None:
+    times = np.arange(0, 300_000, 7_000)
+    source = Packets([packet(part) for part in np.array_split(times, 9)])
+    annotator = Annotator(source, fps=25)
+    run(annotator, [(t, f"faces at {t}") for t in range(35_000, 300_000, 35_000)])
+    assert [t for t, _, _ in drawn] == [40_000 * k for k in range(1, 8)]
+    for t_us, events, faces in drawn:
+        assert events == [t for t in times if t_us - 40_000 < t <= t_us]
+        newest = t_us // 35_000 * 35_000
+        assert faces == (f"faces at {newest}" if newest else ())
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    gaps=st.lists(st.integers(0, 30_000), min_size=1, max_size=60),
+    cuts=st.lists(st.integers(0, 60), max_size=8),
+    instants=st.lists(st.integers(0, 1_000_000), max_size=15),
+    fps=st.sampled_from([10, 25, 50, 200]),
+    ahead=st.integers(0, 3),
+)
+def test_however_the_events_are_packed(gaps, cuts, instants, fps, ahead) -> None:
+    times = np.cumsum(gaps)
+    parts = [part for part in np.split(times, sorted(cuts)) if len(part)]
+    with pytest.MonkeyPatch.context() as patch:
+        seen: list[tuple[list[int], Any]] = []
+        patch.setattr(
+            annotate,
+            "face_picture",
+            lambda events, faces, size, **_: seen.append((events["t"].tolist(), faces)),
+        )
+        instants = sorted({t for t in instants if t <= times[-1]})
+        run(
+            Annotator(Packets([packet(part) for part in parts]), fps=fps),
+            [(t, [t]) for t in instants],
+            packets_ahead=ahead,
+        )
+    interval = 1_000_000 // fps
+    window = max(interval, 20_000)
+    due = list(range(int(times[0]) + interval, int(times[-1]) + 1, interval)) or [int(times[-1])]
+    assert len(seen) == len(due)
+    for t_us, (events, faces) in zip(due, seen, strict=True):
+        assert events == [t for t in times if t_us - window < t <= t_us]
+        newest = [t for t in instants if t <= t_us]
+        assert list(faces) == newest[-1:]
+
+
+def test_slow_motion_still_shows_enough_events(drawn: Drawn) -> None:
+    times = np.arange(0, 100_001, 1_000)
+    annotator = Annotator(Packets([packet(times)]), fps=25, speed=0.1)
+    run(annotator, [])
+    assert [t for t, _, _ in drawn] == pytest.approx(list(range(4_000, 100_001, 4_000)), abs=5_000)
+    assert len(drawn) == 25
+    assert len(drawn[-1][1]) == 20  # 20 ms, though a picture comes every 4 ms
+
+
+def test_keeps_no_more_than_it_shows(drawn: Drawn) -> None:
+    source = Packets([packet(np.arange(t, t + 1_000, 100)) for t in range(0, 5_000_000, 1_000)])
+    annotator = Annotator(source, fps=25)
+    most = run(annotator, [(t, ()) for t in range(10_000, 5_000_000, 10_000)])
+    assert most < 120  # of 5000 packets; a picture and a result are 40 and 10
+
+
+def test_a_long_packet_is_let_go_bit_by_bit() -> None:
+    annotator = Annotator(Packets([packet(np.arange(1_000_000))]))
+    (whole,) = annotator.source
+    assert len(whole) == 1_000_000
+    assert len(annotator.source.packets) > 10
+    annotator.source.take(900_000, 1_000_000)
+    assert sum(map(len, annotator.source.packets)) < 200_000
+
+
+@pytest.mark.parametrize("gap_us", [10_000_000, 10**15])
+def test_a_long_silence_is_left_out(drawn: Drawn, gap_us: int) -> None:
+    first, second = np.arange(0, 100_000, 1_000), np.arange(0, 100_000, 1_000) + gap_us
+    run(Annotator(Packets([packet(first), packet(second)]), fps=10), [(50_000, [])])
+    events = [times for _, times, _ in drawn]
+    assert len(events) < 35
+    assert {t for times in events for t in times} >= set(second[second < second[-1] - 100_000])
+    assert any(times and times[-1] >= gap_us for times in events)
+
+
+def test_a_face_that_is_held_in_silence_is_shown(drawn: Drawn) -> None:
+    annotator = Annotator(Packets([packet([0]), packet([10_000_000])]), fps=10)
+    run(annotator, [(t, ["held"]) for t in range(100_000, 10_000_000, 100_000)])
+    assert len(drawn) == 100
+
+
+def test_a_recording_shorter_than_a_picture_gives_one(drawn: Drawn) -> None:
+    run(Annotator(Packets([packet([5, 6])])), [])
+    assert [events for _, events, _ in drawn] == [[5, 6]]
+    run(Annotator(Packets([])), [])
+    assert drawn[1][1] == []
+
+
+@pytest.mark.parametrize("change", [{"fps": 0}, {"speed": 0}, {"speed": float("nan")}])
+def test_refuses_a_rate_that_is_none(change: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(change))):
+        Annotator(Packets([]), **change)

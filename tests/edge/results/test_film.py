@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import gc
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from evface_edge.errors import ConfigError, RuntimeUnavailable
+from evface_edge.events.array import make_events
+from evface_edge.geometry import SensorSize
+from evface_edge.results.film import FILMS, open_film
+from evface_edge.results.picture import BACKGROUND, face_picture
+
+SIZE = SensorSize(120, 80)
+
+
+def picture(step: int, face=None) -> Image.Image:
+    """A bar of brighter events that moves to the right."""
+    x = np.arange(4) + step
+    y = np.arange(10, 50)
+    grid_x, grid_y = (axis.ravel() for axis in np.meshgrid(x, y))
+    count = len(grid_x)
+    events = make_events(np.zeros(count), grid_x, grid_y, np.ones(count))
+    return face_picture(events, [] if face is None else [face], SIZE, left_text=f"{step}")
+
+
+def gif_frames(path: Path) -> tuple[list[np.ndarray], list[int]]:
+    frames, durations = [], []
+    with Image.open(path) as film:
+        for index in range(film.n_frames):
+            film.seek(index)
+            frames.append(np.asarray(film.convert("RGB")).astype(int))
+            durations.append(film.info["duration"])
+        assert film.info["loop"] == 0
+    return frames, durations
+
+
+def test_gif_shows_what_was_drawn(tmp_path: Path, make_face) -> None:
+    pictures = [picture(step, make_face()) for step in range(5)]
+    with open_film(tmp_path / "a.gif", fps=25) as film:
+        for each in pictures:
+            film.add(each)
+    frames, durations = gif_frames(tmp_path / "a.gif")
+    assert durations == [40] * 5
+    for frame, each in zip(frames, pictures, strict=True):
+        difference = np.abs(frame - np.asarray(each).astype(int)).max(axis=2)
+        # The palette holds the colours of events and lines; blends of two lines may be off.
+        assert (difference <= 40).mean() > 0.995
+        assert difference.mean() < 1.5
+
+
+def test_gif_keeps_time_though_it_counts_in_hundredths(tmp_path: Path) -> None:
+    with open_film(tmp_path / "a.gif", fps=30) as film:
+        for step in range(31):
+            film.add(picture(step))
+    _, durations = gif_frames(tmp_path / "a.gif")
+    assert abs(sum(durations) - 1000 * 31 / 30) <= 10
+    assert set(durations) == {30, 40}
+
+
+def test_gif_shows_a_picture_that_stays_for_longer(tmp_path: Path) -> None:
+    with open_film(tmp_path / "a.gif", fps=10) as film:
+        for step in (0, 0, 0, 5):
+            film.add(picture(step))
+    assert gif_frames(tmp_path / "a.gif")[1] == [300, 100]
+
+
+def test_gif_as_another_decoder_sees_it(tmp_path: Path) -> None:
+    av = pytest.importorskip("av", reason="PyAV (the extra 'view') is not installed")
+    pictures = [picture(step) for step in range(6)]
+    with open_film(tmp_path / "a.gif") as film:
+        for each in pictures:
+            film.add(each)
+    with av.open(str(tmp_path / "a.gif")) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert len(frames) == 6
+    found, drawn = frames[-1].astype(int), np.asarray(pictures[-1]).astype(int)
+    assert np.abs(found - drawn).mean() < 1.5
+
+
+def test_mp4_as_a_player_sees_it(tmp_path: Path) -> None:
+    av = pytest.importorskip("av", reason="PyAV (the extra 'view') is not installed")
+    with open_film(tmp_path / "a.mp4", fps=12.5) as film:
+        for step in range(0, 60, 4):
+            film.add(picture(step))
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        stream = container.streams.video[0]
+        assert stream.codec_context.name == "h264"
+        assert stream.codec_context.pix_fmt == "yuv420p"
+        assert float(stream.average_rate) == 12.5
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+    assert len(frames) == 15
+    for index in (0, 14):
+        drawn = np.asarray(picture(4 * index)).astype(int)
+        assert np.abs(frames[index].astype(int) - drawn).mean() < 4
+
+
+def test_mp4_without_pyav_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    with (
+        pytest.raises(RuntimeUnavailable, match=r"evface-edge\[view\]"),
+        open_film(tmp_path / "a.mp4"),
+    ):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", sorted(FILMS))
+def test_nothing_is_left_of_a_film_that_fails(tmp_path: Path, suffix: str) -> None:
+    if suffix == ".mp4":
+        pytest.importorskip("av", reason="PyAV (the extra 'view') is not installed")
+
+    def fail() -> None:
+        with open_film(tmp_path / f"a{suffix}") as film:
+            film.add(picture(0))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    with pytest.raises(ZeroDivisionError), open_film(tmp_path / f"a{suffix}"):
+        raise ZeroDivisionError
+    with (
+        pytest.raises(ConfigError, match="at least one picture"),
+        open_film(tmp_path / f"a{suffix}"),
+    ):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("fps", [0, -1, float("nan"), 1000, 60])
+def test_refuses_a_rate_that_cannot_be_shown(tmp_path: Path, fps: float) -> None:
+    with pytest.raises(ConfigError, match="fps"), open_film(tmp_path / "a.gif", fps=fps):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_gif_keeps_no_pictures(tmp_path: Path) -> None:
+    def pictures_alive() -> int:
+        return sum(isinstance(each, Image.Image) for each in gc.get_objects())
+
+    with open_film(tmp_path / "a.gif") as film:
+        film.add(picture(0))
+        film.add(picture(1))
+        before = pictures_alive()
+        for step in range(2, 40):
+            film.add(picture(step))
+        assert pictures_alive() <= before
+
+
+def test_background_is_exact_in_gif(tmp_path: Path) -> None:
+    with open_film(tmp_path / "a.gif") as film:
+        film.add(picture(0))
+    frames, _ = gif_frames(tmp_path / "a.gif")
+    assert tuple(frames[0][2, -2]) == BACKGROUND

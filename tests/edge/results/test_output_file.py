@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from evface_edge.errors import ConfigError
+from evface_edge.results.output_file import check_output, whole_file
+
+
+def test_there_when_the_block_ends_and_not_before(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    with whole_file(path) as part:
+        part.write_text("new")
+        assert not path.exists()
+        assert part.suffix == ".csv"
+        assert part.name.startswith(".")
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_failure_leaves_what_was_there(tmp_path: Path, error: type[BaseException]) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("old")
+
+    def fail() -> None:
+        with whole_file(path) as part:
+            part.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        fail()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_writes_through_a_link(tmp_path: Path) -> None:
+    target, link = tmp_path / "target.csv", tmp_path / "link.csv"
+    link.symlink_to(target)
+    with whole_file(link) as part:
+        part.write_text("new")
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+
+
+def test_same_permissions_as_any_new_file(tmp_path: Path) -> None:
+    with whole_file(tmp_path / "a.csv") as part:
+        part.write_text("new")
+    (tmp_path / "b.csv").write_text("plain")
+    assert (tmp_path / "a.csv").stat().st_mode == (tmp_path / "b.csv").stat().st_mode
+
+
+def test_refuses_early(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"ending in \.csv or \.json"):
+        check_output(tmp_path / "a.parquet", {".json", ".csv"})
+    with pytest.raises(ConfigError, match=r"create .*missing first"):
+        check_output(tmp_path / "missing" / "a.csv", {".csv"})
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(ConfigError, match="this is a folder"):
+        check_output(tmp_path / "folder.csv", {".csv"})
+    assert check_output(tmp_path / "A.CSV", {".csv"}) == tmp_path / "A.CSV"

@@ -1,0 +1,207 @@
+"""Artefacts against the network they came from, and the gate that holds bad ones back."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+import evface_runtimes
+from evface_edge.card_file import read_card
+from evface_edge.errors import ConfigError, ExportError
+from evface_export import pipeline
+from evface_export.calibration import CalibrationSet
+from evface_export.parity import Limits
+from evface_export.pipeline import artefact_path, export_model
+from evface_export.targets import TARGETS, find_targets
+
+INT8 = find_targets("onnx-int8")[0]
+FP32 = find_targets("onnx-fp32")[0]
+
+
+@pytest.fixture(scope="module")
+def clips(clips_path: Path) -> CalibrationSet:
+    return CalibrationSet.load(clips_path)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_artefact_agrees_with_torch(
+    checkpoint: Any, clips: CalibrationSet, tmp_path: Path, target: Any
+) -> None:
+    pytest.importorskip(target.runtime)
+    path = tmp_path / f"toy{target.suffix}"
+    lines: list[str] = []
+    done = export_model(checkpoint, target, clips, path, report=lines.append)
+
+    assert [line.split("] ")[1].split(", ")[0] for line in lines] == list(target.stages)
+    assert sorted(p.suffix for p in tmp_path.iterdir()) == sorted(
+        {".onnx": [".onnx"], ".xml": [".bin", ".xml"]}[target.suffix]
+    )
+    assert done.size_bytes == sum(p.stat().st_size for p in tmp_path.iterdir())
+
+    card = read_card(path)
+    assert (card.precision, card.target, card.name) == (target.precision, target.name, "toy")
+    assert bool(card.calibration) == (target.precision == "int8")
+    assert card.metrics["export_nme_percent"] == pytest.approx(100 * done.parity.nme_artefact)
+
+    # Not the clips of the gate: new ones, in batches of 1 and 5.
+    inputs = np.random.default_rng(5).random((6, 10, 32, 32), np.float32)
+    inputs[inputs < 0.9] = 0
+    with torch.no_grad():
+        expected = [output.numpy() for output in checkpoint.network(torch.from_numpy(inputs))]
+    tolerance = {"fp32": 1e-4, "fp16": 5e-3, "int8": 0.08}[target.precision]
+    with evface_runtimes.load(path, runtime=target.runtime) as runtime:
+        for rows in (slice(0, 1), slice(1, 6)):
+            found = runtime.run({"events": inputs[rows]})
+            for name, array in zip(("landmarks", "log_sigma", "presence"), expected, strict=True):
+                np.testing.assert_allclose(found[name], array[rows], atol=tolerance)
+
+
+def test_int8_is_int8_where_it_should_be(
+    checkpoint: Any, clips: CalibrationSet, tmp_path: Path
+) -> None:
+    export_model(checkpoint, INT8, clips, tmp_path / "toy.onnx")
+    model = onnx.load(tmp_path / "toy.onnx")
+    made_by = {name: node for node in model.graph.node for name in node.output}
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
+    *backbone, head = convolutions
+    assert len(backbone) == 4
+    for node in backbone:
+        assert [made_by[name].op_type for name in node.input[:2]] == ["DequantizeLinear"] * 2
+        weight = weights[made_by[node.input[1]].input[0]]
+        assert weight.data_type == onnx.TensorProto.INT8
+        assert len(onnx.numpy_helper.to_array(weights[made_by[node.input[1]].input[1]])) > 1
+    assert head.input[1] in weights  # in float
+    for output in model.graph.output:
+        assert made_by[output.name].op_type != "DequantizeLinear"
+    assert "/" not in "".join(
+        str(node.metadata_props) + node.doc_string for node in model.graph.node
+    )
+
+
+def test_onnxruntime_fuses_the_backbone(
+    checkpoint: Any, clips: CalibrationSet, tmp_path: Path
+) -> None:
+    """Every convolution of the backbone with its activation becomes one integer kernel."""
+    import onnxruntime as ort
+
+    export_model(checkpoint, INT8, clips, tmp_path / "toy.onnx")
+    options = ort.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "fused.onnx")
+    options.log_severity_level = 3
+    ort.InferenceSession(tmp_path / "toy.onnx", options, providers=["CPUExecutionProvider"])
+    kinds = Counter(node.op_type for node in onnx.load(tmp_path / "fused.onnx").graph.node)
+    assert (kinds["QLinearConv"], kinds["QLinearAdd"], kinds["Conv"]) == (4, 1, 1)
+
+
+def _broken(model: bytes, name: str, factor: float) -> bytes:
+    """The model with one of its outputs scaled."""
+    loaded = onnx.load_from_string(model)
+    for node in loaded.graph.node:
+        for index, output in enumerate(node.output):
+            if output == name:
+                node.output[index] = "before"
+    loaded.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(factor), "factor"))
+    loaded.graph.node.append(onnx.helper.make_node("Mul", ["before", "factor"], [name]))
+    return bytes(loaded.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("output", "factor", "message"),
+    [
+        ("landmarks", 1.05, r"relative NME loss beyond 0\.02.*NME .* → .*landmarks moved"),
+        ("log_sigma", 2.0, r"log_sigma shift beyond 0\.2"),
+        ("presence", -1.0, r"presence changes beyond 0\.02"),
+        ("presence", np.nan, "NaN or infinity as 'presence'"),
+    ],
+)
+def test_gate_closes_on_a_sabotaged_artefact(
+    checkpoint: Any,
+    clips: CalibrationSet,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    output: str,
+    factor: float,
+    message: str,
+) -> None:
+    sound = pipeline.to_onnx
+    monkeypatch.setattr(pipeline, "to_onnx", lambda *args: _broken(sound(*args), output, factor))
+    path = tmp_path / "toy.onnx"
+    path.write_bytes(b"the artefact of yesterday")
+    with pytest.raises(ExportError, match=message):
+        export_model(checkpoint, FP32, clips, path)
+    assert path.read_bytes() == b"the artefact of yesterday"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_gate_closes_on_a_network_that_8_bits_ruin(
+    checkpoint: Any, clips: CalibrationSet, tmp_path: Path
+) -> None:
+    path = tmp_path / "toy.onnx"
+    ruined = dataclasses.replace(checkpoint, network=_coarse(checkpoint.network))
+    with pytest.raises(ExportError, match=r"relative NME loss beyond 0\.02"):
+        export_model(ruined, INT8, clips, path)
+    assert not list(tmp_path.iterdir())
+    export_model(ruined, FP32, clips, path)  # and in float it is sound
+
+
+def test_limits_are_the_callers(checkpoint: Any, clips: CalibrationSet, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"log_sigma shift beyond 0[,)]"):
+        export_model(
+            checkpoint,
+            INT8,
+            clips,
+            tmp_path / "toy.onnx",
+            limits=Limits(max_log_sigma_shift=0),
+        )
+    with pytest.raises(ConfigError, match="max_nme_loss = 2: expected"):
+        Limits(max_nme_loss=2)
+
+
+def _coarse(network: torch.nn.Module) -> torch.nn.Module:
+    """The same function of its input, with one channel that ruins the range of all others."""
+    import copy
+
+    damaged = copy.deepcopy(network)
+    with torch.no_grad():
+        damaged.backbone[1].weight *= 1e-3
+        damaged.backbone[1].bias *= 1e-3
+        damaged.backbone[1].bias[0] = 6
+        damaged.backbone[3].weight *= 1e3
+        damaged.backbone[3].weight[:, 0] = 0
+    return damaged
+
+
+def test_full_disk(
+    checkpoint: Any, clips: CalibrationSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(files: dict[Path, bytes]) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(pipeline, "_write", full)
+    with pytest.raises(ExportError, match=r"cannot be written \(No space left on device"):
+        export_model(checkpoint, FP32, clips, tmp_path / "toy.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_clips_of_another_shape(checkpoint: Any, clips: CalibrationSet, tmp_path: Path) -> None:
+    narrow = dataclasses.replace(clips, inputs=clips.inputs[:, :5])
+    with pytest.raises(ConfigError, match=r"\(96, 5, 32, 32\).*\(-1, 10, 32, 32\).*toy"):
+        export_model(checkpoint, FP32, narrow, tmp_path / "toy.onnx")
+
+
+def test_where_artefacts_go(checkpoint: Any, tmp_path: Path) -> None:
+    assert artefact_path(checkpoint.card, INT8, tmp_path) == tmp_path / "toy-int8.onnx"
+    assert artefact_path(checkpoint.card, INT8, tmp_path / "a.onnx") == tmp_path / "a.onnx"
+    for wrong in (tmp_path / "absent", tmp_path / "a.xml"):
+        with pytest.raises(ConfigError, match=r"existing folder, or a file name ending in \.onnx"):
+            artefact_path(checkpoint.card, INT8, wrong)

@@ -1,0 +1,1 @@
+"""Training for evface-edge: faces to events, networks, losses, evaluation."""

@@ -1,0 +1,125 @@
+"""Annotated still faces, packed into one array."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from evface_edge.errors import ConfigError
+from evface_edge.landmarks import NUM_LANDMARKS
+
+#: Side of the stored crops. The crop is square and 2.0 × the longer side of the landmark box,
+#: so the face itself is 96 pixels: about what the network sees.
+CROP_SIDE_PX = 192
+
+
+@dataclass(frozen=True)
+class FaceSet:
+    """N faces.
+
+    Attributes:
+        images: (N, 192, 192) uint8 grey, gamma-coded as in the picture.
+        points: (N, 98, 2) float32, x then y, pixels of the crop, pixel centres at integers.
+        weights: (N, 98) float32 in [0, 1], trust in each point.
+        names: (N,) str, unique within the set.
+        identities: (N,) str: faces of one person (or one photograph) share it.
+        human: (N,) bool, labelled by a person rather than by a tool.
+    """
+
+    images: NDArray[np.uint8]
+    points: NDArray[np.float32]
+    weights: NDArray[np.float32]
+    names: NDArray[np.str_]
+    identities: NDArray[np.str_]
+    human: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def select(self, index: NDArray[np.intp] | NDArray[np.bool_]) -> FaceSet:
+        return FaceSet(
+            self.images[index],
+            self.points[index],
+            self.weights[index],
+            self.names[index],
+            self.identities[index],
+            self.human[index],
+        )
+
+    @classmethod
+    def concatenate(cls, sets: Sequence[FaceSet]) -> FaceSet:
+        return cls(
+            np.concatenate([s.images for s in sets]),
+            np.concatenate([s.points for s in sets]),
+            np.concatenate([s.weights for s in sets]),
+            np.concatenate([s.names for s in sets]),
+            np.concatenate([s.identities for s in sets]),
+            np.concatenate([s.human for s in sets]),
+        )
+
+
+def identity_of(name: str) -> str:
+    """The person (or, where nobody knows, the photograph) that a file name stands for.
+
+    `test_Kate_Winslet_51.jpg` → `ytf:Kate_Winslet`; `afw_1051618982_1.jpg` (face 1 of a
+    photograph) → `afw:1051618982`; `helen_123_1.jpg` (photograph 1 of account 123) → `helen:123`;
+    `lfpw_image_0871.jpg` → itself.
+    """
+    stem = Path(name).stem
+    source, _, rest = stem.partition("_")
+    if source in ("training", "test"):
+        return "ytf:" + rest.rpartition("_")[0]
+    if source in ("afw", "helen"):
+        return f"{source}:{rest.partition('_')[0]}"
+    return f"{source}:{rest}"
+
+
+def load_face_pack(folder: Path) -> FaceSet:
+    """A folder with `images/*.jpg` and `labels.npz`.
+
+    `labels.npz` holds name (N,), points98 (N, 98, 2), weight98 (N, 98), source (N,), size_px ().
+
+    Raises:
+        ConfigError: a file or an array is missing, or has another shape.
+    """
+    labels_path = folder / "labels.npz"
+    if not labels_path.is_file():
+        raise ConfigError("faces", str(folder), "a folder with images/ and labels.npz")
+    labels = np.load(labels_path, allow_pickle=False)
+    points = labels["points98"]
+    if points.ndim != 3 or points.shape[1:] != (NUM_LANDMARKS, 2):
+        raise ConfigError(f"{labels_path}: points98", points.shape, "shape (N, 98, 2)")
+    scale = CROP_SIDE_PX / float(labels["size_px"])
+    images = np.empty((len(points), CROP_SIDE_PX, CROP_SIDE_PX), np.uint8)
+    for index, name in enumerate(labels["name"]):
+        with Image.open(folder / "images" / str(name)) as image:
+            images[index] = image.convert("L").resize(
+                (CROP_SIDE_PX, CROP_SIDE_PX), Image.Resampling.LANCZOS
+            )
+    return FaceSet(
+        images,
+        ((points + 0.5) * scale - 0.5).astype(np.float32),
+        labels["weight98"].astype(np.float32),
+        labels["name"],
+        np.array([identity_of(str(name)) for name in labels["name"]]),
+        labels["source"] == "human68",
+    )
+
+
+def load_faces(folders: Sequence[Path], cache: Path | None = None) -> FaceSet:
+    """Several face packs as one, through an uncompressed cache file where one is named."""
+    if cache is not None and cache.is_file():
+        stored = np.load(cache, allow_pickle=False)
+        return FaceSet(**{key: stored[key] for key in stored.files})
+    faces = FaceSet.concatenate([load_face_pack(folder) for folder in folders])
+    if cache is not None:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        partial = cache.with_name(cache.name + ".partial.npz")
+        np.savez(partial, **vars(faces))
+        partial.replace(cache)
+    return faces

@@ -1,0 +1,282 @@
+"""Renders a head with moderngl on EGL: no screen and no GPU needed (Mesa's llvmpipe)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evface_edge.errors import ConfigError, RuntimeUnavailable
+from evface_edge.geometry import SensorSize
+from evface_training.head import shaders
+from evface_training.head.background import background
+from evface_training.head.identity import HeadIdentity
+from evface_training.head.landmarks import eyeballs, squint
+from evface_training.head.layout import EYEBALL_RADIUS, IRIS_RADIUS
+from evface_training.head.model import HeadModel
+from evface_training.head.scene import Expression, Light, PinholeCamera, Pose
+from evface_training.head.visibility import visible_points
+
+_NEAR, _FAR = 40.0, 4000.0
+_LUMINANCE = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class RenderedHead:
+    """One picture and its exact labels.
+
+    Attributes:
+        image: (H, W) float32 linear light in [0, 1], or (H, W, 3) where colour was asked for.
+        landmarks: (98, 2) float32 pixels, centres at integers; outside the picture too.
+        visible: (98,) bool: inside the picture and hidden by nothing.
+        depth: (H, W) float32 mm along the optical axis; inf where the background is.
+        landmark_depth: (98,) float32 mm along the optical axis.
+    """
+
+    image: NDArray[np.float32]
+    landmarks: NDArray[np.float32]
+    visible: NDArray[np.bool_]
+    depth: NDArray[np.float32]
+    landmark_depth: NDArray[np.float32]
+    pose: Pose
+
+
+class HeadRenderer:
+    """Renders heads at one size; a context manager. Use it from the thread that made it.
+
+    Args:
+        size: of the pictures.
+        color: RGB pictures instead of luminance.
+        samples: of the antialiasing along edges, 1 to 4.
+
+    Raises:
+        RuntimeUnavailable: no moderngl, or no EGL on this machine.
+    """
+
+    def __init__(self, size: SensorSize, *, color: bool = False, samples: int = 4) -> None:
+        if not 1 <= samples <= 4:
+            raise ConfigError("HeadRenderer.samples", samples, "1 to 4")
+        self.size, self.color = size, color
+        self._context = _create_context()
+        self._models: OrderedDict[HeadIdentity, _Loaded] = OrderedDict()
+        context = self._context
+        self._skin = context.program(shaders.SKIN_VERTEX, shaders.SKIN_FRAGMENT)
+        self._part = context.program(shaders.PART_VERTEX, shaders.PART_FRAGMENT)
+        self._back = context.program(shaders.BACKGROUND_VERTEX, shaders.BACKGROUND_FRAGMENT)
+        shape = (size.width, size.height)
+        self._target = context.framebuffer(
+            context.renderbuffer(shape, 4, samples=samples, dtype="f2"),
+            context.depth_renderbuffer(shape, samples=samples),
+        )
+        self._resolved = context.framebuffer(
+            context.renderbuffer(shape, 4, dtype="f2"), context.depth_renderbuffer(shape)
+        )
+        corners = context.buffer(np.array([-1, -1, 1, -1, -1, 1, 1, 1], dtype="f4").tobytes())
+        self._back_mesh = context.vertex_array(self._back, [(corners, "2f", "in_corner")])
+        self._back_picture: tuple[object, Any] | None = None
+
+    def __enter__(self) -> HeadRenderer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Frees the context; the renderer cannot be used after it."""
+        self._models.clear()
+        self._context.release()
+
+    def render(
+        self,
+        identity: HeadIdentity,
+        expression: Expression,
+        pose: Pose,
+        camera: PinholeCamera,
+        light: Light | None = None,
+    ) -> RenderedHead:
+        """One picture with its labels; the first of an identity builds its mesh and texture.
+
+        Raises:
+            ConfigError: a camera of another size than the renderer.
+        """
+        if camera.size != self.size:
+            raise ConfigError("camera.size", str(camera.size), f"the renderer's, {self.size}")
+        light = light or Light()
+        loaded = self._loaded(identity)
+        skin, normals = loaded.model.skin(expression)
+        points = loaded.model.landmarks.points(expression, loaded.model.bare_skin(expression))
+        self._set_scene(loaded, expression, pose, camera, light)
+        loaded.update(skin, normals, expression, pose)
+        image, depth = self._draw(loaded, light)
+        in_camera = pose.to_camera(points)
+        landmarks = camera.project(in_camera)
+        visible = visible_points(loaded.model, expression, pose, in_camera, landmarks, depth)
+        return RenderedHead(
+            image,
+            landmarks.astype(np.float32),
+            visible,
+            depth,
+            in_camera[:, 2].astype(np.float32),
+            pose,
+        )
+
+    def _loaded(self, identity: HeadIdentity) -> _Loaded:
+        if identity not in self._models:
+            while len(self._models) >= 8:
+                self._models.popitem(last=False)[1].release()
+            self._models[identity] = _Loaded(
+                self._context, self._skin, self._part, HeadModel(identity)
+            )
+        self._models.move_to_end(identity)
+        return self._models[identity]
+
+    def _set_scene(
+        self,
+        loaded: _Loaded,
+        expression: Expression,
+        pose: Pose,
+        camera: PinholeCamera,
+        light: Light,
+    ) -> None:
+        rotation, translation = pose.rotation, pose.translation
+        values: dict[str, tuple[float, ...] | float] = {
+            "rotation": tuple(rotation.T.ravel()),
+            "translation": tuple(translation),
+            "scale": (2 * camera.focal_px / self.size.width, 2 * camera.focal_px / self.size.height),
+            "lamp": tuple(rotation.T @ light.direction),
+            "up": tuple(rotation.T @ np.array([0.0, -1.0, 0.0])),
+            "eye_point": tuple(-rotation.T @ translation),
+            "key": light.key,
+            "ambient": light.ambient,
+        }
+        for program in (self._skin, self._part):
+            for name, value in values.items():
+                program[name].value = value
+        head, identity = loaded.model.head, loaded.model.identity
+        layout = head.layout
+        _, gaze = eyeballs(head, expression)
+        raised = squint(expression)
+        eyes: dict[str, tuple[float, ...] | float] = {
+            "eye_shape": (layout.eye_x, layout.eye_half, layout.eye_height, layout.eye_slope),
+            "eyeball": (head.eye_z, EYEBALL_RADIUS, IRIS_RADIUS),
+            "lids": (expression.blink_right, expression.blink_left, raised, raised),
+            "gaze": tuple(gaze),
+            "iris_color": identity.iris,
+            "lashes": identity.lashes,
+        }
+        for name, value in eyes.items():
+            self._skin[name].value = value
+
+    def _draw(
+        self, loaded: _Loaded, light: Light
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        context = self._context
+        self._target.use()
+        self._target.clear(depth=1.0)
+        context.disable(context.DEPTH_TEST | context.CULL_FACE)
+        self._picture(light).use(0)
+        self._back_mesh.render(context.TRIANGLE_STRIP)
+        context.enable(context.DEPTH_TEST)
+        loaded.draw()
+        context.copy_framebuffer(self._resolved, self._target)
+        height, width = self.size.height, self.size.width
+        raw = self._resolved.read(components=3, dtype="f2")
+        picture = np.frombuffer(raw, np.float16).reshape(height, width, 3).astype(np.float32)
+        picture = np.clip(picture, 0.0, 1.0)
+        image = picture if self.color else picture @ _LUMINANCE
+        stored = np.frombuffer(self._resolved.read(components=1, attachment=-1, dtype="f4"), np.float32)
+        depth = _NEAR * _FAR / (_FAR - stored.reshape(height, width) * (_FAR - _NEAR))
+        depth = np.where(stored.reshape(height, width) >= 1.0, np.inf, depth)
+        return image, depth.astype(np.float32)
+
+    def _picture(self, light: Light) -> Any:
+        wanted = (light.background, light.background_level, light.background_seed)
+        if self._back_picture is None or self._back_picture[0] != wanted:
+            if self._back_picture is not None:
+                self._back_picture[1].release()
+            pixels = background(light, self.size).astype("f4")
+            texture = self._context.texture(
+                (self.size.width, self.size.height), 3, pixels.tobytes(), dtype="f4"
+            )
+            self._back_picture = (wanted, texture)
+        return self._back_picture[1]
+
+
+class _Loaded:
+    """The buffers of one identity on the device."""
+
+    def __init__(self, context: Any, skin_program: Any, part_program: Any, model: HeadModel):
+        self.model = model
+        self._context = context
+        fixed, moving, triangles = model.skin_attributes()
+        self._skin_moving = context.buffer(moving.astype("f4").tobytes(), dynamic=True)
+        self._skin_mesh = context.vertex_array(
+            skin_program,
+            [
+                (self._skin_moving, "3f 3f", "in_position", "in_normal"),
+                (context.buffer(fixed.astype("f4").tobytes()), "3f 3f", "in_rest", "in_texture"),
+            ],
+            context.buffer(triangles.astype("i4").tobytes()),
+        )
+        self._paint = context.texture(
+            model.texture.shape[1::-1], 4, model.texture.astype("f2").tobytes(), dtype="f2"
+        )
+        self._paint.build_mipmaps()
+        self._paint.filter = (context.LINEAR_MIPMAP_LINEAR, context.LINEAR)
+        fixed, moving, triangles = model.part_attributes()
+        self._part_moving = context.buffer(moving.astype("f4").tobytes(), dynamic=True)
+        self._part_mesh = context.vertex_array(
+            part_program,
+            [
+                (self._part_moving, "3f 3f", "in_position", "in_normal"),
+                (context.buffer(fixed.astype("f4").tobytes()), "4f 1f", "in_color", "in_gloss"),
+            ],
+            context.buffer(triangles.astype("i4").tobytes()),
+        )
+
+    def update(
+        self,
+        skin: NDArray[np.floating],
+        normals: NDArray[np.floating],
+        expression: Expression,
+        pose: Pose,
+    ) -> None:
+        moving = np.concatenate([skin.reshape(-1, 3), normals.reshape(-1, 3)], axis=1)
+        self._skin_moving.write(moving.astype("f4").tobytes())
+        self._part_moving.write(self.model.moved_parts(expression, pose).astype("f4").tobytes())
+
+    def draw(self) -> None:
+        self._paint.use(0)
+        self._skin_mesh.render()
+        self._part_mesh.render()
+
+    def release(self) -> None:
+        for resource in (self._skin_mesh, self._part_mesh, self._paint):
+            resource.release()
+        self._skin_moving.release()
+        self._part_moving.release()
+
+
+def _create_context() -> Any:
+    try:
+        import moderngl
+    except ModuleNotFoundError as error:
+        raise RuntimeUnavailable(
+            "rendering heads needs moderngl: pip install 'evface-edge[train]'"
+        ) from error
+    try:
+        return moderngl.create_context(standalone=True, backend="egl", require=330)
+    except Exception as error:  # moderngl raises bare Exception and ImportError here
+        raise RuntimeUnavailable(
+            f"rendering heads needs EGL, and it did not start ({error}): "
+            "apt-get install -y libegl1 libgl1-mesa-dri libglvnd0"
+        ) from error

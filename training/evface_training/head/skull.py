@@ -1,0 +1,100 @@
+"""The head without features: closed rows around it, lofted through a table of sections."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
+
+from evface_training.head.identity import HeadIdentity
+from evface_training.head.layout import Layout
+
+Floats = NDArray[np.floating]
+
+# One line a row, from the crown to below the chin. Millimetres of an average head:
+# y in front, at the side, behind | z in front, at the side, behind | half width | fullness of
+# the front (0 is an ellipse, above is squarer, below is more pointed).
+_SECTIONS = np.array(
+    [
+        [119, 119, 119, -15, -15, -15, 0, 0.0],
+        [116, 116, 116, 25, -12, -50, 32, 0.0],
+        [108, 108, 108, 50, -10, -72, 51, 0.0],
+        [96, 96, 96, 70, -10, -86, 64, 0.05],
+        [80, 80, 80, 84, -10, -93, 71, 0.1],
+        [60, 60, 60, 93, -9, -98, 75, 0.13],
+        [40, 40, 38, 96.5, -7, -99, 75.5, 0.13],
+        [22, 22, 15, 97, -3, -97, 74, 0.14],
+        [5, 5, -10, 92.5, 2, -92, 71.5, 0.17],
+        [-12, -11, -30, 91.5, 6, -86, 70, 0.16],
+        [-30, -26, -50, 93, 9, -78, 68, 0.08],
+        [-45, -37, -65, 96, 11, -68, 65.5, 0.02],
+        [-60, -47, -76, 98, 13, -58, 62.5, -0.02],
+        [-75, -57, -84, 96.5, 15, -52, 59, -0.05],
+        [-90, -66, -88, 96, 16, -48, 54.5, -0.08],
+        [-101, -73, -90, 94, 15, -44, 50.5, -0.10],
+        [-108, -79, -91, 85, 13, -40, 46, -0.10],
+        [-109, -84, -92, 68, 9, -34, 40, -0.06],
+        [-106, -88, -93, 42, 4, -26, 31, 0.0],
+        [-98, -98, -98, 0, 0, 0, 0, 0.0],
+    ],
+    dtype=np.float64,
+)
+
+
+def column_angles() -> Floats:
+    """Angles of the columns, radians: 0 in front, -π and π behind; dense in front."""
+    front = np.arange(0.0, 52.0, 1.55)
+    side = np.arange(52.0, 104.0, 3.0)
+    back = np.linspace(106.0, 180.0, 9)
+    half = np.radians(np.concatenate([front, side, back]))
+    return np.concatenate([-half[:0:-1], half])
+
+
+def row_levels() -> tuple[Floats, int]:
+    """Positions of the rows in the table of sections, and the index of the row of the lips."""
+    crown = np.linspace(0.0, 5.5, 13, endpoint=False)
+    face = [
+        _levels_of_y(np.arange(high, low, -step))
+        for high, low, step in ((50, 30, 4), (30, -26, 1.8), (-26, -50, 1.15))
+    ]
+    lips_y = -63.5
+    above = _levels_of_y(np.linspace(-50, lips_y, 12, endpoint=False))
+    below = _levels_of_y(np.linspace(lips_y, -80, 14, endpoint=False))
+    chin = np.concatenate([_levels_of_y(np.arange(-80, -101, -2.2)), np.arange(15.0, 17.0, 0.16)])
+    under = np.linspace(17.0, 19.0, 6)
+    levels = np.concatenate([crown, *face, above, below, chin, under])
+    return levels, len(crown) + sum(map(len, face)) + len(above)
+
+
+def _levels_of_y(y: Floats) -> Floats:
+    """Positions in the table at heights in front, above the chin."""
+    rows = _SECTIONS[:17]
+    return np.interp(-y, -rows[:, 0], np.arange(len(rows)))
+
+
+def loft(identity: HeadIdentity, layout: Layout, levels: Floats, angles: Floats) -> Floats:
+    """The smooth head: (rows, columns, 3), mm."""
+    table = _sections(identity, layout)
+    level = PchipInterpolator(np.arange(len(table)), table, axis=0)(levels)
+    y_front, y_side, y_back, z_front, z_side, z_back, half_width, fullness = level.T[:, :, None]
+    sine, cosine = np.sin(angles)[None], np.cos(angles)[None]
+    ahead = np.maximum(cosine, 0) * (1 + fullness * sine**2)
+    behind = np.maximum(-cosine, 0) * (1 + 0.12 * sine**2)
+    x = half_width * sine
+    y = np.where(
+        cosine >= 0, y_side + (y_front - y_side) * cosine, y_side - (y_back - y_side) * cosine
+    )
+    z = z_side + (z_front - z_side) * ahead + (z_back - z_side) * behind
+    return np.stack(np.broadcast_arrays(x, y, z), axis=-1)
+
+
+def _sections(identity: HeadIdentity, layout: Layout) -> Floats:
+    table = _SECTIONS.copy()
+    y = table[:, 0]
+    table[:, :3] = layout.remap_y(table[:, :3])
+    jaw = np.clip((-20.0 - y) / 60.0, 0, 1)
+    table[:, 6] *= identity.face_width * (1 + (identity.jaw_width - 1) * jaw)
+    chin = np.exp(-(((y + 97.0) / 14.0) ** 2))
+    chin[17:] = 0
+    table[:, 3] += identity.chin_protrusion_mm * chin
+    return table

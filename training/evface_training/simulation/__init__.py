@@ -1,0 +1,1 @@
+"""Annotated pictures → motion → light → an event camera → events, in batched torch."""
