@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import typer
 
 from evface_edge.errors import ConfigError
+from evface_edge.events import uri
 from evface_edge.events.source import EventSource
 from evface_edge.geometry import Box
 from evface_edge.results import FaceLandmarks, Predictions
@@ -32,7 +33,7 @@ def check_outputs(outputs: Sequence[Path], source: str) -> None:
     Raises:
         ConfigError: an unknown suffix, a missing folder, one file named twice, or the recording.
     """
-    taken = {Path(source).resolve(): "this is the recording itself"}
+    taken = {uri.parse(source).path.resolve(): "this is the recording itself"}
     for path in outputs:
         place = check_output(path, {*TABLES, *FILM_SUFFIXES}).resolve()
         if place in taken:
@@ -110,7 +111,7 @@ def _filmed(
 
 @contextmanager
 def progress(source: EventSource) -> Iterator[Callable[[int], None]]:
-    """A line on stderr that says how far it is; none where stderr is no terminal."""
+    """A line on stderr: how far it is, and how long it will take; none if that is no terminal."""
     if not sys.stderr.isatty():
         yield lambda t_us: None
         return
@@ -124,6 +125,8 @@ def progress(source: EventSource) -> Iterator[Callable[[int], None]]:
         TimeRemainingColumn,
     )
 
+    from evface_edge.events.recording import Recording
+
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -131,7 +134,9 @@ def progress(source: EventSource) -> Iterator[Callable[[int], None]]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    # Standard output is left alone: libraries imported meanwhile may keep a hold of it.
+    terminal = Console(stderr=True)
+    with Progress(*columns, console=terminal, transient=True, redirect_stdout=False) as bar:
         task = bar.add_task("reading", total=None)
         start_us: int | None = None
 
@@ -139,7 +144,9 @@ def progress(source: EventSource) -> Iterator[Callable[[int], None]]:
             nonlocal start_us
             start_us = t_us if start_us is None else start_us
             text = f"{(t_us - start_us) / 1e6:.2f} s, {source.counters.events:,} events"
-            bar.update(task, description=text)
+            # A camera has no end; a recording knows what part of its file is behind it.
+            fraction = source.fraction if isinstance(source, Recording) else 0.0
+            bar.update(task, description=text, total=1 if fraction else None, completed=fraction)
 
         yield report
 

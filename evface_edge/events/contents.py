@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO
 
 from evface_edge.errors import ConfigError, EventFormatError
 from evface_edge.events.array import EventArray
@@ -53,14 +54,18 @@ class ReadOptions:
         return value
 
 
-class Writer(Protocol):
-    """The writer of a format; built with (file, size, options)."""
+class Writer(ABC):
+    """The writer of a format, built with (file, size, options); the caller closes the file."""
 
+    @abstractmethod
     def write(self, events: EventArray) -> None:
-        """Appends events, which are checked already."""
+        """Appends events (N,), N > 0, which are checked already."""
 
-    def close(self) -> None:
-        """Completes the file; the caller closes the file object."""
+    def finish(self) -> None:  # noqa: B027
+        """Writes what comes after the events."""
+
+    def close(self) -> None:  # noqa: B027
+        """Frees what it holds, whether finished or not."""
 
 
 WriterFactory = Callable[[BinaryIO, SensorSize, Mapping[str, str]], Writer]

@@ -8,16 +8,16 @@ of the file stays. Anything else is damage, and reading stops there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from evface_edge.errors import EventFormatError
 from evface_edge.events.array import EVENT_DTYPE, EventArray
+from evface_edge.events.compiled import compiled
 from evface_edge.events.limits import MAX_BACKWARD_US, MAX_GAP_US, MAX_TIME_US
 from evface_edge.geometry import SensorSize
 
@@ -27,8 +27,8 @@ SOUND, OUTSIDE, BACKWARD, GAP, POLARITY, SYNTAX, EPOCH = range(7)
 _WIDTH, _HEIGHT, _STARTED, _LAST, _CLAMPED, _BAD_T, _BAD_X, _BAD_Y, _SKIPPED = range(9)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def admit(state: Any, t: int, x: int, y: int) -> int:
+@compiled
+def admit(state: Any, t: Any, x: Any, y: Any) -> int:
     """SOUND, with the time to use in state[3], or the fault of an event."""
     fault = SOUND
     if x < 0 or y < 0 or x >= state[_WIDTH] or y >= state[_HEIGHT]:
@@ -56,7 +56,7 @@ def admit(state: Any, t: int, x: int, y: int) -> int:
     return fault
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def admit_columns(state: Any, t: Any, x: Any, y: Any, p: Any, out: Any) -> tuple[int, int]:
     """Copies sound events into `out`; returns their number and the fault that ended it."""
     for i in range(len(t)):
@@ -97,24 +97,23 @@ class Guard:
 
     def check(
         self,
-        t: NDArray[Any],
-        x: NDArray[Any],
-        y: NDArray[Any],
-        p: NDArray[Any],
+        columns: Sequence[NDArray[Any]],
+        *,
         offset: int | None = None,
         stride: int = 0,
         index: NDArray[np.intp] | None = None,
     ) -> Iterator[EventArray]:
-        """Columns (N,) of any integer type → at most one array of the sound events before a fault.
+        """Columns t, x, y, p (N,) of integers → one array of the sound events before a fault.
 
         Args:
-            p: 0 or 1, or -1 and 1.
+            columns: p is 0 or 1, or -1 and 1.
             offset: byte offset of record 0, where `stride` bytes lead from record to record.
             index: of the record of each event (N,); by default the events are all records.
 
         Raises:
             EventFormatError: at the first event that is not sound, after yielding those before it.
         """
+        t, x, y, p = columns
         out = np.empty(len(t), EVENT_DTYPE)
         sign = p.astype(np.int64)
         count, fault = admit_columns(
@@ -152,5 +151,6 @@ class Guard:
 
 def _times(t: NDArray[Any]) -> NDArray[np.int64]:
     if t.dtype == np.uint64:  # beyond int64 is beyond any clock: keep it there
-        return np.minimum(t, np.uint64(2**63 - 1)).astype(np.int64)
-    return t.astype(np.int64)
+        t = np.minimum(t, np.uint64(2**63 - 1))
+    times: NDArray[np.int64] = t.astype(np.int64)
+    return times

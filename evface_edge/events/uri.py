@@ -1,4 +1,4 @@
-"""What names a source: `recording.raw?width=640&height=480`, `replay:FILE?speed=1`, `scheme:name`."""
+"""What names a source: `recording.raw?width=640&height=480`, `replay:FILE`, `scheme:name`."""
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-from pathlib import Path
 from types import TracebackType
 
 from evface_edge.errors import ConfigError, EventFormatError
@@ -58,7 +57,7 @@ class EventWriter:
         try:
             self._writer = self.format.writer(self._file, size, options)
         except BaseException:
-            self.discard()
+            self._remove()
             raise
 
     def write(self, events: EventArray) -> None:
@@ -92,6 +91,7 @@ class EventWriter:
     def finish(self) -> None:
         """Completes the file and puts it in its place."""
         try:
+            self._writer.finish()
             self._writer.close()
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -103,8 +103,12 @@ class EventWriter:
 
     def discard(self) -> None:
         """Removes what was written."""
+        self._writer.close()
+        self._remove()
+
+    def _remove(self) -> None:
         self._file.close()
-        Path(self._temporary).unlink(missing_ok=True)
+        self._temporary.unlink(missing_ok=True)
 
     def __enter__(self) -> EventWriter:
         return self

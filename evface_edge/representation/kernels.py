@@ -104,22 +104,26 @@ def enlarge(cells: NDArray[np.float32], larger: NDArray[np.float32]) -> None:
     """Bilinear, from (C, h, w) to (C, H, W), outer edges aligned, borders replicated."""
     channels, rows, columns = cells.shape
     height, width = larger.shape[1], larger.shape[2]
-    for y in range(height):
-        source_y = max((y + 0.5) * rows / height - 0.5, 0.0)
-        top = min(int(source_y), rows - 1)
-        bottom = min(top + 1, rows - 1)
-        down = np.float32(source_y - top)
-        for x in range(width):
-            source_x = max((x + 0.5) * columns / width - 0.5, 0.0)
-            left = min(int(source_x), columns - 1)
-            right = min(left + 1, columns - 1)
-            across = np.float32(source_x - left)
-            for channel in range(channels):
-                upper = cells[channel, top, left] * (1 - across)
-                upper += cells[channel, top, right] * across
-                lower = cells[channel, bottom, left] * (1 - across)
-                lower += cells[channel, bottom, right] * across
-                larger[channel, y, x] = upper * (1 - down) + lower * down
+    left = np.empty(width, np.int64)
+    across = np.empty(width, np.float32)
+    for x in range(width):
+        source = max((x + 0.5) * columns / width - 0.5, 0.0)
+        left[x] = min(int(source), columns - 2) if columns > 1 else 0
+        across[x] = min(source - left[x], 1.0)
+    right = min(1, columns - 1)
+    row = np.empty(columns, np.float32)
+    for channel in range(channels):
+        for y in range(height):
+            source = max((y + 0.5) * rows / height - 0.5, 0.0)
+            top = min(int(source), rows - 1)
+            bottom = min(top + 1, rows - 1)
+            down = np.float32(source - top)
+            for x in range(columns):
+                upper = cells[channel, top, x]
+                row[x] = upper + (cells[channel, bottom, x] - upper) * down
+            for x in range(width):
+                before = row[left[x]]
+                larger[channel, y, x] = before + (row[left[x] + right] - before) * across[x]
 
 
 @_compiled

@@ -34,7 +34,10 @@ def export(
 ) -> None:
     """Turn a checkpoint into a model for a device; refuse if its landmarks moved.
 
-    Example: evface-edge export evface-s.ckpt --target onnx-int8 --calibration clips.npz
+    \b
+    Example:
+      evface-edge clips --faces faces/300w_train -o clips.npz
+      evface-edge export runs/s1/last.pt --target onnx-int8 --calibration clips.npz
     """
     targets = find_targets(target)
     loss = parse_share("--max-nme-loss", max_nme_loss)
@@ -43,7 +46,7 @@ def export(
             "--calibration",
             None,
             "an .npz of clips with landmarks: every artefact is measured before it is written "
-            "(`evface-edge simulate --help` tells how to make one)",
+            "(`evface-edge clips` makes them)",
         )
     _require("torch", "torchao", "onnx", "onnxscript")
     from evface_export.calibration import CalibrationSet

@@ -65,11 +65,15 @@ def test_artefact_agrees_with_torch(
                 np.testing.assert_allclose(found[name], array[rows], atol=tolerance)
 
 
-def test_int8_is_int8_where_it_should_be(
-    checkpoint: Any, clips: CalibrationSet, tmp_path: Path
-) -> None:
-    export_model(checkpoint, INT8, clips, tmp_path / "toy.onnx")
-    model = onnx.load(tmp_path / "toy.onnx")
+@pytest.fixture(scope="module")
+def int8_path(
+    checkpoint: Any, clips: CalibrationSet, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    return export_model(checkpoint, INT8, clips, tmp_path_factory.mktemp("int8") / "a.onnx").path
+
+
+def test_int8_is_int8_where_it_should_be(int8_path: Path) -> None:
+    model = onnx.load(int8_path)
     made_by = {name: node for node in model.graph.node for name in node.output}
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
     convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
@@ -88,19 +92,22 @@ def test_int8_is_int8_where_it_should_be(
     )
 
 
-def test_onnxruntime_fuses_the_backbone(
-    checkpoint: Any, clips: CalibrationSet, tmp_path: Path
-) -> None:
+def test_onnxruntime_fuses_the_backbone(int8_path: Path, tmp_path: Path) -> None:
     """Every convolution of the backbone with its activation becomes one integer kernel."""
     import onnxruntime as ort
 
-    export_model(checkpoint, INT8, clips, tmp_path / "toy.onnx")
     options = ort.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "fused.onnx")
     options.log_severity_level = 3
-    ort.InferenceSession(tmp_path / "toy.onnx", options, providers=["CPUExecutionProvider"])
+    ort.InferenceSession(int8_path, options, providers=["CPUExecutionProvider"])
     kinds = Counter(node.op_type for node in onnx.load(tmp_path / "fused.onnx").graph.node)
     assert (kinds["QLinearConv"], kinds["QLinearAdd"], kinds["Conv"]) == (4, 1, 1)
+
+
+@pytest.fixture(scope="module")
+def sound(checkpoint: Any) -> bytes:
+    names = [spec.name for spec in checkpoint.card.outputs]
+    return pipeline.to_onnx(checkpoint.network, torch.zeros(2, 10, 32, 32), "events", names)
 
 
 def _broken(model: bytes, name: str, factor: float) -> bytes:
@@ -127,14 +134,14 @@ def _broken(model: bytes, name: str, factor: float) -> bytes:
 def test_gate_closes_on_a_sabotaged_artefact(
     checkpoint: Any,
     clips: CalibrationSet,
+    sound: bytes,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     output: str,
     factor: float,
     message: str,
 ) -> None:
-    sound = pipeline.to_onnx
-    monkeypatch.setattr(pipeline, "to_onnx", lambda *args: _broken(sound(*args), output, factor))
+    monkeypatch.setattr(pipeline, "to_onnx", lambda *args: _broken(sound, output, factor))
     path = tmp_path / "toy.onnx"
     path.write_bytes(b"the artefact of yesterday")
     with pytest.raises(ExportError, match=message):

@@ -6,7 +6,7 @@ import copy
 import math
 import signal
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -173,13 +173,21 @@ def student_card(recipe: TrainRecipe) -> ModelCard:
     )
 
 
-def validation_clips(faces: FaceSet, recipe: TrainRecipe, count: int = 512) -> Clips:
-    """The same clips every time: human-labelled validation faces, drawn from the prior, no negatives."""
+def draw_clips(faces: FaceSet, recipe: TrainRecipe, count: int, seed: int) -> Clips:
+    """The same clips every time, with a face in each: human-labelled ones where there are any."""
     people = faces.select(faces.human) if faces.human.any() else faces
-    prior = ClipPrior(**{**vars(recipe.clips), "negative_share": 0.0, "occlusion_share": 0.0})
-    simulator = ClipSimulator(prior, recipe.student.side, seed=99)
-    chosen = np.arange(count) % len(people)
-    return simulator(torch.from_numpy(people.images[chosen]), torch.from_numpy(people.points[chosen]))
+    prior = replace(recipe.clips, negative_share=0.0, occlusion_share=0.0)
+    simulator = ClipSimulator(prior, recipe.student.side, seed)
+    parts = []
+    for start in range(0, count, recipe.batch):
+        chosen = np.arange(start, min(start + recipe.batch, count)) % len(people)
+        images, points = people.images[chosen], people.points[chosen]
+        parts.append(simulator(torch.from_numpy(images), torch.from_numpy(points)))
+    return Clips(
+        torch.cat([part.inputs for part in parts]),
+        torch.cat([part.points for part in parts]),
+        torch.cat([part.presence for part in parts]),
+    )
 
 
 @torch.no_grad()
@@ -225,7 +233,7 @@ def train(
     # DataLoader's own process simulates while this one learns.
     loader = DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=6)
     pool = _Pool(iter(loader), recipe.pool, recipe.seed)
-    clips = validation_clips(validation, recipe)
+    clips = draw_clips(validation, recipe, count=512, seed=99)
     torch.set_num_threads(threads)
     stop = _StopOnInterrupt()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())

@@ -96,12 +96,5 @@ def _events(
     valid = np.flatnonzero(records["data"] & 1)
     data = records["data"][valid]
     t = records["t"][valid].astype(np.int64) + (overflow << 31)
-    yield from guard.check(
-        t,
-        data >> 17,
-        (data >> 2) & 0x7FFF,
-        (data >> 1) & 1,
-        offset=offset,
-        stride=_RECORD.itemsize,
-        index=valid,
-    )
+    columns = (t, data >> 17, (data >> 2) & 0x7FFF, (data >> 1) & 1)
+    yield from guard.check(columns, offset=offset, stride=_RECORD.itemsize, index=valid)

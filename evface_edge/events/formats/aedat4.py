@@ -1,22 +1,54 @@
-"""AEDAT 4 of iniVation's DV, decoded by the package `aedat` (extra: aedat).
+"""AEDAT 4 of iniVation's DV (extra: aedat, for the compressions LZ4 and Zstandard).
 
-https://docs.inivation.com/software/software-advanced-usage/file-formats/aedat-4.0.html. The first
-stream of events is read; frames, motion and triggers are passed over.
+https://docs.inivation.com/software/software-advanced-usage/file-formats/aedat-4.0.html. A header
+names the streams, then come packets, each with the number of its stream. The first stream of
+events is read; frames, motion and triggers are passed over.
 """
 
 from __future__ import annotations
 
+import os
+import re
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from evface_edge.errors import EventFormatError, RuntimeUnavailable
 from evface_edge.events.array import EventArray
-from evface_edge.events.contents import Contents, ReadOptions, header_size
+from evface_edge.events.contents import Contents, ReadOptions, header_size, sensor_size
+from evface_edge.events.formats.flatbuffer import Table
 from evface_edge.events.guard import Guard
+from evface_edge.geometry import SensorSize
 
-_VERSION_BYTES = 14  # "#!AER-DAT4.0\r\n"
+_VERSION = b"#!AER-DAT4.0\r\n"
+_EVENT = np.dtype(
+    {
+        "names": ["t", "x", "y", "p"],
+        "formats": ["<i8", "<i2", "<i2", "u1"],
+        "offsets": [0, 8, 10, 12],
+        "itemsize": 16,
+    }
+)
+_HEADER_LIMIT_BYTES = 16 << 20
+#: No camera makes packets of so many events.
+_PACKET_LIMIT_BYTES = 256 << 20
+_COMPRESSIONS = {0: "none", 1: "lz4", 2: "lz4", 3: "zstd", 4: "zstd"}
+
+
+@dataclass(frozen=True)
+class _Header:
+    """Where packets begin and end (None: at the end of the file), their compression and stream."""
+
+    start: int
+    end: int | None
+    compression: str
+    stream: int
+    size: SensorSize | None
+    kinds: str
 
 
 def read(path: Path, options: ReadOptions) -> Contents:
@@ -24,76 +56,120 @@ def read(path: Path, options: ReadOptions) -> Contents:
 
     Raises:
         EventFormatError: it is damaged, or there is no stream of events.
-        RuntimeUnavailable: the package `aedat` is not installed.
+        RuntimeUnavailable: what decompresses the packets is not installed.
     """
-    streams = _decoder(path).id_to_stream()
-    stream_id, stream = next(
-        ((key, value) for key, value in sorted(streams.items()) if value["type"] == "events"),
-        (None, None),
-    )
-    if stream_id is None or stream is None:
-        kinds = ", ".join(sorted({str(value["type"]) for value in streams.values()})) or "nothing"
-        raise EventFormatError(f"holds {kinds}, expected a stream of events", path=path)
-    size = options.size or header_size(path, int(stream["width"]), int(stream["height"]))
+    header = _header(path)
+    size = sensor_size(path, options.size, header.size)
+    decompress = _decompressor(header.compression, path)
 
     def packets(guard: Guard) -> Iterator[EventArray]:
-        offsets = _packet_offsets(path)
-        offset = next(offsets, None)
-        end = path.stat().st_size
-        decoder = _decoder(path)
-        while True:
+        for offset, data in _event_packets(path, header, guard):
             try:
-                packet = next(decoder)
-            except StopIteration:
-                return
-            except (Exception, BaseException) as error:
-                if not _is_decoding_error(error):
-                    raise
+                events = Table.root(decompress(data)).structs(0, _EVENT)
+            except (ValueError, RuntimeError, EOFError) as error:
                 raise EventFormatError(
-                    f"a packet is damaged or truncated: {error}", path=path, offset=offset
+                    f"a packet is damaged: {error}", path=path, offset=offset
                 ) from None
-            if packet["stream_id"] == stream_id and "events" in packet:
-                events = packet["events"]
-                for event in guard.check(
-                    events["t"], events["x"], events["y"], events["on"], offset=offset
-                ):
-                    yield event
-            offset = next(offsets, None)
-            guard.fraction = (offset or end) / end
+            yield from guard.check([events[field] for field in "txyp"], offset=offset)
 
-    return Contents(size, packets, {"streams": ", ".join(s["type"] for s in streams.values())})
+    return Contents(size, packets, {"streams": header.kinds, "compression": header.compression})
 
 
-def _decoder(path: Path) -> Any:
-    try:
-        import aedat
-    except ModuleNotFoundError:
-        raise RuntimeUnavailable(
-            f"{path.name}: reading AEDAT 4 needs the package aedat: pip install 'evface-edge[aedat]'"
-        ) from None
-    try:
-        return aedat.Decoder(path)
-    except BaseException as error:
-        if not _is_decoding_error(error):
-            raise
-        raise EventFormatError(f"the header is damaged: {error}", path=path) from None
-
-
-def _is_decoding_error(error: BaseException) -> bool:
-    """Whether the decoder failed; a panic of its Rust part is no `Exception`."""
-    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
-
-
-def _packet_offsets(path: Path) -> Iterator[int]:
-    """Where packets begin: each has the number of its stream and its length, 4 bytes each."""
-    end = path.stat().st_size
+def _header(path: Path) -> _Header:
     with path.open("rb") as file:
-        file.seek(_VERSION_BYTES)
-        offset = _VERSION_BYTES + 4 + int.from_bytes(file.read(4), "little")
-        while offset + 8 <= end:
-            yield offset
+        if file.read(len(_VERSION)) != _VERSION:
+            raise EventFormatError("the header of an AEDAT 4.0 file is missing", path=path)
+        prefix = file.read(4)
+        length = int.from_bytes(prefix, "little")
+        if length > _HEADER_LIMIT_BYTES:
+            raise EventFormatError(f"states a header of {length} bytes", path=path, offset=14)
+        data = prefix + file.read(length)
+    try:
+        table = Table.root(data)
+        compression = _COMPRESSIONS.get(table.integer(0, "i", 0))
+        end = table.integer(1, "q", -1)
+        streams = _streams(table.text(2), path)
+    except ValueError as error:
+        raise EventFormatError(f"the header is damaged: {error}", path=path, offset=14) from None
+    if compression is None:
+        raise EventFormatError("the header names a compression that is not known", path=path)
+    kinds = ", ".join(kind for _, kind, _ in streams)
+    for number, kind, size in streams:
+        if kind == "EVTS":
+            start = len(_VERSION) + len(data)
+            return _Header(start, end if end > start else None, compression, number, size, kinds)
+    raise EventFormatError(
+        f"holds the streams {kinds or 'none'}, expected one of events (EVTS)", path=path
+    )
+
+
+def _streams(text: str, path: Path) -> list[tuple[int, str, SensorSize | None]]:
+    """Number, type and size of each stream, from the tree of XML that DV writes.
+
+    The tree has one `<node path=".../outInfo/N/">` for each; it is flat enough to be searched,
+    which no text, however made, can turn into work without end.
+    """
+    starts = list(re.finditer(r'<node name="([0-9]{1,5})" path="[^"<>]*/outInfo/\1/"', text))
+    ends = [match.start() for match in starts[1:]] + [len(text)]
+    streams = []
+    for match, end in zip(starts, ends, strict=True):
+        part = text[match.start() : end]
+        kind = re.search(r'key="typeIdentifier"[^<>]*>([^<>]*)<', part)
+        width = re.search(r'key="sizeX"[^<>]*>([0-9]{1,6})<', part)
+        height = re.search(r'key="sizeY"[^<>]*>([0-9]{1,6})<', part)
+        size = header_size(path, int(width[1]), int(height[1])) if width and height else None
+        streams.append((int(match[1]), kind[1] if kind else "unknown", size))
+    return streams
+
+
+def _event_packets(path: Path, header: _Header, guard: Guard) -> Iterator[tuple[int, bytes]]:
+    """Offset and bytes of the packets of the stream."""
+    with path.open("rb") as file:
+        file_end = os.fstat(file.fileno()).st_size
+        end = file_end if header.end is None else header.end
+        if end > file_end:
+            end = file_end  # the end is missing, which the last packet will show
+        offset = header.start
+        while offset < end:
             file.seek(offset)
-            _, length = struct.unpack("<ii", file.read(8))
-            if length < 0:
-                return
+            head = file.read(8)
+            stream, length = struct.unpack("<ii", head) if len(head) == 8 else (0, -1)
+            if not 0 <= length <= _PACKET_LIMIT_BYTES or offset + 8 + length > end:
+                truncated = header.end is None or header.end > file_end
+                raise EventFormatError(
+                    "a packet is " + ("truncated" if truncated else "damaged"),
+                    path=path,
+                    offset=offset,
+                )
+            if stream == header.stream:
+                yield offset, file.read(length)
             offset += 8 + length
+            guard.fraction = offset / file_end
+        if header.end is not None and header.end > file_end:
+            raise EventFormatError("the file is truncated", path=path, offset=file_end)
+
+
+def _decompressor(name: str, path: Path) -> Any:
+    """bytes → bytes of at most _PACKET_LIMIT_BYTES, ValueError or RuntimeError where damaged."""
+    if name == "none":
+        return lambda data: data
+    try:
+        if name == "lz4":
+            from lz4.frame import LZ4FrameDecompressor
+
+            return lambda data: LZ4FrameDecompressor().decompress(data, _PACKET_LIMIT_BYTES)
+        from zstandard import ZstdDecompressor, ZstdError
+    except ModuleNotFoundError as error:
+        raise RuntimeUnavailable(
+            f"{path.name}: its packets are compressed, and {error.name} is not installed: "
+            "pip install 'evface-edge[aedat]'"
+        ) from None
+
+    def zstd(data: bytes) -> bytes:
+        try:
+            with ZstdDecompressor(max_window_size=1 << 27).stream_reader(data) as reader:
+                return reader.read(_PACKET_LIMIT_BYTES)
+        except ZstdError as error:
+            raise ValueError(str(error)) from None
+
+    return zstd

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evface_edge.errors import EventFormatError
+from evface_edge.events import contents
 from evface_edge.events.array import EventArray
 from evface_edge.events.contents import Contents, ReadOptions, sensor_size
 from evface_edge.events.formats import percent_header
@@ -73,7 +74,7 @@ def read(path: Path, options: ReadOptions) -> Contents:
     return Contents(size, packets, dict(header.fields))
 
 
-class Writer:
+class Writer(contents.Writer):
     """Writes version 2, or 1 with `?version=1`; whole periods of 2^32 µs go into the header."""
 
     def __init__(self, file: BinaryIO, size: SensorSize, options: Mapping[str, str]) -> None:
@@ -89,21 +90,21 @@ class Writer:
 
     def write(self, events: EventArray) -> None:
         if self._origin_us is None:
-            self._begin(int(events["t"][0]) // PERIOD_US * PERIOD_US)
+            self._origin_us = self._begin(int(events["t"][0]) // PERIOD_US * PERIOD_US)
         records = np.empty(len(events), _RECORD)
         records["t"] = (events["t"] - self._origin_us) % PERIOD_US
         x, y, p = (events[field].astype(np.uint32) for field in "xyp")
         records["address"] = x | (y << self._bits_x) | (p << (self._bits_x + self._bits_y))
         self._file.write(records.tobytes())
 
-    def _begin(self, origin_us: int) -> None:
-        self._origin_us = origin_us
+    def _begin(self, origin_us: int) -> int:
         lines = ["% Data file containing CD events.", f"% Version {self._version}"]
         if origin_us:
             lines.append(f"% {percent_header.TIME_ORIGIN} {origin_us}")
         lines += [f"% Width {self._size.width}", f"% Height {self._size.height}", "% end", ""]
         self._file.write("\n".join(lines).encode() + bytes([_CHANGE_TYPES[1], _RECORD.itemsize]))
+        return origin_us
 
-    def close(self) -> None:
+    def finish(self) -> None:
         if self._origin_us is None:
             self._begin(0)

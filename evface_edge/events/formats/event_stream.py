@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from evface_edge.errors import EventFormatError
+from evface_edge.events import contents
 from evface_edge.events.array import EVENT_DTYPE, EventArray
+from evface_edge.events.compiled import compiled
 from evface_edge.events.contents import (
     PACKET_EVENTS,
     Contents,
@@ -40,7 +41,7 @@ _KINDS = {
 _ATIS_SIZE = SensorSize(304, 240)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _decode(
     data: Any, first: int, layout: int, state: Any, guard: Any, out: Any
 ) -> tuple[int, int, int]:
@@ -163,7 +164,7 @@ def _packets(
             )
 
 
-class Writer:
+class Writer(contents.Writer):
     """Writes version 2, DVS events. Times below 0 cannot be written."""
 
     def __init__(self, file: BinaryIO, size: SensorSize, options: Mapping[str, str]) -> None:
@@ -186,17 +187,14 @@ class Writer:
         steps = np.diff(events["t"], prepend=self._last_us)
         overflows, rest = steps // 127, steps % 127
         self._last_us = int(events["t"][-1])
-        starts = np.cumsum(overflows + 5) - 5
-        out = np.full(int((overflows + 5).sum()), 0xFF, np.uint8)
+        ends = np.cumsum(overflows + 5)
+        out = np.full(int(ends[-1]), 0xFF, np.uint8)
         y = self._height - 1 - events["y"].astype(np.int64)
-        at = starts + overflows
+        at = ends - 5
         out[at] = (rest << 1) | events["p"]
         out[at + 1], out[at + 2] = events["x"] & 0xFF, events["x"] >> 8
         out[at + 3], out[at + 4] = y & 0xFF, y >> 8
         self._file.write(out.tobytes())
-
-    def close(self) -> None:
-        """The file needs no end."""
 
 
 #: 2^32 µs (71 minutes): 34 MB of steps before the first event.

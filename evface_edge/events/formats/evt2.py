@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from numba import njit
 
+from evface_edge.events.compiled import compiled
 from evface_edge.events.contents import Contents, ReadOptions
 from evface_edge.events.formats import prophesee_raw
 from evface_edge.events.guard import SOUND, admit
@@ -27,14 +27,14 @@ _OFF, _ON, _TIME_HIGH, _TRIGGER, _OTHERS, _CONTINUED = 0x0, 0x1, 0x8, 0xA, 0xE, 
 _LAST, _SKIPPED = 3, 8  # slots of the guard
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _decode(words: Any, first: int, state: Any, guard: Any, out: Any) -> tuple[int, int, int]:
     origin, high, ready = state[0], state[1], state[2]
     count, i, fault = 0, first, SOUND
     while i < len(words) and count < len(out):
         word = np.int64(words[i])
         kind = word >> 28
-        if kind == _OFF or kind == _ON:
+        if kind in (_OFF, _ON):
             if ready:
                 x = (word >> 11) & 0x7FF
                 y = word & 0x7FF
@@ -52,14 +52,14 @@ def _decode(words: Any, first: int, state: Any, guard: Any, out: Any) -> tuple[i
                 origin += PERIOD_US
             high = value
             ready = 1
-        elif kind != _TRIGGER and kind != _OTHERS and kind != _CONTINUED:
+        elif kind not in (_TRIGGER, _OTHERS, _CONTINUED):
             guard[_SKIPPED] += 4
         i += 1
     state[0], state[1], state[2] = origin, high, ready
     return i, count, fault
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _encode(events: Any, origin: int, state: Any, out: Any) -> int:
     high = state[0]
     count = 0

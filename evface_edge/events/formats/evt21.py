@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from evface_edge.errors import EventFormatError
+from evface_edge.events.compiled import compiled
 from evface_edge.events.contents import Contents, ReadOptions
 from evface_edge.events.formats import percent_header, prophesee_raw
 from evface_edge.events.formats.prophesee_raw import WORD_EVENTS, Words
@@ -26,14 +26,14 @@ _OFF, _ON, _TIME_HIGH, _TRIGGER, _OTHERS, _CONTINUED = 0x0, 0x1, 0x8, 0xA, 0xE, 
 _LAST, _SKIPPED = 3, 8  # slots of the guard
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _decode(words: Any, first: int, state: Any, guard: Any, out: Any) -> tuple[int, int, int]:
     origin, high, ready = state[0], state[1], state[2]
     count, i, fault = 0, first, SOUND
     while i < len(words) and count + WORD_EVENTS <= len(out):
         upper = np.int64(words[i] >> np.uint64(32))
         kind = upper >> 28
-        if kind == _OFF or kind == _ON:
+        if kind in (_OFF, _ON):
             if ready:
                 valid = np.int64(words[i] & np.uint64(0xFFFFFFFF))
                 t = origin + (high << 6) + ((upper >> 22) & 0x3F)
@@ -59,7 +59,7 @@ def _decode(words: Any, first: int, state: Any, guard: Any, out: Any) -> tuple[i
                 origin += PERIOD_US
             high = value
             ready = 1
-        elif kind != _TRIGGER and kind != _OTHERS and kind != _CONTINUED:
+        elif kind not in (_TRIGGER, _OTHERS, _CONTINUED):
             guard[_SKIPPED] += 8
         i += 1
     state[0], state[1], state[2] = origin, high, ready

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from numba import njit
 
+from evface_edge.events.compiled import compiled
 from evface_edge.events.contents import Contents, ReadOptions
 from evface_edge.events.formats import prophesee_raw
 from evface_edge.events.guard import SOUND, admit
@@ -25,7 +25,7 @@ _TIME_HIGH, _TRIGGER, _OTHERS, _CONTINUED_12 = 0x8, 0xA, 0xE, 0xF
 _LAST, _SKIPPED = 3, 8  # slots of the guard
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _decode(words: Any, first: int, state: Any, guard: Any, out: Any) -> tuple[int, int, int]:
     origin, high, low, timed = state[0], state[1], state[2], state[3]
     y, row, base_x, polarity = state[4], state[5], state[6], state[7]
@@ -44,7 +44,7 @@ def _decode(words: Any, first: int, state: Any, guard: Any, out: Any) -> tuple[i
                 out[count].y = y
                 out[count].p = (word >> 11) & 1
                 count += 1
-        elif kind == _VECTOR_12 or kind == _VECTOR_8:
+        elif kind in (_VECTOR_12, _VECTOR_8):
             width = 12 if kind == _VECTOR_12 else 8
             if timed and row:
                 for bit in range(width):
@@ -79,16 +79,15 @@ def _decode(words: Any, first: int, state: Any, guard: Any, out: Any) -> tuple[i
             timed = 1
         elif kind == _NO_CD_Y:
             row = 0  # the row of an exposure measurement: what follows is no change of light
-        elif kind != _CONTINUED_4 and kind != _TRIGGER and kind != _OTHERS:
-            if kind != _CONTINUED_12:
-                guard[_SKIPPED] += 2
+        elif kind not in (_CONTINUED_4, _TRIGGER, _OTHERS, _CONTINUED_12):
+            guard[_SKIPPED] += 2
         i += 1
     state[0], state[1], state[2], state[3] = origin, high, low, timed
     state[4], state[5], state[6], state[7] = y, row, base_x, polarity
     return i, count, fault
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _encode(events: Any, origin: int, state: Any, out: Any) -> int:
     high, low, row = state[0], state[1], state[2]
     count = 0

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from evface_edge.errors import EventFormatError
+from evface_edge.events import contents
 from evface_edge.events.array import EVENT_DTYPE, EventArray
 from evface_edge.events.contents import Contents, ReadOptions, sensor_size
 from evface_edge.events.formats.npy_stream import FIELDS, NpyHeader, check_columns, read_header
@@ -77,7 +78,7 @@ def array_packets(
             fields = [block[field] for field in FIELDS]
         else:
             fields = list(block.reshape(-1, 4).T)
-        yield from guard.check(*fields, offset=offset, stride=stride)
+        yield from guard.check(fields, offset=offset, stride=stride)
         done += count
         guard.fraction = done / header.shape[0]
         if count < wanted:
@@ -88,7 +89,7 @@ def array_packets(
             )
 
 
-class Writer:
+class Writer(contents.Writer):
     """Writes a structured array of EVENT_DTYPE; the size of the sensor is not in it."""
 
     def __init__(self, file: BinaryIO, size: SensorSize, options: Mapping[str, str]) -> None:
@@ -100,7 +101,7 @@ class Writer:
         self._file.write(events.tobytes())
         self._count += len(events)
 
-    def close(self) -> None:
+    def finish(self) -> None:
         self._file.seek(0)
         self._file.write(_header(self._count))
 

@@ -14,6 +14,7 @@ from typing import BinaryIO, cast
 import numpy as np
 
 from evface_edge.errors import EventFormatError
+from evface_edge.events import contents
 from evface_edge.events.array import EventArray
 from evface_edge.events.contents import Contents, ReadOptions, header_size, sensor_size
 from evface_edge.events.formats.npy import CHUNK_EVENTS, array_packets
@@ -21,7 +22,15 @@ from evface_edge.events.formats.npy_stream import FIELDS, NpyHeader, check_colum
 from evface_edge.events.guard import Guard
 from evface_edge.geometry import SensorSize
 
-_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+)
 
 
 def read(path: Path, options: ReadOptions) -> Contents:
@@ -32,7 +41,7 @@ def read(path: Path, options: ReadOptions) -> Contents:
     """
     with _archive(path) as archive:
         names = {name.removesuffix(".npy") for name in archive.namelist()}
-        given = header_size(path, *_scalars(archive, path)) if {"width", "height"} <= names else None
+        given = _stated_size(archive, path) if {"width", "height"} <= names else None
         if set(FIELDS) <= names:
             headers = {field: _header(archive, field, path) for field in FIELDS}
             lengths = {header.shape for header in headers.values()}
@@ -92,7 +101,7 @@ def _header(archive: zipfile.ZipFile, name: str, path: Path) -> NpyHeader:
         return read_header(file, path)
 
 
-def _scalars(archive: zipfile.ZipFile, path: Path) -> tuple[int, int]:
+def _stated_size(archive: zipfile.ZipFile, path: Path) -> SensorSize:
     values = []
     for name in ("width", "height"):
         with archive.open(f"{name}.npy") as file:
@@ -106,7 +115,7 @@ def _scalars(archive: zipfile.ZipFile, path: Path) -> tuple[int, int]:
             if len(data) < header.dtype.itemsize:
                 raise EventFormatError(f"{name} is truncated", path=path)
             values.append(int(np.frombuffer(data, header.dtype, 1)[0]))
-    return values[0], values[1]
+    return header_size(path, *values)
 
 
 def _column_packets(
@@ -122,7 +131,7 @@ def _column_packets(
             data = file.read(wanted * dtype.itemsize)
             columns.append(np.frombuffer(data, dtype, len(data) // dtype.itemsize))
         count = min(map(len, columns))
-        yield from guard.check(*(column[:count] for column in columns))
+        yield from guard.check([column[:count] for column in columns])
         done += count
         guard.fraction = done / total
         if count < wanted:
@@ -133,13 +142,17 @@ def _column_packets(
         file.read(1)  # past the end, so that the checksum of the member is compared
 
 
-class Writer:
+class Writer(contents.Writer):
     """Writes compressed columns; they wait in temporary files, as an archive needs their length."""
 
     def __init__(self, file: BinaryIO, size: SensorSize, options: Mapping[str, str]) -> None:
         self._file, self._size = file, size
         self._dtypes = {"t": "<i8", "x": "<u2", "y": "<u2", "p": "|u1"}
-        self._columns = {field: tempfile.TemporaryFile() for field in FIELDS}
+        self._files = contextlib.ExitStack()
+        self._columns = {
+            field: self._files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
+            for field in FIELDS
+        }
         self._count = 0
 
     def write(self, events: EventArray) -> None:
@@ -147,7 +160,7 @@ class Writer:
             column.write(np.ascontiguousarray(events[field]).tobytes())
         self._count += len(events)
 
-    def close(self) -> None:
+    def finish(self) -> None:
         with zipfile.ZipFile(self._file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
             for name, value in (("width", self._size.width), ("height", self._size.height)):
                 with _member(archive, name) as member:
@@ -162,7 +175,9 @@ class Writer:
                     np.lib.format.write_array_header_1_0(member, header)
                     column.seek(0)
                     shutil.copyfileobj(column, member, 1 << 20)
-                column.close()
+
+    def close(self) -> None:
+        self._files.close()
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> contextlib.AbstractContextManager[BinaryIO]:

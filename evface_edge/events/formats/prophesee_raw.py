@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from evface_edge.errors import EventFormatError
 from evface_edge.events.array import EVENT_DTYPE, EventArray
-from evface_edge.events.contents import PACKET_EVENTS, Contents, ReadOptions, sensor_size
+from evface_edge.events.contents import PACKET_EVENTS, Contents, ReadOptions, Writer, sensor_size
 from evface_edge.events.formats import percent_header
 from evface_edge.events.guard import Guard
 from evface_edge.geometry import SensorSize
@@ -66,7 +66,9 @@ def read(
         state[ORIGIN] = origin_us
         with path.open("rb") as file:
             file.seek(header.end)
-            yield from _decode_file(file, header.end, np.dtype(dtype), decode, prepare, state, guard)
+            yield from _decode_file(
+                file, header.end, np.dtype(dtype), decode, prepare, state, guard
+            )
 
     return Contents(size, packets, dict(header.fields))
 
@@ -107,7 +109,7 @@ def _decode_file(
 Encoder = Callable[[Any, int, Any, Any], int]
 
 
-class RawWriter:
+class RawWriter(Writer):
     """Writes the header before the first event, then the words that `encode` makes."""
 
     def __init__(
@@ -143,21 +145,19 @@ class RawWriter:
 
     def write(self, events: EventArray) -> None:
         if self._origin_us is None:
-            self._begin(int(events["t"][0]))
-        assert self._origin_us is not None  # set by _begin
+            self._origin_us = self._begin(int(events["t"][0]))
         span_us = int(events["t"][-1]) - self._last_us
         out = np.empty(self._words_for(len(events), span_us), self._dtype)
         count = self._encode(events, self._origin_us, self._state, out)
         self._file.write(out[:count].tobytes())
         self._last_us = int(events["t"][-1])
 
-    def _begin(self, first_us: int) -> None:
-        self._origin_us = first_us // self._period_us * self._period_us
+    def _begin(self, first_us: int) -> int:
+        origin_us = first_us // self._period_us * self._period_us
         self._last_us = first_us
-        self._file.write(percent_header.build(self._encoding, self._size, self._origin_us))
+        self._file.write(percent_header.build(self._encoding, self._size, origin_us))
+        return origin_us
 
-    def close(self) -> None:
+    def finish(self) -> None:
         if self._origin_us is None:
             self._begin(0)
-
-

@@ -41,7 +41,7 @@ def record_packets(
             where = None if chosen is None else np.flatnonzero(chosen)
             if where is not None:
                 t, x, y, p = t[where], x[where], y[where], p[where]
-            yield from guard.check(t, x, y, p, offset=offset, stride=dtype.itemsize, index=where)
+            yield from guard.check((t, x, y, p), offset=offset, stride=dtype.itemsize, index=where)
             offset += len(records) * dtype.itemsize
             guard.fraction = offset / end
             if len(data) % dtype.itemsize:

@@ -9,48 +9,36 @@ tells; or else times with a fraction are seconds, and whole ones microseconds.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from numba import njit
 
 from evface_edge.errors import ConfigError, EventFormatError
+from evface_edge.events import contents
 from evface_edge.events.array import EVENT_DTYPE, EventArray
+from evface_edge.events.compiled import compiled
 from evface_edge.events.contents import (
     PACKET_EVENTS,
     Contents,
     ReadOptions,
-    header_size,
     sensor_size,
 )
+from evface_edge.events.formats.text_layout import MAX_COLUMNS, UNIT_EXPONENTS, Layout, find_layout
 from evface_edge.events.guard import SOUND, SYNTAX, Guard, admit
 from evface_edge.geometry import SensorSize
 
-HEAD_BYTES = 65536
 CHUNK_BYTES = 1 << 20
 _LONGEST_LINE = 1024
-_UNIT_EXPONENTS = {"s": 6, "ms": 3, "us": 0, "ns": -3}
-_NAMES = {
-    "t": ("t", "ts", "time", "timestamp", "timestamps"),
-    "x": ("x", "column", "col"),
-    "y": ("y", "row"),
-    "p": ("p", "pol", "polarity", "on", "polarities"),
-}
+_BLANKS = (32, 9, 13)  # blank, tab, carriage return
+_COMMAS = (44, 59)  # comma, semicolon
 _LAST = 3  # slot of the guard
-_NEWLINE, _RETURN, _POINT, _MINUS, _PLUS, _ZERO, _NINE = 10, 13, 46, 45, 43, 48, 57
+_NEWLINE, _POINT, _MINUS, _PLUS, _ZERO, _NINE = 10, 46, 45, 43, 48, 57
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _is_separator(byte: int) -> bool:
-    return byte == 32 or byte == 9 or byte == 44 or byte == 59 or byte == _RETURN
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _number(data: Any, i: int, end: int) -> tuple[int, int, int]:
+@compiled
+def _number(data: Any, i: int, end: int) -> tuple[int, Any, Any]:
     """Reads a decimal number: (next byte, digits as an integer, power of ten); -1 if none."""
     negative = False
     if i < end and (data[i] == _MINUS or data[i] == _PLUS):
@@ -92,8 +80,8 @@ def _number(data: Any, i: int, end: int) -> tuple[int, int, int]:
     return i, -value if negative else value, exponent
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _scale(value: int, exponent: int) -> tuple[int, bool]:
+@compiled
+def _scale(value: Any, exponent: Any) -> tuple[Any, bool]:
     """value × 10^exponent, rounded to the nearest integer, and whether that was exact."""
     if value == 0:
         return 0, True
@@ -114,76 +102,92 @@ def _scale(value: int, exponent: int) -> tuple[int, bool]:
     return (whole + 1 if 2 * rest >= divisor else whole), rest == 0
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
+def _split(data: Any, i: int, end: int, starts: Any, stops: Any) -> int:
+    """Finds the cells of a line; their number, which may be more than there is room for."""
+    column = 0
+    while i < end:
+        while i < end and data[i] in _BLANKS:
+            i += 1
+        first = i
+        while i < end and data[i] not in _BLANKS and data[i] not in _COMMAS:
+            i += 1
+        if column < len(starts):
+            starts[column], stops[column] = first, i
+        column += 1
+        while i < end and data[i] in _BLANKS:
+            i += 1
+        if i < end and data[i] in _COMMAS:
+            i += 1
+    return column
+
+
+@compiled
+def _truth(data: Any, start: int, stop: int) -> int:
+    """1 for t or true, 0 for f or false, in any case; -1 for anything else."""
+    length, letter = stop - start, data[start] | 32 if stop > start else 0
+    if letter == 116 and (length == 1 or length == 4):
+        return 1
+    if letter == 102 and (length == 1 or length == 5):
+        return 0
+    return -1
+
+
+@compiled
+def _cell(data: Any, start: int, stop: int, exponent: int, is_time: bool) -> tuple[Any, bool]:
+    """The number in a cell, and whether it is one; only times may be rounded."""
+    after, value, power = _number(data, start, stop)
+    if after != stop:
+        return 0, False
+    scaled, exact = _scale(value, power + exponent)
+    return scaled, exact or is_time
+
+
+@compiled
 def _decode(
     data: Any, first: int, places: Any, t_exponent: int, guard: Any, out: Any
 ) -> tuple[int, int, int]:
     """Whole lines only. `places` has the columns of t, x, y, p."""
-    count, i = 0, first
+    count, line = 0, first
+    starts, stops = np.zeros(MAX_COLUMNS, np.int64), np.zeros(MAX_COLUMNS, np.int64)
     values = np.zeros(4, np.int64)
-    while i < len(data) and count < len(out):
-        start = i
-        end = i
+    while line < len(data) and count < len(out):
+        end = line
         while end < len(data) and data[end] != _NEWLINE:
             end += 1
-        while i < end and _is_separator(data[i]):
-            i += 1
-        if i == end or data[i] == 35 or data[i] == 37:  # nothing, # or %
-            i = end + 1
-            continue
-        column, found, sound = 0, 0, True
-        while i < end and sound:
-            if column == places[3] and (data[i] | 32 == 116 or data[i] | 32 == 102):  # t, f
-                values[3] = 1 if data[i] | 32 == 116 else 0
-                found += 1
-                while i < end and not _is_separator(data[i]):
-                    i += 1
-            else:
-                after, value, exponent = _number(data, i, end)
-                known = False
-                for field in range(4):
-                    if column == places[field]:
-                        known = True
-                        if after < 0:
-                            sound = False
-                        else:
-                            shift = t_exponent if field == 0 else 0
-                            values[field], exact = _scale(value, exponent + shift)
-                            if field > 0 and not exact:
-                                sound = False
-                            found += 1
-                if after < 0 and not known:  # a column that is not ours may hold anything
-                    after = i
-                    while after < end and not _is_separator(data[after]):
-                        after += 1
-                i = after
-            if sound and i < end and not _is_separator(data[i]):
-                sound = False
-            while sound and i < end and _is_separator(data[i]):
-                i += 1
-            column += 1
-        if not sound or found < 4 or values[3] > 1 or values[3] < -1:
-            return start, count, SYNTAX
-        fault = admit(guard, values[0], values[1], values[2])
-        if fault != SOUND:
-            return start, count, fault
-        out[count].t = guard[_LAST]
-        out[count].x = values[1]
-        out[count].y = values[2]
-        out[count].p = 1 if values[3] > 0 else 0
-        count += 1
-        i = end + 1
-    return min(i, len(data)), count, SOUND
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """Where the lines of events begin, the columns of t, x, y, p, the unit of t, the size."""
-
-    start: int
-    places: tuple[int, ...]
-    unit: str
-    size: SensorSize | None
+        columns = _split(data, line, end, starts, stops)
+        # Nothing, or a comment: # or %.
+        if columns > 0 and stops[0] > starts[0] and data[starts[0]] != 35 and data[starts[0]] != 37:
+            sound = True
+            for field in range(4):
+                place = places[field]
+                if place >= columns:
+                    sound = False
+                    break
+                truth = _truth(data, starts[place], stops[place]) if field == 3 else -1
+                if truth >= 0:
+                    values[field] = truth
+                else:
+                    values[field], known = _cell(
+                        data,
+                        starts[place],
+                        stops[place],
+                        t_exponent if field == 0 else 0,
+                        field == 0,
+                    )
+                    sound = sound and known
+            if not sound or values[3] > 1 or values[3] < -1:
+                return line, count, SYNTAX
+            fault = admit(guard, values[0], values[1], values[2])
+            if fault != SOUND:
+                return line, count, fault
+            out[count].t = guard[_LAST]
+            out[count].x = values[1]
+            out[count].y = values[2]
+            out[count].p = 1 if values[3] > 0 else 0
+            count += 1
+        line = end + 1
+    return min(line, len(data)), count, SOUND
 
 
 def read(path: Path, options: ReadOptions) -> Contents:
@@ -193,7 +197,7 @@ def read(path: Path, options: ReadOptions) -> Contents:
         EventFormatError: there are no lines of numbers, or a column is missing.
         ConfigError: an option that cannot be.
     """
-    layout = _layout(path, options)
+    layout = find_layout(path, options)
     size = sensor_size(path, options.size, layout.size)
 
     def packets(guard: Guard) -> Iterator[EventArray]:
@@ -202,9 +206,9 @@ def read(path: Path, options: ReadOptions) -> Contents:
     return Contents(size, packets, {"time unit": layout.unit})
 
 
-def _packets(path: Path, layout: _Layout, guard: Guard) -> Iterator[EventArray]:
+def _packets(path: Path, layout: Layout, guard: Guard) -> Iterator[EventArray]:
     places = np.array(layout.places, np.int64)
-    exponent = _UNIT_EXPONENTS[layout.unit]
+    exponent = UNIT_EXPONENTS[layout.unit]
     end = path.stat().st_size
     with path.open("rb") as file:
         file.seek(layout.start)
@@ -220,9 +224,7 @@ def _packets(path: Path, layout: _Layout, guard: Guard) -> Iterator[EventArray]:
             position = 0
             while position < cut:
                 out = np.empty(PACKET_EVENTS, EVENT_DTYPE)
-                position, count, fault = _decode(
-                    data, position, places, exponent, guard.state, out
-                )
+                position, count, fault = _decode(data, position, places, exponent, guard.state, out)
                 guard.fraction = (offset + position) / end
                 if count:
                     yield out[:count]
@@ -236,104 +238,7 @@ def _packets(path: Path, layout: _Layout, guard: Guard) -> Iterator[EventArray]:
                 )
 
 
-def _layout(path: Path, options: ReadOptions) -> _Layout:
-    with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
-    if b"\0" in head:
-        raise EventFormatError("holds null bytes: this is no text", path=path)
-    lines = head.splitlines(keepends=True)
-    if len(head) == HEAD_BYTES:
-        lines = lines[:-1]
-    start, size, names, order = 0, None, None, "txyp"
-    rows: list[list[str]] = []
-    for line in lines:
-        text = line.decode("latin-1").strip()
-        cells = [cell.strip("\"'") for cell in re.split(r"[,;\t]\s*|\s+", text.strip(",; \t"))]
-        if text[:1] in ("#", "%"):
-            found = _comment_size(path, text)
-            size = size or found
-            if found and text.startswith("%geometry"):
-                order = "xypt"  # as Metavision writes it
-        elif text and not rows:
-            if len(cells) == 2 and all(cell.isdigit() for cell in cells) and not names:
-                size, start = header_size(path, int(cells[0]), int(cells[1])), start + len(line)
-                continue
-            if re.match(r"[A-Za-z_]", text) and not names:
-                names = [cell.strip() for cell in re.split(r"[,;\t]", text) if cell.strip()]
-                names = cells if len(names) < 4 else names
-                start += len(line)
-                continue
-            rows.append(cells)
-        elif text:
-            rows.append(cells)
-        if not rows:
-            start += len(line)
-        if len(rows) >= 1000:
-            break
-    if names is None and not rows:
-        raise EventFormatError("holds no lines of numbers t, x, y, p", path=path)
-    order = options.values.get("columns", order)
-    places, unit = _columns(path, order, names if "columns" not in options.values else None)
-    if rows and not all(re.match(r"[-+.0-9]", cell) for cell in rows[0][:1]):
-        raise EventFormatError(
-            f"the first line is {' '.join(rows[0])[:60]!r}, expected numbers t, x, y, p", path=path
-        )
-    stated = options.values.get("time_unit", unit)
-    if stated is None:
-        t_cells = [row[places[0]] for row in rows if len(row) > places[0]]
-        stated = "s" if any(_has_fraction(cell) for cell in t_cells) else "us"
-    if stated not in _UNIT_EXPONENTS:
-        raise ConfigError("time_unit", stated, ", ".join(_UNIT_EXPONENTS))
-    return _Layout(start, places, stated, size)
-
-
-def _comment_size(path: Path, text: str) -> SensorSize | None:
-    geometry = re.search(r"geometry\s*[:=]?\s*([0-9]{1,6})\s*[x,× ]\s*([0-9]{1,6})", text)
-    if geometry:
-        return header_size(path, int(geometry[1]), int(geometry[2]))
-    width = re.search(r"width\s*[:=]?\s*([0-9]{1,6})", text, re.IGNORECASE)
-    height = re.search(r"height\s*[:=]?\s*([0-9]{1,6})", text, re.IGNORECASE)
-    if width and height:
-        return header_size(path, int(width[1]), int(height[1]))
-    return None
-
-
-def _columns(
-    path: Path, order: str, names: list[str] | None
-) -> tuple[tuple[int, ...], str | None]:
-    """The columns of t, x, y, p, and the unit of t that its name tells."""
-    if names is None:
-        if any(order.count(field) != 1 for field in "txyp"):
-            raise ConfigError("columns", order, "each of t, x, y, p once, such as xypt")
-        return tuple(order.index(field) for field in "txyp"), None
-    unit = None
-    plain = []
-    for name in names:
-        match = re.fullmatch(r"(\w+?)(?:[ _]?[\[(]?(s|ms|us|µs|ns)[\])]?)?", name.strip().lower())
-        plain.append(match[1] if match else name.lower())
-        if match and match[1] in _NAMES["t"] and match[2]:
-            unit = match[2].replace("µ", "u")
-        if name.lower() in _NAMES["t"]:  # "ts" is no t in seconds
-            plain[-1], unit = name.lower(), None
-    places = []
-    for field, known in _NAMES.items():
-        where = [i for i, name in enumerate(plain) if name in known]
-        if len(where) != 1:
-            raise EventFormatError(
-                f"the columns are {', '.join(names)}, expected one named {' or '.join(known[:4])}; "
-                f"name their order with {path.name}?columns=txyp",
-                path=path,
-            )
-        places.append(where[0])
-    return tuple(places), unit
-
-
-def _has_fraction(cell: str) -> bool:
-    """Whether a number has digits other than 0 after its point, or a power of ten."""
-    return re.search(r"\.[0-9]*[1-9]|[eE]", cell) is not None
-
-
-class Writer:
+class Writer(contents.Writer):
     """Writes `t,x,y,p` with t in µs, after a comment with the size; `?time_unit=s` for seconds."""
 
     def __init__(self, file: BinaryIO, size: SensorSize, options: Mapping[str, str]) -> None:
@@ -354,9 +259,6 @@ class Writer:
             columns[at] = [_seconds(t) for t in columns[at]]
         lines = [",".join(map(str, row)) for row in zip(*columns, strict=True)]
         self._file.write(("\n".join(lines) + "\n").encode())
-
-    def close(self) -> None:
-        """The file needs no end."""
 
 
 def _seconds(t_us: int) -> str:

@@ -208,3 +208,11 @@ def test_verbosity(command, extend, switches: list[str], expected: str, place: s
     extend("talk", talk)
     answer = command(*switches, "talk") if place == "before" else command("talk", *switches)
     assert answer.err.splitlines() == [f"evface_edge.some.module: {word}" for word in expected]
+
+
+def test_every_entry_point_of_this_project_is_described() -> None:
+    tomllib = pytest.importorskip("tomllib", reason="Python 3.10 reads no TOML")
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+    assert set(project["entry-points"][assembly.ENTRY_POINTS]) == set(assembly.ADDED)
+    for _, extra in assembly.ADDED.values():
+        assert extra in project["optional-dependencies"]

@@ -117,10 +117,13 @@ def test_outputs_are_checked_first(
     assert fake_predictor.made_with == {}
 
 
-def test_does_not_write_over_the_recording(command, tmp_path: Path, fake_predictor) -> None:
+@pytest.mark.parametrize("options", ["", "?width=5&height=5"])
+def test_does_not_write_over_the_recording(
+    command, tmp_path: Path, fake_predictor, options: str
+) -> None:
     path = tmp_path / "events.csv"
     path.write_text("t,x,y,p\n0,1,1,1\n")
-    answer = command("predict", path, "--size", "5x5", "-o", path)
+    answer = command("predict", f"{path}{options}", "--size", "5x5", "-o", path)
     assert answer.code == 1
     assert "the recording itself" in answer.err
     assert path.read_text() == "t,x,y,p\n0,1,1,1\n"

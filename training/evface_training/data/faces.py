@@ -109,17 +109,3 @@ def load_face_pack(folder: Path) -> FaceSet:
         np.array([identity_of(str(name)) for name in labels["name"]]),
         labels["source"] == "human68",
     )
-
-
-def load_faces(folders: Sequence[Path], cache: Path | None = None) -> FaceSet:
-    """Several face packs as one, through an uncompressed cache file where one is named."""
-    if cache is not None and cache.is_file():
-        stored = np.load(cache, allow_pickle=False)
-        return FaceSet(**{key: stored[key] for key in stored.files})
-    faces = FaceSet.concatenate([load_face_pack(folder) for folder in folders])
-    if cache is not None:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        partial = cache.with_name(cache.name + ".partial.npz")
-        np.savez(partial, **vars(faces))
-        partial.replace(cache)
-    return faces

@@ -102,14 +102,16 @@ def _fields(head: NeutralHead) -> tuple[Floats, list[str]]:
     below = _side_of_lips(head)
     taper = np.maximum(1 - s**2, 0)
 
-    at_corner = np.exp(-(((ax - layout.mouth_half) / 13) ** 2)) * lips
-    inward = np.clip(s, 0, 1) ** 1.5 * np.exp(-((np.maximum(s - 1, 0) / 0.45) ** 2)) * lips
+    outside = np.exp(-((np.maximum(s - 1, 0) / 0.55) ** 2)) * lips
+    bend = np.clip(s, 0, 1.0) ** 2 * outside
+    inward = np.clip(s, 0, 1) ** 1.3 * outside
     cheek = np.exp(-(((ax - 36) / 16) ** 2) - ((y - layout.nose_base_y - 8) / 15) ** 2) * front
+    stretch = np.sqrt(taper) * lips * (1.6 * (1 - below) + 0.2 * below)
     smile = np.stack(
         [
-            side * (6.0 * inward + 1.0 * cheek),
-            4.6 * at_corner + 2.6 * cheek - 0.8 * taper * lips,
-            -3.2 * at_corner + 2.2 * cheek - 1.2 * taper * lips,
+            side * (7.0 * inward + 1.0 * cheek),
+            5.2 * bend + 2.6 * cheek + stretch,
+            -4.2 * bend + 2.2 * cheek - 2.0 * taper * lips,
         ],
         axis=-1,
     )

@@ -49,7 +49,8 @@ def hair_volume(identity: HeadIdentity, layout: Layout, points: Floats, angle: F
     if identity.hair_style == "fringe":
         fringe = np.clip((over + 1.0) / 5.0, 0, 1) * np.clip((z - 50) / 30, 0, 1)
         volume = np.maximum(volume, 8.0 * fringe)
-    waves = 1 + 0.10 * np.sin(x / 9.0 + 1.3) + 0.07 * np.sin(angle * 23.0)
+    low = np.clip((112 - y) / 20, 0, 1)  # the crown, where all columns meet, stays smooth
+    waves = 1 + low * (0.10 * np.sin(x / 9.0) ** 2 + 0.07 * np.cos(angle * 23.0))
     result: Floats = volume * waves
     return result
 

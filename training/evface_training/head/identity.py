@@ -33,7 +33,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "mouth_width_mm": (40.0, 62.0),
     "upper_lip_mm": (3.0, 12.0),
     "lower_lip_mm": (4.5, 14.0),
-    "brow_height_mm": (14.0, 27.0),
+    "brow_height_mm": (13.0, 27.0),
     "brow_thickness_mm": (3.0, 12.0),
     "brow_arch_mm": (0.0, 7.0),
     "brow_ridge_mm": (0.0, 6.0),
@@ -63,7 +63,7 @@ class HeadIdentity:
     chin_protrusion_mm: float = 0.0
     forehead_height_mm: float = 74.0  # eye line to hairline
     eye_distance_mm: float = 63.0  # between pupils
-    eye_width_mm: float = 29.5
+    eye_width_mm: float = 29.0
     eye_height_mm: float = 10.5
     eye_tilt_deg: float = 3.0  # outer corner higher
     nose_length_mm: float = 49.0  # root to base
@@ -72,9 +72,9 @@ class HeadIdentity:
     philtrum_mm: float = 19.5  # base of the nose to the lip line
     mouth_width_mm: float = 50.0
     upper_lip_mm: float = 7.0
-    lower_lip_mm: float = 9.0
-    brow_height_mm: float = 20.0  # eye line to the middle of the brow
-    brow_thickness_mm: float = 7.0
+    lower_lip_mm: float = 10.0
+    brow_height_mm: float = 18.5  # eye line to the middle of the brow
+    brow_thickness_mm: float = 7.5
     brow_arch_mm: float = 3.0
     brow_ridge_mm: float = 3.0
     cheek_fullness_mm: float = 0.0
@@ -84,7 +84,7 @@ class HeadIdentity:
     hair: Color = (0.035, 0.024, 0.018)
     clothes: Color = (0.10, 0.14, 0.22)
     hair_style: HairStyle = "short"
-    brow_darkness: float = 0.8
+    brow_darkness: float = 0.9
     lashes: float = 0.6  # 1 is mascara and eyeliner
     beard: float = 0.0  # 0 shaven, 0.3 stubble, 1 full
     freckles: float = 0.1
@@ -138,11 +138,11 @@ class HeadIdentity:
             cheek_fullness_mm=normal("cheek_fullness_mm", 1.4),
             skin=skin,
             lips=lips,
-            iris=_IRISES[int(rng.integers(len(_IRISES)))],
+            iris=_iris(rng, skin),
             hair=hair,
             clothes=_color(rng.uniform(0.02, 0.7, 3)),
             hair_style=HAIR_STYLES[int(rng.choice(6, p=[0.08, 0.28, 0.2, 0.14, 0.22, 0.08]))],
-            brow_darkness=float(rng.uniform(0.45, 0.95)),
+            brow_darkness=float(rng.uniform(0.6, 1.0)),
             lashes=float(rng.uniform(0.2, 0.6) if bearded else rng.uniform(0.2, 1.0)),
             beard=float(rng.uniform(0.15, 1.0)) if bearded else 0.0,
             freckles=float(rng.beta(1, 4)),
@@ -178,6 +178,12 @@ def _skin_and_lips(rng: np.random.Generator) -> tuple[Color, Color]:
     if rng.random() < 0.2:  # lipstick
         lips = np.array([0.42, 0.05, 0.07]) * rng.uniform(0.6, 1.2, 3)
     return _color(skin), _color(lips)
+
+
+def _iris(rng: np.random.Generator, skin: Color) -> Color:
+    """Any colour with pale skin, brown with dark skin."""
+    kinds = len(_IRISES) if skin[0] > 0.4 else 2
+    return _IRISES[int(rng.integers(kinds))]
 
 
 def _hair(rng: np.random.Generator) -> Color:

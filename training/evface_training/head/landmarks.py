@@ -116,12 +116,12 @@ class _Chart:
         """Cells (N, 2) of places (N, 2) by Newton's method from the nearest vertex."""
         cells = self._nodes[self._tree.query(places)[1]].astype(float)
         below = cells[:, 0] >= self._head.lower_row
+        away = np.where(below, 0.25, -0.25)[:, None]  # never into the mouth
         for _ in range(12):
             here = sample_grid(self._points, cells)[:, :2]
-            step = 0.25
-            rows = sample_grid(self._points, cells + [step, 0.0])[:, :2]
-            columns = sample_grid(self._points, cells + [0.0, step])[:, :2]
-            jacobian = np.stack([rows - here, columns - here], axis=-1) / step
+            rows = sample_grid(self._points, cells + away * [1.0, 0.0])[:, :2]
+            columns = sample_grid(self._points, cells + away * [0.0, 1.0])[:, :2]
+            jacobian = np.stack([rows - here, columns - here], axis=-1) / away[..., None]
             move = np.linalg.solve(jacobian, (places - here)[..., None])[..., 0]
             cells = cells + np.clip(move, -1.0, 1.0) * 0.9
             cells[below, 0] = np.maximum(cells[below, 0], self._head.lower_row)
@@ -154,12 +154,12 @@ def _fixed_points(layout: Layout) -> dict[int, tuple[float, float]]:
     tip_y = base + 8.0 * (5 - base) / 49.0
     for index, share in zip(range(51, 55), (0.0, 1 / 3, 2 / 3, 1.0), strict=True):
         put(index, 0.0, 3.0 + share * (tip_y - 3.0))
-    put(55, half * 0.80, base + 2.2)
-    put(56, half * 0.42, base + 0.4)
-    put(57, 0.0, base - 0.6)
+    put(55, half * 0.82, base + 1.4)
+    put(56, half * 0.44, base - 0.6)
+    put(57, 0.0, base - 1.8)
     mouth = layout.mouth_half
     put(76, mouth, layout.lip_line_y(np.array(mouth)))
-    for index, x in ((77, 0.60), (78, 0.16), (79, 0.0)):
+    for index, x in ((77, 0.60), (78, 0.25), (79, 0.0)):
         put(index, x * mouth, layout.upper_lip_y(np.array(x * mouth)))
     for index, x in ((87, 0.66), (86, 0.33), (85, 0.0)):
         put(index, x * mouth, layout.lower_lip_y(np.array(x * mouth)))
@@ -169,7 +169,7 @@ def _fixed_points(layout: Layout) -> dict[int, tuple[float, float]]:
 def _inner_lips(layout: Layout) -> dict[int, float]:
     """x of the inner lip points of the right half and the middle."""
     mouth = layout.mouth_half
-    return {88: -0.9 * mouth, 89: -0.42 * mouth, 90: 0.0, 94: 0.0, 95: -0.42 * mouth}
+    return {88: -0.87 * mouth, 89: -0.34 * mouth, 90: 0.0, 94: 0.0, 95: -0.34 * mouth}
 
 
 def _lid_points(layout: Layout, closed: float) -> Floats:

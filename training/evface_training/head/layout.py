@@ -79,37 +79,37 @@ class Layout:
 
     def eye_axis_y(self, s: Floats) -> Floats:
         """The line through both corners."""
-        return s * self.eye_half * self.eye_slope - 0.6
+        return s * self.eye_half * self.eye_slope - 1.2
 
     def upper_lid_y(self, s: Floats, blink: float | Floats = 0.0) -> Floats:
         """The edge of the upper lid; highest a little inside of the middle."""
-        opened = 0.64 * self.eye_height * lid_arch(s, -0.12)
+        opened = 0.55 * self.eye_height * lid_arch(s, -0.12)
         closed = -0.30 * self.eye_height * lid_arch(s, 0.1)
         return self.eye_axis_y(s) + (1 - blink) * opened + blink * closed
 
     def lower_lid_y(self, s: Floats, blink: float | Floats = 0.0) -> Floats:
         """The edge of the lower lid; lowest a little outside of the middle."""
-        opened = -0.40 * self.eye_height * lid_arch(s, 0.14)
+        opened = -0.43 * self.eye_height * lid_arch(s, 0.14)
         closed = -0.30 * self.eye_height * lid_arch(s, 0.1)
         return self.eye_axis_y(s) + (1 - blink) * opened + blink * closed
 
     # Brows. t runs from 0 at the inner end to 1 at the outer one.
 
     def brow_x(self, t: Floats) -> Floats:
-        return (self.eye_x - self.eye_half - 4.0) + t * (2 * self.eye_half + 13.0)
+        return (self.eye_x - self.eye_half - 3.0) + t * (2 * self.eye_half + 17.0)
 
     def brow_t(self, x: Floats) -> Floats:
-        return (np.abs(x) - self.eye_x + self.eye_half + 4.0) / (2 * self.eye_half + 13.0)
+        return (np.abs(x) - self.eye_x + self.eye_half + 3.0) / (2 * self.eye_half + 17.0)
 
     def brow_middle_y(self, t: Floats) -> Floats:
         t = np.clip(t, 0, 1)
-        arch = np.where(t < 0.62, np.sin(t / 0.62 * np.pi / 2), np.cos((t - 0.62) / 0.38 * 1.9))
-        return self.brow_y + self.brow_arch * arch - 2.0 * t
+        arch = np.sin(np.pi * t**1.1)
+        return self.brow_y - 3.5 - 1.5 * t + (self.brow_arch + 3.0) * arch
 
     def brow_half(self, t: Floats) -> Floats:
         """Half its height: full at the inner end, pointed at the outer one."""
         t = np.clip(t, 0, 1)
-        return 0.5 * self.brow_thickness * (1 - 0.82 * t**2.2)
+        return 0.5 * self.brow_thickness * (1 - 0.85 * t**2.4) * (0.75 + 0.25 * np.clip(t / 0.25, 0, 1))
 
     # Mouth. s is |x| / mouth_half.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import LinearNDInterpolator
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from evface_training.head.identity import HeadIdentity
@@ -54,27 +55,25 @@ class NeutralHead:
 
         How far a point lies below its surroundings, on a height map of the face at three scales.
         """
-        x, y = np.meshgrid(np.arange(-80.0, 81.0), np.arange(-130.0, 111.0))
-        skin = ~self.inside[:, None] & (np.abs(self.angles) < 1.45)[None]
-        z = np.full(x.shape, np.nan)
+        frontal = grid_normals(self.points)[..., 2]
+        skin = ~self.inside[:, None] & (np.abs(self.angles) < 1.45)[None] & (frontal > 0.1)
         near = self.points[skin]
-        column = np.round(near[:, 0]).astype(int) + 80
-        row = np.round(near[:, 1]).astype(int) + 130
-        valid = (row >= 0) & (row < 241) & (column >= 0) & (column < 161)
-        z[row[valid], column[valid]] = near[valid, 2]
+        x, y = np.meshgrid(np.arange(-80.0, 81.0), np.arange(-130.0, 111.0))
+        z = LinearNDInterpolator(near[:, :2], near[:, 2])(x, y)
         known = np.isfinite(z)
-        filled = gaussian_filter(np.where(known, z, 0.0), 1.2) / np.maximum(
-            gaussian_filter(known.astype(float), 1.2), 1e-3
-        )
-        trust = np.clip(gaussian_filter(known.astype(float), 6.0) * 6, 0, 1)
+        filled = np.where(known, z, 0.0)
+        trust = np.clip(gaussian_filter(known.astype(float), 6.0) * 2 - 1, 0, 1)
+        norms = {scale: gaussian_filter(known.astype(float), scale) for scale in (2.0, 5.0, 11.0)}
         hidden = sum(
-            weight * np.maximum(gaussian_filter(filled, scale) - filled, 0) * trust
+            weight
+            * np.maximum(gaussian_filter(filled, scale) / (norms[scale] + 1e-3) - filled, 0)
+            * trust
             for scale, weight in ((2.0, 0.16), (5.0, 0.085), (11.0, 0.03))
         )
         share = np.exp(-np.asarray(hidden))
         at = np.stack([self.points[..., 1] + 130, self.points[..., 0] + 80])
         result: Floats = map_coordinates(share, at, order=1, mode="nearest")
-        facing = np.clip(np.cos(self.angles) * 3, 0, 1)[None]
+        facing = np.clip(frontal * 2.5 - 0.2, 0, 1)
         return 1 + (result - 1) * facing
 
 

@@ -28,8 +28,9 @@ class HeadModel:
         self.landmarks = LandmarkModel(self.head)
         self.texture = paint(identity, self.head)
         self._deformer = Deformer(self.head)
-        out = hair_volume(identity, self.head.layout, self.head.points, self.head.angles[None])
-        self._hair = out[..., None] * grid_normals(self.head.points)
+        layout, points = self.head.layout, self.head.points
+        self._hair_out = hair_volume(identity, layout, points, self.head.angles[None])
+        self._hair = self._hair_out[..., None] * grid_normals(self.head.points)
         self._parts = build_parts(identity, self.head)
         self._last: tuple[Expression, Floats] | None = None
 
@@ -45,8 +46,8 @@ class HeadModel:
         return surface, grid_normals(surface)
 
     def skin_attributes(self) -> tuple[Floats, Floats, NDArray[np.int32]]:
-        """Rest position, texture place and depth in the mouth (N, 6); points and normals (N, 6);
-        triangles."""
+        """Rest position, texture place, ambient light and depth in the mouth (N, 7); points and
+        normals (N, 6); triangles (T, 3)."""
         head = self.head
         rows, columns = head.points.shape[:2]
         inside = head.inside
@@ -60,9 +61,21 @@ class HeadModel:
         into = np.zeros((rows, columns))
         hidden = head.points[head.upper_row][None, :, 2] - head.points[..., 2]
         into[inside] = np.clip(hidden[inside] / 30.0, 0, 1)
-        fixed = np.concatenate([head.points, place, into[..., None]], axis=-1).reshape(-1, 6)
+        light = np.maximum(head.occlusion(), 0.75 * (self._hair_out > 3.0))
+        fixed = np.concatenate(
+            [head.points, place, light[..., None], into[..., None]], axis=-1
+        ).reshape(-1, 7)
         moving = np.concatenate(self.skin(Expression()), axis=-1).reshape(-1, 6)
         return fixed, moving, head.triangles()
+
+    def eye_triangles(self) -> NDArray[np.bool_]:
+        """(T,): triangles around the eyes, which need the shader of the eyes."""
+        head, layout = self.head, self.head.layout
+        x, y, z = head.points.reshape(-1, 3).T
+        near = np.abs(np.abs(x) - layout.eye_x) < 1.6 * layout.eye_half
+        near &= (np.abs(y) < 16) & (z > 30)
+        result: NDArray[np.bool_] = near[head.triangles()].any(axis=1)
+        return result
 
     def part_attributes(self) -> tuple[Floats, Floats, NDArray[np.int32]]:
         """Colour and gloss (N, 5); points and normals (N, 6); triangles."""

@@ -116,10 +116,10 @@ def _teeth(head: NeutralHead) -> list[Part]:
 _NECK = np.array(  # y, half width, z front, z behind
     [
         [-40, 40, 5, -60],
-        [-75, 52, 28, -68],
-        [-100, 55, 36, -70],
-        [-120, 56, 38, -72],
-        [-145, 58, 40, -75],
+        [-75, 50, 24, -68],
+        [-100, 52, 32, -70],
+        [-120, 53, 35, -72],
+        [-145, 56, 39, -75],
         [-165, 64, 43, -80],
         [-180, 85, 46, -84],
         [-195, 125, 50, -88],
@@ -144,7 +144,7 @@ _SHIRT = np.array(
 
 def _body(identity: HeadIdentity, head: NeutralHead) -> list[Part]:
     turn = np.linspace(-np.pi, np.pi, 41)
-    shift = head.layout.chin_y + 108.0
+    shift = head.layout.chin_y + 108.0 + 14.0
     parts = []
     for table, shirt in ((_NECK, False), (_SHIRT, True)):
         y, half, front, behind = (np.repeat(table, 2, axis=0)[:-1]).T[:, :, None]
@@ -153,7 +153,7 @@ def _body(identity: HeadIdentity, head: NeutralHead) -> list[Part]:
         )
         y, half, front, behind = (values[:-1] for values in (y, half, front, behind))
         middle, depth = (front + behind) / 2, (front - behind) / 2
-        x = half * np.sin(turn) * (1 if not shirt else identity.face_width**0.5)
+        x = half * np.sin(turn)
         z = middle + depth * np.cos(turn)
         # A collar hangs lower in front.
         drop = 16.0 * np.clip((y + 185) / 27, 0, 1) * np.cos(turn / 2) ** 6 if shirt else 0.0
@@ -165,7 +165,7 @@ def _body(identity: HeadIdentity, head: NeutralHead) -> list[Part]:
         else:
             color = np.array(identity.skin) * np.array([0.96, 0.92, 0.92])
             ahead = np.clip(np.cos(turn) + 0.3, 0, 1)
-            light = 1 - ahead * (0.72 * np.exp(-(((y + 100) / 34) ** 2)))
+            light = 1 - ahead * (0.75 * np.exp(-(((y + 98) / 36) ** 2)))
             light = light * np.ones_like(y)
         parts.append(_grid_part(grid, color, light, 0.02 if shirt else 0.04, "body"))
     return parts

@@ -48,7 +48,7 @@ def _bones(identity: HeadIdentity, layout: Layout, ax: Floats, y: Floats) -> Flo
     ridge_y = layout.brow_y - 3.0
     ridge = identity.brow_ridge_mm * _bump(ax, y, (27, ridge_y), (21, 6.5))
     ridge += 0.35 * identity.brow_ridge_mm * _bump(ax, y, (0, ridge_y - 2), (12, 7))
-    socket = 10.5 * _bump(ax, y, (inner - 0.5, 1.0), (8.5, 11))
+    socket = 8.5 * _bump(ax, y, (inner - 0.5, 0.5), (9.0, 12))
     socket += 5.0 * _bump(ax, y, (eye - 3, 9.5), (16, 5.5))
     socket += 3.5 * _bump(ax, y, (eye - 2, -12.5), (15, 6))
     socket += 2.5 * _bump(ax, y, (eye + layout.eye_half + 2, 1), (7, 9))
@@ -82,21 +82,23 @@ def _nose(layout: Layout, ax: Floats, y: Floats) -> Floats:
     # Heights on a nose of 49 mm whose base lies at -44; protrusion as a share of the tip's.
     v = np.interp(y, [layout.nose_base_y - 30, layout.nose_base_y, 5, 40], [-74, -44, 5, 40])
     profile = PchipInterpolator(
-        [-50, -47, -44.5, -42, -39, -36, -33, -29, -22, -14, -6, 1, 6, 13, 20],
-        [0, 0.03, 0.20, 0.60, 0.90, 1.0, 0.995, 0.92, 0.73, 0.52, 0.30, 0.13, 0.05, 0.0, 0.0],
+        [-50, -47.5, -45.5, -43.8, -42, -40, -37.5, -34.5, -31, -23, -14, -6, 1, 6, 13, 20],
+        [0, 0.03, 0.14, 0.34, 0.62, 0.86, 0.98, 1.0, 0.94, 0.73, 0.52, 0.31, 0.15, 0.06, 0, 0],
         extrapolate=False,
     )
     ridge = np.nan_to_num(profile(v)) * layout.nose_protrusion
     scale = layout.nose_half / 17.5
     half = np.interp(
-        v, [-45, -41, -36, -31, -24, -14, -4, 6], [5.0, 8.0, 10.5, 9.8, 8.6, 7.6, 7.0, 7.5]
+        v, [-45, -42, -38, -32, -24, -14, -4, 6], [5.5, 8.0, 11.0, 11.0, 9.4, 8.6, 8.4, 10.0]
     ) * (0.5 + 0.5 * scale)
-    ridge = ridge * np.exp(-((ax / half) ** 2.3))
-    wing_x = layout.nose_half - 5.0
-    radius = np.hypot((ax - wing_x) / 6.0, (v + 37.5) / 6.8)
-    wings = 0.47 * layout.nose_protrusion * np.exp(-(radius**3.6))
-    side = 0.16 * layout.nose_protrusion * _bump(ax, v, (12.5 * scale, -30), (6, 9))
-    return smooth_max(ridge, wings, 2.5) + side - 0.6
+    ridge = ridge * np.exp(-((ax / half) ** 2.2))
+    # The wing rises steeply outside and from below, and runs softly into the tip.
+    wing_x = layout.nose_half - 5.6
+    across = (ax - wing_x) / np.where(ax > wing_x, 5.6, 9.0)
+    along = (v + 37.0) / np.where(v > -37.0, 9.0, 6.6)
+    wings = 0.50 * layout.nose_protrusion * np.exp(-((across**2 + along**2) ** 1.7))
+    side = 0.14 * layout.nose_protrusion * _bump(ax, v, (13.0 * scale, -27), (6, 9))
+    return smooth_max(ridge, wings, 3.5) + side - 0.9
 
 
 def _mouth(layout: Layout, ax: Floats, y: Floats) -> Floats:

@@ -65,6 +65,7 @@ class HeadRenderer:
         self._models: OrderedDict[HeadIdentity, _Loaded] = OrderedDict()
         context = self._context
         self._skin = context.program(shaders.SKIN_VERTEX, shaders.SKIN_FRAGMENT)
+        self._eyes = context.program(shaders.SKIN_VERTEX, shaders.EYES_FRAGMENT)
         self._part = context.program(shaders.PART_VERTEX, shaders.PART_FRAGMENT)
         self._back = context.program(shaders.BACKGROUND_VERTEX, shaders.BACKGROUND_FRAGMENT)
         shape = (size.width, size.height)
@@ -134,7 +135,7 @@ class HeadRenderer:
             while len(self._models) >= 8:
                 self._models.popitem(last=False)[1].release()
             self._models[identity] = _Loaded(
-                self._context, self._skin, self._part, HeadModel(identity)
+                self._context, (self._skin, self._eyes, self._part), HeadModel(identity)
             )
         self._models.move_to_end(identity)
         return self._models[identity]
@@ -158,7 +159,7 @@ class HeadRenderer:
             "key": light.key,
             "ambient": light.ambient,
         }
-        for program in (self._skin, self._part):
+        for program in (self._skin, self._eyes, self._part):
             for name, value in values.items():
                 program[name].value = value
         head, identity = loaded.model.head, loaded.model.identity
@@ -174,7 +175,7 @@ class HeadRenderer:
             "lashes": identity.lashes,
         }
         for name, value in eyes.items():
-            self._skin[name].value = value
+            self._eyes[name].value = value
 
     def _draw(
         self, loaded: _Loaded, light: Light
@@ -214,28 +215,36 @@ class HeadRenderer:
 class _Loaded:
     """The buffers of one identity on the device."""
 
-    def __init__(self, context: Any, skin_program: Any, part_program: Any, model: HeadModel):
+    def __init__(self, context: Any, programs: tuple[Any, Any, Any], model: HeadModel):
         self.model = model
         self._context = context
         fixed, moving, triangles = model.skin_attributes()
         self._skin_moving = context.buffer(moving.astype("f4").tobytes(), dynamic=True)
-        self._skin_mesh = context.vertex_array(
-            skin_program,
-            [
-                (self._skin_moving, "3f 3f", "in_position", "in_normal"),
-                (context.buffer(fixed.astype("f4").tobytes()), "3f 3f", "in_rest", "in_texture"),
-            ],
-            context.buffer(triangles.astype("i4").tobytes()),
-        )
+        skin_fixed = context.buffer(fixed.astype("f4").tobytes())
+        around_eyes = model.eye_triangles()
+        self._meshes = [
+            context.vertex_array(
+                program,
+                [
+                    (self._skin_moving, "3f 3f", "in_position", "in_normal"),
+                    (skin_fixed, *rest),
+                ],
+                context.buffer(triangles[chosen].astype("i4").tobytes()),
+            )
+            for program, chosen, rest in (
+                (programs[0], ~around_eyes, ("12x 4f", "in_texture")),
+                (programs[1], around_eyes, ("3f 4f", "in_rest", "in_texture")),
+            )
+        ]
         self._paint = context.texture(
-            model.texture.shape[1::-1], 4, model.texture.astype("f2").tobytes(), dtype="f2"
+            model.texture.shape[1::-1], 4, np.round(model.texture * 255).astype("u1").tobytes()
         )
         self._paint.build_mipmaps()
         self._paint.filter = (context.LINEAR_MIPMAP_LINEAR, context.LINEAR)
         fixed, moving, triangles = model.part_attributes()
         self._part_moving = context.buffer(moving.astype("f4").tobytes(), dynamic=True)
         self._part_mesh = context.vertex_array(
-            part_program,
+            programs[2],
             [
                 (self._part_moving, "3f 3f", "in_position", "in_normal"),
                 (context.buffer(fixed.astype("f4").tobytes()), "4f 1f", "in_color", "in_gloss"),
@@ -256,11 +265,15 @@ class _Loaded:
 
     def draw(self) -> None:
         self._paint.use(0)
-        self._skin_mesh.render()
+        self._context.front_face = "cw"  # the image is upside down for OpenGL
+        self._context.enable(self._context.CULL_FACE)
+        for mesh in self._meshes:
+            mesh.render()
+        self._context.disable(self._context.CULL_FACE)
         self._part_mesh.render()
 
     def release(self) -> None:
-        for resource in (self._skin_mesh, self._part_mesh, self._paint):
+        for resource in (*self._meshes, self._part_mesh, self._paint):
             resource.release()
         self._skin_moving.release()
         self._part_moving.release()

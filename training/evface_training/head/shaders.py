@@ -23,17 +23,18 @@ uniform vec3 lamp;          // towards the lamp, head coordinates
 uniform vec3 up;            // the camera's up, head coordinates
 uniform vec3 eye_point;     // the camera, head coordinates
 uniform float key, ambient;
-vec3 shade(vec3 albedo, vec3 n, vec3 at, float open, float gloss, float power) {
+float power16(float x) { x *= x; x *= x; x *= x; return x * x; }
+vec3 shade(vec3 albedo, vec3 n, vec3 at, float open, float gloss) {
     vec3 v = normalize(eye_point - at);
     float facing = dot(n, lamp);
-    vec3 soft = vec3(0.22, 0.10, 0.07);                 // light bleeds under the skin
+    vec3 soft = vec3(0.14, 0.07, 0.05);                 // light bleeds under the skin
     vec3 direct = max((facing + soft) / (1.0 + soft), 0.0);
     float sky = 0.78 + 0.22 * dot(n, up);
-    vec3 color = albedo * (key * direct * mix(0.35, 1.0, open) + ambient * sky * open);
-    vec3 h = normalize(lamp + v);
-    float rim = pow(1.0 - max(dot(n, v), 0.0), 5.0);
-    float spec = gloss * pow(max(dot(n, h), 0.0), power) * step(0.0, facing);
-    return color + (key * spec + ambient * gloss * 0.5 * rim) * open;
+    vec3 color = albedo * (key * direct * (0.3 + 0.7 * open) + ambient * sky * open);
+    float grazing = 1.0 - max(dot(n, v), 0.0);
+    float rim = grazing * grazing * grazing * grazing;
+    float spec = power16(max(dot(n, normalize(lamp + v)), 0.0)) * step(0.0, facing);
+    return color + gloss * (key * spec + ambient * 0.4 * rim) * open;
 }
 """
 
@@ -44,8 +45,9 @@ SKIN_VERTEX = (
 in vec3 in_position;
 in vec3 in_normal;
 in vec3 in_rest;            // the same point of the neutral face
-in vec3 in_texture;         // u, v, depth inside the mouth 0 to 1
-out vec3 at, normal, rest, spot;
+in vec4 in_texture;         // u, v, ambient light, depth inside the mouth, both 0 to 1
+out vec3 at, normal, rest;
+out vec4 spot;
 void main() {
     at = in_position; normal = in_normal; rest = in_rest; spot = in_texture;
     gl_Position = project(in_position);
@@ -54,8 +56,9 @@ void main() {
 )
 
 SKIN_INPUT = """
-uniform sampler2D paint;    // square roots of reflectance, and ambient light
-in vec3 at, normal, rest, spot;
+uniform sampler2D paint;    // square roots of reflectance, and gloss
+in vec3 at, normal, rest;
+in vec4 spot;
 out vec4 result;
 """
 
@@ -67,11 +70,11 @@ SKIN_FRAGMENT = (
 void main() {
     vec4 texel = texture(paint, spot.xy);
     // The mouth inside: wet, red, and dark soon behind the lips.
-    float depth = spot.z, mouth = step(0.02, depth);
+    float depth = spot.w, mouth = step(0.02, depth);
     vec3 wet = mix(vec3(0.25, 0.07, 0.06), vec3(0.05, 0.01, 0.01), min(depth * 1.6, 1.0));
     vec3 albedo = mix(texel.rgb * texel.rgb, wet, mouth);
-    float open = mix(texel.a, 0.6 - 0.55 * min(depth * 1.4, 1.0), mouth);
-    result = vec4(shade(albedo, normalize(normal), at, open, 0.05, 4.0), 1.0);
+    float open = mix(spot.z, 0.6 - 0.55 * min(depth * 1.4, 1.0), mouth);
+    result = vec4(shade(albedo, normalize(normal), at, open, 0.3 * texel.a), 1.0);
 }
 """
 )
@@ -109,15 +112,17 @@ vec3 eyeball_color(vec3 c, float upper, float lower, float s) {
     vec3 white = vec3(0.66, 0.61, 0.58) * mix(1.0, 0.82, smoothstep(8.0, 15.0, d));
     vec3 color = mix(iris, white, smoothstep(eyeball.z - blur, eyeball.z + blur, d));
     vec3 pink = vec3(0.45, 0.20, 0.17);
-    color = mix(color, pink, max(smoothstep(-0.84, -0.97, s), 0.6 * smoothstep(0.9, 1.0, s)));
-    float miss = smoothstep(4.0, -4.0, disc);
+    color = mix(color, pink, max((1.0 - smoothstep(-0.97, -0.84, s)), 0.6 * smoothstep(0.9, 1.0, s)));
+    float miss = (1.0 - smoothstep(-4.0, 4.0, disc));
     n = normalize(mix(n, vec3(0.0, 0.0, 1.0), miss));
     float open = mix(0.30, 1.0, smoothstep(0.0, 3.6, upper)) * mix(0.7, 1.0, smoothstep(0.0, 1.0, lower));
-    open *= mix(0.62, 1.0, smoothstep(1.0, 0.6, abs(s)));
-    vec3 shaded = shade(color, n, p, open, 0.02, 20.0);
+    open *= mix(0.62, 1.0, (1.0 - smoothstep(0.6, 1.0, abs(s))));
+    vec3 shaded = shade(color, n, p, open, 0.02);
     vec3 cornea = normalize(p - (c + 5.8 * gaze));
     vec3 h = normalize(lamp + normalize(eye_point - p));
-    float wet = pow(max(dot(mix(n, cornea, smoothstep(7.0, 5.0, d)), h), 0.0), 160.0);
+    float wet = power16(max(dot(mix(n, cornea, (1.0 - smoothstep(5.0, 7.0, d))), h), 0.0));
+    wet *= wet; wet *= wet; wet *= wet;
+    shaded *= mix(0.5, 1.0, smoothstep(0.0, 3.0, upper));
     return shaded + key * 1.2 * wet * smoothstep(0.2, 1.2, upper);
 }
 
@@ -125,15 +130,15 @@ void main() {
     vec3 n = normalize(normal);
     vec4 texel = texture(paint, spot.xy);
     vec3 albedo = texel.rgb * texel.rgb;
-    float open = texel.a;
+    float open = spot.z;
     bool left = rest.x > 0.0;
     float s = (abs(rest.x) - eye_shape.x) / eye_shape.y;
-    float axis = s * eye_shape.y * eye_shape.w - 0.6;
+    float axis = s * eye_shape.y * eye_shape.w - 1.2;
     float y = rest.y - axis;
     float blink = left ? lids.y : lids.x, squint = left ? lids.w : lids.z;
     float shut_line = -0.30 * eye_shape.z * arch(s, 0.1);
-    float upper_open = 0.64 * eye_shape.z * arch(s, -0.12);
-    float lower_open = -0.40 * eye_shape.z * arch(s, 0.14);
+    float upper_open = 0.55 * eye_shape.z * arch(s, -0.12);
+    float lower_open = -0.43 * eye_shape.z * arch(s, 0.14);
     float upper = mix(upper_open, shut_line, blink);
     float lower = mix(lower_open, shut_line, max(blink, squint));
     upper = max(upper, lower);
@@ -148,18 +153,16 @@ void main() {
     float fold = exp(-pow((y - fold_y) / (0.75 + 0.4 * pixel), 2.0)) * span * mix(0.5, 0.2, blink);
     float below = 0.22 * exp(-pow((y - lower + 3.4) / 1.1, 2.0)) * span;
     albedo *= 1.0 - fold - below;
-    float root = mix(0.45, 1.35, outer) * (0.65 + 0.6 * lashes);
+    float root = mix(0.6, 1.6, outer) * (0.7 + 0.6 * lashes);
     float over = (y - upper) / (root + 0.45 * pixel);
     float upper_lash = exp(-over * over * (over > 0.0 ? 1.0 : 2.5)) * span
-        * smoothstep(1.16, 0.98, abs(s)) * (0.62 + 0.36 * lashes);
-    float wing = smoothstep(-1.25, -1.0, s) ;
-    upper_lash *= wing;
+        * (1.0 - smoothstep(0.98, 1.16, abs(s))) * (1.2 + 0.5 * lashes);
     float under = (y - lower + 0.5) / (0.5 + 0.45 * pixel);
-    float lower_lash = exp(-under * under) * span * smoothstep(1.1, 0.95, abs(s))
-        * (0.22 + 0.45 * lashes) * mix(0.5, 1.0, outer);
+    float lower_lash = exp(-under * under) * span * (1.0 - smoothstep(0.95, 1.1, abs(s)))
+        * (0.35 + 0.5 * lashes) * mix(0.5, 1.0, outer);
     vec3 hair = vec3(0.012, 0.009, 0.008);
     albedo = mix(albedo, hair, clamp(max(upper_lash, lower_lash), 0.0, 0.97));
-    vec3 color = shade(albedo, n, at, open, 0.05, 18.0);
+    vec3 color = shade(albedo, n, at, open, 0.3 * texel.a);
     if (seen > 0.0) {
         vec3 c = vec3(left ? eye_shape.x : -eye_shape.x, 0.0, eyeball.x);
         vec3 ball = eyeball_color(c, upper - y, y - lower, s);
@@ -200,7 +203,7 @@ out vec4 result;
 void main() {
     vec3 n = normalize(normal);
     if (!gl_FrontFacing) n = -n;
-    result = vec4(shade(paint.rgb, n, at, paint.a, gloss, 24.0), 1.0);
+    result = vec4(shade(paint.rgb, n, at, paint.a, gloss), 1.0);
 }
 """
 )

@@ -17,10 +17,10 @@ Floats = NDArray[np.floating]
 _SECTIONS = np.array(
     [
         [119, 119, 119, -15, -15, -15, 0, 0.0],
-        [116, 116, 116, 25, -12, -50, 32, 0.0],
-        [108, 108, 108, 50, -10, -72, 51, 0.0],
-        [96, 96, 96, 70, -10, -86, 64, 0.05],
-        [80, 80, 80, 84, -10, -93, 71, 0.1],
+        [116, 116, 116, 25, -12, -50, 30, 0.0],
+        [108, 108, 108, 50, -10, -72, 48, 0.0],
+        [96, 96, 96, 70, -10, -86, 61, 0.05],
+        [80, 80, 80, 84, -10, -93, 69, 0.1],
         [60, 60, 60, 93, -9, -98, 75, 0.13],
         [40, 40, 38, 96.5, -7, -99, 75.5, 0.13],
         [22, 22, 15, 97, -3, -97, 74, 0.14],
@@ -93,7 +93,7 @@ def _sections(identity: HeadIdentity, layout: Layout) -> Floats:
     y = table[:, 0]
     table[:, :3] = layout.remap_y(table[:, :3])
     jaw = np.clip((-20.0 - y) / 60.0, 0, 1)
-    table[:, 6] *= identity.face_width * (1 + (identity.jaw_width - 1) * jaw)
+    table[:, 6] *= 1.025 * identity.face_width * (1 + (identity.jaw_width - 1) * jaw)
     chin = np.exp(-(((y + 97.0) / 14.0) ** 2))
     chin[17:] = 0
     table[:, 3] += identity.chin_protrusion_mm * chin

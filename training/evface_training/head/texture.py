@@ -17,14 +17,16 @@ SIZE = 1024
 
 
 def paint(identity: HeadIdentity, head: NeutralHead) -> NDArray[np.float32]:
-    """Reflectance and ambient light (SIZE, SIZE, 4), linear RGB and occlusion, 0 to 1.
+    """Square roots of the reflectance, linear RGB, and gloss: (SIZE, SIZE, 4), 0 to 1.
+
+    (8 bits of the root hold dark brows and pale skin alike.)
 
     Its rows follow the rows of the grid without the inside of the mouth, its columns the columns.
     """
     rng = np.random.default_rng(identity.texture_seed)
-    x, y, z, angle, occlusion = _positions(head)
+    x, y, z, angle = _positions(head)
     layout = head.layout
-    color = _skin(identity, layout, rng, x, y)
+    color = _skin(identity, layout, rng, x, y, np.where(np.abs(angle) > 0.7, angle * 80, x))
     front = np.clip((z - 30) / 25, 0, 1)
     _blend(color, np.array(identity.skin) * 0.12, 0.92 * _nostrils(layout, x, y) * front)
     strands = _Strands(rng)
@@ -34,30 +36,32 @@ def paint(identity: HeadIdentity, head: NeutralHead) -> NDArray[np.float32]:
         bristle = strands(x, y, 0.7, 2.5)
         strength = cover * identity.beard * (0.45 + 0.75 * bristle)
         _blend(color, hair * 1.2 + 0.01, np.clip(strength, 0, 0.95))
-    _lips(color, identity, layout, strands, x, y, front)
+    on_lips = _lips(color, identity, layout, strands, x, y, front)
     brow = _brow(layout, strands, x, y) * front * identity.brow_darkness
-    _blend(color, hair * 0.8 + 0.006, brow)
+    _blend(color, np.minimum(hair * 0.55 + 0.004, 0.09), brow)
     cover, tone = hair_cover(identity, layout, x, y, z, angle, strands)
     _blend(color, tone, cover)
-    occlusion = np.where(cover > 0.5, np.maximum(occlusion, 0.75), occlusion)
-    result = np.concatenate([color, occlusion[..., None]], axis=-1)
+    gloss = 0.17 + 0.3 * on_lips - 0.12 * brow
+    gloss += (0.25 * (identity.hair_style != "hat") - gloss) * cover
+    reflectance = np.sqrt(np.clip(color, 0, 1))
+    result = np.concatenate([reflectance, gloss[..., None]], axis=-1)
     return np.clip(result, 0, 1).astype(np.float32)
 
 
-def _positions(head: NeutralHead) -> tuple[Floats, Floats, Floats, Floats, Floats]:
-    """x, y, z, column angle and ambient light of every texel."""
+def _positions(head: NeutralHead) -> tuple[Floats, Floats, Floats, Floats]:
+    """x, y, z and column angle of every texel."""
     skin = ~head.inside
     skin[head.lower_row] = False
-    grid = np.concatenate([head.points, head.occlusion()[..., None]], axis=-1)[skin]
+    grid = head.points[skin]
     rows, columns = grid.shape[:2]
     at = np.meshgrid(
         np.linspace(0, rows - 1, SIZE), np.linspace(0, columns - 1, SIZE), indexing="ij"
     )
-    x, y, z, light = (
-        map_coordinates(grid[..., channel], at, order=1, output=np.float32) for channel in range(4)
+    x, y, z = (
+        map_coordinates(grid[..., channel], at, order=1, output=np.float32) for channel in range(3)
     )
     angle = np.interp(at[1][:1], np.arange(columns), head.angles)
-    return x, y, z, np.broadcast_to(angle, x.shape), light
+    return x, y, z, np.broadcast_to(angle, x.shape)
 
 
 def _blend(color: Floats, paint_color: Floats, cover: Floats) -> None:
@@ -91,16 +95,21 @@ def _bump(x: Floats, y: Floats, at: tuple[float, float], size: tuple[float, floa
 
 
 def _skin(
-    identity: HeadIdentity, layout: Layout, rng: np.random.Generator, x: Floats, y: Floats
+    identity: HeadIdentity,
+    layout: Layout,
+    rng: np.random.Generator,
+    x: Floats,
+    y: Floats,
+    around: Floats,
 ) -> Floats:
     ax = np.abs(x)
-    grain = 0.045 * _cloud(rng, x, y, 5.0) + 0.035 * _cloud(rng, x, y, 1.3)
-    grain += 0.02 * _cloud(rng, x, y, 0.6)
+    grain = 0.025 * _cloud(rng, around, y, 6.0) + 0.025 * _cloud(rng, around, y, 1.5)
+    grain += 0.025 * _cloud(rng, around, y, 0.6)
     red = 0.7 * _bump(ax, y, (38, layout.nose_base_y + 10), (15, 15))
     red += 0.6 * _bump(ax, y, (0, layout.nose_base_y + 8), (14, 9))
     red += 0.35 * _bump(ax, y, (0, layout.chin_y + 12), (14, 10))
-    dark = 0.20 * _bump(ax, y, (layout.eye_x - 4, -11), (13, 4.5))
-    dark += 0.22 * _bump(ax, y, (layout.eye_x - layout.eye_half + 1, 1), (6, 8))
+    dark = 0.13 * _bump(ax, y, (layout.eye_x - 4, -11), (13, 4.5))
+    dark += 0.15 * _bump(ax, y, (layout.eye_x - layout.eye_half + 1, 1), (6, 8))
     dark += 0.10 * _bump(ax, y, (layout.eye_x, 8), (15, 5))
     freckles = np.clip(_cloud(rng, x, y, 1.6) - 1.25, 0, 1)
     freckles *= _bump(ax, y, (22, layout.nose_base_y + 18), (26, 20)) * identity.freckles
@@ -119,13 +128,14 @@ def _skin(
 def _nostrils(layout: Layout, x: Floats, y: Floats) -> Floats:
     """How far a point lies in a nostril: slanted drops on the underside of the nose."""
     ax = np.abs(x)
-    center = (0.40 * layout.nose_half, layout.nose_base_y + 3.6)
-    u = (ax - center[0]) / (0.23 * layout.nose_half)
-    v = (y - center[1] + 0.12 * (ax - center[0])) / 1.9
-    wing_x = layout.nose_half + 0.2
-    crease = 0.45 * _bump(ax, y, (wing_x, layout.nose_base_y + 6), (1.2, 5.0))
-    crease += 0.35 * _bump(ax, y, (0.62 * layout.nose_half, layout.nose_base_y + 0.6), (4.5, 1.2))
-    return np.clip(np.exp(-((u**2 + v**2) ** 1.5)) + crease, 0, 1)
+    center = (0.44 * layout.nose_half, layout.nose_base_y + 3.0)
+    u = (ax - center[0]) / (0.27 * layout.nose_half)
+    v = (y - center[1] - 0.10 * (ax - center[0])) / 1.75
+    hole = np.clip(1.6 - 1.1 * (u**2 + v**2), 0, 1)
+    wing_x = layout.nose_half + 0.6
+    crease = 0.40 * _bump(ax, y, (wing_x, layout.nose_base_y + 6), (1.1, 4.5))
+    crease += 0.30 * _bump(ax, y, (0.62 * layout.nose_half, layout.nose_base_y - 0.4), (5.0, 0.9))
+    return np.clip(hole + crease, 0, 1)
 
 
 def _lips(
@@ -136,7 +146,8 @@ def _lips(
     x: Floats,
     y: Floats,
     front: Floats,
-) -> None:
+) -> Floats:
+    """Paints the lips; returns their cover."""
     upper, lower, line = layout.upper_lip_y(x), layout.lower_lip_y(x), layout.lip_line_y(x)
     edge = np.clip(np.minimum(upper - y, y - lower) / 0.9 + 0.5, 0, 1)
     inside = (np.abs(x) < layout.mouth_half).astype(np.float32) * front
@@ -146,6 +157,7 @@ def _lips(
     s = np.clip(np.abs(x) / layout.mouth_half, 0, 1.15)
     slit = np.exp(-(((y - line) / 0.85) ** 2)) * np.clip((1.12 - s) / 0.1, 0, 1) * front
     _blend(color, np.array(identity.lips) * 0.16, 0.85 * slit)
+    return edge * inside
 
 
 def _brow(layout: Layout, strands: _Strands, x: Floats, y: Floats) -> Floats:
@@ -156,8 +168,8 @@ def _brow(layout: Layout, strands: _Strands, x: Floats, y: Floats) -> Floats:
     slant = np.clip(1.2 - 1.5 * t, -0.35, 1.0)
     across = np.abs(x) * np.cos(0.6) + (y - slant * np.abs(x)) * 0.9
     hairs = strands(across, np.abs(x) + y, 0.55, 4.0)
-    soft = np.clip(1.55 - np.abs(height) * (0.95 + 0.5 * hairs), 0, 1)
-    cover: Floats = soft * ends * (0.62 + 0.38 * hairs)
+    soft = np.clip(1.9 - np.abs(height) * (1.05 + 0.6 * hairs), 0, 1)
+    cover: Floats = soft * ends * (0.75 + 0.25 * hairs)
     return cover
 
 

@@ -1,0 +1,15 @@
+"""Compilation of loops, once and for all runs; import this only where numba may be imported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+from numba import njit
+
+Function = TypeVar("Function", bound=Callable[..., object])
+
+
+def compiled(function: Function) -> Function:
+    """The function as machine code, kept on disk; it releases the interpreter lock."""
+    return cast(Function, njit(function, cache=True, nogil=True))

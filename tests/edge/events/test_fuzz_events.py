@@ -1,0 +1,53 @@
+"""A short run of scripts/fuzz_events.py over every format."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+SCRIPT = Path(__file__).parents[3] / "scripts" / "fuzz_events.py"
+FORMATS = ["npz", "npy", "evt2", "evt21", "evt3", "dat", "es", "csv", "aedat2", "aedat3"]
+NEEDS = {"aedat4": ("faery", "lz4"), "hdf5": ("h5py",)}
+
+
+@pytest.fixture(scope="module")
+def fuzz_events() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("fuzz_events", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", [*FORMATS, *NEEDS])
+def test_damage_never_gets_through(name: str, fuzz_events: ModuleType, tmp_path: Path) -> None:
+    for package in NEEDS.get(name, ()):
+        pytest.importorskip(package, reason=f"{package} is not installed")
+    outcomes, broken = fuzz_events.fuzz(name, 150, tmp_path, seed=7)
+    assert broken == []
+    assert sum(outcomes.values()) == 150
+    assert outcomes["prefix"] + outcomes["refused"] > 50  # the mutants are damaged indeed
+
+
+def test_every_format_is_fuzzed(fuzz_events: ModuleType) -> None:
+    from evface_edge.events.formats import FORMATS as TABLE
+
+    assert set(fuzz_events.SEEDS) == {row.name for row in TABLE} == {*FORMATS, *NEEDS}
+
+
+def test_a_broken_promise_would_be_seen(
+    fuzz_events: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from evface_edge.events.guard import Guard
+
+    def trusting(self: Guard, *arguments: object, **others: object) -> ValueError:
+        return ValueError("no such promise")
+
+    monkeypatch.setattr(Guard, "error", trusting)
+    _, broken = fuzz_events.fuzz("evt2", 40, tmp_path)
+    assert broken
+    assert all("no such promise" in line for line in broken)

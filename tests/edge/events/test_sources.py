@@ -1,0 +1,170 @@
+"""URIs, sources of other packages, and replay."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from evface_edge.errors import ConfigError, EventFormatError
+from evface_edge.events import EventArray, make_events, open_events, read_events, write_events
+from evface_edge.events.recording import Recording
+from evface_edge.events.replay import Replay
+from evface_edge.events.uri import SourceName, parse
+from evface_edge.geometry import SensorSize
+
+SIZE = SensorSize(8, 8)
+EVENTS = make_events(10_000 + np.arange(100) * 250, np.arange(100) % 8, [0] * 100, [1] * 100)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a.raw", SourceName("", "a.raw")),
+        ("a.raw?width=6&height=4", SourceName("", "a.raw", {"width": "6", "height": "4"})),
+        ("file:///tmp/a.raw", SourceName("", "/tmp/a.raw")),
+        ("synthetic:head?seed=1", SourceName("synthetic", "head", {"seed": "1"})),
+        ("dv://host:7777", SourceName("dv", "host:7777")),
+        ("camera:prophesee?serial=a%26b", SourceName("camera", "prophesee", {"serial": "a&b"})),
+        ("C:/a.raw", SourceName("", "C:/a.raw")),
+    ],
+)
+def test_names_are_taken_apart(text: str, expected: SourceName) -> None:
+    assert parse(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "a.raw?width", "a.raw?width=", "a.raw?a=1&a=2", "a\0b"])
+def test_names_that_cannot_be(text: str) -> None:
+    with pytest.raises(ConfigError):
+        parse(text)
+
+
+def test_a_file_of_exactly_that_name_goes_first(tmp_path: Path) -> None:
+    path = tmp_path / "a?b=c.npz"
+    write_events(tmp_path / "plain.npz", EVENTS, SIZE)
+    (tmp_path / "plain.npz").rename(path)
+    assert len(read_events(str(path))[0]) == 100
+    assert len(read_events(path)[0]) == 100
+
+
+@pytest.mark.parametrize(
+    "options", ["width=8", "width=8&height=x", "width=0&height=8", "colour=1", "format=none"]
+)
+def test_options_that_cannot_be(options: str, tmp_path: Path) -> None:
+    write_events(tmp_path / "a.npz", EVENTS, SIZE)
+    with pytest.raises(ConfigError):
+        open_events(f"{tmp_path}/a.npz?{options}")
+
+
+def test_the_format_may_be_named(tmp_path: Path) -> None:
+    (tmp_path / "events.log").write_text("a log\n1,2,3,0\n")
+    with pytest.raises(EventFormatError, match="name one with .format="):
+        open_events(tmp_path / "events.log")
+    (tmp_path / "events.log").write_text("5,1,2,1\n")
+    events, _ = read_events(f"{tmp_path}/events.log?format=csv&width=8&height=8")
+    assert len(events) == 1
+
+
+class Simulated:
+    live = True
+
+    def __init__(self, name: str, options: dict[str, str], *, size: SensorSize | None) -> None:
+        self.asked, self.size = (name, options), size or SIZE
+
+    def __iter__(self) -> Iterator[EventArray]:
+        yield EVENTS
+
+    def __enter__(self) -> Simulated:
+        return self
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+def test_sources_of_other_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    point = importlib.metadata.EntryPoint("synthetic", "none:none", "evface_edge.sources")
+    monkeypatch.setattr(importlib.metadata.EntryPoint, "load", lambda self: Simulated)
+    points = importlib.metadata.EntryPoints([point])
+    monkeypatch.setattr(
+        importlib.metadata, "entry_points", lambda group: points.select(group=group)
+    )
+    source: Any = open_events("synthetic:head?seed=1&speed=fast", size=SensorSize(4, 5))
+    assert source.asked == ("head", {"seed": "1", "speed": "fast"})
+    assert source.size == SensorSize(4, 5)
+    with pytest.raises(ConfigError, match="a live source does not end"):
+        read_events("synthetic:head")
+    with pytest.raises(ConfigError, match="one of: replay, synthetic"):
+        open_events("camera:prophesee")
+
+
+class FakeTime:
+    """A clock that only `sleep`, and the consumer, move."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def clock(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        assert seconds > 0
+        self.now_s += seconds
+
+
+def replay(folder: Path, time: FakeTime, **settings: Any) -> Replay:
+    write_events(folder / "a.npz", EVENTS, SIZE)
+    recording = open_events(folder / "a.npz")
+    assert isinstance(recording, Recording)
+    return Replay(recording, clock=time.clock, sleep=time.sleep, **settings)
+
+
+@pytest.mark.parametrize("speed", [1.0, 0.5, 10.0])
+def test_replay_keeps_the_time_of_the_recording(speed: float, tmp_path: Path) -> None:
+    time = FakeTime()
+    packets = []
+    for packet in replay(tmp_path, time, speed=speed):
+        elapsed_us = (time.now_s - 100.0) * 1e6 * speed
+        assert elapsed_us == pytest.approx(int(packet["t"][-1]) - 10_000, abs=0.01)
+        assert packet["t"][-1] - packet["t"][0] < 1000
+        packets.append(packet)
+    np.testing.assert_array_equal(np.concatenate(packets), EVENTS)
+
+
+def test_replay_loses_nothing_when_late_unless_told_to(tmp_path: Path) -> None:
+    for lag, dropped in ((None, 0), (5000, 20)):
+        time = FakeTime()
+        source = replay(tmp_path, time, max_lag_us=lag)
+        total = 0
+        for packet in source:
+            total += len(packet)
+            time.now_s += 0.004  # four times slower than the recording
+        assert source.counters.packets_dropped > 0 if dropped else total == 100
+        assert (total < 100) == bool(dropped)
+        assert source.live
+
+
+def test_replay_by_name(tmp_path: Path) -> None:
+    write_events(tmp_path / "a.npy", EVENTS, SIZE)
+    options = "speed=1e6&packet_us=500&width=8&height=8"
+    with open_events(f"replay:{tmp_path}/a.npy?{options}") as source:
+        assert source.live
+        packets = list(source)
+    assert max(map(len, packets)) == 2
+    np.testing.assert_array_equal(np.concatenate(packets), EVENTS)
+    for wrong in ("speed=0", "speed=fast", "speed=nan", "packet_us=0", "max_lag_us=-1"):
+        with pytest.raises(ConfigError):
+            open_events(f"replay:{tmp_path}/a.npy?width=8&height=8&{wrong}")
+
+
+def test_importing_events_is_light() -> None:
+    code = "import evface_edge.events, sys; print([m for m in sys.argv[1:] if m in sys.modules])"
+    heavy = ["numba", "h5py", "lz4", "zstandard", "torch", "PIL", "rich", "onnxruntime"]
+    run = subprocess.run(
+        [sys.executable, "-c", code, *heavy], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.strip() == "[]"
