@@ -72,6 +72,8 @@ class ModelCard:
         inputs, outputs: of the network. Outputs: "landmarks" (-1, 98, 2) as fractions of the
             crop, "log_sigma" (-1, 98) natural logarithm of the same unit, "presence" (-1, 1) logit.
         presence_threshold: of the sigmoid of the presence logit, below which there is no face.
+        sigma_limit: mean σ ÷ longer side of the face box, above which it is not a face either:
+            the points of a face are known to a few percent of its size, those of a hand are not.
         built_with: package → version.
         training: free text by key: "data", "licence", "recipe", …
         calibration: for INT8: "set", "count", "seed", "sha256".
@@ -88,6 +90,7 @@ class ModelCard:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     presence_threshold: float
+    sigma_limit: float
     landmarks: str = "wflw98"
     built_with: dict[str, str] = field(default_factory=dict)
     training: dict[str, str] = field(default_factory=dict)

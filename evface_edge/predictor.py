@@ -186,14 +186,14 @@ def _instants(
     """
     due: int | None = None
     newest: int | None = None
-    for packet in packets:
+    for packet in _unbroken(packets):
         times: NDArray[np.int64] = packet["t"]
         if newest is not None and times[0] < newest:
             raise EventFormatError(
                 f"the source delivered an event at {times[0]} µs after one at {newest} µs; a "
                 "source must be in order of time"
             )
-        if due is None or (newest is not None and times[0] - newest > MAX_GAP_US):
+        if due is None or newest is None or times[0] - newest > MAX_GAP_US:
             due = int(times[0]) + period_us
         done = 0
         newest = int(times[-1])
@@ -206,3 +206,10 @@ def _instants(
         recent.append(packet[done:])
     if newest is not None and due is not None and newest > due - period_us:
         yield newest
+
+
+def _unbroken(packets: Iterable[EventArray]) -> Iterator[EventArray]:
+    """The same events, with no gap of more than MAX_GAP_US inside a packet."""
+    for packet in packets:
+        gaps = np.flatnonzero(np.diff(packet["t"]) > MAX_GAP_US) + 1
+        yield from (part for part in np.split(packet, gaps) if len(part))

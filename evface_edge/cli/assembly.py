@@ -47,6 +47,7 @@ ROWS: tuple[Row, ...] = (
 #: What other packages bring: name → (help, extra). Their targets are entry points.
 ADDED: dict[str, tuple[str, str]] = {
     "simulate": ("Turn faces in a video or picture into events.", "train"),
+    "calibrate": ("Fit the uncertainty of a trained model, before export.", "train"),
     "clips": ("Draw the clips that an export calibrates INT8 with.", "train"),
     "train": ("Train a model.", "train"),
     "evaluate": ("Measure a model on faces whose landmarks are known.", "train"),

@@ -100,3 +100,13 @@ def header_size(path: Path, width: int, height: int) -> SensorSize:
             f"the header states a sensor of {width}×{height} pixels, expected 1 to 65536 each",
             path=path,
         ) from None
+
+
+def reason(error: BaseException) -> str:
+    """What a library says of an error, in one line."""
+    return quoted(str(error).strip().partition("\n")[0]) or type(error).__name__
+
+
+def quoted(text: str) -> str:
+    """Text from a file, fit for a message: printable, in one line, of 200 characters at most."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)[:200].strip()

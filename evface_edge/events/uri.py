@@ -58,8 +58,8 @@ def parse(source: str | os.PathLike[str]) -> SourceName:
     name, _, query = rest.partition("?")
     options: dict[str, str] = {}
     for part in query.split("&") if query else ():
-        key, equals, value = part.partition("=")
-        if not (key and equals) or key in options:
+        key, _, value = part.partition("=")
+        if not (key and value) or key in options:
             raise ConfigError(f"option of {name}", part, "key=value, each key once, joined by &")
         options[key] = unquote(value)
     return SourceName(scheme, name, options)

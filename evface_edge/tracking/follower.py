@@ -27,7 +27,7 @@ class FollowPolicy:
     still_share: float = 0.08
     max_hold_us: int = 10_000_000
     lost_after: int = 5
-    find_every_us: int = 30_000
+    find_every_us: int = 60_000
     growth_px_per_s: float = 5.0
 
     def __post_init__(self) -> None:
@@ -93,7 +93,12 @@ class Follower:
         if self._fixed is not None:
             self._face_id = 0
             return self._accept(seen, FaceState.FOLLOWING, now_us)
-        if seen.presence < card.presence_threshold or seen.box.iou(self._bounds) == 0:
+        gone = (
+            seen.presence < card.presence_threshold
+            or seen.relative_sigma > card.sigma_limit
+            or seen.box.iou(self._bounds) == 0
+        )
+        if gone:
             self._misses += 1
             if self._misses >= policy.lost_after:
                 self._last = None

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import evface_runtimes
 from evface_edge.card import ModelCard
-from evface_edge.card_file import read_card
+from evface_edge.card_file import check_tensors, read_card
 from evface_edge.errors import ModelError
 from evface_edge.geometry import Box
 from evface_edge.representation import from_config
@@ -39,6 +39,12 @@ class Observation:
     def box(self) -> Box:
         return Box.around(self.landmarks)
 
+    @property
+    def relative_sigma(self) -> float:
+        """Mean σ ÷ longer side of the box."""
+        box = self.box
+        return float(self.sigma.mean()) / max(box.width, box.height)
+
 
 class LandmarkNetwork:
     """A model file, opened by a runtime.
@@ -59,16 +65,9 @@ class LandmarkNetwork:
     def _check(self, path: Path) -> None:
         width, height = self._side
         shape = (self._representation.channels, height, width)
-        for kind, specs, found in (
-            ("input", self.card.inputs, self.runtime.inputs),
-            ("output", self.card.outputs, self.runtime.outputs),
-        ):
-            for spec in specs:
-                if found.get(spec.name) != spec.shape:
-                    raise ModelError(
-                        f"{path}: {kind} {spec.name!r} has the shape {found.get(spec.name)}, its "
-                        f"card says {spec.shape}; export the model again"
-                    )
+        check_tensors(
+            self.card, self.runtime.inputs, self.runtime.outputs, origin=str(path)
+        )
         if len(self.card.inputs) != 1 or self.card.inputs[0].shape[1:] != shape:
             raise ModelError(
                 f"{path}: the card's input {self.card.inputs} does not fit its representation, "

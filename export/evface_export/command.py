@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -121,10 +121,8 @@ def _summary(written: list[Exported]) -> None:
 
 
 def _require(*packages: str) -> None:
-    for package in packages:
-        try:
-            importlib.import_module(package)
-        except ImportError as error:
-            raise RuntimeUnavailable(
-                f"export needs {package} ({error}): pip install 'evface-edge[export]'"
-            ) from error
+    absent = [package for package in packages if importlib.util.find_spec(package) is None]
+    if absent:
+        raise RuntimeUnavailable(
+            f"export needs {', '.join(absent)}: pip install 'evface-edge[export]'"
+        )

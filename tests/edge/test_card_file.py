@@ -34,6 +34,7 @@ CARD = ModelCard(
     inputs=(TensorSpec("x", (-1, 3)),),
     outputs=(TensorSpec("y", (-1, 3)),),
     presence_threshold=0.5,
+    sigma_limit=0.1,
     training={"data": "“quoted” & <angled> µ"},
 )
 

@@ -105,6 +105,7 @@ def checkpoint() -> ToyCheckpoint:
             TensorSpec("presence", (-1, 1)),
         ),
         presence_threshold=0.5,
+        sigma_limit=0.1,
     )
     return ToyCheckpoint(network.eval(), card)
 

@@ -67,17 +67,30 @@ def load_raw(path: Path) -> dict[str, Any]:
     return stored
 
 
+def load_network(path: Path) -> Student:
+    """The student in a checkpoint, in eval mode, whatever its card says.
+
+    Raises:
+        ModelError: missing, damaged, not one of ours, or weights that do not fit.
+    """
+    return _network(path, load_raw(path))
+
+
 def load_checkpoint(path: Path) -> Checkpoint:
-    """The student in a checkpoint, ready to run.
+    """The student in a checkpoint, ready to run, with its card.
 
     Raises:
         ModelError: missing, damaged, not one of ours, or weights that do not fit.
     """
     stored = load_raw(path)
     card = ModelCard.from_json(stored["card"], origin=str(path))
+    return Checkpoint(_network(path, stored), card)
+
+
+def _network(path: Path, stored: dict[str, Any]) -> Student:
     network = Student(build(StudentConfig, json.loads(stored["config"]), str(path)))
     try:
         network.load_state_dict(stored["student"])
     except RuntimeError as error:
         raise ModelError(f"{path}: weights do not fit the network: {error}") from None
-    return Checkpoint(network.eval(), card)
+    return network.eval()

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from evface_edge.card_file import embed_card, read_card
 from evface_edge.errors import ConfigError
+from evface_edge.models import find_model
 
 if TYPE_CHECKING:
     from evface_training.data.faces import FaceSet
@@ -106,6 +108,34 @@ def train(
     typer.echo(f"{path}\nnext: evface-edge export {path} --target onnx-int8")
 
 
+def calibrate(
+    checkpoint: Annotated[Path, typer.Argument(help="As `train` leaves it.")],
+    faces: Annotated[list[Path], typer.Option("--faces", help=_FACES_HELP)],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The checkpoint to write.")],
+    data: Annotated[str, typer.Option(help="What it was trained on, for the card.")],
+    licence: Annotated[str, typer.Option(help="The terms that the weights carry, for the card.")],
+    recipe: Annotated[str, typer.Option(help="Recipe that it was trained by.")] = "evface-s",
+    cache: Annotated[Path | None, typer.Option(help="File that keeps the packed faces.")] = None,
+) -> None:
+    """Fit the uncertainty on validation faces and complete the card: then it can be exported.
+
+    \b
+    Example:
+      evface-edge calibrate runs/s1/last.pt --faces faces/300w_train -o evface-s.pt \\
+        --data "300-W (train)" --licence "non-commercial research"
+    """
+    from evface_training.calibrate import calibrate as fit
+    from evface_training.config import load_yaml
+    from evface_training.data import load_faces, split_faces
+    from evface_training.train import TrainRecipe
+
+    settings = load_yaml(TrainRecipe, _recipe_path(recipe))
+    _, validation = split_faces(load_faces(faces, cache))
+    notes = {"data": data, "licence": licence, "recipe": recipe}
+    gain = fit(checkpoint, settings, validation, output, training_notes=notes)
+    typer.echo(f"{output}: σ × {gain:.3f}")
+
+
 def clips(
     faces: Annotated[list[Path], typer.Option("--faces", help=_FACES_HELP)],
     output: Annotated[Path, typer.Option("-o", "--output", help="The .npz to write.")],
@@ -164,6 +194,9 @@ def evaluate(
     worst: Annotated[
         Path | None, typer.Option(help="PNG to write of the ten worst faces of each set.")
     ] = None,
+    into_card: Annotated[
+        bool, typer.Option("--into-card", help="Write the figures into the model's card.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print figures as JSON.")] = False,
 ) -> None:
     """Measure landmark error on human-labelled validation faces, as moving event recordings.
@@ -197,6 +230,8 @@ def evaluate(
     summaries = {result.condition: result.summary() for result in results}
     if worst is not None:
         sheet.save(worst)
+    if into_card:
+        _write_metrics(find_model(model), summaries)
     if as_json:
         typer.echo(json.dumps({"model": card["name"], "precision": card["precision"], **summaries}))
         return
@@ -206,6 +241,22 @@ def evaluate(
         typer.echo(" ".join([f"{name:8}", *(f"{summary[column]:20.3f}" for column in columns)]))
     if worst is not None:
         typer.echo(f"worst faces: {worst}")
+
+
+def _write_metrics(path: Path, summaries: dict[str, dict[str, float]]) -> None:
+    """The figures of each set, and how many faces they come from, into an ONNX model's card."""
+    card = read_card(path)
+    metrics = {
+        f"{key.removesuffix('_percent')}_{name}{'_percent' if key.endswith('_percent') else ''}":
+            round(value, 4)
+        for name, summary in summaries.items()
+        for key, value in summary.items()
+    }
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(
+        embed_card(path.read_bytes(), dataclasses.replace(card, metrics=card.metrics | metrics))
+    )
+    partial.replace(path)
 
 
 def _validation(faces: FaceSet, count: int | None) -> FaceSet:

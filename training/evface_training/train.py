@@ -36,6 +36,8 @@ from evface_training.simulation.clips import ClipPrior, Clips, ClipSimulator
 _MIRROR = torch.from_numpy(MIRROR)
 #: Share of cells that are not zero from which on a clip counts fully.
 ENOUGH_FILLED = 0.01
+#: Before σ is calibrated; see `ModelCard.sigma_limit`.
+SIGMA_LIMIT = 0.075
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ def student_card(recipe: TrainRecipe) -> ModelCard:
         },
         crop_scale=1.35,
         window=WindowPolicy(
-            events_per_px=0.5, min_events=1_000, max_events=40_000, max_duration_us=150_000
+            events_per_px=0.7, min_events=1_000, max_events=40_000, max_duration_us=150_000
         ),
         inputs=(TensorSpec("events", (-1, config.in_channels, side, side)),),
         outputs=(
@@ -169,6 +171,7 @@ def student_card(recipe: TrainRecipe) -> ModelCard:
             TensorSpec("presence", (-1, 1)),
         ),
         presence_threshold=0.5,
+        sigma_limit=SIGMA_LIMIT,
         built_with={"torch": str(torch.__version__)},
     )
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from evface_edge.errors import EventFormatError
 from evface_edge.events.array import EventArray
-from evface_edge.events.contents import Contents, ReadOptions
+from evface_edge.events.contents import Contents, ReadOptions, quoted
 from evface_edge.events.formats.inivation import hash_header, sensor_of
 from evface_edge.events.formats.records import Columns, record_packets
 from evface_edge.events.formats.rollover import Unroll
@@ -41,7 +41,8 @@ def read(path: Path, options: ReadOptions) -> Contents:
     sensor = sensor_of(name or "DVS128")
     if sensor is None:
         raise EventFormatError(
-            f"the chip {name!r} is not known; expected DVS128 or one of the DAVIS family", path=path
+            f"the chip {quoted(name)!r} is not known; expected DVS128 or one of the DAVIS family",
+            path=path,
         )
     size = options.size or sensor
     is_dvs128 = not name.lower().startswith("davis")

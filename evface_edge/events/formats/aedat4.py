@@ -19,7 +19,14 @@ import numpy as np
 
 from evface_edge.errors import EventFormatError, RuntimeUnavailable
 from evface_edge.events.array import EventArray
-from evface_edge.events.contents import Contents, ReadOptions, header_size, sensor_size
+from evface_edge.events.contents import (
+    Contents,
+    ReadOptions,
+    header_size,
+    quoted,
+    reason,
+    sensor_size,
+)
 from evface_edge.events.formats.flatbuffer import Table
 from evface_edge.events.guard import Guard
 from evface_edge.geometry import SensorSize
@@ -68,7 +75,7 @@ def read(path: Path, options: ReadOptions) -> Contents:
                 events = Table.root(decompress(data)).structs(0, _EVENT)
             except (ValueError, RuntimeError, EOFError) as error:
                 raise EventFormatError(
-                    f"a packet is damaged: {error}", path=path, offset=offset
+                    f"a packet is damaged: {reason(error)}", path=path, offset=offset
                 ) from None
             yield from guard.check([events[field] for field in "txyp"], offset=offset)
 
@@ -90,7 +97,9 @@ def _header(path: Path) -> _Header:
         end = table.integer(1, "q", -1)
         streams = _streams(table.text(2), path)
     except ValueError as error:
-        raise EventFormatError(f"the header is damaged: {error}", path=path, offset=14) from None
+        raise EventFormatError(
+            f"the header is damaged: {reason(error)}", path=path, offset=14
+        ) from None
     if compression is None:
         raise EventFormatError("the header names a compression that is not known", path=path)
     kinds = ", ".join(kind for _, kind, _ in streams)
@@ -118,7 +127,7 @@ def _streams(text: str, path: Path) -> list[tuple[int, str, SensorSize | None]]:
         width = re.search(r'key="sizeX"[^<>]*>([0-9]{1,6})<', part)
         height = re.search(r'key="sizeY"[^<>]*>([0-9]{1,6})<', part)
         size = header_size(path, int(width[1]), int(height[1])) if width and height else None
-        streams.append((int(match[1]), kind[1] if kind else "unknown", size))
+        streams.append((int(match[1]), quoted(kind[1]) if kind else "unknown", size))
     return streams
 
 

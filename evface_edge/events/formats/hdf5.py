@@ -25,7 +25,14 @@ from numpy.typing import NDArray
 
 from evface_edge.errors import EventFormatError, RuntimeUnavailable
 from evface_edge.events.array import EventArray
-from evface_edge.events.contents import Contents, ReadOptions, header_size, sensor_size
+from evface_edge.events.contents import (
+    Contents,
+    ReadOptions,
+    header_size,
+    quoted,
+    reason,
+    sensor_size,
+)
 from evface_edge.events.guard import Guard
 from evface_edge.geometry import SensorSize
 
@@ -82,13 +89,13 @@ def _opened(path: Path) -> Iterator[Any]:
     try:
         file = h5py.File(path, "r")
     except _ERRORS as error:
-        raise EventFormatError(f"the HDF5 file is damaged: {error}", path=path) from None
+        raise EventFormatError(f"the HDF5 file is damaged: {reason(error)}", path=path) from None
     try:
         yield file
     except EventFormatError:
         raise
     except _ERRORS as error:
-        raise EventFormatError(f"the HDF5 file is damaged: {error}", path=path) from None
+        raise EventFormatError(f"the HDF5 file is damaged: {reason(error)}", path=path) from None
     finally:
         file.close()
 
@@ -112,7 +119,7 @@ def _place(file: Any, path: Path, group: str | None) -> _Place:
                 return _Place("table", (name,))
             if table.ndim == 2 and table.shape[1] == 4:
                 return _Place("MVSEC", (name,))
-    found = ", ".join(sorted(file)[:10]) or "nothing"
+    found = quoted(", ".join(sorted(file)[:10])) or "nothing"
     raise EventFormatError(
         f"holds {found}{f' and no events in {group}' if group else ''}; expected t, x, y, p at the "
         "root or in events; name where they are with ?group=",

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from evface_edge.errors import EventFormatError
+from evface_edge.events.contents import reason
 
 FIELDS = ("t", "x", "y", "p")
 
@@ -34,7 +35,9 @@ def read_header(file: Any, path: Path) -> NpyHeader:
         }[version]
         shape, fortran_order, dtype = reader(file)
     except Exception as error:  # numpy parses the header as Python text, which can fail anyhow
-        raise EventFormatError(f"the header of the array is damaged: {error}", path=path) from None
+        raise EventFormatError(
+            f"the header of the array is damaged: {reason(error)}", path=path
+        ) from None
     if dtype.hasobject:
         raise EventFormatError("the array holds Python objects, which are never loaded", path=path)
     if fortran_order and len(shape) > 1:

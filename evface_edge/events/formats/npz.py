@@ -16,7 +16,14 @@ import numpy as np
 from evface_edge.errors import EventFormatError
 from evface_edge.events import contents
 from evface_edge.events.array import EventArray
-from evface_edge.events.contents import Contents, ReadOptions, header_size, sensor_size
+from evface_edge.events.contents import (
+    Contents,
+    ReadOptions,
+    header_size,
+    quoted,
+    reason,
+    sensor_size,
+)
 from evface_edge.events.formats.npy import CHUNK_EVENTS, array_packets
 from evface_edge.events.formats.npy_stream import FIELDS, NpyHeader, check_columns, read_header
 from evface_edge.events.guard import Guard
@@ -63,7 +70,7 @@ def read(path: Path, options: ReadOptions) -> Contents:
             check_columns({field: header.dtype[field] for field in FIELDS}, path)
             headers = {}
         else:
-            found = ", ".join(sorted(names)[:10]) or "nothing"
+            found = quoted(", ".join(sorted(names)[:10])) or "nothing"
             raise EventFormatError(
                 f"holds {found}; expected the arrays t, x, y, p, or events", path=path
             )
@@ -90,7 +97,7 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
             yield archive
     except _ZIP_ERRORS as error:
         raise EventFormatError(
-            f"the archive is damaged or truncated: {error or type(error).__name__}", path=path
+            f"the archive is damaged or truncated: {reason(error)}", path=path
         ) from None
     except KeyError as error:
         raise EventFormatError(f"the archive lacks an array: {error}", path=path) from None

@@ -31,8 +31,12 @@ from evface_edge.geometry import SensorSize
 
 CHUNK_BYTES = 1 << 20
 _LONGEST_LINE = 1024
-_BLANKS = (32, 9, 13)  # blank, tab, carriage return
-_COMMAS = (44, 59)  # comma, semicolon
+_OTHER, _BLANK, _COMMA, _LINE = range(4)
+#: Byte → blank (also tab, carriage return), comma (also semicolon), end of line, or other.
+_KINDS = np.zeros(256, np.uint8)
+_KINDS[[32, 9, 13]] = _BLANK
+_KINDS[[44, 59]] = _COMMA
+_KINDS[10] = _LINE
 _LAST = 3  # slot of the guard
 _NEWLINE, _POINT, _MINUS, _PLUS, _ZERO, _NINE = 10, 46, 45, 43, 48, 57
 
@@ -103,23 +107,31 @@ def _scale(value: Any, exponent: Any) -> tuple[Any, bool]:
 
 
 @compiled
-def _split(data: Any, i: int, end: int, starts: Any, stops: Any) -> int:
-    """Finds the cells of a line; their number, which may be more than there is room for."""
+def _split(data: Any, i: int, starts: Any, stops: Any, plain: Any) -> tuple[int, int]:
+    """Finds the cells of a line, and the value of those of 1 to 18 digits alone (else -1).
+
+    Returns:
+        The end of the line, and the number of cells, which may be more than there is room for.
+    """
     column = 0
-    while i < end:
-        while i < end and data[i] in _BLANKS:
+    while i < len(data) and data[i] != _NEWLINE:
+        while i < len(data) and _KINDS[data[i]] == _BLANK:
             i += 1
-        first = i
-        while i < end and data[i] not in _BLANKS and data[i] not in _COMMAS:
+        first, value, digits = i, np.int64(0), True
+        while i < len(data) and _KINDS[data[i]] == _OTHER:
+            digit = np.int64(data[i]) - _ZERO
+            digits = digits and bool(0 <= digit <= 9)
+            value = value * 10 + digit
             i += 1
         if column < len(starts):
             starts[column], stops[column] = first, i
+            plain[column] = value if digits and 0 < i - first <= 18 else -1
         column += 1
-        while i < end and data[i] in _BLANKS:
+        while i < len(data) and _KINDS[data[i]] == _BLANK:
             i += 1
-        if i < end and data[i] in _COMMAS:
+        if i < len(data) and _KINDS[data[i]] == _COMMA:
             i += 1
-    return column
+    return i, column
 
 
 @compiled
@@ -150,12 +162,10 @@ def _decode(
     """Whole lines only. `places` has the columns of t, x, y, p."""
     count, line = 0, first
     starts, stops = np.zeros(MAX_COLUMNS, np.int64), np.zeros(MAX_COLUMNS, np.int64)
+    plain = np.zeros(MAX_COLUMNS, np.int64)
     values = np.zeros(4, np.int64)
     while line < len(data) and count < len(out):
-        end = line
-        while end < len(data) and data[end] != _NEWLINE:
-            end += 1
-        columns = _split(data, line, end, starts, stops)
+        end, columns = _split(data, line, starts, stops, plain)
         # Nothing, or a comment: # or %.
         if columns > 0 and stops[0] > starts[0] and data[starts[0]] != 35 and data[starts[0]] != 37:
             sound = True
@@ -164,9 +174,10 @@ def _decode(
                 if place >= columns:
                     sound = False
                     break
-                truth = _truth(data, starts[place], stops[place]) if field == 3 else -1
-                if truth >= 0:
-                    values[field] = truth
+                if plain[place] >= 0 and (field > 0 or t_exponent == 0):
+                    values[field] = plain[place]
+                elif field == 3 and _truth(data, starts[place], stops[place]) >= 0:
+                    values[field] = _truth(data, starts[place], stops[place])
                 else:
                     values[field], known = _cell(
                         data,
@@ -238,29 +249,65 @@ def _packets(path: Path, layout: Layout, guard: Guard) -> Iterator[EventArray]:
                 )
 
 
+@compiled
+def _put(out: Any, at: int, value: Any, digits: int) -> int:
+    """Writes an integer of at least so many digits; the place after it."""
+    length, rest = 0, value
+    while rest > 0 or length < digits:
+        length += 1
+        rest //= 10
+    for k in range(at + length - 1, at - 1, -1):
+        out[k] = _ZERO + value % 10
+        value //= 10
+    return at + length
+
+
+@compiled
+def _encode(events: Any, order: Any, seconds: bool, out: Any) -> int:
+    """Lines of text; `order` has 0 for t, 1 for x, 2 for y, 3 for p. Returns their length."""
+    at = 0
+    for i in range(len(events)):
+        for column in range(4):
+            field = order[column]
+            if field == 0:
+                t = np.int64(events[i].t)
+                if t < 0:
+                    out[at] = _MINUS
+                    at += 1
+                    t = -t
+                if seconds:
+                    at = _put(out, at, t // 1_000_000, 1)
+                    out[at] = _POINT
+                    at = _put(out, at + 1, t % 1_000_000, 6)
+                else:
+                    at = _put(out, at, t, 1)
+            elif field == 1:
+                at = _put(out, at, np.int64(events[i].x), 1)
+            elif field == 2:
+                at = _put(out, at, np.int64(events[i].y), 1)
+            else:
+                at = _put(out, at, np.int64(events[i].p), 1)
+            out[at] = 44 if column < 3 else _NEWLINE
+            at += 1
+    return at
+
+
 class Writer(contents.Writer):
     """Writes `t,x,y,p` with t in µs, after a comment with the size; `?time_unit=s` for seconds."""
 
     def __init__(self, file: BinaryIO, size: SensorSize, options: Mapping[str, str]) -> None:
-        choice = ReadOptions(values=options)
-        self._unit = choice.choice("time_unit", ("us", "s"), "us")
-        self._order = options.get("columns", "txyp")
-        if sorted(self._order) != sorted("txyp"):
-            raise ConfigError("columns", self._order, "each of t, x, y, p once, such as xypt")
-        self._file = file
-        names = [f"t_{self._unit}" if field == "t" else field for field in self._order]
-        header = f"# width={size.width} height={size.height}\n{','.join(names)}\n"
-        file.write(header.encode())
+        unit = ReadOptions(values=options).choice("time_unit", ("us", "s"), "us")
+        order = options.get("columns", "txyp")
+        if sorted(order) != sorted("txyp"):
+            raise ConfigError("columns", order, "each of t, x, y, p once, such as xypt")
+        self._file, self._seconds = file, unit == "s"
+        self._order = np.array(["txyp".index(field) for field in order], np.int64)
+        names = ",".join(f"t_{unit}" if field == "t" else field for field in order)
+        file.write(f"# width={size.width} height={size.height}\n{names}\n".encode())
 
     def write(self, events: EventArray) -> None:
-        columns = [events[field].tolist() for field in self._order]
-        if self._unit == "s":
-            at = self._order.index("t")
-            columns[at] = [_seconds(t) for t in columns[at]]
-        lines = [",".join(map(str, row)) for row in zip(*columns, strict=True)]
-        self._file.write(("\n".join(lines) + "\n").encode())
-
-
-def _seconds(t_us: int) -> str:
-    sign = "-" if t_us < 0 else ""
-    return f"{sign}{abs(t_us) // 10**6}.{abs(t_us) % 10**6:06d}"
+        for start in range(0, len(events), PACKET_EVENTS):
+            part = events[start : start + PACKET_EVENTS]
+            # 20 digits, sign and point of t, 5 of x and y, 1 of p, and 4 separators.
+            out = np.empty(40 * len(part), np.uint8)
+            self._file.write(out[: _encode(part, self._order, self._seconds, out)].tobytes())

@@ -27,6 +27,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             inputs=(TensorSpec("events", (-1, 5, 128, 128)),),
             outputs=(TensorSpec("landmarks", (-1, 98, 2)),),
             presence_threshold=0.5,
+            sigma_limit=0.1,
             training={"data": "made-up faces", "licence": "no commercial use"},
             metrics={"nme68_normal_percent": 4.25},
         )

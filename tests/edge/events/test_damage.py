@@ -6,12 +6,13 @@ import pickle
 import warnings
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from evface_edge.errors import ConfigError, EventFormatError, EventFormatWarning
-from evface_edge.events import make_events, open_events, read_events, write_events
+from evface_edge.events import EventArray, make_events, open_events, read_events, write_events
 from evface_edge.geometry import SensorSize
 
 SIZE = SensorSize(64, 48)
@@ -48,7 +49,7 @@ def test_a_truncated_file_gives_its_sound_part_and_says_where(target: str, tmp_p
 def test_strict_gives_the_sound_part_before_the_error(tmp_path: Path) -> None:
     path = written(tmp_path, "a.dat")
     path.write_bytes(path.read_bytes()[:-1])
-    got = []
+    got: list[EventArray] = []
     with pytest.raises(EventFormatError, match="truncated"):
         got.extend(open_events(path, strict=True))
     np.testing.assert_array_equal(np.concatenate(got), EVENTS[:99])
@@ -162,7 +163,7 @@ def test_python_objects_are_never_loaded(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", t=objects, x=objects, y=objects, p=objects)
     (tmp_path / "pickle.npy").write_bytes(pickle.dumps([1, 2]))
     for name in ("a.npy", "a.npz", "pickle.npy"):
-        with pytest.raises(EventFormatError, match="never loaded|damaged"):
+        with pytest.raises(EventFormatError, match=r"never loaded|damaged"):
             open_events(tmp_path / name, size=SIZE)
 
 
@@ -185,8 +186,8 @@ def test_python_objects_are_never_loaded(tmp_path: Path) -> None:
 def test_archives_that_hold_something_else(
     arrays: dict[str, object], message: str, tmp_path: Path
 ) -> None:
-    contents = {"width": 64, "height": 48, **arrays}
-    np.savez(tmp_path / "a.npz", **{key: np.array(value) for key, value in contents.items()})
+    contents: dict[str, Any] = {"width": 64, "height": 48, **arrays}
+    np.savez(tmp_path / "a.npz", **contents)
     with pytest.raises(EventFormatError, match=message):
         read_events(tmp_path / "a.npz")
 

@@ -19,7 +19,7 @@ EVENTS = make_events([10, 20, 20, 5000], [0, 127, 5, 9], [0, 95, 7, 3], [1, 0, 1
 SIZE = SensorSize(128, 96)
 
 
-def rows(events: EventArray) -> list[tuple[int, int, int, int]]:
+def rows(events: EventArray) -> list[tuple[int, ...]]:
     return [tuple(int(value) for value in event) for event in events]
 
 
@@ -139,7 +139,10 @@ def test_event_stream_version_1(tmp_path: Path) -> None:
     body += bytes([15 | 2 << 4])  # 2 × 15 µs
     body += bytes([1, 0, 0])
     (tmp_path / "a.es").write_bytes(head + body)
-    assert rows(read_events(tmp_path / "a.es", strict=True)[0]) == [(3, 300, 39, 1), (34, 0, 239, 0)]
+    assert rows(read_events(tmp_path / "a.es", strict=True)[0]) == [
+        (3, 300, 39, 1),
+        (34, 0, 239, 0),
+    ]
 
 
 def hdf5(path: Path, **contents: Any) -> Path:
@@ -185,7 +188,7 @@ def test_hdf5_of_columns(group: str, names: str, tmp_path: Path) -> None:
     options = "&group=left" if group == "left__" else ""
     events, _ = read_events(f"{path}?width=128&height=96{options}", strict=True)
     np.testing.assert_array_equal(events, EVENTS)
-    with pytest.raises(EventFormatError, match="how large its sensor is|no events|expected t"):
+    with pytest.raises(EventFormatError, match=r"how large its sensor is|no events|expected t"):
         read_events(path)
 
 
@@ -216,7 +219,7 @@ def test_hdf5_that_is_truncated_or_holds_no_numbers(tmp_path: Path) -> None:
     with pytest.raises(EventFormatError, match="HDF5 file is damaged: a column of"):
         read_events(path, size=SIZE)
     path = hdf5(tmp_path / "d.h5", **{**COLUMNS, "events__t": [1.0, np.nan, 2.0, 3.0]})
-    with pytest.warns(EventFormatWarning, match="which no clock shows"):
+    with pytest.warns(EventFormatWarning, match="goes back by"):
         assert len(read_events(path, size=SIZE)[0]) == 1
 
 
@@ -296,7 +299,7 @@ def with_ecf(path: Path, chunks: list[bytes], total: int) -> Path:
         properties.set_chunk((16384,))
         # Optional, so that HDF5 makes the dataset without having the filter.
         properties.set_filter(0x8ECF, h5py.h5z.FLAG_OPTIONAL, ())
-        space = h5py.h5s.create_simple((total,))
+        space = h5py.h5s.create_simple((total,), (h5py.h5s.UNLIMITED,))
         kind = h5py.h5t.py_create(METAVISION, logical=True)
         group = file.create_group("CD")
         dataset = h5py.h5d.create(group.id, b"events", kind, space, properties)

@@ -20,7 +20,7 @@ def raw(path: Path, header: str, words: list[int], code: str) -> Path:
     return path
 
 
-def rows(events: EventArray) -> list[tuple[int, int, int, int]]:
+def rows(events: EventArray) -> list[tuple[int, ...]]:
     return [tuple(int(value) for value in event) for event in events]
 
 

@@ -190,12 +190,14 @@ def test_packets_are_bounded_and_a_second_pass_is_the_same(target: str, tmp_path
 def test_nothing_remains_of_a_recording_that_fails(tmp_path: Path) -> None:
     (tmp_path / "a.npz").write_bytes(b"what was there")
     events = make_events([1, 2], [0, 0], [0, 0], [0, 0])
-    with (
-        pytest.raises(RuntimeError, match="half-way"),
-        EventWriter(tmp_path / "a.npz", SensorSize(2, 2)) as writer,
-    ):
-        writer.write(events)
-        raise RuntimeError("half-way")
+
+    def fail() -> None:
+        with EventWriter(tmp_path / "a.npz", SensorSize(2, 2)) as writer:
+            writer.write(events)
+            raise RuntimeError("half-way")
+
+    with pytest.raises(RuntimeError, match="half-way"):
+        fail()
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
     assert (tmp_path / "a.npz").read_bytes() == b"what was there"
 
@@ -213,12 +215,10 @@ def test_events_that_break_their_type_are_refused(target: str, tmp_path: Path) -
     for message, events in bad.items():
         with pytest.raises(EventFormatError, match=message):
             write_events(tmp_path / target, events, size)
-    with (
-        EventWriter(tmp_path / target, size) as writer,
-        pytest.raises(EventFormatError, match="before the last one ended"),
-    ):
+    with EventWriter(tmp_path / target, size) as writer:
         writer.write(make_events([5], [0], [0], [0]))
-        writer.write(make_events([4], [0], [0], [0]))
+        with pytest.raises(EventFormatError, match="before the last one ended"):
+            writer.write(make_events([4], [0], [0], [0]))
     assert [path.name for path in tmp_path.iterdir()] == [target]
 
 

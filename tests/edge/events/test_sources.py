@@ -64,7 +64,7 @@ def test_options_that_cannot_be(options: str, tmp_path: Path) -> None:
 
 def test_the_format_may_be_named(tmp_path: Path) -> None:
     (tmp_path / "events.log").write_text("a log\n1,2,3,0\n")
-    with pytest.raises(EventFormatError, match="name one with .format="):
+    with pytest.raises(EventFormatError, match=r"name one with \?format="):
         open_events(tmp_path / "events.log")
     (tmp_path / "events.log").write_text("5,1,2,1\n")
     events, _ = read_events(f"{tmp_path}/events.log?format=csv&width=8&height=8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -112,7 +113,7 @@ def test_adaptive_keeps_both_limits_and_every_event(
         assert len(window.events) == count or window.end_us - window.start_us == duration
         assert (window.events["t"] >= window.start_us).all()
         assert (window.events["t"] < window.end_us).all()
-    for before, after in zip(windows, windows[1:], strict=False):
+    for before, after in itertools.pairwise(windows):
         assert after.start_us in (before.end_us, before.end_us - 1)
 
 

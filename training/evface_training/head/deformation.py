@@ -124,9 +124,9 @@ def _fields(head: NeutralHead) -> tuple[Floats, list[str]]:
     apart = np.stack([zero, near * (2.4 * (1 - below) - 3.6 * below), zero], axis=-1)
     narrow = np.stack([-side * 2.6 * narrowing, zero, zero], axis=-1)
 
-    over = y - (layout.brow_y - 9.0)
-    lift = _smooth(0.0, 8.0, over) * np.exp(-((np.maximum(over - 8, 0) / 24) ** 2)) * front
-    wide = np.exp(-(((ax - layout.eye_x) / 27) ** 4))
+    over = y - (layout.brow_y - 10.0)
+    lift = _smooth(0.0, 7.0, over) * np.exp(-((np.maximum(over - 8, 0) / 24) ** 2)) * front
+    wide = np.exp(-(((ax - layout.eye_x) / 36) ** 4))
     share_left = 0.5 + 0.5 * np.tanh(x / 7)
     raised = np.stack([zero, 7.0 * lift * wide, 0.6 * lift * wide], axis=-1)
     inner = np.exp(-(((ax - 13) / 12) ** 2)) * lift

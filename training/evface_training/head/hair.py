@@ -20,16 +20,23 @@ def hairline_y(identity: HeadIdentity, layout: Layout, angle: Floats) -> Floats:
     if identity.hair_style == "hat":
         rim = layout.brow_y + 18.0
         return np.interp(degrees, [0, 40, 80, 120, 180], [rim, rim - 2, rim - 12, 2, -12])
-    at = [0, 24, 40, 50, 58, 66, 74, 82, 92, 104, 120, 180]
-    line = [high, high + 2, high, high - 6, high - 20, 34, 22, 0, -8, -12, -50, -66]
+    at = [0, 24, 40, 50, 58, 64, 68, 72, 77, 92, 104, 120, 180]
+    line = [high, high + 2, high, high - 5, high - 14, 38, 18, -2, -14, -18, -16, -50, -66]
     if identity.hair_style == "fringe":
         low = layout.brow_y + 9.0
-        line[:6] = [low, low + 1, low - 1, low - 2, low - 4, low - 6]
+        line[:7] = [low, low + 1, low - 1, low - 2, low - 4, low - 6, 12]
     elif identity.hair_style == "bald":
-        line[:6] = [125, 125, 122, 118, 100, 55]
+        line[:7] = [125, 125, 122, 118, 100, 60, 30]
     elif identity.hair_style == "long":
-        line[4:9] = [high - 18, 30, 12, -20, -40]
+        line[4:10] = [high - 18, 34, 14, -10, -30, -45]
     return np.interp(degrees, at, line)
+
+
+def _combed(identity: HeadIdentity, y: Floats, angle: Floats) -> Floats:
+    """Distance across the strands, mm: they lean to a side of the head by an identity's habit."""
+    lean = (identity.texture_seed % 17 - 8) / 10.0
+    result: Floats = angle * 75.0 + lean * (y - 60.0)
+    return result
 
 
 def hair_volume(identity: HeadIdentity, layout: Layout, points: Floats, angle: Floats) -> Floats:
@@ -50,7 +57,8 @@ def hair_volume(identity: HeadIdentity, layout: Layout, points: Floats, angle: F
         fringe = np.clip((over + 1.0) / 5.0, 0, 1) * np.clip((z - 50) / 30, 0, 1)
         volume = np.maximum(volume, 8.0 * fringe)
     low = np.clip((112 - y) / 20, 0, 1)  # the crown, where all columns meet, stays smooth
-    waves = 1 + low * (0.10 * np.sin(x / 9.0) ** 2 + 0.07 * np.cos(angle * 23.0))
+    comb = _combed(identity, y, angle)
+    waves = 1 + low * (0.07 * np.sin(comb / 9.0) + 0.04 * np.sin(comb / 3.7 + np.sin(y / 11.0)))
     result: Floats = volume * waves
     return result
 
@@ -65,7 +73,7 @@ def hair_cover(
     strands: Callable[[Floats, Floats, float, float], Floats],
 ) -> tuple[Floats, Floats]:
     """Cover (...) in 0 to 1 and tone (..., 3) of the hair or hat."""
-    across = angle * 75.0
+    across = _combed(identity, y, angle)
     over = y - hairline_y(identity, layout, angle)
     if identity.hair_style == "hat":
         knit = 0.75 + 0.25 * np.sin(across * 1.1) * np.sin(y * 1.3)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, cKDTree
 
 from evface_edge.landmarks import CONTOUR, LEFT_PUPIL, MIRROR, NUM_LANDMARKS, RIGHT_PUPIL
-from evface_training.head.layout import EYEBALL_RADIUS, IRIS_RADIUS, Layout
+from evface_training.head.layout import EYEBALL_RADIUS, Layout
 from evface_training.head.mesh import NeutralHead
 from evface_training.head.scene import Expression
 
@@ -60,13 +60,17 @@ class LandmarkModel:
                 cells[start : start + 8] = lid
         return cells
 
-    def points(self, expression: Expression, skin: Floats) -> Floats:
-        """Head coordinates (98, 3), mm, on the deformed skin (rows, columns, 3)."""
-        points = sample_grid(skin, self.cells(expression))
+    def points(
+        self, expression: Expression, skin: Floats, cells: Floats | None = None
+    ) -> Floats:
+        """Head coordinates (98, 3), mm, on the deformed skin (rows, columns, 3).
+
+        Args:
+            cells: other places than those of `cells(expression)`.
+        """
+        points = sample_grid(skin, self.cells(expression) if cells is None else cells)
         centers, gaze = eyeballs(self._head, expression)
-        depth = np.sqrt(EYEBALL_RADIUS**2 - 0.0)
-        points[RIGHT_PUPIL] = centers[0] + depth * gaze
-        points[LEFT_PUPIL] = centers[1] + depth * gaze
+        points[[RIGHT_PUPIL, LEFT_PUPIL]] = centers + EYEBALL_RADIUS * gaze
         return points
 
 
@@ -203,6 +207,3 @@ def _contour(head: NeutralHead, distance: float = 700.0) -> Floats:
     cells = np.stack([np.interp(at, length, cells[:, i]) for i in (0, 1)], axis=-1)
     mirrored = np.stack([cells[::-1, 0], points.shape[1] - 1 - cells[::-1, 1]], axis=-1)
     return (cells + mirrored) / 2
-
-
-__all__ = ["IRIS_RADIUS", "LandmarkModel", "eyeballs", "sample_grid", "squint"]

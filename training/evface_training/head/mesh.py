@@ -78,11 +78,13 @@ class NeutralHead:
 
 
 def grid_triangles(rows: int, columns: int) -> NDArray[np.int32]:
-    corner = (np.arange(rows - 1)[:, None] * columns + np.arange(columns - 1)).ravel()
+    """(T, 3) triangles of a grid, in blocks of columns so that neighbours share cached vertices."""
+    corner = np.arange(rows - 1)[:, None] * columns + np.arange(columns - 1)
+    blocks = [corner[:, start : start + 24].ravel() for start in range(0, columns - 1, 24)]
+    corner = np.concatenate(blocks)
     right, down = corner + 1, corner + columns
-    first = np.stack([corner, down, right], axis=-1)
-    second = np.stack([right, down, down + 1], axis=-1)
-    return np.concatenate([first, second]).astype(np.int32)
+    quads = np.stack([corner, down, right, right, down, down + 1], axis=-1)
+    return quads.reshape(-1, 3).astype(np.int32)
 
 
 def grid_normals(points: Floats) -> Floats:
@@ -98,6 +100,9 @@ def grid_normals(points: Floats) -> Floats:
         normal[..., a] = down[..., b] * along[..., c] - down[..., c] * along[..., b]
     length = np.sqrt(np.einsum("rci,rci->rc", normal, normal))
     normal /= np.maximum(length, 1e-9)[..., None]
+    for pole, near in ((0, 1), (-1, -2)):  # a row that is one point has no direction
+        if length[pole].max() < 1e-9:
+            normal[pole] = normal[near].mean(axis=0)
     return normal
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -72,8 +70,8 @@ class HeadModel:
         """(T,): triangles around the eyes, which need the shader of the eyes."""
         head, layout = self.head, self.head.layout
         x, y, z = head.points.reshape(-1, 3).T
-        near = np.abs(np.abs(x) - layout.eye_x) < 1.6 * layout.eye_half
-        near &= (np.abs(y) < 16) & (z > 30)
+        near = np.abs(np.abs(x) - layout.eye_x) < 1.3 * layout.eye_half
+        near &= (np.abs(y) < 12.5) & (z > 30)
         result: NDArray[np.bool_] = near[head.triangles()].any(axis=1)
         return result
 
@@ -106,9 +104,3 @@ class HeadModel:
                 normals = share * normals + (1 - share) * (normals @ back.T)
             moved.append(np.concatenate([points, normals], axis=1))
         return np.concatenate(moved)
-
-
-@lru_cache(maxsize=8)
-def head_model(identity: HeadIdentity) -> HeadModel:
-    """The model of an identity; the last few are kept."""
-    return HeadModel(identity)

@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evface_edge.errors import ConfigError, RuntimeUnavailable
 from evface_edge.geometry import SensorSize
+from evface_edge.landmarks import CONTOUR
 from evface_training.head import shaders
 from evface_training.head.background import background
 from evface_training.head.identity import HeadIdentity
 from evface_training.head.landmarks import eyeballs, squint
 from evface_training.head.layout import EYEBALL_RADIUS, IRIS_RADIUS
 from evface_training.head.model import HeadModel
+from evface_training.head.outline import outline_cells
 from evface_training.head.scene import Expression, Light, PinholeCamera, Pose
 from evface_training.head.visibility import visible_points
+
+Contour = Literal["skin", "outline"]
 
 _NEAR, _FAR = 40.0, 4000.0
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
@@ -64,21 +68,24 @@ class HeadRenderer:
         self._context = _create_context()
         self._models: OrderedDict[HeadIdentity, _Loaded] = OrderedDict()
         context = self._context
-        self._skin = context.program(shaders.SKIN_VERTEX, shaders.SKIN_FRAGMENT)
-        self._eyes = context.program(shaders.SKIN_VERTEX, shaders.EYES_FRAGMENT)
-        self._part = context.program(shaders.PART_VERTEX, shaders.PART_FRAGMENT)
-        self._back = context.program(shaders.BACKGROUND_VERTEX, shaders.BACKGROUND_FRAGMENT)
+        self._skin, self._eyes, self._part = (
+            context.program(vertex, shaders.fragment(body, color))
+            for vertex, body in (
+                (shaders.SKIN_VERTEX, shaders.SKIN_FRAGMENT),
+                (shaders.SKIN_VERTEX, shaders.EYES_FRAGMENT),
+                (shaders.PART_VERTEX, shaders.PART_FRAGMENT),
+            )
+        )
+        self._channels = 4 if color else 2
         shape = (size.width, size.height)
         self._target = context.framebuffer(
-            context.renderbuffer(shape, 4, samples=samples, dtype="f2"),
+            context.renderbuffer(shape, self._channels, samples=samples, dtype="f2"),
             context.depth_renderbuffer(shape, samples=samples),
         )
         self._resolved = context.framebuffer(
-            context.renderbuffer(shape, 4, dtype="f2"), context.depth_renderbuffer(shape)
+            context.renderbuffer(shape, self._channels, dtype="f2"), context.depth_renderbuffer(shape)
         )
-        corners = context.buffer(np.array([-1, -1, 1, -1, -1, 1, 1, 1], dtype="f4").tobytes())
-        self._back_mesh = context.vertex_array(self._back, [(corners, "2f", "in_corner")])
-        self._back_picture: tuple[object, Any] | None = None
+        self._back: tuple[object, NDArray[np.float32]] | None = None
 
     def __enter__(self) -> HeadRenderer:
         return self
@@ -103,24 +110,39 @@ class HeadRenderer:
         pose: Pose,
         camera: PinholeCamera,
         light: Light | None = None,
+        *,
+        contour: Contour = "skin",
     ) -> RenderedHead:
         """One picture with its labels; the first of an identity builds its mesh and texture.
 
+        Args:
+            contour: "skin" keeps the 33 contour points on the same skin, hidden when it turns
+                away; "outline" lets them slide to the visible edge of the face, as the
+                annotators of 300-W and WFLW place them.
+
         Raises:
-            ConfigError: a camera of another size than the renderer.
+            ConfigError: a camera of another size than the renderer, or an unknown contour.
         """
+        if contour not in ("skin", "outline"):
+            raise ConfigError("contour", contour, "skin or outline")
         if camera.size != self.size:
             raise ConfigError("camera.size", str(camera.size), f"the renderer's, {self.size}")
         light = light or Light()
-        loaded = self._loaded(identity)
-        skin, normals = loaded.model.skin(expression)
-        points = loaded.model.landmarks.points(expression, loaded.model.bare_skin(expression))
-        self._set_scene(loaded, expression, pose, camera, light)
-        loaded.update(skin, normals, expression, pose)
-        image, depth = self._draw(loaded, light)
+        with self._context:  # makes it current: there may be other renderers
+            loaded = self._loaded(identity)
+            self._set_scene(loaded, expression, pose, camera, light)
+            loaded.update(*loaded.model.skin(expression), expression, pose)
+            image, depth = self._draw(loaded, light)
+        bare, placing = loaded.model.bare_skin(expression), loaded.model.landmarks
+        cells = placing.cells(expression)
+        if contour == "outline":
+            cells[CONTOUR] = outline_cells(loaded.model.head, cells, bare, pose)
+        points = placing.points(expression, bare, cells)
         in_camera = pose.to_camera(points)
         landmarks = camera.project(in_camera)
-        visible = visible_points(loaded.model, expression, pose, in_camera, landmarks, depth)
+        visible = visible_points(
+            loaded.model, expression, pose, cells, in_camera, landmarks, depth
+        )
         return RenderedHead(
             image,
             landmarks.astype(np.float32),
@@ -183,33 +205,27 @@ class HeadRenderer:
         context = self._context
         self._target.use()
         self._target.clear(depth=1.0)
-        context.disable(context.DEPTH_TEST | context.CULL_FACE)
-        self._picture(light).use(0)
-        self._back_mesh.render(context.TRIANGLE_STRIP)
         context.enable(context.DEPTH_TEST)
         loaded.draw()
         context.copy_framebuffer(self._resolved, self._target)
         height, width = self.size.height, self.size.width
-        raw = self._resolved.read(components=3, dtype="f2")
-        picture = np.frombuffer(raw, np.float16).reshape(height, width, 3).astype(np.float32)
-        picture = np.clip(picture, 0.0, 1.0)
-        image = picture if self.color else picture @ _LUMINANCE
+        raw = self._resolved.read(components=self._channels, dtype="f2")
+        pixels = np.frombuffer(raw, np.float16).reshape(height, width, -1).astype(np.float32)
+        image = pixels[..., :-1] + (1 - pixels[..., -1:]) * self._background(light)
+        if not self.color:
+            image = image[..., 0]
         stored = np.frombuffer(self._resolved.read(components=1, attachment=-1, dtype="f4"), np.float32)
         depth = _NEAR * _FAR / (_FAR - stored.reshape(height, width) * (_FAR - _NEAR))
         depth = np.where(stored.reshape(height, width) >= 1.0, np.inf, depth)
         return image, depth.astype(np.float32)
 
-    def _picture(self, light: Light) -> Any:
+    def _background(self, light: Light) -> NDArray[np.float32]:
+        """(H, W, 3), or (H, W, 1) luminance; the last one is kept."""
         wanted = (light.background, light.background_level, light.background_seed)
-        if self._back_picture is None or self._back_picture[0] != wanted:
-            if self._back_picture is not None:
-                self._back_picture[1].release()
-            pixels = background(light, self.size).astype("f4")
-            texture = self._context.texture(
-                (self.size.width, self.size.height), 3, pixels.tobytes(), dtype="f4"
-            )
-            self._back_picture = (wanted, texture)
-        return self._back_picture[1]
+        if self._back is None or self._back[0] != wanted:
+            pixels = background(light, self.size)
+            self._back = wanted, pixels if self.color else pixels @ _LUMINANCE[:, None]
+        return self._back[1]
 
 
 class _Loaded:

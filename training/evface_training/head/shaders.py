@@ -1,10 +1,22 @@
-"""The shaders: one light model, skin with eyes behind its lids, plain parts, background.
+"""The shaders: one light model, skin, eyes behind its lids, and plain parts.
 
 All shading happens in head coordinates (mm). Eyes are windows in the skin: a fragment between
 the lids shades the eyeball that its ray of sight meets, so that lids stay sharp at every size.
 """
 
 VERSION = "#version 330\n"
+
+# What a fragment writes: its light, and a coverage of 1 that antialiasing makes a share.
+COLOR_OUTPUT = """
+out vec4 result;
+vec4 shown(vec3 color) { return vec4(clamp(color, 0.0, 1.0), 1.0); }
+"""
+GREY_OUTPUT = """
+out vec2 result;
+vec2 shown(vec3 color) {
+    return vec2(dot(clamp(color, 0.0, 1.0), vec3(0.2126, 0.7152, 0.0722)), 1.0);
+}
+"""
 
 PROJECT = """
 uniform mat3 rotation;      // head to camera coordinates
@@ -59,12 +71,10 @@ SKIN_INPUT = """
 uniform sampler2D paint;    // square roots of reflectance, and gloss
 in vec3 at, normal, rest;
 in vec4 spot;
-out vec4 result;
 """
 
 SKIN_FRAGMENT = (
-    VERSION
-    + LIGHT
+    LIGHT
     + SKIN_INPUT
     + """
 void main() {
@@ -74,14 +84,13 @@ void main() {
     vec3 wet = mix(vec3(0.25, 0.07, 0.06), vec3(0.05, 0.01, 0.01), min(depth * 1.6, 1.0));
     vec3 albedo = mix(texel.rgb * texel.rgb, wet, mouth);
     float open = mix(spot.z, 0.6 - 0.55 * min(depth * 1.4, 1.0), mouth);
-    result = vec4(shade(albedo, normalize(normal), at, open, 0.3 * texel.a), 1.0);
+    result = shown(shade(albedo, normalize(normal), at, open, 0.3 * texel.a));
 }
 """
 )
 
 EYES_FRAGMENT = (
-    VERSION
-    + LIGHT
+    LIGHT
     + SKIN_INPUT
     + """
 uniform vec4 eye_shape;     // x of the centre, half width, height, slope
@@ -169,7 +178,7 @@ void main() {
         float dark = exp(-pow((upper - y) / (0.35 + 0.4 * pixel), 2.0)) * (0.5 + 0.4 * lashes);
         color = mix(color, mix(ball, hair * 0.5, dark), seen);
     }
-    result = vec4(color, 1.0);
+    result = shown(color);
 }
 """
 )
@@ -193,36 +202,20 @@ void main() {
 )
 
 PART_FRAGMENT = (
-    VERSION
-    + LIGHT
+    LIGHT
     + """
 in vec3 at, normal;
 in vec4 paint;
 in float gloss;
-out vec4 result;
 void main() {
     vec3 n = normalize(normal);
     if (!gl_FrontFacing) n = -n;
-    result = vec4(shade(paint.rgb, n, at, paint.a, gloss), 1.0);
+    result = shown(shade(paint.rgb, n, at, paint.a, gloss));
 }
 """
 )
 
-BACKGROUND_VERTEX = (
-    VERSION
-    + """
-in vec2 in_corner;
-out vec2 place;
-void main() { place = 0.5 * in_corner + 0.5; gl_Position = vec4(in_corner, 0.99999, 1.0); }
-"""
-)
 
-BACKGROUND_FRAGMENT = (
-    VERSION
-    + """
-uniform sampler2D picture;
-in vec2 place;
-out vec4 result;
-void main() { result = vec4(texture(picture, place).rgb, 1.0); }
-"""
-)
+def fragment(body: str, color: bool) -> str:
+    """A whole fragment shader: RGB and coverage, or luminance and coverage."""
+    return VERSION + (COLOR_OUTPUT if color else GREY_OUTPUT) + body

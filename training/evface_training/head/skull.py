@@ -16,19 +16,19 @@ Floats = NDArray[np.floating]
 # the front (0 is an ellipse, above is squarer, below is more pointed).
 _SECTIONS = np.array(
     [
-        [119, 119, 119, -15, -15, -15, 0, 0.0],
-        [116, 116, 116, 25, -12, -50, 30, 0.0],
-        [108, 108, 108, 50, -10, -72, 48, 0.0],
-        [96, 96, 96, 70, -10, -86, 61, 0.05],
-        [80, 80, 80, 84, -10, -93, 69, 0.1],
-        [60, 60, 60, 93, -9, -98, 75, 0.13],
-        [40, 40, 38, 96.5, -7, -99, 75.5, 0.13],
-        [22, 22, 15, 97, -3, -97, 74, 0.14],
-        [5, 5, -10, 92.5, 2, -92, 71.5, 0.17],
-        [-12, -11, -30, 91.5, 6, -86, 70, 0.16],
-        [-30, -26, -50, 93, 9, -78, 68, 0.08],
-        [-45, -37, -65, 96, 11, -68, 65.5, 0.02],
-        [-60, -47, -76, 98, 13, -58, 62.5, -0.02],
+        [119, 119, 119, -12, -12, -12, 0, 0.0],
+        [116, 116, 116, 20, -12, -44, 27, 0.0],
+        [108, 108, 107, 45, -11, -63, 46, 0.0],
+        [96, 96, 94, 66, -10, -79, 60, 0.05],
+        [80, 80, 78, 82, -10, -90, 69, 0.1],
+        [60, 60, 58, 92, -9, -97, 75, 0.13],
+        [40, 40, 34, 96.5, -7, -98, 75.5, 0.13],
+        [22, 22, 8, 97, -3, -94, 74, 0.14],
+        [5, 5, -18, 92.5, 2, -86, 71.5, 0.17],
+        [-12, -11, -38, 91.5, 6, -77, 70, 0.16],
+        [-30, -26, -56, 93, 9, -66, 68, 0.08],
+        [-45, -37, -69, 96, 11, -57, 65.5, 0.02],
+        [-60, -47, -78, 98, 13, -50, 62.5, -0.02],
         [-75, -57, -84, 96.5, 15, -52, 59, -0.05],
         [-90, -66, -88, 96, 16, -48, 54.5, -0.08],
         [-101, -73, -90, 94, 15, -44, 50.5, -0.10],
@@ -43,23 +43,23 @@ _SECTIONS = np.array(
 
 def column_angles() -> Floats:
     """Angles of the columns, radians: 0 in front, -π and π behind; dense in front."""
-    front = np.arange(0.0, 52.0, 1.55)
-    side = np.arange(52.0, 104.0, 3.0)
-    back = np.linspace(106.0, 180.0, 9)
+    front = np.arange(0.0, 52.0, 1.8)
+    side = np.arange(52.2, 104.0, 3.7)
+    back = np.linspace(107.0, 180.0, 7)
     half = np.radians(np.concatenate([front, side, back]))
     return np.concatenate([-half[:0:-1], half])
 
 
 def row_levels() -> tuple[Floats, int]:
     """Positions of the rows in the table of sections, and the index of the row of the lips."""
-    crown = np.linspace(0.0, 5.5, 13, endpoint=False)
+    crown = np.linspace(0.0, 5.5, 11, endpoint=False)
     face = [
         _levels_of_y(np.arange(high, low, -step))
-        for high, low, step in ((50, 30, 4), (30, -26, 1.8), (-26, -50, 1.15))
+        for high, low, step in ((50, 30, 4), (30, -26, 2.0), (-26, -50, 1.25))
     ]
     lips_y = -63.5
-    above = _levels_of_y(np.linspace(-50, lips_y, 12, endpoint=False))
-    below = _levels_of_y(np.linspace(lips_y, -80, 14, endpoint=False))
+    above = _levels_of_y(np.linspace(-50, lips_y, 11, endpoint=False))
+    below = _levels_of_y(np.linspace(lips_y, -80, 13, endpoint=False))
     chin = np.concatenate([_levels_of_y(np.arange(-80, -101, -2.2)), np.arange(15.0, 17.0, 0.16)])
     under = np.linspace(17.0, 19.0, 6)
     levels = np.concatenate([crown, *face, above, below, chin, under])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from evface_training.head.landmarks import LEFT_PUPIL, RIGHT_PUPIL, sample_grid
+from evface_edge.landmarks import LEFT_PUPIL, RIGHT_PUPIL
+from evface_training.head.landmarks import sample_grid
 from evface_training.head.mesh import grid_normals
 from evface_training.head.model import HeadModel
 from evface_training.head.scene import Expression, Pose
@@ -22,6 +23,7 @@ def visible_points(
     model: HeadModel,
     expression: Expression,
     pose: Pose,
+    cells: Floats,
     in_camera: Floats,
     landmarks: Floats,
     depth: NDArray[np.float32],
@@ -40,7 +42,7 @@ def visible_points(
             farthest = np.maximum(farthest, near)
     uncovered = in_camera[:, 2] <= farthest + _TOLERANCE_MM
     normals = grid_normals(model.bare_skin(expression))
-    normal = sample_grid(normals, model.landmarks.cells(expression)) @ pose.rotation.T
+    normal = sample_grid(normals, cells) @ pose.rotation.T
     sight = -in_camera / np.linalg.norm(in_camera, axis=1, keepdims=True)
     facing = np.einsum("ij,ij->i", normal, sight) > _EDGE_ON
     facing[[RIGHT_PUPIL, LEFT_PUPIL]] = (

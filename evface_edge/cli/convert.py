@@ -1,0 +1,124 @@
+"""`evface-edge convert`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from evface_edge.cli.parse import parse_size
+from evface_edge.errors import ConfigError
+from evface_edge.geometry import SensorSize
+
+if TYPE_CHECKING:
+    from evface_edge.events.recording import Recording
+
+
+def convert(
+    source: Annotated[str, typer.Argument(metavar="INPUT", help="A recording.")],
+    target: Annotated[str, typer.Argument(metavar="OUTPUT", help="Its suffix names the format.")],
+    size: Annotated[
+        SensorSize | None,
+        typer.Option(
+            parser=parse_size,
+            metavar="WxH",
+            help="Size of the sensor in pixels, where the recording does not say it.",
+        ),
+    ] = None,
+    from_zero: Annotated[
+        bool, typer.Option("--from-zero", help="Let the first event be at 0 µs.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Write nothing if the recording is damaged.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace OUTPUT where it exists.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Write a recording in another format; OUTPUT appears when it is complete.
+
+    Of a damaged recording the sound part is written, and a warning says so.
+
+    \b
+    Examples:
+      evface-edge convert recording.raw recording.npz
+      evface-edge convert events.csv events.raw --size 346x260
+      evface-edge convert events.npz 'events.raw?format=evt2'
+    """
+    from evface_edge.events import EventWriter, open_events, uri
+    from evface_edge.events.recording import Recording
+
+    out = uri.parse(target).path
+    if out.exists() and out.is_file() and not overwrite:
+        raise ConfigError("OUTPUT", str(out), "a name that is free, or --overwrite")
+    began = time.monotonic()
+    with open_events(source, size=size, strict=strict) as recording:
+        if not isinstance(recording, Recording):
+            raise ConfigError("INPUT", source, "a recording in a file")
+        if out.exists() and out.samefile(recording.path):
+            raise ConfigError("OUTPUT", str(out), "another file than INPUT")
+        with EventWriter(target, recording.size) as writer, _progress(recording) as report:
+            shift_us = None
+            for packet in recording:
+                if from_zero:
+                    packet = packet.copy()
+                    shift_us = int(packet["t"][0]) if shift_us is None else shift_us
+                    packet["t"] -= shift_us
+                writer.write(packet)
+                report()
+    _summary(recording, writer.path, writer.events, time.monotonic() - began, as_json)
+
+
+def _summary(recording: Recording, out: Path, events: int, seconds: float, as_json: bool) -> None:
+    facts = {
+        "input": str(recording.path),
+        "output": str(out),
+        "events": events,
+        "width": recording.size.width,
+        "height": recording.size.height,
+        "bytes": out.stat().st_size,
+        "seconds": seconds,
+        "damage": None if recording.damage is None else str(recording.damage),
+    }
+    if as_json:
+        typer.echo(json.dumps(facts))
+        return
+    rate = events / max(seconds, 1e-9) / 1e6
+    typer.echo(
+        f"{out}: {events:,} events, {recording.size} pixels, {out.stat().st_size / 1e6:.1f} MB, "
+        f"{rate:.1f} Mev/s"
+    )
+
+
+@contextmanager
+def _progress(recording: Recording) -> Iterator[Callable[[], None]]:
+    """A bar on stderr with rate and estimate; none where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.description}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=1.0)
+        began = time.monotonic()
+
+        def report() -> None:
+            rate = recording.counters.events / max(time.monotonic() - began, 1e-9) / 1e6
+            text = f"{recording.counters.events:,} events, {rate:.1f} Mev/s"
+            bar.update(task, completed=recording.fraction, description=text)
+
+        yield report

@@ -1,0 +1,260 @@
+"""The predictor around a network that answers as the test says."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import evface_runtimes
+from evface_edge.card import ModelCard, TensorSpec, WindowPolicy
+from evface_edge.errors import ConfigError, EventFormatError, ModelError
+from evface_edge.events.array import EventArray, make_events
+from evface_edge.geometry import Box, SensorSize
+from evface_edge.predictor import Predictor
+from evface_edge.results import FaceState
+from evface_edge.tracking import network as network_module
+
+SIZE = SensorSize(160, 120)
+CARD = ModelCard(
+    name="test-face",
+    version="1",
+    precision="fp32",
+    target="onnx-fp32",
+    representation={"name": "event_frame", "width": 16, "height": 16},
+    crop_scale=1.5,
+    window=WindowPolicy(0.1, min_events=40, max_events=2_000, max_duration_us=50_000),
+    inputs=(TensorSpec("events", (-1, 2, 16, 16)),),
+    outputs=(
+        TensorSpec("landmarks", (-1, 98, 2)),
+        TensorSpec("log_sigma", (-1, 98)),
+        TensorSpec("presence", (-1, 1)),
+    ),
+    presence_threshold=0.5,
+    sigma_limit=0.1,
+)
+
+
+class BlobNetwork:
+    """Calls a ring of events a face: its points lie on the ring."""
+
+    name, device = "blob", "cpu"
+
+    def __init__(self) -> None:
+        self.inputs = {spec.name: spec.shape for spec in CARD.inputs}
+        self.outputs = {spec.name: spec.shape for spec in CARD.outputs}
+        angle = np.linspace(0, 2 * np.pi, 98, endpoint=False)
+        self._circle = np.stack([np.cos(angle), np.sin(angle)], -1)
+
+    def run(self, tensors: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+        frames = tensors["events"].sum(1)
+        cells = (np.arange(16) + 0.5) / 16
+        total = frames.sum((1, 2)) + 1e-9
+        x = (frames.sum(1) * cells).sum(1) / total
+        y = (frames.sum(2) * cells).sum(1) / total
+        spread = np.sqrt(
+            (frames * ((cells - x[:, None])[:, None] ** 2 + (cells - y[:, None])[:, :, None] ** 2))
+            .sum((1, 2)) / total
+        )
+        center = np.stack([x, y], -1)[:, None]
+        landmarks = center + self._circle * spread[:, None, None]
+        # A ring is empty within; noise is not.
+        distance = np.hypot(
+            (cells - x[:, None])[:, None], (cells - y[:, None])[:, :, None]
+        )
+        inner = (frames * (distance < 0.6 * spread[:, None, None])).sum((1, 2)) / total
+        presence = np.where((spread > 0.08) & (inner < 0.05) & (total > 30), 8.0, -8.0)
+        return {
+            "landmarks": landmarks.astype(np.float32),
+            "log_sigma": np.full((len(frames), 98), np.log(0.01), np.float32),
+            "presence": presence[:, None].astype(np.float32),
+        }
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture
+def predictor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Predictor]:
+    path = tmp_path / "test-face.onnx"
+    path.write_bytes(b"a network")
+    monkeypatch.setattr(network_module, "read_card", lambda _: CARD)
+    monkeypatch.setattr(evface_runtimes, "load", lambda *_, **__: BlobNetwork())
+    with Predictor(path) as made:
+        yield made
+
+
+def ring(
+    start_us: int, end_us: int, center: tuple[float, float], rate_hz: float = 100_000, seed: int = 0
+) -> EventArray:
+    """Events on a ring of 22 to 28 pixels around a centre."""
+    rng = np.random.default_rng(seed)
+    count = int(rate_hz * (end_us - start_us) * 1e-6)
+    angle, radius = rng.uniform(0, 2 * np.pi, count), rng.uniform(22, 28, count)
+    return make_events(
+        np.sort(rng.integers(start_us, end_us, count)),
+        np.round(center[0] + radius * np.cos(angle)),
+        np.round(center[1] + radius * np.sin(angle)),
+        rng.integers(0, 2, count),
+    )
+
+
+def test_a_face_is_found_followed_and_where_it_is(predictor: Predictor) -> None:
+    faces = predictor.run(ring(0, 300_000, (70, 60)), size=SIZE)
+    assert faces[0].state is FaceState.FOUND
+    assert {face.state for face in faces[1:]} == {FaceState.FOLLOWING}
+    assert len(faces) >= 25
+    for face in faces:
+        np.testing.assert_allclose(face.landmarks.mean(0), (70, 60), atol=2.5)
+        assert face.box.width == pytest.approx(50, abs=6)
+    assert faces.windows == 30
+
+
+def test_noise_has_no_face(predictor: Predictor) -> None:
+    rng = np.random.default_rng(1)
+    noise = make_events(
+        np.sort(rng.integers(0, 300_000, 30_000)),
+        rng.integers(0, SIZE.width, 30_000),
+        rng.integers(0, SIZE.height, 30_000),
+        rng.integers(0, 2, 30_000),
+    )
+    faces = predictor.run(noise, size=SIZE)
+    assert len(faces) == 0
+    assert faces.windows == 30
+
+
+def test_a_still_face_is_held_with_growing_sigma(predictor: Predictor) -> None:
+    moving = ring(0, 200_000, (70, 60))
+    # A single event now and then: time goes on, nothing moves.
+    after = make_events(np.arange(200_000, 900_000, 5_000), [2] * 140, [2] * 140, [1] * 140)
+    faces = predictor.run(np.concatenate([moving, after]), size=SIZE)
+    held = [face for face in faces if face.state is FaceState.HELD]
+    assert len(held) > 50
+    assert held[-1].t_us <= 250_000  # when the last event of the ring left the window
+    assert held[-1].sigma.mean() > held[0].sigma.mean() > 0
+    np.testing.assert_array_equal(held[-1].landmarks, held[0].landmarks)
+
+
+def test_a_face_that_turned_into_noise_is_lost(predictor: Predictor) -> None:
+    rng = np.random.default_rng(2)
+    noise = make_events(
+        np.sort(rng.integers(200_000, 600_000, 60_000)),
+        rng.integers(0, SIZE.width, 60_000),
+        rng.integers(0, SIZE.height, 60_000),
+        rng.integers(0, 2, 60_000),
+    )
+    faces = predictor.run(np.concatenate([ring(0, 200_000, (70, 60)), noise]), size=SIZE)
+    assert faces[-1].t_us < 320_000
+    assert len(faces) > 15
+
+
+def test_a_given_box_has_a_result_at_every_instant(predictor: Predictor) -> None:
+    events = ring(1_000, 95_500, (70, 60))
+    faces = predictor.run(events, size=SIZE, box=Box(40, 30, 60, 60))
+    assert len(faces) == faces.windows == 10
+    assert faces[-1].t_us == events["t"][-1]
+    np.testing.assert_allclose(faces[-1].landmarks.mean(0), (70, 60), atol=2.5)
+
+
+def test_results_do_not_depend_on_packets(predictor: Predictor) -> None:
+    events = ring(0, 150_000, (70, 60))
+
+    class Packets:
+        size = SIZE
+
+        def __init__(self, length: int) -> None:
+            self.length = length
+
+        def __iter__(self) -> Iterator[EventArray]:
+            for start in range(0, len(events), self.length):
+                yield events[start : start + self.length]
+
+    whole = predictor.run(events, size=SIZE)
+    for length in (1, 997):
+        split = predictor.run(Packets(length))  # type: ignore[arg-type]
+        assert [face.t_us for face in split] == [face.t_us for face in whole]
+        for one, other in zip(split, whole, strict=True):
+            np.testing.assert_array_equal(one.landmarks, other.landmarks)
+
+
+def test_a_silence_of_years_ends(predictor: Predictor) -> None:
+    late = ring(0, 100_000, (70, 60))
+    late["t"] += 10**15
+    faces = predictor.run(np.concatenate([ring(0, 100_000, (70, 60)), late]), size=SIZE)
+    assert faces.windows < 25
+
+
+@pytest.mark.parametrize(
+    ("events", "size", "error", "message"),
+    [
+        (make_events([5, 4], [0, 0], [0, 0], [1, 1]), SIZE, EventFormatError, "sort the events"),
+        (make_events([5], [160], [0], [1]), SIZE, EventFormatError, "outside the 160×120"),
+        (make_events([5], [0], [0], [1]), None, ConfigError, "size = None"),
+        (np.zeros((3, 4)), SIZE, EventFormatError, "EVENT_DTYPE"),
+    ],
+    ids=["order", "outside", "no size", "no events"],
+)
+def test_bad_events_are_named(
+    predictor: Predictor,
+    events: EventArray,
+    size: SensorSize | None,
+    error: type[Exception],
+    message: str,
+) -> None:
+    with pytest.raises(error, match=message):
+        predictor.run(events, size=size)
+
+
+def test_no_events_is_no_face(predictor: Predictor) -> None:
+    faces = predictor.run(make_events([], [], [], []), size=SIZE)
+    assert len(faces) == faces.windows == 0
+
+
+def test_a_sensor_of_one_pixel_has_no_face(predictor: Predictor) -> None:
+    events = make_events(np.arange(1000) * 100, [0] * 1000, [0] * 1000, [1] * 1000)
+    assert len(predictor.run(events, size=SensorSize(1, 1))) == 0
+
+
+def test_another_thread_is_refused(predictor: Predictor) -> None:
+    caught: list[BaseException] = []
+
+    def use() -> None:
+        try:
+            predictor.run(ring(0, 50_000, (70, 60)), size=SIZE)
+        except ConfigError as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    thread.join()
+    assert "the thread that made it" in str(caught[0])
+
+
+def test_a_card_that_does_not_fit_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "test-face.onnx"
+    path.write_bytes(b"a network")
+    wrong = dataclasses.replace(
+        CARD, representation={"name": "voxel_grid", "bins": 5, "width": 16, "height": 16}
+    )
+    monkeypatch.setattr(network_module, "read_card", lambda _: wrong)
+    monkeypatch.setattr(evface_runtimes, "load", lambda *_, **__: BlobNetwork())
+    with pytest.raises(ModelError, match="does not fit its representation"):
+        Predictor(path)
+
+
+@pytest.mark.parametrize("rate_hz", [0.0, -5.0, 2000.0, float("nan")])
+def test_an_impossible_rate_is_refused(rate_hz: float) -> None:
+    with pytest.raises(ConfigError, match="rate_hz"):
+        Predictor("evface-s", rate_hz=rate_hz)
+
+
+@pytest.mark.parametrize("model", ["evface-x", "no/such/model.onnx"])
+def test_a_missing_model_is_named(model: str) -> None:
+    with pytest.raises(ModelError, match=model):
+        Predictor(model)

@@ -1,0 +1,103 @@
+"""Our own head as a source of light: `synthetic:head?seed=1&speed=fast&seconds=4`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from urllib.parse import parse_qsl
+
+import numpy as np
+import torch
+
+from evface_edge.errors import ConfigError
+from evface_edge.geometry import SensorSize
+from evface_training.head import (
+    HeadAnimation,
+    HeadIdentity,
+    HeadRenderer,
+    Light,
+    PinholeCamera,
+    Pose,
+)
+from evface_training.head.animation import SPEEDS
+from evface_training.simulation.recording import Frame
+from evface_training.simulation.sources import Labelled
+
+#: Pictures a second: what moves at these speeds stays within a pixel between two of them.
+_FPS = {"slow": 200, "normal": 400, "fast": 1000}
+_LABELS_HZ = 100
+_STRAY_LIGHT = 0.01
+
+
+@dataclass(frozen=True)
+class SyntheticHeadSource:
+    """A head that moves, rendered picture by picture; a seed decides all of it.
+
+    Attributes:
+        speed: "slow", "normal" or "fast".
+        focal_px: of the camera; 0 means that a head is about half as high as the sensor.
+        background: "plain", "gradient", "clutter", or "any".
+    """
+
+    seed: int = 0
+    speed: str = "normal"
+    seconds: float = 4.0
+    width: int = 346
+    height: int = 260
+    focal_px: float = 0.0
+    background: str = "any"
+
+    def __post_init__(self) -> None:
+        if self.speed not in SPEEDS:
+            raise ConfigError("synthetic:head speed", self.speed, f"one of {', '.join(SPEEDS)}")
+        if not 0 < self.seconds <= 3600:
+            raise ConfigError("synthetic:head seconds", self.seconds, "above 0, at most 3600")
+
+    @classmethod
+    def from_uri(cls, uri: str) -> SyntheticHeadSource:
+        """Raises: ConfigError: another kind of source, an unknown option, or no number."""
+        kind, _, query = uri.removeprefix("synthetic:").partition("?")
+        if kind != "head":
+            raise ConfigError("source", uri, "synthetic:head")
+        types = {field.name: type(field.default) for field in fields(cls)}
+        values: dict[str, int | float | str] = {}
+        for key, text in parse_qsl(query, keep_blank_values=True):
+            if key not in types:
+                raise ConfigError(f"{uri}: {key}", text, f"one of {', '.join(types)}")
+            try:
+                values[key] = types[key](text)
+            except ValueError:
+                raise ConfigError(f"{uri}: {key}", text, types[key].__name__) from None
+        return cls(**values)  # type: ignore[arg-type]
+
+    @property
+    def size(self) -> SensorSize:
+        return SensorSize(self.width, self.height)
+
+    @property
+    def duration_us(self) -> int:
+        return round(self.seconds * 1e6)
+
+    def __iter__(self) -> Iterator[Labelled]:
+        rng = np.random.default_rng(self.seed)
+        identity = HeadIdentity.sample(rng)
+        light = Light.sample(rng)
+        if self.background != "any":
+            light = Light(**{**vars(light), "background": self.background})
+        focal_px = self.focal_px or 1.6 * self.height
+        camera = PinholeCamera(self.size, focal_px)
+        animation = HeadAnimation.sample(
+            rng,
+            speed=self.speed,  # type: ignore[arg-type]
+            seconds=self.seconds,
+            center=Pose(y_mm=10.0, distance_mm=650.0),
+        )
+        fps = _FPS[self.speed]
+        every = max(1, fps // _LABELS_HZ)
+        with HeadRenderer(self.size) as renderer:
+            for index in range(int(self.seconds * fps) + 1):
+                t_us = round(index * 1e6 / fps)
+                expression, pose = animation.state(t_us)
+                head = renderer.render(identity, expression, pose, camera, light)
+                log = torch.from_numpy(np.log(head.image + _STRAY_LIGHT).astype(np.float32))
+                yield Labelled(Frame(t_us, log), None if index % every else head.landmarks)
