@@ -129,7 +129,5 @@ class ModelCard:
         except (KeyError, TypeError, ConfigError) as error:
             raise ModelError(f"{origin}: the model card is not complete: {error}") from None
         if card.landmarks != "wflw98":
-            raise ModelError(
-                f"{origin}: landmark scheme {card.landmarks!r}, expected 'wflw98'"
-            )
+            raise ModelError(f"{origin}: landmark scheme {card.landmarks!r}, expected 'wflw98'")
         return card

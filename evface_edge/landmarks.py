@@ -38,8 +38,10 @@ CURVES: tuple[tuple[int, int, bool], ...] = (
 )
 
 _68_FROM_98 = np.array(
-    [*range(0, 33, 2), *range(33, 38), *range(42, 47), *range(51, 61)]
-    + [61, 63, 64, 65, 67, 68, 69, 71, 72, 73, 75, *range(76, 96)]
+    [
+        *(*range(0, 33, 2), *range(33, 38), *range(42, 47), *range(51, 61)),
+        *(61, 63, 64, 65, 67, 68, 69, 71, 72, 73, 75, *range(76, 96)),
+    ]
 )
 # A lid has three inner points at quarters among the 98, and two at thirds among the 68:
 # (index in the 68, the two of the 98 around it, the share of the second).
@@ -80,7 +82,9 @@ def to_68(points: NDArray[np.floating]) -> NDArray[np.floating]:
     """
     result = points[..., _68_FROM_98, :].copy()
     for target, first, second, share in _LID_THIRDS:
-        result[..., target, :] = (1 - share) * points[..., first, :] + share * points[..., second, :]
+        result[..., target, :] = (1 - share) * points[..., first, :] + share * points[
+            ..., second, :
+        ]
     return result
 
 
@@ -105,4 +109,5 @@ def nme(
     right, left = eye_corners
     inter_ocular = np.linalg.norm(truth[..., right, :] - truth[..., left, :], axis=-1)
     error: NDArray[np.floating] = np.linalg.norm(predicted - truth, axis=-1).mean(axis=-1)
-    return error / inter_ocular
+    normalised: NDArray[np.floating] = error / inter_ocular
+    return normalised

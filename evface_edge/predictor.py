@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DEFAULT_RATE_HZ = 100.0
+#: Nobody can tell a face on fewer pixels than this, either way.
+MIN_SENSOR_PX = 16
 MAX_RATE_HZ = 1000.0
 #: A longer silence is a new beginning: nothing is walked through, and no face is held over it.
 MAX_GAP_US = 10_000_000
@@ -113,7 +115,15 @@ class Predictor:
     def stream(
         self, source: EventSource, *, box: Box | None = None
     ) -> Iterator[tuple[int, list[FaceLandmarks]]]:
-        """One item for each output instant: (t_us, the faces at that instant)."""
+        """One item for each output instant: (t_us, the faces at that instant).
+
+        Raises:
+            ConfigError: a sensor of fewer than 16 pixels either way.
+        """
+        if min(source.size.width, source.size.height) < MIN_SENSOR_PX:
+            raise ConfigError(
+                "size", str(source.size), f"a sensor of {MIN_SENSOR_PX} pixels or more either way"
+            )
         recent = RecentEvents(self.card.window.max_duration_us)
         follower = Follower(self._network, source.size, box=box)
         for now_us in _instants(source, recent, self._period_us):
@@ -175,9 +185,7 @@ class _ArraySource:
             yield self._events
 
 
-def _instants(
-    packets: Iterable[EventArray], recent: RecentEvents, period_us: int
-) -> Iterator[int]:
+def _instants(packets: Iterable[EventArray], recent: RecentEvents, period_us: int) -> Iterator[int]:
     """Output instants of a stream; when one is yielded, `recent` holds the events up to it.
 
     Instants lie a period apart, the first a period after the first event; the last event makes the

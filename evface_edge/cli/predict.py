@@ -53,12 +53,16 @@ def predict(
     speed: Annotated[
         float, typer.Option(metavar="N", help="Of a film: 0.1 is ten times slower than life.")
     ] = 1,
+    salvage: Annotated[
+        bool, typer.Option("--salvage", help="Of a damaged recording, use what is sound.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Find the 98 landmarks of faces in a recording of events.
 
-    Prints a summary, and writes tables and films where -o says so. A film shows events that made
-    a pixel brighter in blue, darker in red.
+    Prints a summary, and writes tables and films where -o says so. A damaged recording is refused
+    and nothing written, unless --salvage takes what comes before the damage. A film shows events
+    that made a pixel brighter in blue, darker in red.
 
     \b
     Examples:
@@ -80,7 +84,7 @@ def predict(
     check_outputs(outputs, source)
     began = time.perf_counter()
     with (
-        open_events(source, size=size) as events,
+        open_events(source, size=size, strict=not salvage) as events,
         Predictor(model, rate_hz=rate_hz) as predictor,
         progress(events) as report,
     ):

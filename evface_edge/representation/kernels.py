@@ -25,7 +25,12 @@ def _compiled(function: _Function) -> _Function:
 
 @_compiled
 def fill_frame(
-    events: EventArray, x0: float, y0: float, width: float, height: float, cells: NDArray[np.float32]
+    events: EventArray,
+    x0: float,
+    y0: float,
+    width: float,
+    height: float,
+    cells: NDArray[np.float32],
 ) -> None:
     """Count events: cells (2, h, w), OFF then ON."""
     rows, columns = cells.shape[1], cells.shape[2]
@@ -39,7 +44,12 @@ def fill_frame(
 
 @_compiled
 def fill_voxels(
-    events: EventArray, x0: float, y0: float, width: float, height: float, cells: NDArray[np.float32]
+    events: EventArray,
+    x0: float,
+    y0: float,
+    width: float,
+    height: float,
+    cells: NDArray[np.float32],
 ) -> None:
     """Cells (2, bins, h, w): each event is shared between the two bins around its time."""
     bins, rows, columns = cells.shape[1], cells.shape[2], cells.shape[3]
@@ -132,8 +142,8 @@ def scale_by_mean(cells: NDArray[np.float32], saturation: float) -> None:
     flat = cells.reshape(-1)
     total, filled = 0.0, 0
     for value in flat:
-        total += value
-        filled += value > 0
+        total += float(value)
+        filled += int(value > 0)
     if filled == 0:
         return
     scale = np.float32(filled / (saturation * total))

@@ -75,9 +75,7 @@ class CropSearchFinder:
         rows, columns = totals.shape[0] - 1, totals.shape[1] - 1
         left, right = np.clip(edges[:, [0, 2]], 0, columns).T
         top, bottom = np.clip(edges[:, [1, 3]], 0, rows).T
-        held = (
-            totals[bottom, right] - totals[top, right] - totals[bottom, left] + totals[top, left]
-        )
+        held = totals[bottom, right] - totals[top, right] - totals[bottom, left] + totals[top, left]
         area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
         # Between count (which favours the whole sensor) and density (which favours hot pixels).
         score = held / np.sqrt(area)
@@ -113,7 +111,7 @@ def _wander(looks: list[Observation]) -> float:
 
 def _boxes(size: SensorSize) -> NDArray[np.float64]:
     """All boxes tried, (N, 4): left, top, right, bottom."""
-    boxes = []
+    boxes: list[tuple[float, float, float, float]] = []
     for scale in SCALES:
         side = scale * min(size.width, size.height)
         if side < MIN_SIDE_PX and boxes:

@@ -1,4 +1,4 @@
-"""The landmark network with all that its card says about using it: events and boxes in, faces out."""
+"""The landmark network, used as its card says: events and boxes in, observations out."""
 
 from __future__ import annotations
 
@@ -65,9 +65,7 @@ class LandmarkNetwork:
     def _check(self, path: Path) -> None:
         width, height = self._side
         shape = (self._representation.channels, height, width)
-        check_tensors(
-            self.card, self.runtime.inputs, self.runtime.outputs, origin=str(path)
-        )
+        check_tensors(self.card, self.runtime.inputs, self.runtime.outputs, origin=str(path))
         if len(self.card.inputs) != 1 or self.card.inputs[0].shape[1:] != shape:
             raise ModelError(
                 f"{path}: the card's input {self.card.inputs} does not fit its representation, "
@@ -77,9 +75,7 @@ class LandmarkNetwork:
         if missing:
             raise ModelError(f"{path}: the card names no output {', '.join(sorted(missing))}")
 
-    def observe(
-        self, recent: RecentEvents, boxes: Sequence[Box], now_us: int
-    ) -> list[Observation]:
+    def observe(self, recent: RecentEvents, boxes: Sequence[Box], now_us: int) -> list[Observation]:
         """Look at each face box; all of them in one batch."""
         crops = [box.square(self.card.crop_scale) for box in boxes]
         windows = [recent.window(crop, self.card.window, now_us) for crop in crops]

@@ -57,7 +57,5 @@ class RecentEvents:
         events = self.events
         wanted = policy.target_events(crop.width * crop.height)
         oldest = now_us - policy.max_duration_us
-        start, found = window_start(
-            events, crop.x, crop.y, crop.width, crop.height, wanted, oldest
-        )
+        start, found = window_start(events, crop.x, crop.y, crop.width, crop.height, wanted, oldest)
         return events[start:], found

@@ -58,15 +58,16 @@ class BlobNetwork:
         x = (frames.sum(1) * cells).sum(1) / total
         y = (frames.sum(2) * cells).sum(1) / total
         spread = np.sqrt(
-            (frames * ((cells - x[:, None])[:, None] ** 2 + (cells - y[:, None])[:, :, None] ** 2))
-            .sum((1, 2)) / total
+            (
+                frames
+                * ((cells - x[:, None])[:, None] ** 2 + (cells - y[:, None])[:, :, None] ** 2)
+            ).sum((1, 2))
+            / total
         )
         center = np.stack([x, y], -1)[:, None]
         landmarks = center + self._circle * spread[:, None, None]
         # A ring is empty within; noise is not.
-        distance = np.hypot(
-            (cells - x[:, None])[:, None], (cells - y[:, None])[:, :, None]
-        )
+        distance = np.hypot((cells - x[:, None])[:, None], (cells - y[:, None])[:, :, None])
         inner = (frames * (distance < 0.6 * spread[:, None, None])).sum((1, 2)) / total
         presence = np.where((spread > 0.08) & (inner < 0.05) & (total > 30), 8.0, -8.0)
         return {
@@ -214,9 +215,10 @@ def test_no_events_is_no_face(predictor: Predictor) -> None:
     assert len(faces) == faces.windows == 0
 
 
-def test_a_sensor_of_one_pixel_has_no_face(predictor: Predictor) -> None:
+def test_a_sensor_of_one_pixel_is_refused(predictor: Predictor) -> None:
     events = make_events(np.arange(1000) * 100, [0] * 1000, [0] * 1000, [1] * 1000)
-    assert len(predictor.run(events, size=SensorSize(1, 1))) == 0
+    with pytest.raises(ConfigError, match="size = '1×1': expected a sensor of 16 pixels"):
+        predictor.run(events, size=SensorSize(1, 1))
 
 
 def test_another_thread_is_refused(predictor: Predictor) -> None:

@@ -123,7 +123,9 @@ def _one(
 
     def frame(k: int) -> Frame:
         flow = torch.einsum("k,kchw->chw", courses[0, :, k], basis[0])
-        places = F.interpolate((grid - flow)[None], (side, side), mode="bilinear", align_corners=True)
+        places = F.interpolate(
+            (grid - flow)[None], (side, side), mode="bilinear", align_corners=True
+        )
         shown = F.grid_sample(
             light,
             places.permute(0, 2, 3, 1) * 2 - 1,
@@ -153,9 +155,7 @@ def _one(
         tight.width * scale,
         tight.height * scale,
     )
-    return LabelledRecording(
-        events, size, faces.points[index], box, str(faces.names[index]), speed
-    )
+    return LabelledRecording(events, size, faces.points[index], box, str(faces.names[index]), speed)
 
 
 def condition_named(name: str) -> Condition:

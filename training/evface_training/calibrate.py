@@ -59,7 +59,7 @@ def sigma_gain(network: Student, clips: Clips) -> float:
 
     Clips with hardly an event are left out: nobody should look at those.
     """
-    outputs = [network.eval()(part) for part in clips.inputs.split(64)]
+    outputs = [network.eval()(part) for part in torch.split(clips.inputs, 64)]
     landmarks = torch.cat([output[0] for output in outputs])
     sigma = torch.cat([output[1] for output in outputs]).exp()
     filled = (clips.inputs > 0).float().mean((1, 2, 3)) >= ENOUGH_FILLED

@@ -60,7 +60,7 @@ def load_raw(path: Path) -> dict[str, Any]:
         stored = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
         raise ModelError(
-            f"{path}: not a checkpoint, or damaged ({str(error).splitlines()[0]})"
+            f"{path}: not a checkpoint, or damaged ({(str(error) or 'empty').splitlines()[0]})"
         ) from None
     if not isinstance(stored, dict) or any(key not in stored for key in _KEYS):
         raise ModelError(f"{path}: not a checkpoint of evface-edge (expected {', '.join(_KEYS)})")

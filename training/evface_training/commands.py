@@ -62,7 +62,9 @@ def simulate(
                 progress.update(task, completed=t_us)
                 yield Frame(t_us, labelled.frame.log_intensity)
 
-        parts = list(record(frames(), one_camera(PRESETS[camera], generator), light.size, generator))
+        parts = list(
+            record(frames(), one_camera(PRESETS[camera], generator), light.size, generator)
+        )
     if not parts:
         raise ConfigError("source", source, "pictures that move: not one event came of it")
     events = np.concatenate(parts)
@@ -102,7 +104,9 @@ def train(
     settings = load_yaml(TrainRecipe, _recipe_path(recipe))
     training, validation = split_faces(load_faces(faces, cache))
     if not len(training) or not len(validation):
-        raise ConfigError("--faces", [str(f) for f in faces], "faces to train on and to validate on")
+        raise ConfigError(
+            "--faces", [str(f) for f in faces], "faces to train on and to validate on"
+        )
     typer.echo(f"{len(training):,} faces to train on, {len(validation):,} to validate on")
     path = run(settings, training, validation, output, threads=threads)
     typer.echo(f"{path}\nnext: evface-edge export {path} --target onnx-int8")
@@ -247,8 +251,7 @@ def _write_metrics(path: Path, summaries: dict[str, dict[str, float]]) -> None:
     """The figures of each set, and how many faces they come from, into an ONNX model's card."""
     card = read_card(path)
     metrics = {
-        f"{key.removesuffix('_percent')}_{name}{'_percent' if key.endswith('_percent') else ''}":
-            round(value, 4)
+        f"{name}_{key}": round(value, 4)
         for name, summary in summaries.items()
         for key, value in summary.items()
     }

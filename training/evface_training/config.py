@@ -1,4 +1,4 @@
-"""YAML ↔ frozen dataclasses, strictly: a key that is not a field is an error that names the nearest."""
+"""YAML → frozen dataclasses, strictly: an unknown key is an error that names the nearest."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def build(kind: type[T], values: Any, where: str) -> T:
         if key not in known:
             near = difflib.get_close_matches(str(key), known, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(known)}"
-            raise ConfigError(f"{where}.{key}", value, f"no such setting; {hint}")
+            raise ConfigError(f"{where}.{key}", value, f"a known setting; {hint}")
         arguments[key] = _convert(hints[key], value, f"{where}.{key}")
     try:
         return kind(**arguments)

@@ -1,4 +1,4 @@
-"""Landmark error of an artefact on the benchmark sets, through the same `Predictor` as users have."""
+"""Landmark error of an artefact on the benchmark sets, through the `Predictor` that users have."""
 
 from __future__ import annotations
 
@@ -80,9 +80,7 @@ def evaluate_set(
             continue
         face = found[-1]
         rows98.append(float(nme(face.landmarks, recording.points)))
-        rows68.append(
-            float(nme(to_68(face.landmarks), to_68(recording.points), _EYE_CORNERS_68))
-        )
+        rows68.append(float(nme(to_68(face.landmarks), to_68(recording.points), _EYE_CORNERS_68)))
         presence.append(face.presence)
         z.append(np.linalg.norm(face.landmarks - recording.points, axis=1) / face.sigma)
         if on_face is not None:

@@ -16,7 +16,12 @@ PRESENCE_WEIGHT = 0.3
 
 
 def student_loss(
-    head: SimCCHead, bins: Tensor, presence: Tensor, points: Tensor, weights: Tensor, present: Tensor
+    head: SimCCHead,
+    bins: Tensor,
+    presence: Tensor,
+    points: Tensor,
+    weights: Tensor,
+    present: Tensor,
 ) -> dict[str, Tensor]:
     """Divergence from a Gaussian around the truth, distance of the expectation, presence.
 
@@ -32,9 +37,7 @@ def student_loss(
     visible = ((points > centers[0]) & (points < centers[-1])).all(-1)
     weights = weights * visible * present[:, None]
     weights = weights / weights.sum().clamp_min(1)
-    target = torch.exp(
-        -0.5 * ((centers - points[..., None]) / (TARGET_SPREAD_BINS * width)) ** 2
-    )
+    target = torch.exp(-0.5 * ((centers - points[..., None]) / (TARGET_SPREAD_BINS * width)) ** 2)
     target = target / target.sum(-1, keepdim=True).clamp_min(1e-12)
     entropy = torch.special.entr(target).sum(-1)
     divergence = -(target * bins.log_softmax(-1)).sum(-1) - entropy

@@ -116,7 +116,8 @@ def sampling(faces: FaceSet, recipe: TrainRecipe) -> np.ndarray[Any, np.dtype[np
     for members, share in groups:
         if members.any():
             probability[members] = share / members.sum()
-    return probability / probability.sum()
+    normalised: np.ndarray[Any, np.dtype[np.float64]] = probability / probability.sum()
+    return normalised
 
 
 class _Pool:
@@ -162,7 +163,7 @@ def student_card(recipe: TrainRecipe) -> ModelCard:
         },
         crop_scale=1.35,
         window=WindowPolicy(
-            events_per_px=0.7, min_events=1_000, max_events=40_000, max_duration_us=150_000
+            events_per_px=0.7, min_events=1_000, max_events=40_000, max_duration_us=200_000
         ),
         inputs=(TensorSpec("events", (-1, config.in_channels, side, side)),),
         outputs=(
@@ -197,7 +198,7 @@ def draw_clips(faces: FaceSet, recipe: TrainRecipe, count: int, seed: int) -> Cl
 def validate(network: Student, clips: Clips) -> dict[str, float]:
     """Mean and median NME in percent over clips of the whole prior."""
     network.eval()
-    points = torch.cat([network(part)[0] for part in clips.inputs.split(64)]).numpy()
+    points = torch.cat([network(part)[0] for part in torch.split(clips.inputs, 64)]).numpy()
     truth = clips.points.numpy()
     errors = 100 * nme(points, truth)
     errors68 = 100 * nme(to_68(points), to_68(truth), eye_corners=(36, 45))
@@ -282,7 +283,7 @@ def _train_step(
         bins, presence = network.head.logits(network.backbone(x))
     losses = student_loss(network.head, bins.float(), presence.float(), points, weights, present)
     optimiser.zero_grad(set_to_none=True)
-    losses["total"].backward()
+    losses["total"].backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(network.parameters(), 5.0)
     optimiser.step()
     return {name: float(value.detach()) for name, value in losses.items()}
@@ -309,11 +310,11 @@ def _decay_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any
 def _follow(average: nn.Module, network: nn.Module, decay: float) -> None:
     for kept, new in zip(average.parameters(), network.parameters(), strict=True):
         kept.lerp_(new, 1 - decay)
-    for kept, new in zip(average.buffers(), network.buffers(), strict=True):
-        if kept.is_floating_point():
-            kept.lerp_(new, 1 - decay)
+    for followed, live in zip(average.buffers(), network.buffers(), strict=True):
+        if followed.is_floating_point():
+            followed.lerp_(live, 1 - decay)
         else:
-            kept.copy_(new)
+            followed.copy_(live)
 
 
 class _StopOnInterrupt:

@@ -1,4 +1,4 @@
-"""The ten worst faces of each benchmark set as one picture: events, truth in white, guess in colour."""
+"""The ten worst faces of each set as one picture: events, truth in white, guess in orange."""
 
 from __future__ import annotations
 

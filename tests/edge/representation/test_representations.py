@@ -134,8 +134,10 @@ def test_any_box_leaves_out_what_is_outside(x: float, y: float, side: float, out
     assert found.sum() > 0 or not inside.any()
     if round(side) >= output:
         assert abs(found.sum() - inside.sum()) <= 1 + np.count_nonzero(
-            np.isclose(events["x"], x) | np.isclose(events["x"], x + side)
-            | np.isclose(events["y"], y) | np.isclose(events["y"], y + side)
+            np.isclose(events["x"], x)
+            | np.isclose(events["x"], x + side)
+            | np.isclose(events["y"], y)
+            | np.isclose(events["y"], y + side)
         )
 
 

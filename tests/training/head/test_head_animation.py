@@ -45,7 +45,8 @@ def test_speeds_are_ordered_and_bounded() -> None:
     speeds = []
     for speed in ("slow", "normal", "fast"):
         rates = [
-            np.abs(np.diff(series(sample(seed, speed=speed, pauses=False), "yaw_deg", 4000))) / 0.004
+            np.abs(np.diff(series(sample(seed, speed=speed, pauses=False), "yaw_deg", 4000)))
+            / 0.004
             for seed in range(6)
         ]
         speeds.append(np.percentile(np.concatenate(rates), 90))

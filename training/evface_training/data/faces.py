@@ -98,9 +98,8 @@ def load_face_pack(folder: Path) -> FaceSet:
     images = np.empty((len(points), CROP_SIDE_PX, CROP_SIDE_PX), np.uint8)
     for index, name in enumerate(labels["name"]):
         with Image.open(folder / "images" / str(name)) as image:
-            images[index] = image.convert("L").resize(
-                (CROP_SIDE_PX, CROP_SIDE_PX), Image.Resampling.LANCZOS
-            )
+            shape = (CROP_SIDE_PX, CROP_SIDE_PX)
+            images[index] = np.asarray(image.convert("L").resize(shape, Image.Resampling.LANCZOS))
     return FaceSet(
         images,
         ((points + 0.5) * scale - 0.5).astype(np.float32),

@@ -41,7 +41,7 @@ def load_video_faces(folder: Path, every: int = 12, min_presence: float = 0.9) -
                 face = labels["points98"][index]
                 if not np.isfinite(face).all():
                     continue
-                grey = frame.to_ndarray(format="gray")
+                grey = np.asarray(frame.to_ndarray(format="gray"), np.uint8)
                 image, moved = crop_face(grey, face)
                 images.append(image)
                 points.append(moved)

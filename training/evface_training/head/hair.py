@@ -41,7 +41,7 @@ def _combed(identity: HeadIdentity, y: Floats, angle: Floats) -> Floats:
 
 def hair_volume(identity: HeadIdentity, layout: Layout, points: Floats, angle: Floats) -> Floats:
     """How far hair stands out of the skin at points (..., 3), mm; angle broadcasts."""
-    x, y, z = points[..., 0], points[..., 1], points[..., 2]
+    y, z = points[..., 1], points[..., 2]
     over = y - hairline_y(identity, layout, angle)
     rise = np.clip((over + 1.0) / 15.0, 0, 1)
     rise = rise * rise * (3 - 2 * rise)

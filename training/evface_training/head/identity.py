@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -84,7 +84,7 @@ class HeadIdentity:
     hair: Color = (0.035, 0.024, 0.018)
     clothes: Color = (0.10, 0.14, 0.22)
     hair_style: HairStyle = "short"
-    brow_darkness: float = 0.9
+    brow_darkness: float = 0.95
     lashes: float = 0.6  # 1 is mascara and eyeliner
     beard: float = 0.0  # 0 shaven, 0.3 stubble, 1 full
     freckles: float = 0.1
@@ -111,9 +111,9 @@ class HeadIdentity:
             low, high = _RANGES[name]
             return float(np.clip(_DEFAULTS[name] + sigma * rng.standard_normal(), low, high))
 
-        skin, lips = _skin_and_lips(rng)
-        hair = _hair(rng)
         bearded = rng.random() < 0.3
+        skin, lips = _skin_and_lips(rng, lipstick=not bearded and rng.random() < 0.25)
+        hair = _hair(rng)
         return cls(
             face_width=normal("face_width", 0.045),
             jaw_width=normal("jaw_width", 0.06),
@@ -151,7 +151,7 @@ class HeadIdentity:
         )
 
 
-_DEFAULTS = {field.name: field.default for field in fields(HeadIdentity)}
+_DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(HeadIdentity)}
 
 # Dark brown, brown, hazel, green, blue, grey.
 _IRISES: tuple[Color, ...] = (
@@ -169,13 +169,13 @@ def _color(values: np.ndarray[tuple[int, ...], np.dtype[np.floating]]) -> Color:
     return red, green, blue
 
 
-def _skin_and_lips(rng: np.random.Generator) -> tuple[Color, Color]:
+def _skin_and_lips(rng: np.random.Generator, lipstick: bool) -> tuple[Color, Color]:
     """Skin from deep brown to pale on a line of melanin, lips redder and darker."""
     pale, deep = np.array([0.68, 0.46, 0.37]), np.array([0.11, 0.055, 0.035])
     melanin = rng.beta(1.3, 2.0)
     skin = pale ** (1 - melanin) * deep**melanin * rng.normal(1, 0.04, 3)
     lips = skin * np.array([0.92, 0.56, 0.62]) * rng.uniform(0.75, 1.0)
-    if rng.random() < 0.2:  # lipstick
+    if lipstick:
         lips = np.array([0.42, 0.05, 0.07]) * rng.uniform(0.6, 1.2, 3)
     return _color(skin), _color(lips)
 
@@ -188,8 +188,13 @@ def _iris(rng: np.random.Generator, skin: Color) -> Color:
 
 def _hair(rng: np.random.Generator) -> Color:
     tones = np.array(
-        [[0.012, 0.010, 0.009], [0.05, 0.028, 0.016], [0.16, 0.075, 0.035], [0.36, 0.23, 0.11]]
-        + [[0.42, 0.41, 0.40]]
+        [
+            [0.012, 0.010, 0.009],  # black
+            [0.05, 0.028, 0.016],  # brown
+            [0.16, 0.075, 0.035],  # red
+            [0.36, 0.23, 0.11],  # blond
+            [0.42, 0.41, 0.40],  # grey
+        ]
     )
     tone = tones[rng.choice(5, p=[0.34, 0.32, 0.14, 0.11, 0.09])]
     return _color(tone * rng.uniform(0.8, 1.2))

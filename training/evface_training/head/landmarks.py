@@ -60,9 +60,7 @@ class LandmarkModel:
                 cells[start : start + 8] = lid
         return cells
 
-    def points(
-        self, expression: Expression, skin: Floats, cells: Floats | None = None
-    ) -> Floats:
+    def points(self, expression: Expression, skin: Floats, cells: Floats | None = None) -> Floats:
         """Head coordinates (98, 3), mm, on the deformed skin (rows, columns, 3).
 
         Args:
@@ -206,4 +204,5 @@ def _contour(head: NeutralHead, distance: float = 700.0) -> Floats:
     at = np.linspace(0, length[-1], 33)
     cells = np.stack([np.interp(at, length, cells[:, i]) for i in (0, 1)], axis=-1)
     mirrored = np.stack([cells[::-1, 0], points.shape[1] - 1 - cells[::-1, 1]], axis=-1)
-    return (cells + mirrored) / 2
+    result: Floats = (cells + mirrored) / 2
+    return result

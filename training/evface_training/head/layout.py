@@ -104,12 +104,15 @@ class Layout:
     def brow_middle_y(self, t: Floats) -> Floats:
         t = np.clip(t, 0, 1)
         arch = np.sin(np.pi * t**1.1)
-        return self.brow_y - 3.5 - 1.5 * t + (self.brow_arch + 3.0) * arch
+        middle: Floats = self.brow_y - 3.5 - 1.5 * t + (self.brow_arch + 3.0) * arch
+        return middle
 
     def brow_half(self, t: Floats) -> Floats:
         """Half its height: full at the inner end, pointed at the outer one."""
         t = np.clip(t, 0, 1)
-        return 0.5 * self.brow_thickness * (1 - 0.85 * t**2.4) * (0.75 + 0.25 * np.clip(t / 0.25, 0, 1))
+        taper = (1 - 0.85 * t**2.4) * (0.75 + 0.25 * np.clip(t / 0.25, 0, 1))
+        half: Floats = 0.5 * self.brow_thickness * taper
+        return half
 
     # Mouth. s is |x| / mouth_half.
 

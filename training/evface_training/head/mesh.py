@@ -72,9 +72,10 @@ class NeutralHead:
         )
         share = np.exp(-np.asarray(hidden))
         at = np.stack([self.points[..., 1] + 130, self.points[..., 0] + 80])
-        result: Floats = map_coordinates(share, at, order=1, mode="nearest")
+        result = map_coordinates(share, at, order=1, mode="nearest")
         facing = np.clip(frontal * 2.5 - 0.2, 0, 1)
-        return 1 + (result - 1) * facing
+        light: Floats = 1 + (result - 1) * facing
+        return light
 
 
 def grid_triangles(rows: int, columns: int) -> NDArray[np.int32]:

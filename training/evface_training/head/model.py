@@ -70,8 +70,8 @@ class HeadModel:
         """(T,): triangles around the eyes, which need the shader of the eyes."""
         head, layout = self.head, self.head.layout
         x, y, z = head.points.reshape(-1, 3).T
-        near = np.abs(np.abs(x) - layout.eye_x) < 1.3 * layout.eye_half
-        near &= (np.abs(y) < 12.5) & (z > 30)
+        beside = np.abs(np.abs(x) - layout.eye_x) < 1.3 * layout.eye_half
+        near = np.logical_and.reduce([beside, np.abs(y) < 12.5, z > 30])
         result: NDArray[np.bool_] = near[head.triangles()].any(axis=1)
         return result
 

@@ -69,7 +69,9 @@ def _ears(identity: HeadIdentity, head: NeutralHead) -> list[Part]:
     upper = np.clip(0.5 + 0.6 * np.sin(turn), 0, 1)
     a = 11 + 16.5 * r * np.cos(turn) * (1 + 0.28 * np.sin(turn))
     b = 31.0 * r * np.sin(turn) - 3.0 * np.sin(turn) * (turn > np.pi)
-    helix = 4.5 * np.exp(-(((r - 0.90) / 0.10) ** 2)) * np.clip(0.3 + back * 0.5 + upper * 0.5, 0, 1)
+    helix = (
+        4.5 * np.exp(-(((r - 0.90) / 0.10) ** 2)) * np.clip(0.3 + back * 0.5 + upper * 0.5, 0, 1)
+    )
     fold = 3.8 * np.exp(-(((r - 0.58) / 0.12) ** 2)) * np.clip(back + 0.2, 0, 1)
     bowl = -3.0 * np.exp(-((r / 0.42) ** 2))
     tragus = 4.0 * np.exp(-(((r - 0.5) / 0.2) ** 2) - ((turn - np.pi) / 0.5) ** 2)
@@ -101,9 +103,9 @@ def _teeth(head: NeutralHead) -> list[Part]:
         grid = np.empty((6, 57, 3))
         grid[..., 0] = across * layout.mouth_half * 0.92
         scallop = (0.9 if top else 0.5) * tooth**4
-        grid[..., 1] = lips[1] + levels[:, None] + (scallop if top else -scallop) * (
-            np.arange(6) > 3
-        )[:, None]
+        grid[..., 1] = (
+            lips[1] + levels[:, None] + (scallop if top else -scallop) * (np.arange(6) > 3)[:, None]
+        )
         grid[..., 2] = lips[2] - back - 19.0 * across**2 - np.array([1, 0, 0, 0, 0.6, 5])[:, None]
         pink = (np.arange(6) < 2)[:, None, None]
         shade = 1 - 0.55 * tooth**6
@@ -208,9 +210,7 @@ def _glasses(head: NeutralHead) -> Part:
         paths.append(np.stack([arm_x, arm_y, arm_z], axis=-1))
     gap = layout.eye_x - 24.0
     bridge = np.linspace(-1, 1, 7)
-    paths.append(
-        np.stack([bridge * gap, 4 + 1.5 * (1 - bridge**2), np.full(7, front_z)], axis=-1)
-    )
+    paths.append(np.stack([bridge * gap, 4 + 1.5 * (1 - bridge**2), np.full(7, front_z)], axis=-1))
     pieces = [_tube(path, 1.2) for path in paths]
     offsets = np.cumsum([0] + [len(piece.points) for piece in pieces[:-1]])
     return Part(

@@ -121,10 +121,12 @@ vec3 eyeball_color(vec3 c, float upper, float lower, float s) {
     vec3 white = vec3(0.66, 0.61, 0.58) * mix(1.0, 0.82, smoothstep(8.0, 15.0, d));
     vec3 color = mix(iris, white, smoothstep(eyeball.z - blur, eyeball.z + blur, d));
     vec3 pink = vec3(0.45, 0.20, 0.17);
-    color = mix(color, pink, max((1.0 - smoothstep(-0.97, -0.84, s)), 0.6 * smoothstep(0.9, 1.0, s)));
+    float inner = 1.0 - smoothstep(-0.97, -0.84, s), outer = smoothstep(0.9, 1.0, s);
+    color = mix(color, pink, max(inner, 0.6 * outer));
     float miss = (1.0 - smoothstep(-4.0, 4.0, disc));
     n = normalize(mix(n, vec3(0.0, 0.0, 1.0), miss));
-    float open = mix(0.30, 1.0, smoothstep(0.0, 3.6, upper)) * mix(0.7, 1.0, smoothstep(0.0, 1.0, lower));
+    float open = mix(0.30, 1.0, smoothstep(0.0, 3.6, upper));
+    open *= mix(0.7, 1.0, smoothstep(0.0, 1.0, lower));
     open *= mix(0.62, 1.0, (1.0 - smoothstep(0.6, 1.0, abs(s))));
     vec3 shaded = shade(color, n, p, open, 0.02);
     vec3 cornea = normalize(p - (c + 5.8 * gaze));

@@ -43,10 +43,11 @@ _SECTIONS = np.array(
 
 def column_angles() -> Floats:
     """Angles of the columns, radians: 0 in front, -π and π behind; dense in front."""
-    front = np.arange(0.0, 52.0, 1.8)
-    side = np.arange(52.2, 104.0, 3.7)
-    back = np.linspace(107.0, 180.0, 7)
-    half = np.radians(np.concatenate([front, side, back]))
+    middle = np.arange(0.0, 17.0, 1.7)
+    front = np.arange(17.0, 52.0, 2.3)
+    side = np.arange(52.0, 104.0, 4.3)
+    back = np.linspace(107.0, 180.0, 6)
+    half = np.radians(np.concatenate([middle, front, side, back]))
     return np.concatenate([-half[:0:-1], half])
 
 
@@ -55,13 +56,13 @@ def row_levels() -> tuple[Floats, int]:
     crown = np.linspace(0.0, 5.5, 11, endpoint=False)
     face = [
         _levels_of_y(np.arange(high, low, -step))
-        for high, low, step in ((50, 30, 4), (30, -26, 2.0), (-26, -50, 1.25))
+        for high, low, step in ((50, 30, 5), (30, -26, 2.6), (-26, -50, 1.5))
     ]
     lips_y = -63.5
-    above = _levels_of_y(np.linspace(-50, lips_y, 11, endpoint=False))
-    below = _levels_of_y(np.linspace(lips_y, -80, 13, endpoint=False))
-    chin = np.concatenate([_levels_of_y(np.arange(-80, -101, -2.2)), np.arange(15.0, 17.0, 0.16)])
-    under = np.linspace(17.0, 19.0, 6)
+    above = _levels_of_y(np.linspace(-50, lips_y, 10, endpoint=False))
+    below = _levels_of_y(np.linspace(lips_y, -80, 12, endpoint=False))
+    chin = np.concatenate([_levels_of_y(np.arange(-80, -101, -3.0)), np.arange(15.0, 17.0, 0.22)])
+    under = np.linspace(17.0, 19.0, 5)
     levels = np.concatenate([crown, *face, above, below, chin, under])
     return levels, len(crown) + sum(map(len, face)) + len(above)
 

@@ -45,7 +45,8 @@ def paint(identity: HeadIdentity, head: NeutralHead) -> NDArray[np.float32]:
     gloss += (0.25 * (identity.hair_style != "hat") - gloss) * cover
     reflectance = np.sqrt(np.clip(color, 0, 1))
     result = np.concatenate([reflectance, gloss[..., None]], axis=-1)
-    return np.clip(result, 0, 1).astype(np.float32)
+    texture: NDArray[np.float32] = np.clip(result, 0, 1).astype(np.float32)
+    return texture
 
 
 def _positions(head: NeutralHead) -> tuple[Floats, Floats, Floats, Floats]:
@@ -122,7 +123,8 @@ def _skin(
     tone = np.array(identity.skin, dtype=np.float32) * (1 + grain[..., None] + tint)
     tone *= (1 - dark)[..., None] * np.array([1.0, 1.0, 1.02])
     tone *= 1 - np.clip(0.55 * freckles + 0.6 * moles, 0, 0.8)[..., None]
-    return tone
+    result: Floats = tone
+    return result
 
 
 def _nostrils(layout: Layout, x: Floats, y: Floats) -> Floats:
@@ -169,7 +171,7 @@ def _brow(layout: Layout, strands: _Strands, x: Floats, y: Floats) -> Floats:
     across = np.abs(x) * np.cos(0.6) + (y - slant * np.abs(x)) * 0.9
     hairs = strands(across, np.abs(x) + y, 0.55, 4.0)
     soft = np.clip(1.9 - np.abs(height) * (1.05 + 0.6 * hairs), 0, 1)
-    cover: Floats = soft * ends * (0.75 + 0.25 * hairs)
+    cover: Floats = soft * ends * (0.84 + 0.16 * hairs)
     return cover
 
 

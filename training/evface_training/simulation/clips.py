@@ -1,4 +1,4 @@
-"""Faces (pictures and landmarks) → network inputs, batch by batch, straight from simulated pixels."""
+"""Faces (pictures and landmarks) → network inputs, straight from simulated pixels."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class ClipPrior:
 
 @dataclass(frozen=True)
 class Clips:
-    """A batch: inputs (B, C, side, side); points (B, 98, 2), fractions of the crop; presence (B,)."""
+    """Inputs (B, C, side, side); points (B, 98, 2), fractions of the crop; presence (B,)."""
 
     inputs: Tensor
     points: Tensor
@@ -102,7 +102,10 @@ class ClipSimulator:
         to_source, moved, presence = self._place(points)
         textured = (presence == 0) & (self._uniform(len(points)) < 0.6)
         chosen = torch.randint(
-            len(self._textures), (int(textured.sum()),), generator=self.generator, device=self.device
+            len(self._textures),
+            (int(textured.sum()),),
+            generator=self.generator,
+            device=self.device,
         )
         pixels[textured] = self._textures[chosen]
         inputs = self._simulate(self._log_light(pixels), to_source, moved)
@@ -123,7 +126,9 @@ class ClipSimulator:
         other = pixels.roll(1, 0).roll(CROP_SIDE_PX // 3, 1)
         result = pixels.clone()
         for index, (width, height), (u, v) in zip(hidden.tolist(), size, corner, strict=True):
-            x, y = (int(CROP_SIDE_PX * (0.2 + 0.6 * c) - s / 2) for c, s in ((u, width), (v, height)))
+            x, y = (
+                int(CROP_SIDE_PX * (0.2 + 0.6 * c) - s / 2) for c, s in ((u, width), (v, height))
+            )
             x, y = max(x, 0), max(y, 0)
             patch = other[index, y : y + height, x : x + width]
             result[index, y : y + height, x : x + width] = patch
@@ -154,7 +159,11 @@ class ClipSimulator:
         linear = torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], 1)
         offset = center - linear.sum(-1) / 2
         inside = torch.linalg.solve(linear, (points - offset[:, None]).transpose(1, 2))
-        return torch.cat([linear, offset[..., None]], -1), inside.transpose(1, 2), 1.0 - absent.float()
+        return (
+            torch.cat([linear, offset[..., None]], -1),
+            inside.transpose(1, 2),
+            1.0 - absent.float(),
+        )
 
     def _log_light(self, pixels: Tensor) -> Tensor:
         """Gamma-coded grey in [0, 1] → log intensity, with contrast and stray light drawn."""
@@ -193,7 +202,9 @@ class ClipSimulator:
         for start in range(0, batch, _CHUNK):
             part = slice(start, min(start + _CHUNK, batch))
             cameras = type(camera)(**{name: value[part] for name, value in vars(camera).items()})
-            frames = _Frames(light[part], to_source[part], basis[part], courses[part], lamp[part], side)
+            frames = _Frames(
+                light[part], to_source[part], basis[part], courses[part], lamp[part], side
+            )
             step_s = duration_s[part] / in_window
             array = PixelArray(frames[0], cameras, self.generator)
             for index in range(1, len(times)):
@@ -202,10 +213,10 @@ class ClipSimulator:
                     continue
                 # Events spread evenly over a step weigh as if all came in its middle.
                 middle = (index - warm_up - 0.5) / prior.steps_per_bin
-                first, share = int(middle), middle - int(middle)
-                for polarity, count in ((0, step.off), (1, step.on)):
-                    counts[part, polarity, first].add_(count, alpha=1 - share)
-                    counts[part, polarity, first + 1].add_(count, alpha=share)
+                before, after_share = int(middle), middle - int(middle)
+                for sign, count in ((0, step.off), (1, step.on)):
+                    counts[part, sign, before].add_(count, alpha=1 - after_share)
+                    counts[part, sign, before + 1].add_(count, alpha=after_share)
         clip, time, y, x, polarity = draw_noise(camera, (side, side), duration_s, self.generator)
         position = time * (prior.bins - 1)
         first = position.long().clamp_(max=prior.bins - 2)
@@ -224,7 +235,13 @@ class _Frames:
     """The log light of each instant, rendered when asked for."""
 
     def __init__(
-        self, light: Tensor, to_source: Tensor, basis: Tensor, courses: Tensor, lamp: Tensor, side: int
+        self,
+        light: Tensor,
+        to_source: Tensor,
+        basis: Tensor,
+        courses: Tensor,
+        lamp: Tensor,
+        side: int,
     ) -> None:
         self._light, self._lamp, self._side = light[:, None], lamp, side
         self._linear, self._offset = to_source[:, :, :2], to_source[:, :, 2]
@@ -237,7 +254,8 @@ class _Frames:
 
     def __getitem__(self, index: int) -> Tensor:
         places = self._axes - self._flow[:, index]
-        source = torch.einsum("bij,bjhw->bihw", self._linear, places) + self._offset[..., None, None]
+        source = torch.einsum("bij,bjhw->bihw", self._linear, places)
+        source = source + self._offset[..., None, None]
         # Pixel centres at integers → grid_sample's [-1, 1] between outer edges.
         source = (source + 0.5) * (2 / self._light.shape[-1]) - 1
         dense = F.interpolate(source, (self._side, self._side), mode="bilinear", align_corners=True)

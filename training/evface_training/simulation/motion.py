@@ -43,7 +43,7 @@ class MotionPrior:
     def __post_init__(self) -> None:
         low, high = self.displacement_px
         if not 0 < low <= high:
-            raise ConfigError("MotionPrior.displacement_px", self.displacement_px, "0 < low <= high")
+            raise ConfigError("MotionPrior.displacement_px", (low, high), "0 < low <= high")
         for field in ("pause_share", "moving_background_share"):
             if not 0 <= getattr(self, field) <= 1:
                 raise ConfigError(f"MotionPrior.{field}", getattr(self, field), "0 to 1")
@@ -109,7 +109,8 @@ def basis_fields(points: Tensor) -> Tensor:
         along(ey, height * head),
     ]
     fields = [
-        field / ((field**2).sum(1).mean((1, 2)).sqrt() + 1e-4)[:, None, None, None]
+        field
+        / ((field**2).sum(1).mean((1, 2)).sqrt() + 1e-4)[:, None, None, None]
         * head.mean((1, 2)).sqrt()[:, None, None, None]
         for field in fields
     ]
@@ -124,7 +125,9 @@ def basis_fields(points: Tensor) -> Tensor:
     return torch.stack(fields, 1)
 
 
-def sample_courses(prior: MotionPrior, batch: int, times: Tensor, generator: torch.Generator) -> Tensor:
+def sample_courses(
+    prior: MotionPrior, batch: int, times: Tensor, generator: torch.Generator
+) -> Tensor:
     """The amount of each field at each instant, in fractions of the crop.
 
     Args:

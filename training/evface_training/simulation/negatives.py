@@ -22,7 +22,8 @@ def _noise(rng: np.random.Generator, side: int) -> NDArray[np.float32]:
     spectrum = np.fft.rfft2(rng.standard_normal((side, side))) / frequency ** rng.uniform(0.5, 2.0)
     field = np.fft.irfft2(spectrum, (side, side))
     low, high = np.percentile(field, [2, 98])
-    return np.clip((field - low) / (high - low), 0, 1).astype(np.float32)
+    clouds: NDArray[np.float32] = np.clip((field - low) / (high - low), 0, 1).astype(np.float32)
+    return clouds
 
 
 def _texture(rng: np.random.Generator, side: int) -> NDArray[np.float32]:
@@ -51,4 +52,4 @@ def _texture(rng: np.random.Generator, side: int) -> NDArray[np.float32]:
                 draw.rectangle((left, y, left + pitch * 0.45, y + height), fill=shade)
     if rng.random() < 0.5:
         image = image.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.5, 2.5))))
-    return np.asarray(image, np.float32) / 255
+    return np.asarray(image, np.float32) / np.float32(255)

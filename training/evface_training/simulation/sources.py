@@ -33,8 +33,11 @@ class LightSource(Protocol):
         duration_us: about how long, 0 where nobody knows.
     """
 
-    size: SensorSize
-    duration_us: int
+    @property
+    def size(self) -> SensorSize: ...
+
+    @property
+    def duration_us(self) -> int: ...
 
     def __iter__(self) -> Iterator[Labelled]: ...
 

@@ -59,7 +59,9 @@ class SyntheticHeadSource:
         kind, _, query = uri.removeprefix("synthetic:").partition("?")
         if kind != "head":
             raise ConfigError("source", uri, "synthetic:head")
-        types = {field.name: type(field.default) for field in fields(cls)}
+        types: dict[str, type[int] | type[float] | type[str]] = {
+            field.name: type(getattr(cls, field.name)) for field in fields(cls)
+        }
         values: dict[str, int | float | str] = {}
         for key, text in parse_qsl(query, keep_blank_values=True):
             if key not in types:

@@ -1,0 +1,62 @@
+"""What the README promises."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("code", re.findall(r"<!-- runs -->\n```python\n(.*?)```", README, re.S))
+def test_snippets_run(code: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_there_is_a_snippet() -> None:
+    assert "<!-- runs -->" in README
+
+
+def test_ci_installs_and_tests_as_the_readme_says() -> None:
+    commands = (ROOT / ".ci" / "run").read_text()
+    check = (ROOT / "scripts" / "check").read_text()
+    develop = README.split("## Develop")[1].split("```bash\n")[1].split("```")[0].splitlines()
+    install = [line.removeprefix("pip install ") for line in develop if "pip install" in line]
+    assert all(f"pip install -q {line}" in commands for line in install)
+    assert develop[-1] == "pytest"
+    assert "scripts/check" in commands
+    assert '\npytest "$@"' in check
+
+
+def test_links_lead_somewhere() -> None:
+    for link in re.findall(r"\]\(([^)#]+)\)", README):
+        assert link.startswith("http") or (ROOT / link).exists(), link
+
+
+def test_the_wheel_holds_what_the_disk_holds(tmp_path: Path) -> None:
+    """Four packages with all their files: models, the recording, recipes, markers."""
+    build = pytest.importorskip("hatchling.build", reason="hatchling builds the wheel")
+    code = f"import hatchling.build as b; print(b.build_wheel({str(tmp_path)!r}))"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+    assert build
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if ".dist-info/" not in name}
+    on_disk = set()
+    for folder in (".", "training", "export", "runtimes"):
+        for package in (ROOT / folder).glob("evface_*"):
+            for path in package.rglob("*"):
+                if path.is_file() and "__pycache__" not in path.parts:
+                    on_disk.add(str(path.relative_to(ROOT / folder)))
+    assert packed == on_disk
+    assert "evface_edge/models/evface-s-int8.onnx" in packed
+    assert "evface_training/recipes/evface-s.yaml" in packed
