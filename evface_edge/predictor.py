@@ -94,8 +94,9 @@ class Predictor:
         Args:
             events: an array of EVENT_DTYPE, a path or URI, or an open source.
             size: of the sensor; needed with an array, and where a file does not tell.
-            box: the face box (tight around the landmarks), if it is known: then nothing is searched
-                for, the box stays where it is, and every instant has a result.
+            box: where the face is, if that is known, best tight around the landmarks: then nothing
+                is searched for or followed, and every instant has a result. It is looked at twice,
+                the second time in the box of the landmarks found.
 
         Returns:
             one entry for each output instant at which there is a face; the last instant is that

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from evface_edge.landmarks import LEFT_PUPIL, RIGHT_PUPIL
+from evface_edge.landmarks import CONTOUR, LEFT_PUPIL, RIGHT_PUPIL
 from evface_training.head.landmarks import sample_grid
 from evface_training.head.mesh import grid_normals
 from evface_training.head.model import HeadModel
@@ -15,6 +15,8 @@ Floats = NDArray[np.floating]
 
 #: How far (mm) a surface may lie before a point and not hide it: hair roots, lips, lashes.
 _TOLERANCE_MM = 5.0
+#: The same on the contour, where a pixel further in is many millimetres nearer.
+_CONTOUR_TOLERANCE_MM = 12.0
 #: Points on an outline are seen edge on: their normal may look this far away (cosine).
 _EDGE_ON = -0.3
 
@@ -40,7 +42,9 @@ def visible_points(
         for right in (-1, 0, 1):
             near = depth[np.clip(row + down, 0, height - 1), np.clip(column + right, 0, width - 1)]
             farthest = np.maximum(farthest, near)
-    uncovered = in_camera[:, 2] <= farthest + _TOLERANCE_MM
+    tolerance = np.full(len(landmarks), _TOLERANCE_MM)
+    tolerance[CONTOUR] = _CONTOUR_TOLERANCE_MM
+    uncovered = in_camera[:, 2] <= farthest + tolerance
     normals = grid_normals(model.bare_skin(expression))
     normal = sample_grid(normals, cells) @ pose.rotation.T
     sight = -in_camera / np.linalg.norm(in_camera, axis=1, keepdims=True)
