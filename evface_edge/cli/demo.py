@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-#: Made by our own simulator from a head of our own making.
+#: Made by our own simulator from a head of our own making:
+#: evface-edge simulate 'synthetic:head?seed=1&seconds=3&focal_px=540' -o demo.npz --seed 1
 RECORDING = Path(__file__).parents[1] / "data" / "demo.npz"
 MODEL = "evface-s"
 

@@ -96,10 +96,13 @@ class SyntheticHeadSource:
         )
         fps = _FPS[self.speed]
         every = max(1, fps // _LABELS_HZ)
-        with HeadRenderer(self.size) as renderer:
+        # Twice as fine, because a jump of one jagged edge is an event that no camera would see.
+        with HeadRenderer(self.size, oversample=2) as renderer:
             for index in range(int(self.seconds * fps) + 1):
                 t_us = round(index * 1e6 / fps)
                 expression, pose = animation.state(t_us)
-                head = renderer.render(identity, expression, pose, camera, light)
+                head = renderer.render(
+                    identity, expression, pose, camera, light, contour="outline"
+                )
                 log = torch.from_numpy(np.log(head.image + _STRAY_LIGHT).astype(np.float32))
                 yield Labelled(Frame(t_us, log), None if index % every else head.landmarks)
