@@ -53,7 +53,7 @@ Seen among the ten worst faces of each set (`evface-edge evaluate --worst sheet.
 - tiny faces: below about 40 pixels the finder does not try.
 
 What is not a face is told from one by presence, by σ relative to the size of the box, and by
-whether the points stay where they are when the box is moved. On thirteen real recordings without a
+whether the points stay where they are when the box is moved. On fifteen real recordings without a
 close face (hands, objects, people walking by, a street, sensor noise) there was not one false face;
 no recording of hours has been tried.
 """

@@ -117,7 +117,7 @@ def _summary(written: list[Exported]) -> None:
     if written:
         path = written[0].path
         typer.echo(f"Next: evface-edge info {path}")
-        typer.echo(f"      evface-edge bench {path}")
+        typer.echo(f"      evface-edge predict RECORDING -m {path}")
 
 
 def _require(*packages: str) -> None:
