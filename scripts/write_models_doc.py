@@ -45,12 +45,12 @@ TAIL = """
 
 Seen among the ten worst faces of each set (`evface-edge evaluate --worst sheet.png`):
 
-- the jaw line, where hair, a collar or a beard draws the stronger edge: most of the largest errors;
-- hats and hands that hide brows or an eye;
-- faces turned more than about 60°: the far contour is a guess, and σ is larger there;
-- almost no motion together with a high contrast threshold: there is nothing to see, the points
-  are a mean face in the box, and σ says so;
-- tiny faces: below about 40 pixels the finder does not try.
+- heads turned by about 45° and more: most of the worst of every set; the guess stays too frontal;
+- a mouth wide open, or a long chin: the lower lip and the chin come out too high;
+- a hat, glasses or hair in place of the brows;
+- in the dark, a face that hardly stands out of the noise;
+- almost no motion: there is nothing to see, the points are a mean face in the box, and σ says so;
+- tiny faces: a box below 32 pixels is not tried by the finder.
 
 What is not a face is told from one by presence, by σ relative to the size of the box, and by
 whether the points stay where they are when the box is moved. On fifteen real recordings without a

@@ -101,8 +101,6 @@ class SyntheticHeadSource:
             for index in range(int(self.seconds * fps) + 1):
                 t_us = round(index * 1e6 / fps)
                 expression, pose = animation.state(t_us)
-                head = renderer.render(
-                    identity, expression, pose, camera, light, contour="outline"
-                )
+                head = renderer.render(identity, expression, pose, camera, light, contour="outline")
                 log = torch.from_numpy(np.log(head.image + _STRAY_LIGHT).astype(np.float32))
                 yield Labelled(Frame(t_us, log), None if index % every else head.landmarks)
