@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,7 +38,7 @@ def simulate(
     import torch
     from rich.progress import Progress
 
-    from evface_edge.events import write_events
+    from evface_edge.events import EventWriter
     from evface_training.simulation.recording import PRESETS, Frame, one_camera, record
     from evface_training.simulation.sources import open_light
 
@@ -49,10 +50,11 @@ def simulate(
     labels: list[tuple[int, Any]] = []
     generator = torch.Generator().manual_seed(seed)
     end_us = min(light.duration_us or round(max_seconds * 1e6), round(max_seconds * 1e6))
-    with Progress() as progress:
+    first_us = last_us = 0
+    with EventWriter(output, light.size) as writer, Progress() as progress:
         task = progress.add_task("simulating", total=end_us)
 
-        def frames() -> Any:
+        def frames() -> Iterator[Frame]:
             for labelled in light:
                 t_us = labelled.frame.t_us
                 if t_us > end_us:
@@ -60,19 +62,20 @@ def simulate(
                 if labelled.points is not None:
                     labels.append((t_us, labelled.points))
                 progress.update(task, completed=t_us)
-                yield Frame(t_us, labelled.frame.log_intensity)
+                yield labelled.frame
 
-        parts = list(
-            record(frames(), one_camera(PRESETS[camera], generator), light.size, generator)
-        )
-    if not parts:
-        raise ConfigError("source", source, "pictures that move: not one event came of it")
-    events = np.concatenate(parts)
-    write_events(output, events, light.size)
-    seconds = (events["t"][-1] - events["t"][0]) * 1e-6
-    rate = len(events) / max(seconds, 1e-6) * 1e-6
+        drawn = one_camera(PRESETS[camera], generator)
+        for events in record(frames(), drawn, light.size, generator):
+            first_us = first_us if writer.events else int(events["t"][0])
+            last_us = int(events["t"][-1])
+            writer.write(events)
+        count = writer.events
+        if not count:
+            raise ConfigError("source", source, "pictures that move: not one event came of it")
+    seconds = (last_us - first_us) * 1e-6
+    rate = count / max(seconds, 1e-6) * 1e-6
     typer.echo(
-        f"{output}: {len(events):,} events, {seconds:.2f} s, {rate:.2f} Mev/s, "
+        f"{output}: {count:,} events, {seconds:.2f} s, {rate:.2f} Mev/s, "
         f"sensor {light.size}, camera {camera}"
     )
     if labels:
