@@ -72,6 +72,11 @@ def simulate(
         count = writer.events
         if not count:
             raise ConfigError("source", source, "pictures that move: not one event came of it")
+    beside = output.with_name(output.stem + ".landmarks.npz")
+    if labels:
+        np.savez(
+            beside, t_us=[t for t, _ in labels], points98=np.stack([points for _, points in labels])
+        )
     seconds = (last_us - first_us) * 1e-6
     rate = count / max(seconds, 1e-6) * 1e-6
     typer.echo(
@@ -79,10 +84,6 @@ def simulate(
         f"sensor {light.size}, camera {camera}"
     )
     if labels:
-        beside = output.with_name(output.stem + ".landmarks.npz")
-        np.savez(
-            beside, t_us=[t for t, _ in labels], points98=np.stack([points for _, points in labels])
-        )
         typer.echo(f"{beside}: landmarks at {len(labels)} instants")
 
 
