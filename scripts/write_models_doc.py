@@ -1,4 +1,4 @@
-"""Write docs/models.md from the cards inside the bundled models: no figure is typed by hand."""
+"""Write docs/models.md; the tables come from the cards inside the bundled models."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ models` prints the same.
 
 Error is the mean distance of the points ÷ the distance between the outer eye corners, on faces
 labelled by hand, of people (or photographs) that training never saw: the validation identities of
-`training/evface_training/data/validation_identities.txt`. Each face becomes a recording of 25 to
+`training/evface_training/data/validation_identities.txt`. Each face becomes a recording of 46 to
 280 ms through our own simulator, and goes through `Predictor.run(events, box=…)`, whose box is the
-true one moved and scaled by 4 %; the last result is compared. **No figure here comes from a real
-event camera**: no recording with landmarks was at hand.
+true one moved and scaled by about 4 %; the last result is compared. **No figure here comes from a
+real event camera**: no recording with landmarks was at hand.
 
 | set | what |
 |---|---|

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 from dataclasses import replace
@@ -72,7 +73,10 @@ def test_the_first_interrupt_saves_and_returns(
     def interrupted(*arguments: Any) -> dict[str, float]:
         taken.append(1)
         if len(taken) == 3:
-            os.kill(os.getpid(), signal.SIGINT)
+            assert multiprocessing.active_children()
+            # As a terminal does it: to the process that simulates as well.
+            for process in (os.getpid(), *(c.pid for c in multiprocessing.active_children())):
+                os.kill(process, signal.SIGINT)
         return step(*arguments)
 
     monkeypatch.setattr(training_module, "_train_step", interrupted)

@@ -21,7 +21,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from torch.utils.tensorboard import SummaryWriter
 
 from evface_edge.card import ModelCard, TensorSpec, WindowPolicy
@@ -85,7 +85,10 @@ class SimulatedClips(IterableDataset[tuple[Tensor, Tensor, Tensor, Tensor]]):
         self._faces, self._recipe, self._size, self._seed = faces, recipe, size, seed
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-        torch.set_num_threads(1)
+        if get_worker_info() is not None:
+            # Ctrl-C reaches every process of a terminal; when to stop is the parent's decision.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            torch.set_num_threads(1)
         rng = np.random.default_rng(self._seed)
         simulator = ClipSimulator(self._recipe.clips, self._recipe.student.side, self._seed)
         faces, probability = self._faces, sampling(self._faces, self._recipe)
