@@ -5,6 +5,7 @@ imported only by what draws.
 """
 
 from evface_edge.results.face import FaceLandmarks, FaceState
+from evface_edge.results.openness import Blink, BlinkRule
 from evface_edge.results.predictions import Predictions
 
-__all__ = ["FaceLandmarks", "FaceState", "Predictions"]
+__all__ = ["Blink", "BlinkRule", "FaceLandmarks", "FaceState", "Predictions"]

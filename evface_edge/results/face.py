@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from evface_edge.errors import ConfigError
 from evface_edge.geometry import Box
+from evface_edge.head_pose import HeadPose, Intrinsics, fit_head_pose
 from evface_edge.landmarks import NUM_LANDMARKS, to_5, to_68
+from evface_edge.results.openness import eye_openness, mouth_openness
 
 
 class FaceState(Enum):
@@ -76,3 +78,21 @@ class FaceLandmarks:
     def points5(self) -> NDArray[np.floating]:
         """(5, 2) right pupil, left pupil, nose tip, right and left mouth corner, sensor pixels."""
         return to_5(self.landmarks)
+
+    @property
+    def eye_openness(self) -> tuple[float, float]:
+        """Right and left eye: about 0.3 open, below 0.1 closed (`results.openness`)."""
+        return eye_openness(self.landmarks)
+
+    @property
+    def mouth_openness(self) -> float:
+        """Gap of the inner lips ÷ width of the mouth: 0 closed, about 1 wide open."""
+        return mouth_openness(self.landmarks)
+
+    def head_pose(self, intrinsics: Intrinsics | None = None) -> HeadPose:
+        """How the head is turned, where it is, and its landmarks in 3-D.
+
+        With the camera's `intrinsics` the angles are relative to the camera and there is a place in
+        mm; without, the angles are relative to the line of sight and size stands for distance.
+        """
+        return fit_head_pose(self.landmarks, self.sigma, intrinsics=intrinsics)

@@ -9,9 +9,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, overload
 
+import numpy as np
+
 from evface_edge.geometry import SensorSize
 from evface_edge.landmarks import NUM_LANDMARKS
-from evface_edge.results.face import FaceLandmarks
+from evface_edge.results.face import FaceLandmarks, FaceState
+from evface_edge.results.openness import Blink, BlinkRule, find_blinks
 from evface_edge.results.output_file import check_output, whole_file
 
 #: Pixels are written to 1/1000, probabilities to 1/10000: finer than any landmark is known.
@@ -82,6 +85,19 @@ class Predictions(Sequence[FaceLandmarks]):
             f"<Predictions of {self.model}: {len(self)} faces in {self.windows} windows, "
             f"sensor {self.size}>"
         )
+
+    def blinks(self, rule: BlinkRule | None = None) -> list[Blink]:
+        """The blinks of every face, in order of time.
+
+        Held landmarks do not count: nothing was seen then.
+        """
+        found: list[Blink] = []
+        for face_id in sorted({face.face_id for face in self}):
+            seen = [f for f in self if f.face_id == face_id and f.state is not FaceState.HELD]
+            times = np.array([face.t_us for face in seen], np.int64)
+            openness = np.array([sum(face.eye_openness) / 2 for face in seen])
+            found += find_blinks(times, openness, face_id=face_id, rule=rule)
+        return sorted(found, key=lambda blink: blink.onset_us)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, strings, lists and dicts, as `to_json` writes them."""
