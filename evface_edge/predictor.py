@@ -19,9 +19,10 @@ from evface_edge.events.source import EventSource
 from evface_edge.geometry import Box, SensorSize
 from evface_edge.models import find_model
 from evface_edge.results import FaceLandmarks, Predictions
-from evface_edge.tracking.follower import Follower
+from evface_edge.tracking.given import GivenFace
 from evface_edge.tracking.network import LandmarkNetwork
 from evface_edge.tracking.recent import RecentEvents
+from evface_edge.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,6 +31,7 @@ DEFAULT_RATE_HZ = 100.0
 #: Nobody can tell a face on fewer pixels than this, either way.
 MIN_SENSOR_PX = 16
 MAX_RATE_HZ = 1000.0
+MAX_FACES = 8
 #: A longer silence is a new beginning: nothing is walked through, and no face is held over it.
 MAX_GAP_US = 10_000_000
 
@@ -45,6 +47,9 @@ class Predictor:
             that is named is used or refused.
         threads: of the network.
         rate_hz: results a second, up to 1000; by default 100.
+        faces: how many are followed at once, 1 to 8.
+        smoothing: whether a Kalman filter takes flicker out of the landmarks of a followed face;
+            on the landmarks of a given box it has no effect.
 
     A Predictor belongs to the thread that made it; others get an error.
 
@@ -62,7 +67,12 @@ class Predictor:
         device: str = "auto",
         threads: int = 1,
         rate_hz: float | None = None,
+        faces: int = 1,
+        smoothing: bool = True,
     ) -> None:
+        if not 1 <= faces <= MAX_FACES:
+            raise ConfigError("faces", faces, f"1 to {MAX_FACES}")
+        self._faces, self._smoothing = faces, smoothing
         rate_hz = DEFAULT_RATE_HZ if rate_hz is None else rate_hz
         if not 0 < rate_hz <= MAX_RATE_HZ:
             raise ConfigError("rate_hz", rate_hz, f"above 0, at most {MAX_RATE_HZ:g}")
@@ -126,11 +136,14 @@ class Predictor:
                 "size", str(source.size), f"a sensor of {MIN_SENSOR_PX} pixels or more either way"
             )
         recent = RecentEvents(self.card.window.max_duration_us)
-        follower = Follower(self._network, source.size, box=box)
+        tracker: GivenFace | Tracker
+        if box is not None:
+            tracker = GivenFace(self._network, box)
+        else:
+            tracker = Tracker(self._network, source.size, faces=self._faces, smooth=self._smoothing)
         for now_us in _instants(source, recent, self._period_us):
             self._check_thread()
-            face = follower.update(recent, now_us)
-            yield now_us, [] if face is None else [face]
+            yield now_us, tracker.update(recent, now_us)
 
     def _open(self, events: Any, size: SensorSize | None) -> Any:
         if isinstance(events, np.ndarray):

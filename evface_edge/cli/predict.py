@@ -49,6 +49,10 @@ def predict(
         float | None,
         typer.Option(metavar="HZ", help="Results a second, at most 1000; by default 100."),
     ] = None,
+    faces: Annotated[int, typer.Option(metavar="N", help="Faces followed at once, at most 8.")] = 1,
+    smoothing: Annotated[
+        bool, typer.Option(help="Whether flicker is filtered out of the landmarks.")
+    ] = True,
     fps: Annotated[float, typer.Option(metavar="N", help="Pictures a second of a film.")] = 25,
     speed: Annotated[
         float, typer.Option(metavar="N", help="Of a film: 0.1 is ten times slower than life.")
@@ -85,7 +89,7 @@ def predict(
     began = time.perf_counter()
     with (
         open_events(source, size=size, strict=not salvage) as events,
-        Predictor(model, rate_hz=rate_hz) as predictor,
+        Predictor(model, rate_hz=rate_hz, faces=faces, smoothing=smoothing) as predictor,
         progress(events) as report,
     ):
         described = predictor.describe()

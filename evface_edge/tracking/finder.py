@@ -8,6 +8,8 @@ follow the box.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,6 +36,10 @@ SIGMA_SHARE = 0.75
 MAX_WANDER = 0.03
 #: The moved boxes: shift along x and y ÷ longer side, and scale.
 _MOVED = ((0.0, 0.0, 1.0), (0.1, 0.05, 1.15), (-0.1, 0.05, 1.0), (0.0, -0.1, 0.87))
+#: Boxes that overlap this much show the same face.
+SAME_FACE_IOU = 0.4
+#: How many promising boxes more than faces wanted are looked at closely.
+SPARE_CHECKS = 0
 MAX_EVENTS = 50_000
 _CELL_PX = 8
 
@@ -45,29 +51,58 @@ class CropSearchFinder:
         self._network, self._size = network, size
         self._boxes = _boxes(size)
 
-    def find(self, recent: RecentEvents, now_us: int) -> Observation | None:
-        """The most convincing face in the newest events."""
+    def find(
+        self,
+        recent: RecentEvents,
+        now_us: int,
+        *,
+        wanted: int = 1,
+        taken: Sequence[Box] = (),
+    ) -> list[Observation]:
+        """The most convincing faces in the newest events, best first.
+
+        Args:
+            wanted: at most so many.
+            taken: boxes of faces that are known already.
+        """
         events = recent.events[-MAX_EVENTS:]
         if not len(events):
-            return None
-        candidates = self._densest(events)
-        if not candidates:
-            return None
+            return []
         network = self._network
-        best = max(network.observe(recent, candidates, now_us), key=lambda o: o.presence)
-        if best.presence < network.card.presence_threshold:
-            return None
-        best = network.observe(recent, [best.box], now_us)[0]
-        looks = network.observe(recent, _moved(best.box), now_us)
-        best = looks[0]
+        candidates = self._densest(events, taken)
+        seen = sorted(network.observe(recent, candidates, now_us), key=lambda o: -o.presence)
+        found: list[Observation] = []
+        judged: list[Box] = list(taken)
+        verified = 0
+        for candidate in seen:
+            if len(found) == wanted or verified == wanted + SPARE_CHECKS:
+                break
+            if candidate.presence < network.card.presence_threshold:
+                break
+            if any(candidate.box.iou(box) > SAME_FACE_IOU for box in judged):
+                continue
+            verified += 1
+            judged.append(candidate.box)
+            face = self._verify(recent, candidate, now_us)
+            if face is not None and all(face.box.iou(f.box) <= SAME_FACE_IOU for f in found):
+                found.append(face)
+        return found
+
+    def _verify(
+        self, recent: RecentEvents, candidate: Observation, now_us: int
+    ) -> Observation | None:
+        """The candidate after a second look, if moving the box does not move the face."""
+        network = self._network
+        second = network.observe(recent, [candidate.box], now_us)[0]
+        looks = network.observe(recent, _moved(second.box), now_us)
         convincing = (
             min(look.presence for look in looks) >= MIN_PRESENCE
-            and best.relative_sigma <= SIGMA_SHARE * network.card.sigma_limit
+            and looks[0].relative_sigma <= SIGMA_SHARE * network.card.sigma_limit
             and _wander(looks) <= MAX_WANDER
         )
-        return best if convincing else None
+        return looks[0] if convincing else None
 
-    def _densest(self, events: EventArray) -> list[Box]:
+    def _densest(self, events: EventArray, taken: Sequence[Box]) -> list[Box]:
         """The boxes with the most events for their size, which do not merely repeat each other."""
         totals = _integral_image(events, self._size)
         boxes = self._boxes
@@ -84,7 +119,8 @@ class CropSearchFinder:
         for index in np.argsort(-score):
             x0, y0, x1, y1 = boxes[index]
             box = Box(float(x0), float(y0), float(x1 - x0), float(y1 - y0))
-            if held[index] >= minimum and all(box.iou(other) < 0.5 for other in chosen):
+            fresh = all(box.iou(other) < SAME_FACE_IOU for other in taken)
+            if held[index] >= minimum and fresh and all(box.iou(b) < 0.5 for b in chosen):
                 chosen.append(box)
             if len(chosen) == CANDIDATES:
                 break

@@ -13,6 +13,7 @@ import evface_runtimes
 from evface_edge.card import ModelCard
 from evface_edge.card_file import check_tensors, read_card
 from evface_edge.errors import ModelError
+from evface_edge.events.array import EventArray
 from evface_edge.geometry import Box
 from evface_edge.representation import from_config
 from evface_edge.tracking.recent import RecentEvents
@@ -46,6 +47,34 @@ class Observation:
         return float(self.sigma.mean()) / max(box.width, box.height)
 
 
+@dataclass(frozen=True, eq=False)
+class Look:
+    """A square crop and the newest events around it.
+
+    Attributes:
+        events: those of its time span, outside the crop too; count: how many lie inside.
+        now_us: the instant it was cut for.
+    """
+
+    crop: Box
+    events: EventArray
+    count: int
+    now_us: int
+
+    def observation(
+        self, landmarks: NDArray[np.float32], log_sigma: NDArray[np.float32], presence: float
+    ) -> Observation:
+        """From fractions of the crop to sensor pixels."""
+        side = np.float32(self.crop.width)
+        return Observation(
+            landmarks=landmarks * side + np.array([self.crop.x, self.crop.y], np.float32),
+            sigma=np.exp(log_sigma) * side,
+            presence=presence,
+            events=self.count,
+            t_us=int(self.events["t"][-1]) if len(self.events) else self.now_us,
+        )
+
+
 class LandmarkNetwork:
     """A model file, opened by a runtime.
 
@@ -75,34 +104,33 @@ class LandmarkNetwork:
         if missing:
             raise ModelError(f"{path}: the card names no output {', '.join(sorted(missing))}")
 
-    def observe(self, recent: RecentEvents, boxes: Sequence[Box], now_us: int) -> list[Observation]:
-        """Look at each face box; all of them in one batch."""
-        crops = [box.square(self.card.crop_scale) for box in boxes]
-        windows = [recent.window(crop, self.card.window, now_us) for crop in crops]
+    def cut(self, recent: RecentEvents, box: Box, now_us: int) -> Look:
+        """The newest events that one look at a face box needs."""
+        crop = box.square(self.card.crop_scale)
+        events, count = recent.window(crop, self.card.window, now_us)
+        return Look(crop, events, count, now_us)
+
+    def judge(self, looks: Sequence[Look]) -> list[Observation]:
+        """What the network makes of each look; all of them in one batch."""
+        if not looks:
+            return []
         tensors = np.stack(
-            [
-                self._representation.crop(events, crop, self._side)
-                for (events, _), crop in zip(windows, crops, strict=True)
-            ]
+            [self._representation.crop(look.events, look.crop, self._side) for look in looks]
         )
         outputs = self.runtime.run({self.card.inputs[0].name: tensors})
         # The far tails of a logistic function need no more than this.
         logits = np.clip(outputs["presence"][:, 0], -30, 30)
         presence = 1 / (1 + np.exp(-logits))
-        observations = []
-        for index, (crop, (events, count)) in enumerate(zip(crops, windows, strict=True)):
-            scale = np.float32(crop.width)
-            observations.append(
-                Observation(
-                    landmarks=outputs["landmarks"][index] * scale
-                    + np.array([crop.x, crop.y], np.float32),
-                    sigma=np.exp(outputs["log_sigma"][index]) * scale,
-                    presence=float(presence[index]),
-                    events=count,
-                    t_us=int(events["t"][-1]) if len(events) else now_us,
-                )
+        return [
+            look.observation(landmarks, log_sigma, float(sure))
+            for look, landmarks, log_sigma, sure in zip(
+                looks, outputs["landmarks"], outputs["log_sigma"], presence, strict=True
             )
-        return observations
+        ]
+
+    def observe(self, recent: RecentEvents, boxes: Sequence[Box], now_us: int) -> list[Observation]:
+        """Look at each face box, and judge."""
+        return self.judge([self.cut(recent, box, now_us) for box in boxes])
 
     def close(self) -> None:
         self.runtime.close()

@@ -80,12 +80,17 @@ class BlobNetwork:
 
 
 @pytest.fixture
-def predictor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Predictor]:
+def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     path = tmp_path / "test-face.onnx"
     path.write_bytes(b"a network")
     monkeypatch.setattr(network_module, "read_card", lambda _: CARD)
     monkeypatch.setattr(evface_runtimes, "load", lambda *_, **__: BlobNetwork())
-    with Predictor(path) as made:
+    return path
+
+
+@pytest.fixture
+def predictor(model: Path) -> Iterator[Predictor]:
+    with Predictor(model) as made:
         yield made
 
 
@@ -180,6 +185,70 @@ def test_results_do_not_depend_on_packets(predictor: Predictor) -> None:
         assert [face.t_us for face in split] == [face.t_us for face in whole]
         for one, other in zip(split, whole, strict=True):
             np.testing.assert_array_equal(one.landmarks, other.landmarks)
+
+
+def merged(*parts: EventArray) -> EventArray:
+    events = np.concatenate(parts)
+    return events[np.argsort(events["t"], kind="stable")]
+
+
+def test_two_faces_keep_their_numbers(model: Path) -> None:
+    left, right = (35.0, 60.0), (122.0, 58.0)
+    events = merged(ring(0, 600_000, left), ring(200_000, 600_000, right, seed=1))
+    with Predictor(model, faces=2) as predictor:
+        faces = predictor.run(events, size=SIZE)
+    centers = {
+        number: np.array([f.landmarks.mean(0) for f in faces if f.face_id == number])
+        for number in {face.face_id for face in faces}
+    }
+    assert set(centers) == {0, 1}
+    np.testing.assert_allclose(centers[0], np.broadcast_to(left, centers[0].shape), atol=3)
+    np.testing.assert_allclose(centers[1], np.broadcast_to(right, centers[1].shape), atol=3)
+    appeared = next(face.t_us for face in faces if face.face_id == 1)
+    assert 200_000 < appeared < 500_000
+    assert {face.t_us for face in faces if face.face_id == 0} >= {
+        face.t_us for face in faces if face.face_id == 1 and face.t_us < 590_000
+    }
+
+
+def test_one_face_wanted_is_one_face_given(model: Path) -> None:
+    events = merged(ring(0, 300_000, (35, 60)), ring(0, 300_000, (122, 58), seed=1))
+    with Predictor(model, faces=1) as predictor:
+        faces = predictor.run(events, size=SIZE)
+    assert {face.face_id for face in faces} == {0}
+    assert len({face.t_us for face in faces}) == len(faces)
+
+
+def _hidden(for_us: int) -> EventArray:
+    """A ring that noise covers for a while, and that is there again 15 pixels further on."""
+    rng = np.random.default_rng(3)
+    count = for_us // 10
+    noise = make_events(
+        np.sort(rng.integers(300_000, 300_000 + for_us, count)),
+        rng.integers(0, SIZE.width, count),
+        rng.integers(0, SIZE.height, count),
+        rng.integers(0, 2, count),
+    )
+    back = ring(300_000 + for_us, 700_000 + for_us, (75, 60), seed=4)
+    return np.concatenate([ring(0, 300_000, (60, 60)), noise, back])
+
+
+@pytest.mark.parametrize(("hidden_us", "numbers"), [(500_000, {0}), (3_000_000, {0, 1})])
+def test_a_number_outlives_a_short_occlusion(
+    predictor: Predictor, hidden_us: int, numbers: set[int]
+) -> None:
+    faces = predictor.run(_hidden(hidden_us), size=SIZE)
+    covered = [f for f in faces if 400_000 < f.t_us < 300_000 + hidden_us]
+    after = [f for f in faces if f.t_us > 400_000 + hidden_us]
+    assert covered == []
+    assert len(after) > 20
+    assert {face.face_id for face in faces} == numbers
+
+
+@pytest.mark.parametrize("faces", [0, 9])
+def test_an_impossible_number_of_faces_is_refused(model: Path, faces: int) -> None:
+    with pytest.raises(ConfigError, match="faces"):
+        Predictor(model, faces=faces)
 
 
 def test_a_silence_of_years_ends(predictor: Predictor) -> None:

@@ -1,0 +1,44 @@
+"""When a face is still, when it is gone, and how much it is smoothed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from evface_edge.errors import ConfigError
+from evface_edge.tracking.smoothing import SmoothingPolicy
+
+
+@dataclass(frozen=True)
+class FollowPolicy:
+    """Rules of tracking.
+
+    Attributes:
+        still_share: below this share of the wanted events, the landmarks are held.
+        max_hold_us: landmarks of a still face are given up after this long.
+        lost_after_us: doubtful looks for so long end the following.
+        remember_us: a face found again this soon, near where it was lost, keeps its number.
+        find_every_us: how often the finder is asked while faces are missing.
+        find_more_every_us: the same while some faces are followed and more are asked for.
+        growth_px_per_s: how fast σ grows while landmarks are held.
+        keep_crop_iou: the crop stays while it overlaps the face this well.
+        smoothing: see there.
+    """
+
+    still_share: float = 0.08
+    max_hold_us: int = 10_000_000
+    lost_after_us: int = 60_000
+    remember_us: int = 2_000_000
+    find_every_us: int = 60_000
+    find_more_every_us: int = 200_000
+    growth_px_per_s: float = 5.0
+    keep_crop_iou: float = 0.85
+    smoothing: SmoothingPolicy = field(default_factory=SmoothingPolicy)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.still_share < 1:
+            raise ConfigError("FollowPolicy.still_share", self.still_share, "0 to below 1")
+        if not 0 < self.keep_crop_iou <= 1:
+            raise ConfigError("FollowPolicy.keep_crop_iou", self.keep_crop_iou, "above 0, up to 1")
+        for name in ("max_hold_us", "lost_after_us", "find_every_us", "find_more_every_us"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"FollowPolicy.{name}", getattr(self, name), "1 or more")

@@ -1,0 +1,100 @@
+"""One face over time: followed, held while it is still, lost."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evface_edge.geometry import Box, SensorSize
+from evface_edge.results import FaceLandmarks, FaceState
+from evface_edge.tracking.network import LandmarkNetwork, Look, Observation
+from evface_edge.tracking.policy import FollowPolicy
+from evface_edge.tracking.smoothing import KalmanSmoother
+
+
+class Track:
+    """A face that was found, and what becomes of it.
+
+    Args:
+        face_id: its number, which stays.
+        smooth: whether a filter takes out flicker.
+    """
+
+    def __init__(
+        self,
+        found: Observation,
+        face_id: int,
+        now_us: int,
+        size: SensorSize,
+        network: LandmarkNetwork,
+        policy: FollowPolicy,
+        *,
+        smooth: bool,
+    ) -> None:
+        self.face_id = face_id
+        self._network, self._policy = network, policy
+        self._bounds = Box(-0.5, -0.5, size.width, size.height)
+        self._smoother = KalmanSmoother(policy.smoothing) if smooth else None
+        self._search_box = found.box
+        self.face = self._accept(found, FaceState.FOUND, now_us)
+
+    @property
+    def search_box(self) -> Box:
+        """Where to look next."""
+        return self._search_box
+
+    def is_still(self, look: Look) -> bool:
+        """Whether too little happens there for a new answer."""
+        wanted = self._network.card.window.target_events(look.crop.width * look.crop.height)
+        return look.count < self._policy.still_share * wanted
+
+    def follow(self, seen: Observation, now_us: int) -> FaceLandmarks | None:
+        """Take what the network saw; None when the face is gone."""
+        card = self._network.card
+        doubtful = (
+            seen.presence < card.presence_threshold
+            or seen.relative_sigma > card.sigma_limit
+            or seen.box.iou(self._bounds) == 0
+        )
+        if doubtful:
+            return self.hold(now_us, self._policy.lost_after_us)
+        return self._accept(seen, FaceState.FOLLOWING, now_us)
+
+    def hold(self, now_us: int, longest_us: int | None = None) -> FaceLandmarks | None:
+        """The landmarks of before, less certain; None when they have become too old."""
+        age_us = now_us - self._seen_us
+        if age_us > (self._policy.max_hold_us if longest_us is None else longest_us):
+            return None
+        growth = self._policy.growth_px_per_s * age_us * 1e-6
+        last = self._last
+        self.face = self._result(last, self._shown, last.sigma + growth, FaceState.HELD)
+        return self.face
+
+    def _accept(self, seen: Observation, state: FaceState, now_us: int) -> FaceLandmarks:
+        self._last, self._seen_us = seen, now_us
+        # The same crop as long as it fits: each new one moves the answer a little, and that
+        # feeds back. Measured: 2.6 times less flicker at 200 Hz, at the same error.
+        if self._search_box.iou(seen.box) < self._policy.keep_crop_iou:
+            self._search_box = seen.box
+        self._shown = seen.landmarks
+        if self._smoother is not None:
+            self._shown = self._smoother.update(now_us, seen.landmarks, seen.sigma)
+        self.face = self._result(seen, self._shown, seen.sigma, state)
+        return self.face
+
+    def _result(
+        self,
+        seen: Observation,
+        landmarks: NDArray[np.float32],
+        sigma: NDArray[np.float32],
+        state: FaceState,
+    ) -> FaceLandmarks:
+        return FaceLandmarks(
+            t_us=seen.t_us,
+            landmarks=landmarks,
+            sigma=sigma,
+            presence=seen.presence,
+            box=Box.around(landmarks),
+            state=state,
+            face_id=self.face_id,
+        )
