@@ -8,6 +8,8 @@ by walking over the top-level fields; nothing below them is parsed. Two entries 
 An OpenVINO model is an `.xml` file beside a `.bin` file: the same two texts stand in its
 `rt_info`, as `evface/card` and `evface/sha256`, and the hash covers both files.
 
+Engines and checkpoints keep theirs in other ways: `card_engine`, `card_checkpoint`.
+
 Sources: onnx.proto3 of ONNX 1.x (`ModelProto.metadata_props` = 14, `StringStringEntryProto`),
 and "Encoding" in the Protocol Buffers documentation.
 """
@@ -22,6 +24,8 @@ from typing import NamedTuple
 from xml.sax.saxutils import quoteattr, unescape
 
 from evface_edge.card import CARD_KEY, ModelCard
+from evface_edge.card_checkpoint import read_checkpoint_card
+from evface_edge.card_engine import read_engine_card
 from evface_edge.errors import ModelError
 
 HASH_KEY = "evface_sha256"
@@ -48,17 +52,17 @@ def read_card(path: str | Path) -> ModelCard:
     """The card of an artefact, once its hash has been found right.
 
     Args:
-        path: an `.onnx` file, or the `.xml` file of an OpenVINO model.
+        path: an `.onnx` file, the `.xml` file of an OpenVINO model, an `.engine` of TensorRT, or
+            a checkpoint (`.pt`).
 
     Raises:
         ModelError: the file is missing, of another kind, truncated, has no card, has a card of
             another version, or was changed after its export.
     """
     path = Path(path)
-    readers = {".onnx": _read_onnx, ".xml": _read_openvino}
-    reader = readers.get(path.suffix.lower())
+    reader = _READERS.get(path.suffix.lower())
     if reader is None:
-        raise ModelError(f"{path}: expected a model file ending in {' or '.join(readers)}")
+        raise ModelError(f"{path}: expected a model file ending in {', '.join(MODEL_SUFFIXES)}")
     card, found, actual = reader(path)
     if found != actual:
         raise ModelError(
@@ -180,6 +184,20 @@ def _openvino_hash(bare: bytes, card: bytes, weights: bytes) -> str:
     # Hashes of equal length, joined: no byte can move from one part into another unseen.
     parts = (hashlib.sha256(part).digest() for part in (bare, card, weights))
     return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def _read_checkpoint(path: Path) -> tuple[bytes, str, str]:
+    return read_checkpoint_card(path), "", ""  # the archive has checksums of its own
+
+
+_READERS = {
+    ".onnx": _read_onnx,
+    ".xml": _read_openvino,
+    ".engine": read_engine_card,
+    ".plan": read_engine_card,
+    ".pt": _read_checkpoint,
+}
+MODEL_SUFFIXES = tuple(_READERS)
 
 
 def _entry(key: str, value: str) -> bytes:

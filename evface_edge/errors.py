@@ -28,6 +28,7 @@ class EventFormatError(EvfaceError):
     Attributes:
         path: the file, where there is one.
         offset: byte offset of the damage, where it is known.
+        reason: the message without both.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class EventFormatError(EvfaceError):
     ) -> None:
         self.path = None if path is None else Path(path)
         self.offset = offset
+        self.reason = message
         where = "" if path is None else f"{path}: "
         at = "" if offset is None else f" (byte {offset})"
         super().__init__(f"{where}{message}{at}")

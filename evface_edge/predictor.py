@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
@@ -124,9 +125,13 @@ class Predictor:
             return Predictions(faces, size=source.size, model=self.card.name, windows=windows)
 
     def stream(
-        self, source: EventSource, *, box: Box | None = None
+        self, source: EventSource, *, box: Box | None = None, latest: bool | None = None
     ) -> Iterator[tuple[int, list[FaceLandmarks]]]:
         """One item for each output instant: (t_us, the faces at that instant).
+
+        Args:
+            latest: while events wait, instants are skipped for the newest one, so that results do
+                not fall behind; by default for live sources only.
 
         Raises:
             ConfigError: a sensor of fewer than 16 pixels either way.
@@ -141,9 +146,29 @@ class Predictor:
             tracker = GivenFace(self._network, box)
         else:
             tracker = Tracker(self._network, source.size, faces=self._faces, smooth=self._smoothing)
-        for now_us in _instants(source, recent, self._period_us):
+        if latest is None:
+            latest = bool(getattr(source, "live", False))
+        haste = _Haste(source) if latest else None
+        for now_us in _instants(source, recent, self._period_us, haste):
             self._check_thread()
             yield now_us, tracker.update(recent, now_us)
+
+    def watch(
+        self,
+        source: EventSource,
+        callback: Callable[[int, list[FaceLandmarks]], bool | None],
+        *,
+        box: Box | None = None,
+        latest: bool | None = None,
+    ) -> None:
+        """Call back at each output instant, until the source ends or the callback returns False.
+
+        Args:
+            callback: gets the time in µs and the faces; runs in the thread that called `watch`.
+        """
+        for now_us, faces in self.stream(source, box=box, latest=latest):
+            if callback(now_us, faces) is False:
+                return
 
     def _open(self, events: Any, size: SensorSize | None) -> Any:
         if isinstance(events, np.ndarray):
@@ -190,6 +215,8 @@ class Predictor:
 class _ArraySource:
     """One array as a source."""
 
+    live = False
+
     def __init__(self, events: EventArray, size: SensorSize) -> None:
         self.size = size
         self._events = events
@@ -199,12 +226,37 @@ class _ArraySource:
             yield self._events
 
 
-def _instants(packets: Iterable[EventArray], recent: RecentEvents, period_us: int) -> Iterator[int]:
+class _Haste:
+    """Whether an instant had better be skipped, because events wait."""
+
+    #: However far behind, there is a result this often.
+    LONGEST_S = 0.05
+
+    def __init__(self, source: EventSource) -> None:
+        self._source = source
+        self._shown_s = time.monotonic()
+
+    def skips(self) -> bool:
+        now_s = time.monotonic()
+        waiting = getattr(self._source.counters, "backlog_events", 0)
+        if waiting and now_s - self._shown_s < self.LONGEST_S:
+            return True
+        self._shown_s = now_s
+        return False
+
+
+def _instants(
+    packets: Iterable[EventArray],
+    recent: RecentEvents,
+    period_us: int,
+    haste: _Haste | None = None,
+) -> Iterator[int]:
     """Output instants of a stream; when one is yielded, `recent` holds the events up to it.
 
     Instants lie a period apart, the first a period after the first event; the last event makes the
     last one. Silence is walked through, since landmarks are held in it, but for a gap of more than
-    MAX_GAP_US, after which the instants start again.
+    MAX_GAP_US, after which the instants start again. In haste, of the instants of a packet only
+    the last counts, and that only if no further packet waits.
     """
     due: int | None = None
     newest: int | None = None
@@ -223,8 +275,9 @@ def _instants(packets: Iterable[EventArray], recent: RecentEvents, period_us: in
             upto = int(np.searchsorted(times, due, side="right"))
             recent.append(packet[done:upto])
             done = upto
-            yield due
             due += period_us
+            if haste is None or (due > newest and not haste.skips()):
+                yield due - period_us
         recent.append(packet[done:])
     if newest is not None and due is not None and newest > due - period_us:
         yield newest

@@ -14,8 +14,11 @@ COLUMNS = {
     "nme68_percent": "NME-68 %",
     "nme98_percent": "NME-98 %",
     "nme68_median_percent": "median NME-68 %",
-    "failure_rate_percent": "faces beyond 10 %",
-    "auc": "AUC@10",
+    "nme5_percent": "NME-5 %",
+    "fr10_faces_percent": "faces beyond 10 %",
+    "fr10_points_percent": "points beyond 10 %",
+    "auc10_faces": "AUC@10 of faces",
+    "auc10_points": "AUC@10 of points",
     "sigma_ratio": "error ÷ σ",
 }
 
@@ -81,9 +84,9 @@ def _section(path: Path, card: ModelCard) -> str:
         "|---|" + "---|" * (1 + len(COLUMNS)),
     ]
     for name in SETS:
-        values = [card.metrics[f"{name}_faces"]]
-        values += [card.metrics[f"{name}_{key}"] for key in COLUMNS]
-        shown = [f"{values[0]:.0f}", *(f"{value:.2f}" for value in values[1:])]
+        values = [card.metrics.get(f"{name}_{key}") for key in COLUMNS]
+        shown = [f"{card.metrics[f'{name}_faces']:.0f}"]
+        shown += ["–" if value is None else f"{value:.2f}" for value in values]
         lines.append(f"| {name} | " + " | ".join(shown) + " |")
     return "\n".join([*lines, ""])
 

@@ -42,6 +42,8 @@ ROWS: tuple[Row, ...] = (
     Row("info", "evface_edge.cli.info:info", "Say what is in a recording."),
     Row("convert", "evface_edge.cli.convert:convert", "Write a recording in another format."),
     Row("models", "evface_edge.cli.models:models", "List the models that came along."),
+    Row("bench", "evface_edge.cli.bench:bench", "Measure how fast models are on this machine."),
+    Row("doctor", "evface_edge.cli.doctor:doctor", "Say what is missing, and what mends it."),
 )
 
 #: What other packages bring: name → (help, extra). Their targets are entry points.
@@ -52,6 +54,7 @@ ADDED: dict[str, tuple[str, str]] = {
     "train": ("Train a model.", "train"),
     "evaluate": ("Measure a model on faces whose landmarks are known.", "train"),
     "export": ("Export a trained model to run on a device.", "export"),
+    "build": ("Build a TensorRT engine of an exported model, on the device.", "tensorrt"),
 }
 
 

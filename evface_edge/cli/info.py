@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from evface_edge.events.recording import Recording
     from evface_edge.events.statistics import Statistics
 
-_MODEL_SUFFIXES = (".onnx", ".xml")
+_MODEL_SUFFIXES = (".onnx", ".xml", ".engine", ".plan", ".pt")
 _BARS = " ▁▂▃▄▅▆▇█"
 _BINS = 60
 
 
 def info(
-    source: Annotated[str, typer.Argument(metavar="INPUT", help="A recording or a model file.")],
+    source: Annotated[str, typer.Argument(metavar="INPUT", help="A recording, camera or model.")],
     size: Annotated[
         SensorSize | None,
         typer.Option(
@@ -33,9 +33,13 @@ def info(
             help="Size of the sensor in pixels, where the recording does not say it.",
         ),
     ] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(metavar="N", help="Of a camera: how long to look; by default 2 seconds."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
 ) -> None:
-    """Say what is in a recording, or on the card of a model.
+    """Say what is in a recording, what comes from a camera, or what is on the card of a model.
 
     Of a recording: format, size, duration, events, rate over time, polarities, the hottest
     pixels, times without events, and damage. All of it is read once.
@@ -44,6 +48,7 @@ def info(
     Examples:
       evface-edge info recording.raw
       evface-edge info events.csv --size 346x260 --json
+      evface-edge info camera:prophesee --seconds 5
       evface-edge info evface-s.onnx
     """
     if Path(source).suffix.lower() in _MODEL_SUFFIXES:
@@ -54,8 +59,15 @@ def info(
     from evface_edge.events.statistics import gather
 
     with open_events(source, size=size) as recording, warnings.catch_warnings():
+        if recording.live:
+            from evface_edge.cli.live import look
+
+            look(source, recording, seconds, as_json)
+            return
         if not isinstance(recording, Recording):
-            raise ConfigError("INPUT", source, "a recording in a file, or a model")
+            raise ConfigError("INPUT", source, "a recording in a file, a camera, or a model")
+        if seconds is not None:
+            raise ConfigError("seconds", seconds, "a camera: a recording is read as a whole")
         # Damage is one of the facts to print.
         warnings.simplefilter("ignore", EventFormatWarning)
         statistics = gather(recording, recording.size)
@@ -92,7 +104,7 @@ def _facts(recording: Recording, statistics: Statistics) -> dict[str, Any]:
     damage = recording.damage
     return {
         "path": str(recording.path),
-        "bytes": recording.path.stat().st_size,
+        "bytes": _bytes(recording.path),
         "format": recording.format.name,
         "format_title": recording.format.title,
         "width": recording.size.width,
@@ -116,12 +128,19 @@ def _facts(recording: Recording, statistics: Statistics) -> dict[str, Any]:
     }
 
 
+def _bytes(path: Path) -> int:
+    """Of a file, or of the files of a bag."""
+    parts = path.iterdir() if path.is_dir() else (path,)
+    return sum(part.stat().st_size for part in parts)
+
+
 def _show(facts: dict[str, Any], statistics: Statistics) -> None:
     def line(name: str, text: str) -> None:
         typer.echo(f"{name:<12} {text}")
 
     line("file", f"{facts['path']} ({facts['bytes'] / 1e6:.1f} MB)")
-    line("format", facts["format_title"])
+    topic = facts["details"].get("topic")
+    line("format", facts["format_title"] + (f", topic {topic}" if topic else ""))
     line("sensor", f"{facts['width']}×{facts['height']} pixels")
     line("events", f"{facts['events']:,}")
     if facts["events"]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from evface_edge.cli.live import Ending, ending, losses
 from evface_edge.cli.parse import parse_box, parse_size
+from evface_edge.events.source import EventSource
 from evface_edge.geometry import Box, SensorSize
 
 
@@ -49,6 +52,13 @@ def predict(
         float | None,
         typer.Option(metavar="HZ", help="Results a second, at most 1000; by default 100."),
     ] = None,
+    runtime: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="What runs the model; by default by the kind of file."),
+    ] = None,
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="cpu, cuda, …: used or refused, never replaced.")
+    ] = "auto",
     faces: Annotated[int, typer.Option(metavar="N", help="Faces followed at once, at most 8.")] = 1,
     smoothing: Annotated[
         bool, typer.Option(help="Whether flicker is filtered out of the landmarks.")
@@ -57,12 +67,16 @@ def predict(
     speed: Annotated[
         float, typer.Option(metavar="N", help="Of a film: 0.1 is ten times slower than life.")
     ] = 1,
+    seconds: Annotated[
+        float | None,
+        typer.Option(metavar="N", help="Of a camera: for how long; by default until Ctrl-C."),
+    ] = None,
     salvage: Annotated[
         bool, typer.Option("--salvage", help="Of a damaged recording, use what is sound.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Find the 98 landmarks of faces in a recording of events.
+    """Find the 98 landmarks of faces in a recording of events, or in what a camera sees.
 
     Prints a summary, and writes tables and films where -o says so. A damaged recording is refused
     and nothing written, unless --salvage takes what comes before the damage. A film shows events
@@ -73,6 +87,8 @@ def predict(
       evface-edge predict recording.raw
       evface-edge predict recording.aedat4 -o landmarks.csv -o film.gif
       evface-edge predict events.npz --size 346x260 --rate-hz 100 --json
+      evface-edge predict camera:prophesee --seconds 20 -o landmarks.csv
+      evface-edge predict dv://192.168.0.7:7777 -o landmarks.csv
     """
     from evface_edge.cli.recording import (
         check_outputs,
@@ -89,14 +105,22 @@ def predict(
     began = time.perf_counter()
     with (
         open_events(source, size=size, strict=not salvage) as events,
-        Predictor(model, rate_hz=rate_hz, faces=faces, smoothing=smoothing) as predictor,
+        Predictor(
+            model,
+            runtime=runtime,
+            device=device,
+            rate_hz=rate_hz,
+            faces=faces,
+            smoothing=smoothing,
+        ) as predictor,
+        ending(events, seconds) as whole,
         progress(events) as report,
     ):
         described = predictor.describe()
         done = predict_recording(
-            predictor, events, outputs, box=box, fps=fps, speed=speed, report=report
+            predictor, whole, outputs, box=box, fps=fps, speed=speed, report=report
         )
-        count = events.counters.events
+        counters = events.counters
     elapsed = time.perf_counter() - began
     predictions = done.predictions
 
@@ -106,15 +130,19 @@ def predict(
             "model": predictions.model,
             "runs_on": described,
             "sensor": {"width": predictions.size.width, "height": predictions.size.height},
-            "events": count,
+            "events": counters.events,
+            "counters": asdict(counters),
             "windows": predictions.windows,
             "faces": summary(predictions),
             "outputs": [str(path) for path in outputs],
             "elapsed_s": round(elapsed, 3),
         }
         typer.echo(json.dumps(result))
+        _end(whole)
         return
-    typer.echo(f"{source}: {predictions.size} pixels, {count:,} events")
+    typer.echo(f"{source}: {predictions.size} pixels, {counters.events:,} events")
+    if events.live:
+        typer.echo(f"lost: {losses(counters)}")
     typer.echo(described)
     show_summary(done)
     typer.echo(f"in {elapsed:.1f} s")
@@ -122,3 +150,10 @@ def predict(
         typer.echo(f"written: {path}")
     if not outputs:
         typer.echo("add -o landmarks.csv or -o film.gif to keep the result")
+    _end(whole)
+
+
+def _end(source: EventSource) -> None:
+    """What there was is written by now; a camera that went away is an error all the same."""
+    if isinstance(source, Ending) and source.error is not None:
+        raise source.error

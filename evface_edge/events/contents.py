@@ -102,6 +102,13 @@ def header_size(path: Path, width: int, height: int) -> SensorSize:
         ) from None
 
 
+def placed(error: EventFormatError, offset: int | None) -> EventFormatError:
+    """The same error, with that byte offset where it has none."""
+    if error.offset is not None or offset is None:
+        return error
+    return EventFormatError(error.reason, path=error.path, offset=offset)
+
+
 def reason(error: BaseException) -> str:
     """What a library says of an error, in one line."""
     return quoted(str(error).strip().partition("\n")[0]) or type(error).__name__

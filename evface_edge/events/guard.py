@@ -24,19 +24,20 @@ from evface_edge.geometry import SensorSize
 SOUND, OUTSIDE, BACKWARD, GAP, POLARITY, SYNTAX, EPOCH = range(7)
 
 # Slots of the state that the compiled decoders share.
-_WIDTH, _HEIGHT, _STARTED, _LAST, _CLAMPED, _BAD_T, _BAD_X, _BAD_Y, _SKIPPED = range(9)
+WIDTH, HEIGHT, _STARTED, LAST, _CLAMPED, _BAD_T, _BAD_X, _BAD_Y, SKIPPED = range(9)
+_NEVER = -MAX_TIME_US // 2
 
 
 @compiled
 def admit(state: Any, t: Any, x: Any, y: Any) -> int:
     """SOUND, with the time to use in state[3], or the fault of an event."""
     fault = SOUND
-    if x < 0 or y < 0 or x >= state[_WIDTH] or y >= state[_HEIGHT]:
+    if x < 0 or y < 0 or x >= state[WIDTH] or y >= state[HEIGHT]:
         fault = OUTSIDE
     elif t > MAX_TIME_US or t < -MAX_TIME_US:
         fault = EPOCH
     elif state[_STARTED]:
-        last = state[_LAST]
+        last = state[LAST]
         if t < last:
             if last - t > MAX_BACKWARD_US:
                 fault = BACKWARD
@@ -45,10 +46,10 @@ def admit(state: Any, t: Any, x: Any, y: Any) -> int:
         elif t - last > MAX_GAP_US:
             fault = GAP
         else:
-            state[_LAST] = t
+            state[LAST] = t
     else:
         state[_STARTED] = 1
-        state[_LAST] = t
+        state[LAST] = t
     if fault != SOUND:
         state[_BAD_T] = t
         state[_BAD_X] = x
@@ -57,18 +58,45 @@ def admit(state: Any, t: Any, x: Any, y: Any) -> int:
 
 
 @compiled
+def latest(state: Any) -> Any:
+    """The time of the last event, or one that makes the next event unusual."""
+    return state[LAST] if state[_STARTED] else _NEVER
+
+
+@compiled
+def unusual(t: Any, last: Any) -> bool:
+    """Whether an event at t after one at `last` is for `admit` to judge; else it may be used."""
+    return bool(np.uint64(t - last) > np.uint64(MAX_GAP_US))
+
+
+@compiled
 def admit_columns(state: Any, t: Any, x: Any, y: Any, p: Any, out: Any) -> tuple[int, int]:
     """Copies sound events into `out`; returns their number and the fault that ended it."""
+    width, height = np.uint64(state[WIDTH]), np.uint64(state[HEIGHT])
+    last = latest(state)
     for i in range(len(t)):
-        fault = admit(state, t[i], x[i], y[i])
-        if fault == SOUND and p[i] > 1:
-            fault = POLARITY
-        if fault != SOUND:
-            return i, fault
-        out[i].t = state[_LAST]
-        out[i].x = x[i]
-        out[i].y = y[i]
-        out[i].p = p[i]
+        now, column, row, sign = np.int64(t[i]), np.int64(x[i]), np.int64(y[i]), np.int64(p[i])
+        out[i].t = now
+        out[i].x = column
+        out[i].y = row
+        out[i].p = sign > 0
+        # Seen as unsigned numbers, negative ones are large.
+        if (
+            np.int64(np.uint64(column) >= width)
+            | np.int64(np.uint64(row) >= height)
+            | np.int64(np.uint64(sign + 1) > np.uint64(2))
+            | np.int64(unusual(now, last))
+        ):
+            state[LAST] = last
+            fault = admit(state, now, column, row)
+            if fault == SOUND and (sign > 1 or sign < -1):
+                fault = POLARITY
+            if fault != SOUND:
+                return i, fault
+            now = state[LAST]
+            out[i].t = now
+        last = now
+    state[LAST] = last
     return len(t), SOUND
 
 
@@ -81,7 +109,7 @@ class Guard:
         #: How much of the file was read, 0 to 1; readers keep it.
         self.fraction = 0.0
         self.state: NDArray[np.int64] = np.zeros(16, np.int64)
-        self.state[_WIDTH], self.state[_HEIGHT] = size.width, size.height
+        self.state[WIDTH], self.state[HEIGHT] = size.width, size.height
 
     @property
     def times_clamped(self) -> int:
@@ -89,11 +117,11 @@ class Guard:
 
     @property
     def bytes_skipped(self) -> int:
-        return int(self.state[_SKIPPED])
+        return int(self.state[SKIPPED])
 
     def skip(self, size_bytes: int) -> None:
         """Counts bytes that hold nothing known."""
-        self.state[_SKIPPED] += size_bytes
+        self.state[SKIPPED] += size_bytes
 
     def check(
         self,
@@ -113,17 +141,9 @@ class Guard:
         Raises:
             EventFormatError: at the first event that is not sound, after yielding those before it.
         """
-        t, x, y, p = columns
-        out = np.empty(len(t), EVENT_DTYPE)
-        sign = p.astype(np.int64)
-        count, fault = admit_columns(
-            self.state,
-            _times(t),
-            x.astype(np.int64),
-            y.astype(np.int64),
-            np.where(sign == -1, 0, sign).astype(np.uint64),
-            out,
-        )
+        out = np.empty(len(columns[0]), EVENT_DTYPE)
+        t, x, y, p = map(_machine, columns)
+        count, fault = admit_columns(self.state, t, x, y, p, out)
         if count:
             yield out[:count]
         if fault:
@@ -133,7 +153,7 @@ class Guard:
     def error(self, fault: int, offset: int | None) -> EventFormatError:
         """The error for the fault that `admit` found last."""
         t, x, y = (int(self.state[slot]) for slot in (_BAD_T, _BAD_X, _BAD_Y))
-        last = int(self.state[_LAST])
+        last = int(self.state[LAST])
         reason = {
             OUTSIDE: f"an event at ({x}, {y}) lies outside the {self.size} sensor",
             BACKWARD: f"the time goes back by {last - t} µs, from {last} to {t} µs",
@@ -149,8 +169,12 @@ class Guard:
         )
 
 
-def _times(t: NDArray[Any]) -> NDArray[np.int64]:
-    if t.dtype == np.uint64:  # beyond int64 is beyond any clock: keep it there
-        t = np.minimum(t, np.uint64(2**63 - 1))
-    times: NDArray[np.int64] = t.astype(np.int64)
-    return times
+def _machine(column: NDArray[Any]) -> NDArray[Any]:
+    """A column of a type that compiled code reads as it is."""
+    kind = column.dtype
+    if kind.isnative and not (kind.kind == "u" and kind.itemsize == 8):
+        return column
+    kind = kind.newbyteorder("=")
+    if kind == np.uint64:  # beyond int64 is beyond any clock and sensor: keep it there
+        column, kind = np.minimum(column, np.uint64(2**63 - 1)), np.dtype(np.int64)
+    return column.astype(kind)

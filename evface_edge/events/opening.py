@@ -39,8 +39,8 @@ def open_events(
 
     Args:
         source: a path, `FILE?width=640&height=480` where the file does not say the size of its
-            sensor, `replay:FILE?speed=1` for a recording in its own time, or the URI of a camera
-            or simulation that an installed package offers.
+            sensor, `replay:FILE?speed=1` for a recording in its own time, `camera:NAME`,
+            `dv://host:port` (docs/cameras.md), or what an installed package offers.
         size: of the sensor; goes before what the file says.
         strict: whether damage is an error; otherwise the events before it are delivered, then
             EventFormatWarning is issued.
@@ -48,12 +48,14 @@ def open_events(
     Raises:
         EventFormatError: no such file, or none that can be read.
         ConfigError: an option that does not exist, or a scheme that nothing offers.
+        CameraError: the camera or network stream is not there.
+        RuntimeUnavailable: the driver of the camera is not installed.
     """
-    name = uri.parse(source)
-    if name.scheme == "replay":
-        from evface_edge.events.replay import open_replay
+    from evface_edge.events.cameras import SCHEMES, open_camera
 
-        return open_replay(name, size=size, strict=strict)
+    name = uri.parse(source)
+    if name.scheme in SCHEMES:
+        return open_camera(name, size=size, strict=strict)
     if name.scheme:
         return _offered(name, size)
     return open_recording(name, size=size, strict=strict)
@@ -78,12 +80,14 @@ def open_recording(
 
 
 def _offered(name: uri.SourceName, size: SensorSize | None) -> EventSource:
+    from evface_edge.events.cameras import SCHEMES
+
     points = importlib.metadata.entry_points(group=ENTRY_POINTS)
     for point in points:
         if point.name == name.scheme:
             factory: SourceFactory = point.load()
             return factory(name.name, dict(name.options), size=size)
-    known = ", ".join(sorted({"replay", *points.names}))
+    known = ", ".join(sorted({*SCHEMES, *points.names}))
     raise ConfigError(
         "scheme of the source", name.scheme, f"a file, or one of: {known} (by what is installed)"
     )

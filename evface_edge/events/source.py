@@ -42,7 +42,9 @@ class EventSource(Protocol):
 
     size: SensorSize
     live: bool
-    counters: Counters
+
+    @property
+    def counters(self) -> Counters: ...
 
     def __iter__(self) -> Iterator[EventArray]: ...
 

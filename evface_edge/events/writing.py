@@ -40,9 +40,9 @@ class EventWriter:
         options = dict(name.options)
         self.path = name.path
         self.format = formats.for_writing(self.path, options.pop("format", None))
-        unknown = sorted(set(options) - set(self.format.options))
+        unknown = sorted(set(options) - set(self.format.write_options))
         if unknown:
-            allowed = ", ".join(("format", *self.format.options))
+            allowed = ", ".join(("format", *self.format.write_options))
             raise ConfigError(f"option of {name.name}", unknown[0], allowed)
         self.size = size
         self.events = 0

@@ -1,28 +1,42 @@
-"""What all representations share: cells, crops, normalisation."""
+"""What all representations share: cells, crops, the instant, normalisation."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evface_edge.errors import ConfigError
-from evface_edge.events.array import EventArray, check_events
+from evface_edge.events.array import EVENT_DTYPE, EventArray, check_events
 from evface_edge.geometry import Box, SensorSize
+from evface_edge.representation.memory import zeros
+
+if TYPE_CHECKING:
+    from evface_edge.representation.crop_kernels import Edges
+    from evface_edge.representation.incremental import Incremental
 
 #: With normalisation "mean", cells reach 1 at this multiple of the mean of all filled cells.
 SATURATION = 4.0
 
+#: Of one tensor; indices fit into 32 bits.
+MOST_CELLS = 1 << 29
+
 NORMALISATIONS = ("none", "mean")
+
+_LARGEST = SensorSize(65536, 65536)
 
 
 class Representation(ABC):
     """Events of one window → (C, H, W) float32. Never writes into the caller's array.
 
     Subclasses are frozen dataclasses; they say how many `channels` they have and fill cells.
-    Events must be in order of time and inside the sensor; `__call__` checks, `crop` trusts, and
-    leaves out what lies outside the box.
+    Events must be in order of time, with polarities 0 and 1. `__call__` refuses what lies outside
+    the sensor; `crop` leaves out what lies outside the box.
+
+    `t_us` is the instant that ages are counted from: not before the last event, and at the last
+    event unless it is given. Only surfaces have ages; the rest does not depend on it.
     """
 
     @property
@@ -30,48 +44,122 @@ class Representation(ABC):
     def channels(self) -> int: ...
 
     @abstractmethod
-    def _fill(self, events: EventArray, box: Box, cells: NDArray[np.float32]) -> None:
-        """Put the events inside `box` into `cells` (C, h, w), which is all zero."""
+    def _fill(self, events: EventArray, cells: NDArray[np.float32], now_us: int) -> bool:
+        """Put one or more events into `cells` (C, h, w), all zero; False: they are not sound."""
+
+    @abstractmethod
+    def _fill_crop(
+        self, events: EventArray, box: Edges, width: int, flat: NDArray[np.float32], now_us: int
+    ) -> bool:
+        """The same for those in a box: `flat` is (C, h, width) flattened, and a spare cell."""
+
+    @abstractmethod
+    def incremental(
+        self,
+        area: SensorSize | Box,
+        output_size: tuple[int, int] | None = None,
+        *,
+        duration_us: int | None = None,
+    ) -> Incremental:
+        """The same tensor kept up to date while events arrive: `push(events)`, `tensor(t_us)`.
+
+        Args:
+            area: the whole sensor, or a box.
+            output_size: (width, height) of a box's tensor, as `crop` takes it.
+            duration_us: events older than this at the instant asked for are forgotten; None:
+                never. `tensor(t_us)` equals this representation of the events in
+                (t_us - duration_us, t_us].
+
+        Raises:
+            ConfigError: an area without its output size or the reverse, or a duration that this
+                representation cannot have.
+        """
 
     def _finish(self, cells: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Normalise in place."""
         return cells
 
-    def __call__(self, events: EventArray, size: SensorSize) -> NDArray[np.float32]:
+    def __call__(
+        self, events: EventArray, size: SensorSize, *, t_us: int | None = None
+    ) -> NDArray[np.float32]:
         """The whole sensor: (C, size.height, size.width).
 
         Raises:
             EventFormatError: events that are not of EVENT_DTYPE, outside, or out of order.
+            ConfigError: an instant before the last event.
         """
-        events = check_events(events, size)
-        cells = np.zeros((self.channels, size.height, size.width), np.float32)
-        self._fill(events, Box(-0.5, -0.5, size.width, size.height), cells)
+        cells = zeros((self.channels, size.height, size.width))
+        now_us = self._instant(events, size, t_us)
+        if now_us is not None and not self._fill(events, cells, now_us):
+            check_events(events, size)  # says what is wrong with them
         return self._finish(cells)
 
     def crop(
-        self, events: EventArray, box: Box, output_size: tuple[int, int]
+        self,
+        events: EventArray,
+        box: Box,
+        output_size: tuple[int, int],
+        *,
+        t_us: int | None = None,
     ) -> NDArray[np.float32]:
         """The events inside `box`, scaled to (C, height, width) for output_size (width, height).
 
         A box with fewer pixels than the output is filled at its own resolution and enlarged
-        bilinearly, so that small faces have no holes.
+        bilinearly, so that small faces have no holes. The box may lie partly or wholly outside
+        the sensor.
 
         Raises:
-            ConfigError: an output size below 1.
+            EventFormatError: events that are not of EVENT_DTYPE or out of order.
+            ConfigError: an output size below 1, or an instant before the last event.
         """
-        width, height = output_size
-        if width < 1 or height < 1:
-            raise ConfigError("output_size", output_size, "width and height of 1 or more")
-        inner_width = min(width, max(1, round(box.width)))
-        inner_height = min(height, max(1, round(box.height)))
-        cells = np.zeros((self.channels, inner_height, inner_width), np.float32)
-        self._fill(events, box, cells)
-        if (inner_width, inner_height) != (width, height):
-            from evface_edge.representation.kernels import enlarge
+        width, height = inner_size(box, output_size)
+        if self.channels * width * height >= MOST_CELLS:
+            raise ConfigError("output_size", output_size, f"fewer than {MOST_CELLS} cells in all")
+        flat = np.zeros(self.channels * height * width + 1, np.float32)
+        now_us = self._instant(events, _LARGEST, t_us)
+        if now_us is not None:
+            edges = float(box.x), float(box.y), float(box.width), float(box.height)
+            if not self._fill_crop(events, edges, width, flat, now_us):
+                check_events(events, _LARGEST)
+        cells = flat[:-1].reshape(self.channels, height, width)
+        return self._finish(enlarged(cells, output_size))
 
-            larger = np.empty((self.channels, height, width), np.float32)
-            enlarge(cells, larger)
-            cells = larger
-        return self._finish(cells)
+    def _instant(self, events: EventArray, size: SensorSize, t_us: int | None) -> int | None:
+        """That of the tensor; None without events."""
+        if not isinstance(events, np.ndarray) or events.dtype != EVENT_DTYPE or events.ndim != 1:
+            check_events(events, size)
+        if not len(events):
+            return None
+        last_us: int = events["t"].item(-1)
+        if t_us is None:
+            return last_us
+        if t_us < last_us:
+            raise ConfigError("t_us", t_us, f"an instant not before the last event, at {last_us}")
+        return t_us
+
+
+def inner_size(box: Box, output_size: tuple[int, int]) -> tuple[int, int]:
+    """Columns and rows that a box is filled at: no more than its own pixels.
+
+    Raises:
+        ConfigError: an output size below 1.
+    """
+    width, height = output_size
+    if width < 1 or height < 1:
+        raise ConfigError("output_size", output_size, "width and height of 1 or more")
+    return min(width, max(1, round(box.width))), min(height, max(1, round(box.height)))
+
+
+def enlarged(cells: NDArray[np.float32], output_size: tuple[int, int]) -> NDArray[np.float32]:
+    """Bilinearly, outer edges aligned; as it is where it has that size already."""
+    width, height = output_size
+    if cells.shape[1:] == (height, width):
+        return cells
+    from evface_edge.representation.kernels import enlarge
+
+    larger = np.empty((len(cells), height, width), np.float32)
+    enlarge(cells, larger)
+    return larger
 
 
 def check_normalisation(value: str) -> None:
@@ -79,10 +167,14 @@ def check_normalisation(value: str) -> None:
         raise ConfigError("normalisation", value, " or ".join(map(repr, NORMALISATIONS)))
 
 
-def normalise(cells: NDArray[np.float32], normalisation: str) -> NDArray[np.float32]:
-    """Divide by SATURATION × the mean of the filled cells and clip to [0, 1], in place."""
+def normalise(
+    cells: NDArray[np.float32], normalisation: str, by: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """Divide by SATURATION × the mean of the filled cells (of `by`) and clip, in place."""
     if normalisation == "mean":
-        from evface_edge.representation.kernels import scale_by_mean
+        from evface_edge.representation.kernels import scale_and_clip, sum_of_filled
 
-        scale_by_mean(cells, SATURATION)
+        total, filled = sum_of_filled((cells if by is None else by).reshape(-1))
+        if filled:
+            scale_and_clip(cells.reshape(-1), np.float32(filled / (SATURATION * total)))
     return cells

@@ -1,89 +1,146 @@
-"""The loops over events, compiled on first use and cached.
+"""The loops over the events of a whole sensor, compiled on first use and cached.
 
-Events have integer pixels; cell (column, row) of a box covers an equal share of its area. An event
-outside the box is left out: its cell is compared with the bounds before any write.
+Every `fill_` puts one or more events into cells that are all zero, one for each pixel, and returns
+whether the events were sound: in order of time (where that matters: not to a count), inside,
+polarities 0 or 1. It stops at the first
+that is not; nothing is ever written outside the cells. (A branch that is never taken costs next to
+nothing here; a second pass over the events would cost as much as the first.)
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from evface_edge.events.array import EventArray
-
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-
-
-def _compiled(function: _Function) -> _Function:
-    return cast(_Function, numba.njit(cache=True, nogil=True)(function))
+from evface_edge.events.compiled import compiled, compiled_reordering
 
 
-@_compiled
-def fill_frame(
-    events: EventArray,
-    x0: float,
-    y0: float,
-    width: float,
-    height: float,
-    cells: NDArray[np.float32],
-) -> None:
+@compiled
+def fill_frame(events: EventArray, cells: NDArray[np.float32]) -> bool:
     """Count events: cells (2, h, w), OFF then ON."""
-    rows, columns = cells.shape[1], cells.shape[2]
-    per_x, per_y = columns / width, rows / height
+    height, width = cells.shape[1], cells.shape[2]
     for event in events:
-        column = math.floor((event.x - x0) * per_x)
-        row = math.floor((event.y - y0) * per_y)
-        if 0 <= column < columns and 0 <= row < rows:
-            cells[event.p, row, column] += 1
+        if event.x >= width or event.y >= height or event.p > 1:
+            return False
+        cells[event.p, event.y, event.x] += np.float32(1)
+    return True
 
 
-@_compiled
-def fill_voxels(
-    events: EventArray,
-    x0: float,
-    y0: float,
-    width: float,
-    height: float,
-    cells: NDArray[np.float32],
-) -> None:
+@compiled
+def fill_voxels(events: EventArray, cells: NDArray[np.float32]) -> bool:
     """Cells (2, bins, h, w): each event is shared between the two bins around its time."""
-    bins, rows, columns = cells.shape[1], cells.shape[2], cells.shape[3]
-    if len(events) == 0:
-        return
-    per_x, per_y = columns / width, rows / height
-    start = events[0].t
+    bins, height, width = cells.shape[1], cells.shape[2], cells.shape[3]
+    flat = cells.reshape(-1)
+    row, plane = np.uint64(width), np.uint64(height * width)
+    on = np.uint64(bins) * plane
+    start = last = events[0].t
     per_us = (bins - 1) / max(events[-1].t - start, 1)
+    pair, base = 0, np.uint64(0)  # times do not fall, so neither does the pair of bins
     for event in events:
-        column = math.floor((event.x - x0) * per_x)
-        row = math.floor((event.y - y0) * per_y)
-        if 0 <= column < columns and 0 <= row < rows:
-            position = (event.t - start) * per_us
-            first = min(int(position), bins - 2)
-            share = np.float32(position - first)
-            cells[event.p, first, row, column] += np.float32(1) - share
-            cells[event.p, first + 1, row, column] += share
+        t = event.t
+        if event.x >= width or event.y >= height or event.p > 1 or t < last:
+            return False
+        last = t
+        position = (t - start) * per_us
+        while pair < bins - 2 and position >= pair + 1:
+            pair += 1
+            base += plane
+        share = np.float32(position - pair)
+        cell = base + np.uint64(event.y) * row + np.uint64(event.x)
+        cell += on if event.p else np.uint64(0)
+        flat[cell] += np.float32(1) - share
+        flat[cell + plane] += share
+    return True
 
 
-@_compiled
-def fill_newest(
-    events: EventArray, x0: float, y0: float, width: float, height: float, newest: NDArray[np.int64]
-) -> None:
-    """Time of the newest event of each cell (2, h, w), µs; untouched where there is none."""
-    rows, columns = newest.shape[1], newest.shape[2]
-    per_x, per_y = columns / width, rows / height
+@compiled
+def powers(tau: float) -> NDArray[np.float64]:
+    """exp(t / tau) for t = 0, 1, … µs, as many as there is a use for.
+
+    With them an exponential is taken once in many µs. None is so large that its product with one
+    that has become 0 would differ, in float32, from the true one.
+    """
+    return np.exp(np.arange(int(min(max(600.0 * tau, 1.0), 256.0))) / tau)
+
+
+@compiled
+def fill_exponential(events: EventArray, cells: NDArray[np.float32], now: int, tau: float) -> bool:
+    """exp(-age / tau) of the newest event of each cell (2, h, w): newer ones overwrite older."""
+    height, width = cells.shape[1], cells.shape[2]
+    table = powers(tau)
+    last = base = events[0].t
+    value = math.exp((base - now) / tau)
     for event in events:
-        column = math.floor((event.x - x0) * per_x)
-        row = math.floor((event.y - y0) * per_y)
-        if 0 <= column < columns and 0 <= row < rows:
-            newest[event.p, row, column] = event.t
+        t = event.t
+        if event.x >= width or event.y >= height or event.p > 1 or t < last:
+            return False
+        last = t
+        if t - base >= len(table):
+            base = t
+            value = math.exp((base - now) / tau)
+        cells[event.p, event.y, event.x] = value * table[t - base]
+    return True
 
 
-@_compiled
+@compiled
+def fill_linear(
+    events: EventArray, cells: NDArray[np.float32], now: int, scales: NDArray[np.float64]
+) -> bool:
+    """max(0, 1 - age / scale) for rising scales: cells (2, scales, h, w); newer overwrite older."""
+    height, width = cells.shape[2], cells.shape[3]
+    longest = len(scales) - 1
+    last = events[0].t
+    for event in events:
+        t = event.t
+        if event.x >= width or event.y >= height or event.p > 1 or t < last:
+            return False
+        last = t
+        age = np.float64(now - t)
+        scale = longest
+        while scale >= 0 and age < scales[scale]:
+            cells[event.p, scale, event.y, event.x] = 1 - age / scales[scale]
+            scale -= 1
+    return True
+
+
+@compiled
+def fill_statistics(events: EventArray, cells: NDArray[np.float32]) -> bool:
+    """Count, net polarity and deviation of the gaps in µs: cells (3, h, w)."""
+    height, width = cells.shape[1], cells.shape[2]
+    gaps = np.zeros((height, width, 3))  # time of the newest event + 1, sum, sum of squares
+    start = last = events[0].t
+    for event in events:
+        t = event.t
+        if event.x >= width or event.y >= height or event.p > 1 or t < last:
+            return False
+        last = t
+        cells[0, event.y, event.x] += np.float32(1)
+        cells[1, event.y, event.x] += np.float32(2 * np.int64(event.p) - 1)
+        own = gaps[event.y, event.x]
+        time = np.float64(t - start + 1)
+        gap = time - own[0] if own[0] > 0 else 0.0
+        own[0] = time
+        own[1] += gap
+        own[2] += gap * gap
+    for event in events:
+        own, number = gaps[event.y, event.x], cells[0, event.y, event.x] - 1
+        cells[2, event.y, event.x] = deviation(number, own[1], own[2])
+    return True
+
+
+@compiled
+def deviation(number: float, total: float, squares: float) -> float:
+    """Of a population, from its sums; 0 for fewer than two."""
+    if number < 2:
+        return 0.0
+    mean = total / number
+    return math.sqrt(max(squares / number - mean * mean, 0.0))
+
+
+@compiled
 def window_start(
     events: EventArray,
     x0: float,
@@ -109,7 +166,7 @@ def window_start(
     return start, found
 
 
-@_compiled
+@compiled
 def enlarge(cells: NDArray[np.float32], larger: NDArray[np.float32]) -> None:
     """Bilinear, from (C, h, w) to (C, H, W), outer edges aligned, borders replicated."""
     channels, rows, columns = cells.shape
@@ -136,16 +193,20 @@ def enlarge(cells: NDArray[np.float32], larger: NDArray[np.float32]) -> None:
                 larger[channel, y, x] = before + (row[left[x] + right] - before) * across[x]
 
 
-@_compiled
-def scale_by_mean(cells: NDArray[np.float32], saturation: float) -> None:
-    """Divide by saturation × the mean of cells above 0 and clip at 1, in place."""
-    flat = cells.reshape(-1)
-    total, filled = 0.0, 0
-    for value in flat:
-        total += float(value)
-        filled += int(value > 0)
-    if filled == 0:
-        return
-    scale = np.float32(filled / (saturation * total))
+@compiled_reordering
+def sum_of_filled(flat: NDArray[np.float32]) -> tuple[float, float]:
+    """The sum of the absolute values, and how many are not 0."""
+    total, filled = 0.0, 0.0
     for index in range(len(flat)):
-        flat[index] = min(flat[index] * scale, np.float32(1))
+        value = flat[index]
+        total += abs(np.float64(value))
+        filled += 1.0 if value != 0 else 0.0
+    return total, filled
+
+
+@compiled
+def scale_and_clip(flat: NDArray[np.float32], scale: np.float32) -> None:
+    """Multiply and clip to [-1, 1], in place."""
+    for index in range(len(flat)):
+        value = flat[index] * scale
+        flat[index] = max(min(value, np.float32(1)), np.float32(-1))

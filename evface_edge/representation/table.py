@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 from collections.abc import Mapping
 from typing import Any
 
 from evface_edge.errors import ConfigError
+from evface_edge.representation.adaptive import AdaptiveSurface
 from evface_edge.representation.base import Representation
 from evface_edge.representation.frame import EventFrame
-from evface_edge.representation.surface import TimeSurface
+from evface_edge.representation.statistics import EventStatistics
+from evface_edge.representation.surface import MultiScaleSurface, TimeSurface
 from evface_edge.representation.voxel import VoxelGrid
 
 REPRESENTATIONS: dict[str, type[Representation]] = {
+    "adaptive_surface": AdaptiveSurface,
     "event_frame": EventFrame,
+    "event_statistics": EventStatistics,
+    "multi_scale_surface": MultiScaleSurface,
     "time_surface": TimeSurface,
     "voxel_grid": VoxelGrid,
 }
@@ -40,3 +46,19 @@ def from_config(config: Mapping[str, Any]) -> tuple[Representation, tuple[int, i
         return kind(**parameters), size
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError("representation", dict(config), f"width, height, … ({error})") from None
+
+
+def to_config(representation: Representation, output_size: tuple[int, int]) -> dict[str, Any]:
+    """What `from_config` makes the same representation and output size (width, height) from.
+
+    Raises:
+        ConfigError: a representation that is not in the table.
+    """
+    for name, kind in REPRESENTATIONS.items():
+        if type(representation) is kind:
+            width, height = output_size
+            parameters = dataclasses.asdict(representation)  # type: ignore[call-overload]
+            return {"name": name, "width": width, "height": height, **parameters}
+    raise ConfigError(
+        "representation", type(representation).__name__, f"one of {', '.join(REPRESENTATIONS)}"
+    )

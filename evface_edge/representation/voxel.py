@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evface_edge.errors import ConfigError
 from evface_edge.events.array import EventArray
-from evface_edge.geometry import Box
+from evface_edge.geometry import Box, SensorSize
 from evface_edge.representation.base import Representation, check_normalisation, normalise
+
+if TYPE_CHECKING:
+    from evface_edge.representation.crop_kernels import Edges
+    from evface_edge.representation.sliding import SlidingVoxels
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,7 @@ class VoxelGrid(Representation):
 
     An event at time t falls between two bins and is shared out bilinearly; the first event of the
     window lies on bin 0, the last on bin B-1 (Zhu et al., CVPR 2019, eq. 1–2, polarities apart).
+    Events of one and the same time all lie on bin 0.
 
     Attributes:
         bins: of time, 2 or more.
@@ -37,11 +43,33 @@ class VoxelGrid(Representation):
     def channels(self) -> int:
         return 2 * self.bins
 
-    def _fill(self, events: EventArray, box: Box, cells: NDArray[np.float32]) -> None:
+    def _fill(self, events: EventArray, cells: NDArray[np.float32], now_us: int) -> bool:
         from evface_edge.representation.kernels import fill_voxels
 
-        volume = cells.reshape(2, self.bins, *cells.shape[1:])
-        fill_voxels(events, box.x, box.y, box.width, box.height, volume)
+        return fill_voxels(events, cells.reshape(2, self.bins, *cells.shape[1:]))
+
+    def _fill_crop(
+        self, events: EventArray, box: Edges, width: int, flat: NDArray[np.float32], now_us: int
+    ) -> bool:
+        from evface_edge.representation.crop_kernels import crop_voxels
+
+        plane = len(flat) // self.channels
+        return crop_voxels(events, box, width, plane, self.bins, flat)
+
+    def incremental(
+        self,
+        area: SensorSize | Box,
+        output_size: tuple[int, int] | None = None,
+        *,
+        duration_us: int | None = None,
+    ) -> SlidingVoxels:
+        """Exact up to the rounding of float32: an event moves on when a bin's border passes it.
+
+        Needs a duration: all events of the window are kept, since the bins move with it.
+        """
+        from evface_edge.representation.sliding import SlidingVoxels
+
+        return SlidingVoxels(self, area, output_size, duration_us)
 
     def _finish(self, cells: NDArray[np.float32]) -> NDArray[np.float32]:
         return normalise(cells, self.normalisation)

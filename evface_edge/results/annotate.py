@@ -45,8 +45,11 @@ class _Tee:
         self._source = source
         self.size: SensorSize = source.size
         self.live: bool = source.live
-        self.counters: Counters = source.counters
         self.packets: deque[EventArray] = deque()
+
+    @property
+    def counters(self) -> Counters:
+        return self._source.counters
 
     def __iter__(self) -> Iterator[EventArray]:
         for packet in self._source:

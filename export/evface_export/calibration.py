@@ -15,7 +15,10 @@ from evface_edge.errors import ConfigError
 from evface_edge.landmarks import NUM_LANDMARKS
 
 MIN_CLIPS = 64
+#: Of each kind: fewer calibrate nothing and judge nothing.
+MIN_SHARE = 16
 MAX_CALIBRATION_CLIPS = 512
+_MASKS = ("presence", "judging")
 _SCALE = {np.dtype(np.uint8): 1 / 255, np.dtype(np.float16): 1.0, np.dtype(np.float32): 1.0}
 
 
@@ -27,20 +30,24 @@ class CalibrationSet:
         name: of the file they came from.
         inputs: (M, C, H, W), as stored: uint8 (0 to 255 stand for 0 to 1), float16 or float32.
         landmarks: (M, 98, 2) fractions of the crop.
-        sha256: of the file.
+        sha256: of the file, or of the arrays where there is no file.
+        presence: (M,) bool, is there a face? By default in every clip.
+        judging: (M,) bool, the clips that judge; the others calibrate. By default a random half.
     """
 
     name: str
     inputs: NDArray[np.generic]
     landmarks: NDArray[np.float32]
     sha256: str
+    presence: NDArray[np.bool_] | None = None
+    judging: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)
 
     @classmethod
     def load(cls, path: str | Path) -> CalibrationSet:
-        """Read an `.npz` with the arrays `inputs` and `landmarks`.
+        """Read an `.npz` with the arrays `inputs` and `landmarks`, maybe `presence` and `judging`.
 
         Raises:
             ConfigError: no such file, another kind of file, arrays that are missing, of another
@@ -53,7 +60,8 @@ class CalibrationSet:
                 sha256 = hashlib.sha256(file.read()).hexdigest()
                 file.seek(0)
                 with np.load(file, allow_pickle=False) as arrays:
-                    inputs, landmarks = arrays["inputs"], arrays["landmarks"]
+                    inputs, landmarks = arrays["inputs"], arrays["landmarks"].astype(np.float32)
+                    masks = {key: arrays[key] for key in _MASKS if key in arrays.files}
         except FileNotFoundError:
             missing = f"{wanted}; there is no such file"
             raise ConfigError("calibration", str(path), missing) from None
@@ -61,7 +69,7 @@ class CalibrationSet:
             raise ConfigError("calibration", str(path), f"{wanted} ({error.args[0]})") from None
         except (OSError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile):
             raise ConfigError("calibration", str(path), f"{wanted}; it is not one") from None
-        return cls(path.name, inputs, landmarks.astype(np.float32), sha256)
+        return cls(path.name, inputs, landmarks, sha256, **masks)
 
     def __post_init__(self) -> None:
         if self.inputs.ndim != 4 or self.inputs.dtype not in _SCALE:
@@ -83,13 +91,44 @@ class CalibrationSet:
                 self.landmarks.shape,
                 f"shape {(len(self), NUM_LANDMARKS, 2)}",
             )
+        for field in _MASKS:
+            mask = getattr(self, field)
+            if mask is not None and (mask.shape, mask.dtype) != ((len(self),), np.dtype(bool)):
+                raise ConfigError(
+                    f"calibration {self.name}: {field}",
+                    f"{mask.shape} {mask.dtype}",
+                    f"shape {(len(self),)} bool",
+                )
+        if self.judging is not None:
+            fewest = min(int(self.judging.sum()), int((~self.judging).sum()))
+            if fewest < MIN_SHARE:
+                raise ConfigError(
+                    f"calibration {self.name}: judging",
+                    fewest,
+                    f"at least {MIN_SHARE} clips that judge, and as many that calibrate",
+                )
+        if not self.faces.any():
+            raise ConfigError(
+                f"calibration {self.name}: presence", "no face", "faces in most clips"
+            )
         for field in ("inputs", "landmarks"):
             if not np.isfinite(getattr(self, field)).all():
                 raise ConfigError(f"calibration {self.name}: {field}", "NaN or infinity", "finite")
 
+    @property
+    def faces(self) -> NDArray[np.bool_]:
+        """(M,): is there a face?"""
+        return np.ones(len(self), bool) if self.presence is None else self.presence
+
     def split(self, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Indices of the clips that calibrate (half, at most 512), and of those that judge."""
+        """Indices of the clips that calibrate (half, at most 512), and of those that judge.
+
+        Where the set says itself which clips judge, that is what counts.
+        """
         order = np.random.default_rng(seed).permutation(len(self))
+        if self.judging is not None:
+            calibrating = order[~self.judging[order]]
+            return calibrating[:MAX_CALIBRATION_CLIPS], np.flatnonzero(self.judging)
         count = min(len(self) // 2, MAX_CALIBRATION_CLIPS)
         return order[:count], order[count:]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,6 +15,13 @@ from evface_edge.errors import ConfigError, ExportError
 from evface_edge.landmarks import nme
 from evface_export.calibration import CalibrationSet
 from evface_runtimes import Runtime
+
+Arrays = dict[str, NDArray[np.float32]]
+#: Share of cells of a clip that are not zero from which on its landmarks are judged: with hardly
+#: an event, every answer is a guess, and guesses hide what a good answer loses.
+ENOUGH_FILLED = 0.01
+#: Inputs (N, C, H, W) → the outputs by name.
+Run = Callable[[NDArray[np.float32]], Arrays]
 
 
 @dataclass(frozen=True)
@@ -42,20 +49,26 @@ class Parity:
     """What was measured.
 
     Attributes:
-        clips: how many.
-        difference: output → (largest, mean) absolute difference, in the output's unit.
+        clips, faces: how many clips, and how many of them with a face and enough events to
+            judge its landmarks by.
+        difference: output → (largest, mean) absolute difference, in the output's unit; landmarks
+            and log_sigma of those faces alone, since elsewhere they have no meaning.
         mean_px, p99_px: displacement of a landmark, in pixels of the crop.
         nme_checkpoint, nme_artefact: against the true landmarks, as fractions.
-        presence_flips: share of clips.
+        presence_flips: share of clips on which "is there a face?" is answered differently.
+        presence_checkpoint, presence_artefact: share of clips on which it is answered rightly.
     """
 
     clips: int
+    faces: int
     difference: dict[str, tuple[float, float]]
     mean_px: float
     p99_px: float
     nme_checkpoint: float
     nme_artefact: float
     presence_flips: float
+    presence_checkpoint: float
+    presence_artefact: float
 
     @property
     def nme_loss(self) -> float:
@@ -63,16 +76,21 @@ class Parity:
         return self.nme_artefact / self.nme_checkpoint - 1
 
     def __str__(self) -> str:
+        outputs = ", ".join(
+            f"{name} {largest:.2g} (mean {mean:.2g})"
+            for name, (largest, mean) in self.difference.items()
+        )
         return (
             f"NME {self.nme_checkpoint:.3%} → {self.nme_artefact:.3%} ({self.nme_loss:+.2%}), "
-            f"landmarks moved {self.mean_px:.3f} px (p99 {self.p99_px:.3f} px), "
-            f"log_sigma {self.difference['log_sigma'][1]:.3f}, presence changed on "
-            f"{self.presence_flips:.1%} of {self.clips} clips"
+            f"landmarks moved {self.mean_px:.3f} px (p99 {self.p99_px:.3f} px) on {self.faces} "
+            f"faces, presence changed on {self.presence_flips:.1%} of {self.clips} clips (right on "
+            f"{self.presence_checkpoint:.1%} → {self.presence_artefact:.1%}); largest differences: "
+            f"{outputs}"
         )
 
-    def check(self, limits: Limits) -> None:
-        """Raises ExportError, with the figures and what to try, beyond a limit."""
-        problems = [
+    def problems(self, limits: Limits) -> list[str]:
+        """What is beyond its limit, in words."""
+        return [
             f"{name} beyond {limit:g}"
             for name, value, limit in (
                 ("relative NME loss", self.nme_loss, limits.max_nme_loss),
@@ -81,73 +99,127 @@ class Parity:
             )
             if not value <= limit  # so that NaN is beyond every limit
         ]
+
+    def check(self, limits: Limits, *, advice: str = "a float target") -> None:
+        """Raises ExportError, with the figures and what to try, beyond a limit."""
+        problems = self.problems(limits)
         if problems:
             raise ExportError(
                 f"the artefact differs too much from its checkpoint and was not written "
-                f"({', '.join(problems)}): {self}; try more calibration clips, clips nearer to "
-                "the use, or a float target"
+                f"({', '.join(problems)}): {self}; try {advice}"
             )
 
 
-def compare(
-    network: nn.Module,
-    runtime: Runtime,
-    card: ModelCard,
-    clips: CalibrationSet,
-    indices: NDArray[np.intp],
-) -> Parity:
-    """Run checkpoint and artefact on the clips at `indices`, and compare their outputs.
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """What the float network says about the clips that judge.
 
-    Raises:
-        ExportError: the artefact gives NaN, or another answer for a clip alone than in a batch.
+    Attributes:
+        indices: of those clips.
+        scored: (M,) bool, the ones whose landmarks count.
+        outputs: name → (M, …), in the order of `indices`.
     """
-    input_name = card.inputs[0].name
+
+    card: ModelCard
+    clips: CalibrationSet
+    indices: NDArray[np.intp]
+    scored: NDArray[np.bool_]
+    outputs: Arrays
+
+    @classmethod
+    def of(
+        cls,
+        network: nn.Module,
+        card: ModelCard,
+        clips: CalibrationSet,
+        indices: NDArray[np.intp],
+    ) -> Reference:
+        """Raises: ConfigError: no clip with a face and enough events."""
+        filled = [np.count_nonzero(clips.inputs[i]) / clips.inputs[i].size for i in indices]
+        scored = clips.faces[indices] & (np.array(filled) >= ENOUGH_FILLED)
+        if not scored.any():
+            raise ConfigError(
+                f"calibration {clips.name}: inputs", "hardly an event", "clips to judge with events"
+            )
+        outputs = _outputs(torch_run(network, card), clips, indices)
+        return cls(card, clips, indices, scored, outputs)
+
+    def first(self, count: int) -> Reference:
+        """The same, for `count` clips at most."""
+        kept = {name: array[:count] for name, array in self.outputs.items()}
+        return replace(self, indices=self.indices[:count], scored=self.scored[:count], outputs=kept)
+
+    def error(self, run: Run) -> float:
+        """The NME of a function from inputs to outputs, on the clips that count."""
+        return self._nme(_outputs(run, self.clips, self.indices))
+
+    def _nme(self, outputs: Arrays) -> float:
+        truth = self.clips.landmarks[self.indices][self.scored]
+        return float(nme(outputs["landmarks"][self.scored], truth).mean())
+
+    def compare(self, run: Run) -> Parity:
+        """Run an artefact on the same clips, and compare.
+
+        Raises:
+            ExportError: it gives NaN, or another answer for a clip alone than in a batch.
+        """
+        card, expected = self.card, self.outputs
+        found = _outputs(run, self.clips, self.indices)
+        for name in expected:
+            if not np.isfinite(found[name]).all():
+                raise ExportError(
+                    f"the artefact gives NaN or infinity as {name!r}; nothing was written"
+                )
+        alone = run(next(self.clips.batches(self.indices[:1])))
+        for name in expected:
+            if not np.allclose(alone[name], found[name][:1], rtol=1e-3, atol=1e-3):
+                raise ExportError(
+                    f"the artefact gives another {name!r} for a clip alone than in a batch; "
+                    "nothing was written"
+                )
+
+        faces = self.clips.faces[self.indices]
+        height, width = card.inputs[0].shape[-2:]
+        shift = (found["landmarks"] - expected["landmarks"])[self.scored]
+        displacement_px = np.linalg.norm(shift * np.array([width, height], np.float32), axis=-1)
+        difference = {name: np.abs(found[name] - expected[name]) for name in expected}
+        for name in ("landmarks", "log_sigma"):
+            difference[name] = difference[name][self.scored]
+        # Of a probability p, the logit: presence > p if the output is above it.
+        threshold = np.log(card.presence_threshold / (1 - card.presence_threshold))
+        said, seen = (outputs["presence"][:, 0] > threshold for outputs in (expected, found))
+        return Parity(
+            clips=len(self.indices),
+            faces=int(self.scored.sum()),
+            difference={name: (float(d.max()), float(d.mean())) for name, d in difference.items()},
+            mean_px=float(displacement_px.mean()),
+            p99_px=float(np.percentile(displacement_px, 99)),
+            nme_checkpoint=self._nme(expected),
+            nme_artefact=self._nme(found),
+            presence_flips=float((said != seen).mean()),
+            presence_checkpoint=float((said == faces).mean()),
+            presence_artefact=float((seen == faces).mean()),
+        )
+
+
+def torch_run(network: nn.Module, card: ModelCard) -> Run:
+    """A network in torch, to be compared as an artefact is."""
     names = [spec.name for spec in card.outputs]
-    truth = clips.landmarks[indices]
-    expected = _joined(_run_torch(network, names, clips, indices))
-    found = _joined(runtime.run({input_name: batch}) for batch in clips.batches(indices))
-    for name in names:
-        if not np.isfinite(found[name]).all():
-            raise ExportError(
-                f"the artefact gives NaN or infinity as {name!r}; nothing was written"
-            )
-    alone = runtime.run({input_name: next(clips.batches(indices[:1]))})
-    for name in names:
-        if not np.allclose(alone[name], found[name][:1], rtol=1e-3, atol=1e-3):
-            raise ExportError(
-                f"the artefact gives another {name!r} for a clip alone than in a batch; "
-                "nothing was written"
-            )
 
-    height, width = card.inputs[0].shape[-2:]
-    shift = (found["landmarks"] - expected["landmarks"]) * np.array([width, height], np.float32)
-    displacement_px = np.linalg.norm(shift, axis=-1)
-    difference = {name: np.abs(found[name] - expected[name]) for name in names}
-    # Of a probability p, the logit: presence > p if the output is above it.
-    threshold = np.log(card.presence_threshold / (1 - card.presence_threshold))
-    flips = (found["presence"] > threshold) != (expected["presence"] > threshold)
-    return Parity(
-        clips=len(indices),
-        difference={name: (float(d.max()), float(d.mean())) for name, d in difference.items()},
-        mean_px=float(displacement_px.mean()),
-        p99_px=float(np.percentile(displacement_px, 99)),
-        nme_checkpoint=float(nme(expected["landmarks"], truth).mean()),
-        nme_artefact=float(nme(found["landmarks"], truth).mean()),
-        presence_flips=float(flips.mean()),
-    )
+    def run(inputs: NDArray[np.float32]) -> Arrays:
+        with torch.inference_mode():
+            outputs = network(torch.from_numpy(inputs))
+        return {name: output.numpy() for name, output in zip(names, outputs, strict=True)}
+
+    return run
 
 
-def _run_torch(
-    network: nn.Module, names: list[str], clips: CalibrationSet, indices: NDArray[np.intp]
-) -> Iterator[dict[str, NDArray[np.float32]]]:
-    with torch.inference_mode():
-        for batch in clips.batches(indices):
-            outputs = network(torch.from_numpy(batch))
-            yield {name: output.numpy() for name, output in zip(names, outputs, strict=True)}
+def runtime_run(runtime: Runtime, card: ModelCard) -> Run:
+    """A loaded artefact, to be compared with its checkpoint."""
+    name = card.inputs[0].name
+    return lambda inputs: runtime.run({name: inputs})
 
 
-def _joined(
-    parts: Iterator[dict[str, NDArray[np.float32]]],
-) -> dict[str, NDArray[np.float32]]:
-    collected = list(parts)
-    return {name: np.concatenate([part[name] for part in collected]) for name in collected[0]}
+def _outputs(run: Run, clips: CalibrationSet, indices: NDArray[np.intp]) -> Arrays:
+    parts = [run(batch) for batch in clips.batches(indices)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

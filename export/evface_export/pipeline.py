@@ -6,54 +6,54 @@ import dataclasses
 import importlib.metadata
 import os
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
-
-import torch
-from torch import nn
 
 import evface_runtimes
 from evface_edge.card import ModelCard
 from evface_edge.card_file import check_tensors, embed_card, embed_openvino_card, read_card
 from evface_edge.errors import ConfigError, ExportError
 from evface_export.calibration import CalibrationSet
-from evface_export.graph import expected_warnings, half_backbone, to_onnx, to_openvino
-from evface_export.parity import Limits, Parity, compare
+from evface_export.check_trt import TrtCheck, check_trt
+from evface_export.conversion import SEED, Checkpoint, Conversion
+from evface_export.graph import to_openvino
+from evface_export.parity import Limits, Parity, runtime_run
+from evface_export.stages import Report, Stages, kilobytes
 from evface_export.targets import Target
-
-SEED = 0
-
-
-class Checkpoint(Protocol):
-    """A trained network with its card.
-
-    `network` maps (N, C, H, W) to the outputs of the card, in their order; its submodule
-    `backbone` is what a target may compute in fewer bits.
-    """
-
-    @property
-    def network(self) -> nn.Module: ...
-
-    @property
-    def card(self) -> ModelCard: ...
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A written artefact: where it is, its size, and what the gate measured."""
+    """A written artefact: where it is, its size, and what the gate measured.
+
+    Attributes:
+        trained: INT8 with a short training, because calibration alone missed the gate.
+        check: what TensorRT-RTX made of it, where it was asked.
+    """
 
     target: Target
     path: Path
     size_bytes: int
     parity: Parity
+    trained: bool = False
+    check: TrtCheck | None = None
+
+    @property
+    def note(self) -> str:
+        """What is to be known about the artefact, such as that no engine was built of it."""
+        if not self.target.for_tensorrt:
+            return ""
+        checked = "parsed and built by TensorRT-RTX" if self.check else "not checked by TensorRT"
+        return (
+            f"for TensorRT, {checked}; no engine was built: on the device, run "
+            f"evface-edge build {self.path.name}"
+        )
 
 
 def artefact_path(card: ModelCard, target: Target, output: Path | None) -> Path:
-    """Where the artefact goes: a file, or a folder that gets `<name>-<precision><suffix>`.
+    """Where the artefact goes: a file, or a folder that gets `<name>-<label><suffix>`.
 
     Raises:
         ConfigError: `output` is neither a folder nor a file name with the target's suffix.
@@ -65,7 +65,7 @@ def artefact_path(card: ModelCard, target: Target, output: Path | None) -> Path:
         raise ConfigError(
             "output", str(output), f"an existing folder, or a file name ending in {target.suffix}"
         )
-    return folder / f"{card.name}-{target.precision}{target.suffix}"
+    return folder / f"{card.name}-{target.label}{target.suffix}"
 
 
 def export_model(
@@ -75,94 +75,192 @@ def export_model(
     path: Path,
     *,
     limits: Limits | None = None,
-    report: Callable[[str], None] = lambda line: None,
+    report: Report = lambda line: None,
+    check_with_tensorrt: bool = False,
 ) -> Exported:
     """Write the artefact of one target, if it is as good as its checkpoint.
+
+    Raises: as `export_target`, and
+        ConfigError: the calibration clips do not fit the network.
+    """
+    return export_target(
+        Conversion(checkpoint, calibration),
+        target,
+        path,
+        limits=limits,
+        report=report,
+        check_with_tensorrt=check_with_tensorrt,
+    )
+
+
+def export_target(
+    conversion: Conversion,
+    target: Target,
+    path: Path,
+    *,
+    limits: Limits | None = None,
+    report: Report = lambda line: None,
+    check_with_tensorrt: bool = False,
+) -> Exported:
+    """Write the artefact of one target, if it is as good as its checkpoint.
+
+    INT8 that calibration alone ruins is trained for a while, where `conversion` allows it, and
+    judged once more.
 
     Args:
         path: of the artefact; replaced whole at the very end, or not at all.
         report: gets one line for every finished stage.
+        check_with_tensorrt: have TensorRT-RTX parse and build what is for TensorRT, too.
 
     Raises:
-        ConfigError: the calibration clips do not fit the network.
-        ExportError: the gate closed, or the file cannot be written; nothing was.
+        ConfigError: a quantiser that the target cannot use.
+        ExportError: the gate closed, TensorRT does not take the model, or the file cannot be
+            written; nothing was.
         RuntimeUnavailable: the runtime that has to measure the artefact is not installed.
     """
-    network = checkpoint.network.eval()
-    spec = checkpoint.card.inputs[0]
-    if calibration.inputs.shape[1:] != tuple(spec.shape[1:]):
-        raise ConfigError(
-            f"calibration {calibration.name}: inputs",
-            calibration.inputs.shape,
-            f"{spec.shape}, the input of {checkpoint.card.name}",
-        )
-    stage = _Stages(target.stages, report).next
-    used, judged = calibration.split(SEED)
-    example = torch.zeros(2, *spec.shape[1:])
+    check = check_with_tensorrt and target.for_tensorrt
+    limits = limits or Limits()
+    trains = target.precision == "int8" and conversion.int8.may_train
+    with _working_folder(path) as folder:
+        try:
+            return _attempt(
+                conversion, target, path, folder, limits, report, last=not trains, check=check
+            )
+        except _Missed as missed:
+            steps = conversion.int8.qat_steps
+            report(f"beyond the limit ({missed}): {steps} steps of training with INT8 rounding")
+        return _attempt(conversion, target, path, folder, limits, report, trained=True, check=check)
 
-    prepared = network
+
+class _Missed(Exception):
+    """The gate closed, and there is another way to try."""
+
+
+def _attempt(
+    conversion: Conversion,
+    target: Target,
+    path: Path,
+    folder: Path,
+    limits: Limits,
+    report: Report,
+    *,
+    trained: bool = False,
+    last: bool = True,
+    check: bool = False,
+) -> Exported:
+    names = target.stages
+    if check:
+        names = (*names[:-1], "parse and build with TensorRT-RTX", names[-1])
+    if trained:
+        names = ("quantise and train", *names[1:])
+    stage = Stages(names, report).next
+    model = b""
     if target.precision == "int8":
-        with stage() as note, expected_warnings():
-            from evface_export.quantize import quantize
-
-            batches = (torch.from_numpy(batch) for batch in calibration.batches(used))
-            prepared = quantize(network, example, batches)
-            note(f"{len(used)} clips of {calibration.name}")
+        with stage() as note:
+            if conversion.int8.quantizer == "pt2e":
+                conversion.prepared(target, trained=trained)
+            else:
+                _refuse_tensorrt(conversion, target)
+                model = conversion.nncf()
+            note(
+                f"{len(conversion.used)} clips of {conversion.calibration.name}, "
+                f"{conversion.int8.quantizer}"
+            )
     elif target.precision == "fp16":
         with stage():
-            prepared = half_backbone(network)
+            conversion.prepared(target)
 
-    with _working_folder(path) as folder:
+    with stage() as note:
+        model = model or conversion.traced(target, trained=trained)
+        note(kilobytes(len(model)))
+    draft = folder / path.name
+    files = {draft: model}
+    if target.runtime == "openvino":
         with stage() as note:
-            outputs = [output.name for output in checkpoint.card.outputs]
-            model = to_onnx(prepared, example, spec.name, outputs)
-            note(_kilobytes(len(model)))
-        draft = folder / path.name
-        files = {draft: model}
+            xml, weights = to_openvino(model, folder)
+            files = {draft: xml, draft.with_suffix(".bin"): weights}
+            note(kilobytes(len(xml) + len(weights)))
+    elif target.for_tensorrt and target.precision == "int8":
+        from evface_export.half import halve_floats
+
+        with stage() as note:
+            model = halve_floats(model)
+            files = {draft: model}
+            note(kilobytes(len(model)))
+    _write(files)
+
+    with stage() as note:
+        parity = _measured(conversion, target, draft)
+        note(str(parity))
+    if parity.problems(limits) and not last:
+        raise _Missed(", ".join(parity.problems(limits)))
+    parity.check(limits, advice=_advice(conversion, target))
+
+    checked = None
+    if check:
+        with stage() as note:
+            checked = check_trt(draft)
+            note(str(checked))
+
+    with stage() as note:
+        card = _card(conversion, target, parity, trained=trained)
         if target.runtime == "openvino":
-            with stage() as note:
-                xml, weights = to_openvino(model, folder)
-                files = {draft: xml, draft.with_suffix(".bin"): weights}
-                note(_kilobytes(len(xml) + len(weights)))
+            files[draft] = embed_openvino_card(xml, weights, card)
+        else:
+            files[draft] = embed_card(model, card)
         _write(files)
-
-        with stage() as note:
-            with evface_runtimes.load(draft, runtime=target.runtime, device="cpu") as runtime:
-                check_tensors(
-                    checkpoint.card, runtime.inputs, runtime.outputs, origin="the artefact"
-                )
-                parity = compare(network, runtime, checkpoint.card, calibration, judged)
-            parity.check(limits or Limits())
-            note(str(parity))
-
-        with stage() as note:
-            card = _card(checkpoint.card, target, calibration, len(used), parity)
-            if target.runtime == "openvino":
-                files[draft] = embed_openvino_card(xml, weights, card)
-            else:
-                files[draft] = embed_card(model, card)
-            _write(files)
-            if read_card(draft) != card:
-                raise ExportError(f"{path}: the model card did not come back as it was written")
-            for file in sorted(files):  # .bin before .xml: an .xml never stands without its .bin
-                os.replace(file, path.with_suffix(file.suffix))
-            size = sum(len(content) for content in files.values())
-            note(f"{path}, {_kilobytes(size)}")
-    return Exported(target, path, size, parity)
+        if read_card(draft) != card:
+            raise ExportError(f"{path}: the model card did not come back as it was written")
+        for file in sorted(files):  # .bin before .xml: an .xml never stands without its .bin
+            os.replace(file, path.with_suffix(file.suffix))
+        size = sum(len(content) for content in files.values())
+        note(f"{path}, {kilobytes(size)}")
+    return Exported(target, path, size, parity, trained, checked)
 
 
-def _card(
-    card: ModelCard, target: Target, calibration: CalibrationSet, used: int, parity: Parity
-) -> ModelCard:
+def _measured(conversion: Conversion, target: Target, draft: Path) -> Parity:
+    card = conversion.card
+    with evface_runtimes.load(draft, runtime=target.runtime, device="cpu") as runtime:
+        check_tensors(card, runtime.inputs, runtime.outputs, origin="the artefact")
+        return conversion.reference.compare(runtime_run(runtime, card))
+
+
+def _refuse_tensorrt(conversion: Conversion, target: Target) -> None:
+    if target.for_tensorrt:
+        raise ConfigError(
+            "--quantizer",
+            conversion.int8.quantizer,
+            f"pt2e for {target.name}: TensorRT takes symmetric s8 alone",
+        )
+
+
+def _advice(conversion: Conversion, target: Target) -> str:
+    """What may help where the gate closed."""
+    if target.precision != "int8":
+        return (
+            "onnx-fp32, and report this: a float artefact should compute what its checkpoint does"
+        )
+    ways = ["more calibration clips, nearer to the use"]
+    if conversion.int8.quantizer == "pt2e":
+        steps = max(2 * conversion.int8.qat_steps, 120)
+        ways += [f"--qat-steps {steps}", "--quantizer nncf-accuracy"]
+    ways += ["--report FOLDER to see which layer it is", f"{target.name.split('-')[0]}-fp16"]
+    return "; ".join(ways)
+
+
+def _card(conversion: Conversion, target: Target, parity: Parity, *, trained: bool) -> ModelCard:
+    card, calibration, int8 = conversion.card, conversion.calibration, conversion.int8
     packages = ["torch", "onnx", "onnxscript", target.runtime]
-    source = {}
+    source: dict[str, str | int] = {}
     if target.precision == "int8":
-        packages.append("torchao")
+        packages.append("torchao" if int8.quantizer == "pt2e" else "nncf")
         source = {
             "set": calibration.name,
-            "count": used,
+            "count": len(conversion.used),
             "seed": SEED,
             "sha256": calibration.sha256,
+            "quantizer": int8.quantizer,
+            "qat_steps": int8.qat_steps if trained else 0,
         }
     return dataclasses.replace(
         card,
@@ -172,31 +270,16 @@ def _card(
         calibration=source,
         metrics={
             **card.metrics,
+            "million_multiply_adds": round(conversion.mega_macs, 1),
             "export_clips": float(parity.clips),
+            "export_faces": float(parity.faces),
             "export_nme_checkpoint_percent": 100 * parity.nme_checkpoint,
             "export_nme_percent": 100 * parity.nme_artefact,
             "export_displacement_mean_px": parity.mean_px,
             "export_displacement_p99_px": parity.p99_px,
+            "export_presence_flips_percent": 100 * parity.presence_flips,
         },
     )
-
-
-class _Stages:
-    """Times the stages of a target, one after the other, and reports each as it ends."""
-
-    def __init__(self, names: tuple[str, ...], report: Callable[[str], None]) -> None:
-        self._names, self._report, self._done = names, report, 0
-
-    @contextmanager
-    def next(self) -> Iterator[Callable[[str], None]]:
-        notes: list[str] = []
-        start = time.perf_counter()
-        yield notes.append
-        seconds = time.perf_counter() - start
-        name = self._names[self._done]
-        self._done += 1
-        line = f"[{self._done}/{len(self._names)}] {name}, {seconds:.1f} s"
-        self._report(": ".join([line, *notes]))
 
 
 @contextmanager
@@ -214,7 +297,3 @@ def _working_folder(path: Path) -> Iterator[Path]:
 def _write(files: dict[Path, bytes]) -> None:
     for file, content in files.items():
         file.write_bytes(content)
-
-
-def _kilobytes(size: int) -> str:
-    return f"{size / 1000:,.0f} kB"

@@ -4,7 +4,8 @@ Only the backbone is touched. The head ends in coordinates, and an 8-bit step of
 spans the crop is half a pixel wide; the head stays in float32, for a few microseconds.
 
 Activations are asymmetric u8, one scale a tensor; weights symmetric s8, one scale an output
-channel: what ONNX Runtime and OpenVINO have fast kernels for. Quantisation stands on the *inputs*
+channel: what ONNX Runtime and OpenVINO have fast kernels for. TensorRT knows no zero point: for it,
+activations are symmetric s8 (`Scheme`). Quantisation stands on the *inputs*
 of convolutions and additions and on the output of the backbone, so that ReLU6 vanishes into the
 rounding before it (Jacob et al., CVPR 2018, section 2; placement after NVIDIA's guide to explicit
 quantisation).
@@ -13,7 +14,7 @@ quantisation).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, fx, nn
@@ -25,14 +26,28 @@ from torchao.quantization.pt2e.quantizer import (
     Quantizer,
 )
 
-_ACTIVATION = QuantizationSpec(
-    dtype=torch.uint8,
-    observer_or_fake_quant_ctr=HistogramObserver,
-    quant_min=0,
-    quant_max=255,
-    qscheme=torch.per_tensor_affine,
-)
-_WEIGHT = QuantizationSpec(
+from evface_edge.errors import ExportError
+
+#: How activations are quantised: u8 with a zero point, or s8 around zero.
+Scheme = Literal["u8", "s8"]
+
+ACTIVATIONS: dict[Scheme, QuantizationSpec] = {
+    "u8": QuantizationSpec(
+        dtype=torch.uint8,
+        observer_or_fake_quant_ctr=HistogramObserver,
+        quant_min=0,
+        quant_max=255,
+        qscheme=torch.per_tensor_affine,
+    ),
+    "s8": QuantizationSpec(
+        dtype=torch.int8,
+        observer_or_fake_quant_ctr=HistogramObserver,
+        quant_min=-128,
+        quant_max=127,
+        qscheme=torch.per_tensor_symmetric,
+    ),
+}
+WEIGHT = QuantizationSpec(
     dtype=torch.int8,
     observer_or_fake_quant_ctr=PerChannelMinMaxObserver,
     quant_min=-127,
@@ -43,7 +58,13 @@ _WEIGHT = QuantizationSpec(
 
 
 def quantize(
-    network: nn.Module, example: Tensor, calibration: Iterable[Tensor], *, part: str = "backbone"
+    network: nn.Module,
+    example: Tensor,
+    calibration: Iterable[Tensor],
+    *,
+    part: str = "backbone",
+    scheme: Scheme = "u8",
+    only: str | None = None,
 ) -> nn.Module:
     """A copy of `network` whose submodule `part` computes in INT8 (emulated, when torch runs it).
 
@@ -51,10 +72,15 @@ def quantize(
         network: in eval mode; BatchNorm is folded into the convolutions.
         example: (2, C, H, W), to trace it with; the batch size stays free.
         calibration: batches (N, C, H, W) that fix the ranges of the activations.
+        scheme: "s8" for TensorRT, "u8" for all others.
+        only: the one layer to quantise, of those that `layer_names` gives; by default all.
+
+    Raises:
+        ExportError: `part` has nothing to quantise.
     """
-    batch = torch.export.Dim.DYNAMIC
-    traced = torch.export.export(network, (example,), dynamic_shapes=({0: batch},)).module()
-    prepared = prepare_pt2e(traced, _PartQuantizer(part))
+    quantizer = PartQuantizer(part, ACTIVATIONS[scheme], WEIGHT, only=only)
+    prepared = prepare_pt2e(trace(network, example), quantizer)
+    quantizer.check()
     with torch.no_grad():
         for inputs in calibration:
             prepared(inputs)
@@ -63,12 +89,41 @@ def quantize(
     return quantized
 
 
-class _PartQuantizer(Quantizer):  # type: ignore[misc]  # torchao carries no types
-    """Marks the convolutions and additions of one submodule, and what leaves it."""
+def layer_names(network: nn.Module, example: Tensor, *, part: str = "backbone") -> list[str]:
+    """What `quantize` quantises, in order: convolutions, additions, and the output of the part."""
+    quantizer = PartQuantizer(part, ACTIVATIONS["u8"], WEIGHT)
+    quantizer.annotate(trace(network, example))
+    quantizer.check()
+    return quantizer.marked
 
-    def __init__(self, part: str) -> None:
+
+def trace(network: nn.Module, example: Tensor) -> fx.GraphModule:
+    """The graph of `network` for any batch size."""
+    batch = torch.export.Dim.DYNAMIC
+    program = torch.export.export(network, (example,), dynamic_shapes=({0: batch},))
+    traced: fx.GraphModule = program.module()
+    return traced
+
+
+class PartQuantizer(Quantizer):  # type: ignore[misc]  # torchao carries no types
+    """Marks the convolutions and additions of one submodule, and what leaves it.
+
+    Attributes:
+        marked: the names of what was marked.
+    """
+
+    def __init__(
+        self,
+        part: str,
+        activation: QuantizationSpec,
+        weight: QuantizationSpec,
+        *,
+        only: str | None = None,
+    ) -> None:
         super().__init__()
-        self._part = part
+        self._part, self._only = part, only
+        self._activation, self._weight = activation, weight
+        self.marked: list[str] = []
 
     def annotate(self, model: fx.GraphModule) -> fx.GraphModule:
         aten = torch.ops.aten
@@ -76,22 +131,42 @@ class _PartQuantizer(Quantizer):  # type: ignore[misc]  # torchao carries no typ
             if node.op != "call_function" or not self._inside(node):
                 continue
             inputs: dict[fx.Node, Any] = {}
-            if node.target is aten.conv2d.default:
-                inputs = {node.args[0]: _ACTIVATION, node.args[1]: _WEIGHT}
-            elif node.target in (aten.add.Tensor, aten.add_.Tensor):
-                inputs = dict.fromkeys(node.args, _ACTIVATION)
+            if node.target is aten.conv2d.default and self._mark(_weight_path(node)):
+                inputs = {node.args[0]: self._activation, node.args[1]: self._weight}
+            elif node.target in (aten.add.Tensor, aten.add_.Tensor) and self._mark(node.name):
+                inputs = dict.fromkeys(node.args, self._activation)
             leaves = any(not self._inside(user) for user in node.users)
+            leaves = leaves and self._mark(f"output of {self._part}")
             if inputs or leaves:
                 node.meta["quantization_annotation"] = QuantizationAnnotation(
                     input_qspec_map=inputs,
-                    output_qspec=_ACTIVATION if leaves else None,
+                    output_qspec=self._activation if leaves else None,
                     _annotated=True,
                 )
         return model
 
+    def check(self) -> None:
+        """Raises ExportError when nothing was marked."""
+        if not self.marked:
+            wanted = self._only or f"convolution or addition in {self._part!r}"
+            raise ExportError(f"nothing to quantise: the network has no {wanted}")
+
     def validate(self, model: fx.GraphModule) -> None:
         """Nothing to forbid: what is not marked stays in float."""
+
+    def _mark(self, name: str) -> bool:
+        if self._only not in (None, name):
+            return False
+        self.marked.append(name)
+        return True
 
     def _inside(self, node: fx.Node) -> bool:
         modules = (node.meta.get("nn_module_stack") or {}).values()
         return any(path == self._part or path.startswith(f"{self._part}.") for path, _ in modules)
+
+
+def _weight_path(node: fx.Node) -> str:
+    """Such as "backbone.3.0" of a convolution."""
+    weight = node.args[1]
+    path = str(weight.target) if isinstance(weight, fx.Node) else node.name
+    return path.removesuffix(".weight").replace(".rebuilt.", ".")

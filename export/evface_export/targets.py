@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
+from typing import Literal
 
 from evface_edge.errors import ConfigError
 
@@ -15,9 +16,11 @@ class Target:
     Attributes:
         name: as users call it, and as it stands in the model card.
         runtime: runs the artefact, and measures it at export (a row of `evface_runtimes`).
-        precision: of the backbone: "fp32", "fp16" or "int8"; the head computes in float32.
+        precision: of the backbone: "fp32", "fp16" or "int8"; the head computes in float.
         suffix: of the artefact.
         description: one line for `--help` and the plan.
+        for_tensorrt: the artefact is what TensorRT builds an engine of, on the device: INT8 around
+            zero, float16 where it is not INT8. Here, it is measured on `runtime`.
     """
 
     name: str
@@ -25,12 +28,27 @@ class Target:
     precision: str
     suffix: str
     description: str
+    for_tensorrt: bool = False
+
+    @property
+    def scheme(self) -> Literal["u8", "s8"]:
+        """How INT8 stores activations: TensorRT knows no zero point."""
+        return "s8" if self.for_tensorrt else "u8"
+
+    @property
+    def label(self) -> str:
+        """Ends the name of the artefact: two targets never write the same file."""
+        return f"trt-{self.precision}" if self.for_tensorrt else self.precision
 
     @property
     def stages(self) -> tuple[str, ...]:
         """What an export to this target goes through, in order."""
         prepare = {"int8": ("quantise",), "fp16": ("halve",), "fp32": ()}[self.precision]
-        convert = ("convert to OpenVINO",) if self.runtime == "openvino" else ()
+        convert: tuple[str, ...] = ()
+        if self.runtime == "openvino":
+            convert = ("convert to OpenVINO",)
+        elif self.for_tensorrt and self.precision == "int8":
+            convert = ("float16 around INT8",)
         return (*prepare, "trace to ONNX", *convert, "compare with the checkpoint", "write")
 
 
@@ -41,6 +59,9 @@ TARGETS: tuple[Target, ...] = (
     Target("openvino-fp32", "openvino", "fp32", ".xml", "OpenVINO, float32"),
     Target("openvino-fp16", "openvino", "fp16", ".xml", "OpenVINO, backbone in float16"),
     Target("openvino-int8", "openvino", "int8", ".xml", "OpenVINO, backbone in u8/s8"),
+    Target("trt-fp32", "onnxruntime", "fp32", ".onnx", "ONNX for TensorRT, float32", True),
+    Target("trt-fp16", "onnxruntime", "fp16", ".onnx", "ONNX for TensorRT, in float16", True),
+    Target("trt-int8", "onnxruntime", "int8", ".onnx", "ONNX for TensorRT, in s8 QDQ", True),
 )
 ALL = "all"
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -18,11 +21,12 @@ FloatArrays = dict[str, NDArray[np.float32]]
 class BaseRuntime(ABC):
     """A loaded network. Subclasses write `_infer` and `_release`.
 
-    One object may be used from several threads: its inferences then run one after the other.
+    One object may be used from several threads: `parallel` inferences run at once, others wait.
 
     Attributes:
         name, device, inputs, outputs: see `Runtime`.
-        details: what was really obtained, such as providers, threads and precision.
+        details: what was really obtained, such as version, providers, threads and precision.
+        parallel: inferences that may run at once.
     """
 
     def __init__(
@@ -32,22 +36,31 @@ class BaseRuntime(ABC):
         inputs: dict[str, tuple[int, ...]],
         outputs: dict[str, tuple[int, ...]],
         details: dict[str, Any],
+        parallel: int = 1,
     ) -> None:
         self.name = name
         self.device = device
         self.inputs = inputs
         self.outputs = outputs
         self.details = details
-        self._lock = threading.Lock()
+        self.parallel = parallel
+        self._slots: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for slot in range(parallel):
+            self._slots.put(slot)
+        self._closing = threading.Lock()
         self._closed = False
 
     @abstractmethod
-    def _infer(self, tensors: FloatArrays) -> FloatArrays:
-        """One inference on checked, C-contiguous float32 arrays."""
+    def _infer(self, tensors: FloatArrays, slot: int) -> FloatArrays:
+        """One inference on checked, C-contiguous float32 arrays.
+
+        Args:
+            slot: 0 to `parallel` - 1; no other inference uses it at the same time.
+        """
 
     @abstractmethod
     def _release(self) -> None:
-        """Give up the library's objects."""
+        """Give up the library's objects; no inference is running."""
 
     def run(self, tensors: Mapping[str, NDArray[np.float32]]) -> FloatArrays:
         """One inference: name → array, for every input and every output.
@@ -57,19 +70,61 @@ class BaseRuntime(ABC):
             RuntimeUnavailable: the network was closed.
         """
         self._check(tensors)
-        with self._lock:
+        slot = self._slots.get()
+        try:
             if self._closed:
                 raise RuntimeUnavailable(
                     f"this {self.name} network was closed: run() after close(); load it again"
                 )
-            return self._infer({name: np.ascontiguousarray(tensors[name]) for name in self.inputs})
+            arrays = {name: np.ascontiguousarray(tensors[name]) for name in self.inputs}
+            return self._infer(arrays, slot)
+        finally:
+            self._slots.put(slot)
+
+    def run_many(
+        self, batches: Iterable[Mapping[str, NDArray[np.float32]]]
+    ) -> Iterator[FloatArrays]:
+        """The results of many inferences, in their order, `parallel` of them at once.
+
+        For throughput; `run` alone has the lower latency. `batches` is read no further ahead than
+        keeps the network busy.
+
+        Raises:
+            what `run` raises, in the place of that result.
+        """
+        pending: deque[Future[FloatArrays]] = deque()
+        with ThreadPoolExecutor(self.parallel) as pool:
+            try:
+                for tensors in batches:
+                    pending.append(pool.submit(self.run, tensors))
+                    if len(pending) == 2 * self.parallel:
+                        yield pending.popleft().result()
+                while pending:
+                    yield pending.popleft().result()
+            finally:
+                for future in pending:
+                    future.cancel()
+
+    def describe(self) -> str:
+        """What was really obtained, in one line."""
+        details = {"parallel": self.parallel, **self.details}
+        return f"{self.name} on {self.device}: " + ", ".join(
+            f"{key} {' + '.join(value) if isinstance(value, list) else value}"
+            for key, value in details.items()
+        )
 
     def close(self) -> None:
-        """Release the network, after a running inference has ended. A second call does nothing."""
-        with self._lock:
-            if not self._closed:
-                self._closed = True
+        """Release the network, after running inferences have ended. Once more does nothing."""
+        with self._closing:
+            if self._closed:
+                return
+            slots = [self._slots.get() for _ in range(self.parallel)]
+            self._closed = True
+            try:
                 self._release()
+            finally:
+                for slot in slots:
+                    self._slots.put(slot)
 
     def __enter__(self) -> BaseRuntime:
         return self

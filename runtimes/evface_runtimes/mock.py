@@ -23,6 +23,7 @@ class MockRuntime(BaseRuntime):
         inputs, outputs: name → shape (-1: the batch).
         function: name → array in, name → array out; by default zeros of the outputs' shapes,
             with the batch size of the first input.
+        parallel: calls of the function at once.
 
     Attributes:
         calls: the tensors of each `run`, in order.
@@ -35,12 +36,13 @@ class MockRuntime(BaseRuntime):
         function: Callable[[FloatArrays], FloatArrays] | None = None,
         *,
         device: str = "cpu",
+        parallel: int = 1,
     ) -> None:
-        super().__init__("mock", device, inputs, outputs, details={})
+        super().__init__("mock", device, inputs, outputs, details={}, parallel=parallel)
         self.calls: list[FloatArrays] = []
         self._function = function or self._zeros
 
-    def _infer(self, tensors: FloatArrays) -> FloatArrays:
+    def _infer(self, tensors: FloatArrays, slot: int) -> FloatArrays:
         self.calls.append(tensors)
         return self._function(tensors)
 

@@ -1,4 +1,4 @@
-"""OpenVINO, synchronous: one infer request, one inference at a time."""
+"""OpenVINO: one infer request for each inference that may run at once."""
 
 from __future__ import annotations
 
@@ -9,29 +9,53 @@ import numpy as np
 
 from evface_edge.errors import ModelError, RuntimeUnavailable
 from evface_runtimes.base import BaseRuntime, FloatArrays
+from evface_runtimes.protocol import LoadOptions
 
 #: device → (OpenVINO's name, precision of the float operators). The CPU would otherwise take
 #: bfloat16 on its own wherever it has it, which moves landmarks; GPU and NPU compute in float16.
 _DEVICES = {"cpu": ("CPU", "f32"), "gpu": ("GPU", "f16"), "npu": ("NPU", "f16")}
 
 
-def open_model(path: Path, device: str, threads: int) -> BaseRuntime:
-    """A compiled model on exactly `device`."""
+def find_device(device: str) -> str:
+    """The full name of the first device of this kind.
+
+    Raises:
+        RuntimeUnavailable: OpenVINO finds none.
+    """
     import openvino as ov
 
     core = ov.Core()
+    found = _find(ov, core, _DEVICES[device][0])
+    return str(core.get_property(found, "FULL_DEVICE_NAME"))
+
+
+def _find(ov: Any, core: Any, name: str) -> str:
+    """ "GPU" → "GPU", or "GPU.0" where there are several."""
+    for found in core.available_devices:
+        if found.split(".")[0] == name:
+            return str(found)
+    raise RuntimeUnavailable(
+        f"OpenVINO {ov.__version__.split('-')[0]} finds no {name} (it finds "
+        f"{', '.join(core.available_devices)}); check the driver"
+    )
+
+
+def open_model(path: Path, options: LoadOptions) -> BaseRuntime:
+    """A compiled model on exactly `options.device`."""
+    import openvino as ov
+
+    core = ov.Core()
+    device, parallel = options.device, options.parallel
     name, precision = _DEVICES[device]
-    if name not in {found.split(".")[0] for found in core.available_devices}:
-        raise RuntimeUnavailable(
-            f"OpenVINO {ov.__version__.split('-')[0]} finds no {name} (it finds "
-            f"{', '.join(core.available_devices)}); check the driver"
-        )
+    _find(ov, core, name)
     config: dict[str, Any] = {
-        "PERFORMANCE_HINT": "LATENCY",
+        "PERFORMANCE_HINT": "LATENCY" if parallel == 1 else "THROUGHPUT",
+        "PERFORMANCE_HINT_NUM_REQUESTS": parallel,
         "INFERENCE_PRECISION_HINT": precision,
     }
     if device == "cpu":
-        config |= {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
+        # A stream has threads of its own, and runs one inference at a time.
+        config |= {"INFERENCE_NUM_THREADS": options.threads * parallel, "NUM_STREAMS": parallel}
     try:
         model = core.read_model(path)
     except RuntimeError as error:
@@ -47,30 +71,35 @@ def open_model(path: Path, device: str, threads: int) -> BaseRuntime:
         compiled = core.compile_model(model, name, config)
     except RuntimeError as error:
         raise RuntimeUnavailable(f"cannot compile {path.name} ({_reason(error)})") from error
-    return _OpenVinoRuntime(model, compiled, device, threads)
+    details = {
+        "version": ov.__version__.split("-")[0],
+        "precision": compiled.get_property("INFERENCE_PRECISION_HINT").to_string(),
+        "threads": options.threads,
+    }
+    return _OpenVinoRuntime(model, compiled, device, details, parallel)
 
 
 class _OpenVinoRuntime(BaseRuntime):
-    def __init__(self, model: Any, compiled: Any, device: str, threads: int) -> None:
+    def __init__(
+        self, model: Any, compiled: Any, device: str, details: dict[str, Any], parallel: int
+    ) -> None:
         # Compiling may give a tensor the names of its neighbours: keep those of the file.
         super().__init__(
             "openvino",
             device,
             {port.get_any_name(): _shape(port) for port in model.inputs},
             {port.get_any_name(): _shape(port) for port in model.outputs},
-            {
-                "precision": compiled.get_property("INFERENCE_PRECISION_HINT").to_string(),
-                "threads": threads,
-            },
+            details,
+            parallel,
         )
-        self._request = compiled.create_infer_request()
+        self._requests = [compiled.create_infer_request() for _ in range(parallel)]
 
-    def _infer(self, tensors: FloatArrays) -> FloatArrays:
-        results = self._request.infer(list(tensors.values()))
+    def _infer(self, tensors: FloatArrays, slot: int) -> FloatArrays:
+        results = self._requests[slot].infer(list(tensors.values()))
         return {name: np.array(results[index]) for index, name in enumerate(self.outputs)}
 
     def _release(self) -> None:
-        self._request = None
+        self._requests = []
 
 
 def _shape(port: Any) -> tuple[int, ...]:

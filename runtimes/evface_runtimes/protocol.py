@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from evface_edge.errors import ConfigError
 
 
 class Runtime(Protocol):
@@ -26,3 +29,23 @@ class Runtime(Protocol):
     def run(self, tensors: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]: ...
 
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """How a network is to be opened.
+
+    Attributes:
+        device: one of the runtime's devices.
+        threads: of the CPU, for one inference.
+        parallel: inferences that run at once.
+    """
+
+    device: str
+    threads: int = 1
+    parallel: int = 1
+
+    def __post_init__(self) -> None:
+        for field in ("threads", "parallel"):
+            if getattr(self, field) < 1:
+                raise ConfigError(field, getattr(self, field), "1 or more")

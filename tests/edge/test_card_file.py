@@ -129,8 +129,8 @@ def test_no_file_to_read(tmp_path: Path) -> None:
     (tmp_path / "folder.onnx").mkdir()
     with pytest.raises(ModelError, match=r"cannot be read \(Is a directory\)"):
         read_card(tmp_path / "folder.onnx")
-    with pytest.raises(ModelError, match=r"ending in \.onnx or \.xml"):
-        read_card(tmp_path / "model.engine")
+    with pytest.raises(ModelError, match=r"ending in \.onnx, \.xml"):
+        read_card(tmp_path / "model.tflite")
 
 
 def _refused_or_equal(path: Path) -> None:

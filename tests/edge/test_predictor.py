@@ -12,12 +12,14 @@ import pytest
 from numpy.typing import NDArray
 
 import evface_runtimes
+from evface_edge import predictor as predictor_module
 from evface_edge.card import ModelCard, TensorSpec, WindowPolicy
 from evface_edge.errors import ConfigError, EventFormatError, ModelError
 from evface_edge.events.array import EventArray, make_events
+from evface_edge.events.cameras.live import LiveCounters
 from evface_edge.geometry import Box, SensorSize
 from evface_edge.predictor import Predictor
-from evface_edge.results import FaceState
+from evface_edge.results import FaceLandmarks, FaceState
 from evface_edge.tracking import network as network_module
 
 SIZE = SensorSize(160, 120)
@@ -249,6 +251,68 @@ def test_a_number_outlives_a_short_occlusion(
 def test_an_impossible_number_of_faces_is_refused(model: Path, faces: int) -> None:
     with pytest.raises(ConfigError, match="faces"):
         Predictor(model, faces=faces)
+
+
+class LateSource:
+    """A live source whose consumer has fallen behind until a given packet."""
+
+    size, live = SIZE, True
+
+    def __init__(self, packets: list[EventArray], waiting_until: int) -> None:
+        self._packets, self._until, self._taken = packets, waiting_until, 0
+
+    @property
+    def counters(self) -> LiveCounters:
+        return LiveCounters(backlog_events=1000 if self._taken < self._until else 0)
+
+    def __iter__(self) -> Iterator[EventArray]:
+        for packet in self._packets:
+            self._taken += 1
+            yield packet
+
+
+def _packets(events: EventArray, period_us: int) -> list[EventArray]:
+    borders = np.searchsorted(events["t"], np.arange(period_us, events["t"][-1], period_us))
+    return list(np.split(events, borders))
+
+
+def test_behind_a_live_source_only_the_newest_instant_counts(
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predictor_module._Haste, "LONGEST_S", 1000.0)
+    packets = _packets(ring(0, 400_000, (70, 60)), 35_000)
+    source = LateSource(packets, waiting_until=6)
+    instants = [t_us for t_us, _ in predictor.stream(source)]  # type: ignore[arg-type]
+    assert all(t_us > 5 * 35_000 for t_us in instants)
+    # From then on one for each packet of three or four instants, and the end.
+    assert len(instants) == len(packets) - 5 + 1
+    every = [
+        t_us
+        for t_us, _ in predictor.stream(LateSource(packets, 6), latest=False)  # type: ignore[arg-type]
+    ]
+    assert len(every) == 40
+
+
+def test_however_far_behind_there_are_results(
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predictor_module._Haste, "LONGEST_S", 0.0)
+    packets = _packets(ring(0, 400_000, (70, 60)), 35_000)
+    source = LateSource(packets, waiting_until=1000)
+    faces = [found for _, found in predictor.stream(source) if found]  # type: ignore[arg-type]
+    assert len(faces) >= 8
+
+
+def test_watching_ends_when_the_callback_says_so(predictor: Predictor) -> None:
+    seen: list[int] = []
+
+    def enough(t_us: int, faces: list[FaceLandmarks]) -> bool:
+        seen.append(t_us)
+        return len(seen) < 5
+
+    source = LateSource([ring(0, 400_000, (70, 60))], 0)
+    predictor.watch(source, enough, latest=False)  # type: ignore[arg-type]
+    assert len(seen) == 5
 
 
 def test_a_silence_of_years_ends(predictor: Predictor) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,15 @@ import typer
 from typer.testing import CliRunner, Result
 
 from evface_edge.card_file import read_card
-from evface_edge.errors import ConfigError, ExportError, ModelError
+from evface_edge.errors import ConfigError, ExportError, RuntimeUnavailable
 from evface_export.command import export, parse_share
+from evface_export.targets import TARGETS
 
 
 @pytest.fixture
 def run(checkpoint: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The command, with the toy in place of every checkpoint."""
-    module = pytest.importorskip("evface_training.checkpoint")
-    monkeypatch.setattr(module, "load_checkpoint", lambda path: checkpoint)
+    monkeypatch.setattr("evface_export.source.load_source", lambda model: checkpoint)
     app = typer.Typer()
     app.command()(export)
     return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
@@ -49,7 +50,10 @@ def test_dry_run_writes_nothing(run: Any, clips_path: Path, tmp_path: Path) -> N
         (("--target", "onnx-in8"), r"the nearest is onnx-int8"),
         (("--target", "coreml"), r"one of onnx-fp32, .*, all$"),
         (("--max-nme-loss", "2"), r"expected a share such as 2% or 0\.02"),
-        ((), "--calibration = None: expected an .npz of clips"),
+        ((), r"--calibration = None: expected an \.npz of clips: rendered heads can only"),
+        (("--quantizer", "best"), "--quantizer = 'best': expected one of pt2e, nncf, nncf-acc"),
+        (("--qat-steps", "-1"), "--qat-steps = -1: expected 0 or more"),
+        (("--report", "absent"), "--report = 'absent': expected an existing folder"),
         (("--calibration", "absent.npz"), "absent.npz.*there is no such file"),
     ],
 )
@@ -62,26 +66,79 @@ def test_refusals(run: Any, arguments: tuple[str, ...], message: str) -> None:
 def test_all_goes_on_after_a_refusal(
     run: Any, clips_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from evface_export import pipeline
+    from evface_export import pipeline, summary
 
-    sound = pipeline.export_model
+    sound = pipeline.export_target
 
-    def refuse_all_but_one(checkpoint: Any, target: Any, *args: Any, **options: Any) -> Any:
+    def refuse_all_but_one(conversion: Any, target: Any, *args: Any, **options: Any) -> Any:
         if target.name != "onnx-fp32":
             raise ExportError("the gate is closed")
-        return sound(checkpoint, target, *args, **options)
+        return sound(conversion, target, *args, **options)
 
-    monkeypatch.setattr(pipeline, "export_model", refuse_all_but_one)
+    monkeypatch.setattr(pipeline, "export_target", refuse_all_but_one)
+    monkeypatch.setattr(summary, "measure_speed", lambda conversion, rows: None)
     result: Result = run("toy.ckpt", "-t", "all", "--calibration", clips_path, "-o", tmp_path)
     assert isinstance(result.exception, ExportError)
-    assert "5 of 6 targets were refused" in str(result.exception)
+    assert "8 of 9 targets were refused" in str(result.exception)
     assert [path.name for path in tmp_path.iterdir()] == ["toy-fp32.onnx"]
 
 
-def test_checkpoint_that_is_absent(clips_path: Path, tmp_path: Path) -> None:
-    pytest.importorskip("evface_training.checkpoint")
-    with pytest.raises(ModelError, match="no such checkpoint"):
-        export(tmp_path / "absent.ckpt", "onnx-int8", clips_path, "2%", False, tmp_path)
+def test_nine_rows_for_scripts(
+    run: Any, clips_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every target has a row: its figures, or why there are none."""
+    pytest.importorskip("openvino")
+    from evface_export import command
+
+    monkeypatch.setattr(command.importlib.util, "find_spec", _without("tensorrt_rtx"))
+    arguments = ("-t", "all", "--calibration", clips_path, "-o", tmp_path, "--json")
+    result: Result = run("toy.ckpt", *arguments, "--quantizer", "nncf")
+    found = json.loads(result.stdout)
+    assert [row["target"] for row in found["targets"]] == [target.name for target in TARGETS]
+    assert len(found["targets"]) == 9
+    for row in found["targets"]:
+        if row["target"] == "trt-int8":  # NNCF makes zero points, which TensorRT has not
+            assert "symmetric s8" in row["reason"]
+            continue
+        assert row["written"]
+        path = Path(row["path"])
+        files = [path] if path.suffix == ".onnx" else [path, path.with_suffix(".bin")]
+        assert row["bytes"] == sum(file.stat().st_size for file in files)
+        assert ("p50_ms" in row) == (not row["target"].startswith("trt-"))
+        assert 0 < row.get("share_of_peak", 0.5) < 1
+    distances = found["agreement_px"]
+    assert distances["torch"]["onnx-fp32"] < 0.01 < distances["torch"]["onnx-int8"]
+    assert distances["onnx-int8"]["torch"] == pytest.approx(distances["torch"]["onnx-int8"])
+    assert "1 of 9 targets were refused: trt-int8" in str(result.exception)
+
+
+def _without(package: str) -> Any:
+    from importlib.util import find_spec
+
+    return lambda name, *rest: None if name == package else find_spec(name, *rest)
+
+
+def test_report_names_the_layers(run: Any, clips_path: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    arguments = ("-t", "onnx-fp32", "--calibration", clips_path, "-o", tmp_path)
+    result: Result = run("toy.ckpt", *arguments, "--report", tmp_path)
+    assert result.exit_code == 0, result.output
+    figures = json.loads((tmp_path / "toy-sensitivity.json").read_text())
+    assert [row["layer"] for row in figures[:2]] == ["backbone.0", "backbone.3"]
+    assert figures[-1]["layer"] == "all together"
+    assert (tmp_path / "toy-sensitivity.png").read_bytes().startswith(b"\x89PNG")
+    assert "| backbone.0 " in result.output
+
+
+def test_without_matplotlib_it_says_which_extra(
+    run: Any, clips_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from evface_export import sensitivity
+
+    monkeypatch.setattr(sensitivity.importlib.util, "find_spec", _without("matplotlib"))
+    result: Result = run("toy.ckpt", "--calibration", clips_path, "--report", tmp_path)
+    with pytest.raises(RuntimeUnavailable, match=r"evface-edge\[report\]"):
+        raise result.exception or AssertionError(result.output)
 
 
 @pytest.mark.parametrize(

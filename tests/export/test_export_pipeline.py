@@ -17,10 +17,11 @@ import torch
 import evface_runtimes
 from evface_edge.card_file import read_card
 from evface_edge.errors import ConfigError, ExportError
-from evface_export import pipeline
+from evface_export import conversion, pipeline
 from evface_export.calibration import CalibrationSet
+from evface_export.conversion import Conversion, Int8
 from evface_export.parity import Limits
-from evface_export.pipeline import artefact_path, export_model
+from evface_export.pipeline import artefact_path, export_model, export_target
 from evface_export.targets import TARGETS, find_targets
 
 INT8 = find_targets("onnx-int8")[0]
@@ -107,7 +108,7 @@ def test_onnxruntime_fuses_the_backbone(int8_path: Path, tmp_path: Path) -> None
 @pytest.fixture(scope="module")
 def sound(checkpoint: Any) -> bytes:
     names = [spec.name for spec in checkpoint.card.outputs]
-    return pipeline.to_onnx(checkpoint.network, torch.zeros(2, 10, 32, 32), "events", names)
+    return conversion.to_onnx(checkpoint.network, torch.zeros(2, 10, 32, 32), "events", names)
 
 
 def _broken(model: bytes, name: str, factor: float) -> bytes:
@@ -141,7 +142,7 @@ def test_gate_closes_on_a_sabotaged_artefact(
     factor: float,
     message: str,
 ) -> None:
-    monkeypatch.setattr(pipeline, "to_onnx", lambda *args: _broken(sound, output, factor))
+    monkeypatch.setattr(conversion, "to_onnx", lambda *args: _broken(sound, output, factor))
     path = tmp_path / "toy.onnx"
     path.write_bytes(b"the artefact of yesterday")
     with pytest.raises(ExportError, match=message):
@@ -156,17 +157,16 @@ def test_gate_closes_on_a_network_that_8_bits_ruin(
     path = tmp_path / "toy.onnx"
     ruined = dataclasses.replace(checkpoint, network=_coarse(checkpoint.network))
     with pytest.raises(ExportError, match=r"relative NME loss beyond 0\.02"):
-        export_model(ruined, INT8, clips, path)
+        export_target(Conversion(ruined, clips, Int8(qat_steps=0)), INT8, path)
     assert not list(tmp_path.iterdir())
     export_model(ruined, FP32, clips, path)  # and in float it is sound
 
 
 def test_limits_are_the_callers(checkpoint: Any, clips: CalibrationSet, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"log_sigma shift beyond 0[,)]"):
-        export_model(
-            checkpoint,
+        export_target(
+            Conversion(checkpoint, clips, Int8(qat_steps=0)),
             INT8,
-            clips,
             tmp_path / "toy.onnx",
             limits=Limits(max_log_sigma_shift=0),
         )

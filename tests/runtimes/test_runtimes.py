@@ -4,48 +4,25 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto
 
 import evface_runtimes
 from evface_edge.errors import ConfigError, ModelError, RuntimeUnavailable
-from evface_runtimes import RUNTIMES, MockRuntime
+from evface_runtimes import MockRuntime
 
-WEIGHTS = np.arange(15, dtype=np.float32).reshape(3, 5) / 7
-BIAS = np.array([1, -2, 3, -4, 5], np.float32)
-
-
-def _linear(path: Path, dtype: int = TensorProto.FLOAT) -> Path:
-    """y = x W + b, any batch size."""
-    numpy_dtype = helper.tensor_dtype_to_np_dtype(dtype)
-    graph = helper.make_graph(
-        [
-            helper.make_node("MatMul", ["x", "w"], ["xw"]),
-            helper.make_node("Add", ["xw", "b"], ["y"]),
-        ],
-        "linear",
-        [helper.make_tensor_value_info("x", dtype, ["batch", 3])],
-        [helper.make_tensor_value_info("y", dtype, ["batch", 5])],
-        [
-            onnx.numpy_helper.from_array(WEIGHTS.astype(numpy_dtype), "w"),
-            onnx.numpy_helper.from_array(BIAS.astype(numpy_dtype), "b"),
-        ],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    onnx.save(model, path)
-    return path
+#: Those that run an ONNX model on the CPU.
+_ONNX_ON_CPU = ("onnxruntime", "openvino")
 
 
-@pytest.fixture
-def linear(tmp_path: Path) -> Path:
-    return _linear(tmp_path / "linear.onnx")
-
-
-@pytest.fixture(params=[spec.name for spec in RUNTIMES])
+@pytest.fixture(params=_ONNX_ON_CPU)
 def runtime_name(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     pytest.importorskip(name, reason=f"{name} is not installed")
@@ -53,20 +30,24 @@ def runtime_name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.mark.parametrize("batch", [1, 5])
-def test_result_is_the_closed_form(linear: Path, runtime_name: str, batch: int) -> None:
+def test_result_is_the_closed_form(
+    linear: Path, closed_form: Callable[[Any], Any], runtime_name: str, batch: int
+) -> None:
     x = np.random.default_rng(1).normal(size=(batch, 3)).astype(np.float32)
     with evface_runtimes.load(linear, runtime=runtime_name, device="cpu") as runtime:
         assert (runtime.name, runtime.device) == (runtime_name, "cpu")
         assert (runtime.inputs, runtime.outputs) == ({"x": (-1, 3)}, {"y": (-1, 5)})
         first = runtime.run({"x": x})["y"]
         runtime.run({"x": x + 1})
-    np.testing.assert_allclose(first, x @ WEIGHTS + BIAS, rtol=1e-6)  # and is no shared buffer
+    np.testing.assert_allclose(first, closed_form(x), rtol=1e-6)  # and is no shared buffer
 
 
-def test_inputs_may_be_views(linear: Path, runtime_name: str) -> None:
+def test_inputs_may_be_views(
+    linear: Path, closed_form: Callable[[Any], Any], runtime_name: str
+) -> None:
     x = np.random.default_rng(1).normal(size=(3, 4)).astype(np.float32)
     with evface_runtimes.load(linear, runtime=runtime_name) as runtime:
-        np.testing.assert_allclose(runtime.run({"x": x.T})["y"], x.T @ WEIGHTS + BIAS, rtol=1e-5)
+        np.testing.assert_allclose(runtime.run({"x": x.T})["y"], closed_form(x.T), rtol=1e-5)
 
 
 def test_bad_inputs_are_named(linear: Path, runtime_name: str) -> None:
@@ -89,14 +70,18 @@ def test_run_after_close(linear: Path, runtime_name: str) -> None:
         runtime.run({"x": np.zeros((1, 3), np.float32)})
 
 
-def test_named_device_that_is_absent_is_refused(linear: Path) -> None:
+@pytest.mark.parametrize(
+    ("device", "provider"),
+    [("cuda", "CUDAExecutionProvider"), ("tensorrt", "TensorrtExecutionProvider")],
+)
+def test_named_device_that_is_absent_is_refused(linear: Path, device: str, provider: str) -> None:
     ort = pytest.importorskip("onnxruntime")
-    if "CUDAExecutionProvider" in ort.get_available_providers():
-        pytest.skip("this onnxruntime has CUDA")
+    if provider in ort.get_available_providers():
+        pytest.skip(f"this onnxruntime has {provider}")
     with pytest.raises(RuntimeUnavailable) as caught:
-        evface_runtimes.load(linear, device="cuda")
+        evface_runtimes.load(linear, device=device)
     message = str(caught.value)
-    for part in ("Tried cuda", "no CUDAExecutionProvider", "it has", "onnxruntime-gpu"):
+    for part in (f"Tried {device}", f"no {provider} (it has", "CPUExecutionProvider", "-gpu"):
         assert part in message
 
 
@@ -108,19 +93,23 @@ def test_named_openvino_device_that_is_absent_is_refused(linear: Path) -> None:
         evface_runtimes.load(linear, runtime="openvino", device="npu")
 
 
-def test_provider_that_falls_back_is_refused(linear: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("device", ["cuda", "tensorrt"])
+def test_provider_that_falls_back_is_refused(
+    linear: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, device: str
+) -> None:
     """CUDA listed, but its driver broken: onnxruntime answers with a session on the CPU."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     ort = pytest.importorskip("onnxruntime")
     session = ort.InferenceSession
 
     def broken_driver(path: str, options: object, providers: list[str]) -> object:
         return session(path, options, providers=["CPUExecutionProvider"])
 
-    both = ["CUDAExecutionProvider", "CPUExecutionProvider"]
-    monkeypatch.setattr(ort, "get_available_providers", lambda: both)
+    listed = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(ort, "get_available_providers", lambda: listed)
     monkeypatch.setattr(ort, "InferenceSession", broken_driver)
     with pytest.raises(RuntimeUnavailable, match="obtained only CPUExecutionProvider"):
-        evface_runtimes.load(linear, device="cuda")
+        evface_runtimes.load(linear, device=device)
     # "auto" goes on to the next device, and says so.
     assert evface_runtimes.load(linear, device="auto").device == "cpu"
 
@@ -140,7 +129,9 @@ def test_openvino_computes_in_float32(linear: Path) -> None:
     ("arguments", "message"),
     [
         ({"runtime": "openvin"}, "nearest: openvino"),
-        ({"device": "cdua"}, "auto, cuda, cpu with onnxruntime"),
+        ({"device": "cdua"}, "auto, cpu, cuda, tensorrt with onnxruntime"),
+        ({"device": "npu"}, "auto, cpu, cuda, tensorrt with onnxruntime"),
+        ({"parallel": 0}, "parallel = 0: expected 1 or more"),
         ({"threads": 0}, "threads = 0: expected 1 or more"),
     ],
 )
@@ -149,18 +140,18 @@ def test_settings_outside_the_table(linear: Path, arguments: dict[str, str], mes
         evface_runtimes.load(linear, **arguments)  # type: ignore[arg-type]
 
 
-def test_files_that_are_no_network(tmp_path: Path, runtime_name: str, linear: Path) -> None:
+def test_files_that_are_no_network(
+    tmp_path: Path, runtime_name: str, linear: Path, make_linear: Callable[..., Path]
+) -> None:
     with pytest.raises(ModelError, match="no such file"):
         evface_runtimes.load(tmp_path / "absent.onnx", runtime=runtime_name)
-    with pytest.raises(ModelError, match=r"expected \.onnx, \.xml"):
-        evface_runtimes.load(tmp_path / "model.pt")
-    garbage = tmp_path / "garbage.onnx"
-    garbage.write_bytes(linear.read_bytes()[:-20])
-    with pytest.raises(ModelError, match=r"garbage\.onnx: .* cannot load it"):
-        evface_runtimes.load(garbage, runtime=runtime_name)
+    truncated = tmp_path / "truncated.onnx"
+    truncated.write_bytes(linear.read_bytes()[:-20])
+    with pytest.raises(ModelError, match=r"truncated\.onnx: .* cannot load it"):
+        evface_runtimes.load(truncated, runtime=runtime_name)
     with pytest.raises(ModelError, match=r"'x'.*expected"):
         evface_runtimes.load(
-            _linear(tmp_path / "double.onnx", TensorProto.DOUBLE), runtime=runtime_name
+            make_linear(tmp_path / "double.onnx", TensorProto.DOUBLE), runtime=runtime_name
         )
 
 
@@ -181,8 +172,146 @@ def test_mock_runtime() -> None:
     np.testing.assert_array_equal(doubling.run({"x": np.ones((1, 3), np.float32)})["y"], 2)
 
 
+@pytest.mark.parametrize("parallel", [1, 2])
+def test_many_in_their_order(
+    linear: Path, closed_form: Callable[[Any], Any], runtime_name: str, parallel: int
+) -> None:
+    x = np.random.default_rng(1).normal(size=(37, 2, 3)).astype(np.float32)
+    with evface_runtimes.load(linear, runtime=runtime_name, parallel=parallel) as runtime:
+        assert f"parallel {parallel}" in runtime.describe()
+        found = [outputs["y"] for outputs in runtime.run_many({"x": part} for part in x)]
+    np.testing.assert_allclose(found, closed_form(x), rtol=1e-5, atol=1e-6)
+
+
+def test_parallel_inferences_run_at_once_and_no_more() -> None:
+    """Each waits for another one to be inside: without two at once, this would time out."""
+    meeting = threading.Barrier(2, timeout=10)
+    inside: list[int] = []
+    most = 0
+
+    def meet(tensors: dict[str, Any]) -> dict[str, Any]:
+        nonlocal most
+        inside.append(1)
+        most = max(most, len(inside))
+        meeting.wait()
+        inside.pop()
+        meeting.wait()
+        return {"y": tensors["x"]}
+
+    mock = MockRuntime({"x": (-1,)}, {"y": (-1,)}, meet, parallel=2)
+    batches = [{"x": np.full(1, value, np.float32)} for value in range(8)]
+    assert [outputs["y"][0] for outputs in mock.run_many(batches)] == list(range(8))
+    assert most == 2
+
+
+def test_many_read_no_further_than_needed_and_stop_at_a_failure() -> None:
+    taken: list[int] = []
+
+    def batches() -> Iterator[dict[str, Any]]:
+        for value in range(1000):
+            taken.append(value)
+            yield {"x": np.full(1, value, np.float32)}
+
+    def fail_at_five(tensors: dict[str, Any]) -> dict[str, Any]:
+        if tensors["x"][0] == 5:
+            raise RuntimeError("the fifth")
+        return {"y": tensors["x"]}
+
+    mock = MockRuntime({"x": (-1,)}, {"y": (-1,)}, fail_at_five, parallel=3)
+    results = mock.run_many(batches())
+    assert [int(next(results)["y"][0]) for _ in range(5)] == [0, 1, 2, 3, 4]
+    with pytest.raises(RuntimeError, match="the fifth"):
+        next(results)
+    assert len(taken) <= 5 + 2 * 3
+    mock.close()
+
+
+def test_close_waits_for_all_that_run() -> None:
+    started, may_end = threading.Event(), threading.Event()
+
+    def slow(tensors: dict[str, Any]) -> dict[str, Any]:
+        started.set()
+        may_end.wait(10)
+        return {"y": tensors["x"]}
+
+    mock = MockRuntime({"x": (-1,)}, {"y": (-1,)}, slow, parallel=2)
+    found: list[Any] = []
+    running = threading.Thread(target=lambda: found.append(mock.run({"x": np.ones(1, np.float32)})))
+    running.start()
+    started.wait(10)
+    closing = threading.Thread(target=mock.close)
+    closing.start()
+    closing.join(0.05)
+    assert closing.is_alive()
+    may_end.set()
+    for thread in (running, closing):
+        thread.join(10)
+    assert found[0]["y"] == 1
+    with pytest.raises(RuntimeUnavailable, match="closed"):
+        mock.run({"x": np.ones(1, np.float32)})
+
+
+def test_describe_names_what_was_obtained(linear: Path, runtime_name: str) -> None:
+    with evface_runtimes.load(linear, runtime=runtime_name, threads=2) as runtime:
+        described = runtime.describe()
+    assert described.startswith(f"{runtime_name} on cpu: parallel 1, version ")
+    assert "threads 2" in described
+    assert {"onnxruntime": "CPUExecutionProvider", "openvino": "precision f32"}[
+        runtime_name
+    ] in described
+
+
+def test_model_that_forbids_an_optimisation(
+    linear: Path, monkeypatch: pytest.MonkeyPatch, closed_form: Callable[[Any], Any]
+) -> None:
+    ort = pytest.importorskip("onnxruntime")
+    model = onnx.load(linear)
+    model.metadata_props.add(key="onnxruntime.disabled_optimizers", value="MatMulAddFusion")
+    onnx.save(model, linear)
+    forbidden: list[object] = []
+    session = ort.InferenceSession
+
+    def spy(*args: Any, **options: Any) -> Any:
+        forbidden.append(options.get("disabled_optimizers"))
+        return session(*args, **options)
+
+    monkeypatch.setattr(ort, "InferenceSession", spy)
+    with evface_runtimes.load(linear) as runtime:
+        x = np.ones((1, 3), np.float32)
+        np.testing.assert_allclose(runtime.run({"x": x})["y"], closed_form(x), rtol=1e-6)
+    assert forbidden[-1] == ["MatMulAddFusion"]
+
+
+def test_differences_of_runtimes(
+    linear: Path, make_linear: Callable[..., Path], tmp_path: Path
+) -> None:
+    x = np.random.default_rng(1).normal(size=(4, 6, 3)).astype(np.float32)
+    offset = np.array([3, 0, 0, 4, 0], np.float32)
+    with evface_runtimes.load(linear) as reference:
+
+        def off(tensors: dict[str, Any]) -> dict[str, Any]:
+            return {"y": reference.run(tensors)["y"] + offset}
+
+        others = {
+            "openvino": evface_runtimes.load(linear, runtime="openvino"),
+            "off": MockRuntime(reference.inputs, reference.outputs, off),
+        }
+        found = evface_runtimes.differences(reference, others, [{"x": part} for part in x])
+        for other in others.values():
+            other.close()
+        with pytest.raises(ConfigError, match="batches = 0: expected at least one"):
+            evface_runtimes.differences(reference, others, [])
+        strange = MockRuntime({"x": (-1, 3)}, {"z": (-1, 5)})
+        with pytest.raises(ConfigError, match=r"outputs of strange = \['z'\]: expected \['y'\]"):
+            evface_runtimes.differences(reference, {"strange": strange}, [{"x": x[0]}])
+    assert found["openvino"]["y"].largest < 1e-5
+    away = found["off"]["y"]
+    assert (away.largest, away.mean) == pytest.approx((4, 7 / 5), rel=1e-5)
+    assert (away.distance_mean, away.distance_p99) == pytest.approx((5, 5), rel=1e-5)
+
+
 def test_import_is_light() -> None:
-    heavy = {"onnxruntime", "openvino", "torch", "numba"}
+    heavy = {"onnxruntime", "openvino", "torch", "numba", "cuda", "tensorrt"}
     code = f"import sys, evface_runtimes; print(*{heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""

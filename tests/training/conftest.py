@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageDraw
+from torch import Tensor
 
 from evface_training.data.faces import CROP_SIDE_PX, FaceSet
+from evface_training.task import Task
+from evface_training.teacher.network import front_view
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Threads of PyTorch that wait for each other on a busy machine make tests ten times slower."""
+    torch.set_num_threads(1)
 
 
 def draw_face(seed: int) -> tuple[Image.Image, np.ndarray[tuple[int, int], np.dtype[np.float32]]]:
@@ -70,3 +82,66 @@ def drawn_faces() -> FaceSet:
         np.array([f"drawn:{index}" for index in range(12)]),
         np.ones(12, bool),
     )
+
+
+def _dots(points: Tensor, channels: int, side: int) -> Tensor:
+    """Points (N, 98, 2) in fractions of the crop → blurred dots (N, channels, side, side)."""
+    axis = (torch.arange(side) + 0.5) / side
+    near = torch.exp(-0.5 * ((axis - points[..., None]) / 0.02) ** 2)
+    blobs = near[:, :, 1, :, None] * near[:, :, 0, None, :]
+    return torch.stack([blobs[:, c::channels].amax(1) for c in range(channels)], 1)
+
+
+@pytest.fixture(scope="session")
+def point_clips() -> Callable[..., dict[str, Tensor]]:
+    """(count, side, channels=10) → a batch in which landmarks are plain to see."""
+
+    def draw(count: int, side: int, channels: int = 10) -> dict[str, Tensor]:
+        generator = torch.Generator().manual_seed(0)
+        scale = 0.8 + 0.3 * torch.rand(count, 1, 2, generator=generator)
+        shift = 0.06 * torch.randn(count, 1, 2, generator=generator)
+        points = (front_view(1.4) - 0.5) * scale + 0.5 + shift
+        return {
+            "events": (255 * _dots(points, channels, side)).round().to(torch.uint8),
+            "rgb": _dots(points, 3, side),
+            "points": points,
+            "weights": torch.ones(count, 98),
+            "presence": torch.ones(count),
+        }
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def teach() -> Callable[..., list[dict[str, float]]]:
+    """(task, batch, steps, rate) → the losses of plain steps on one batch."""
+
+    def run(
+        task: Task, batch: dict[str, Tensor], steps: int, rate: float
+    ) -> list[dict[str, float]]:
+        weights = [p for p in task.parameters() if p.requires_grad]
+        optimiser = torch.optim.Adam(weights, lr=rate)
+        history = []
+        for step in range(steps):
+            task.train()
+            losses = task(batch, step)
+            optimiser.zero_grad()
+            losses["total"].backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(weights, 5.0)
+            optimiser.step()
+            history.append({name: float(value.detach()) for name, value in losses.items()})
+        return history
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def left_out() -> Callable[..., list[str]]:
+    """(task, batch) → weights to learn that take no part in a step; DDP would stop there."""
+
+    def names(task: Task, batch: dict[str, Tensor]) -> list[str]:
+        task.train()
+        task(batch, 0)["total"].backward()
+        return [n for n, p in task.named_parameters() if p.requires_grad and p.grad is None]
+
+    return names

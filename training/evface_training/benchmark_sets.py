@@ -1,8 +1,8 @@
 """Benchmark sets: short recordings of still faces that move, made from a seed, not kept as files.
 
-Each is an event list on a sensor of 192 × 192 pixels with a face about 96 pixels tall, and the
-truth at its end. They go through the list form of the camera and through `Predictor`, so they share
-no step with training but the motion fields.
+Each is an event list with the truth at its end, and an RGB frame of that instant where one is asked
+for. They go through the list form of the camera and through `Predictor`, and heads turn exactly at
+every instant, so they share no step with training but the drawing of motions.
 """
 
 from __future__ import annotations
@@ -21,21 +21,34 @@ from evface_edge.events.array import EVENT_DTYPE, EventArray
 from evface_edge.geometry import Box, SensorSize
 from evface_training.data.faces import CROP_SIDE_PX, FaceSet
 from evface_training.simulation.camera import CameraPrior
-from evface_training.simulation.motion import MotionPrior, basis_fields, sample_courses
+from evface_training.simulation.frame_camera import FrameCameraPrior
+from evface_training.simulation.lamps import with_flicker
+from evface_training.simulation.motion import MotionPrior, sample_motion
+from evface_training.simulation.occluders import occluder_bank, sample_passing
 from evface_training.simulation.recording import Frame, one_camera, record
+from evface_training.simulation.relief import fit_head
+from evface_training.simulation.scene import Scenes, crop_fields, exposed
+from evface_training.simulation.tone import Tone, grey
 
-_SETTLE_US = 30_000
+#: Upper edges of the bins of light and of speed in which results are told apart.
+LIGHT_BINS_LUX = (1.0, 10.0, 100.0)
+SPEED_BINS_DEG_PER_S = (10.0, 100.0, 300.0)
+_TONE = Tone(gamma=torch.full((1, 1, 1, 1), 2.2), stray=torch.full((1, 1, 1, 1), 0.01))
+_GRID = 65
 
 
 @dataclass(frozen=True)
 class Condition:
-    """Light and speed of a benchmark set.
+    """Light, speed and hindrances of a benchmark set.
 
     Attributes:
-        speed_px_per_s: root-mean-square speed of the head (low, high), log-uniform; faces are
-            96 pixels tall.
-        max_travel_px: a recording ends after this way, or after `max_duration_us`.
+        speed_px_per_s: speed of the middle of the face (low, high), log-uniform, for a face 96
+            pixels tall; 100 px/s is a turn of about 80 degrees a second.
         camera: from which each recording's camera is drawn.
+        max_travel_px: a recording ends after this way, or after `max_duration_us`.
+        settle_us: how long nothing moves before.
+        passing_share: of recordings in which a hand or an object passes.
+        side_px: of the sensor; the face is half as tall.
     """
 
     name: str
@@ -43,29 +56,45 @@ class Condition:
     camera: CameraPrior
     max_travel_px: float = 14.0
     max_duration_us: int = 250_000
+    settle_us: int = 30_000
+    passing_share: float = 0.0
+    side_px: int = CROP_SIDE_PX
 
 
 _ORDINARY = CameraPrior(
     threshold=(0.15, 0.4),
     mismatch=(0.03, 0.06),
+    lux=(100.0, 1000.0),
     cutoff_hz=(150.0, 400.0),
     shot_hz=(0.05, 1.0),
     leak_hz=(0.02, 0.2),
     refractory_us=(50.0, 800.0),
     flicker_share=0.0,
 )
+_DARK = replace(_ORDINARY, threshold=(0.2, 0.5), lux=(0.1, 1.0), shot_hz=(1.5, 5.0))
+_NOISY = replace(
+    _ORDINARY,
+    mismatch=(0.06, 0.08),
+    shot_hz=(5.0, 15.0),
+    leak_hz=(0.1, 0.3),
+    hot_share=(5e-4, 2e-3),
+    hot_hz=(100.0, 800.0),
+)
+_LAMPS = replace(_ORDINARY, flicker_share=1.0, flicker_depth=(0.1, 0.4))
+_WALK = (40.0, 160.0)
 
 CONDITIONS: dict[str, Condition] = {
     condition.name: condition
     for condition in (
-        Condition("normal", (40.0, 160.0), _ORDINARY),
+        Condition("normal", _WALK, _ORDINARY),
         Condition("fast", (500.0, 1500.0), _ORDINARY, max_travel_px=24.0),
-        Condition(
-            "dark",
-            (40.0, 160.0),
-            replace(_ORDINARY, threshold=(0.2, 0.5), cutoff_hz=(12.0, 40.0), shot_hz=(4.0, 15.0)),
-        ),
+        Condition("dark", _WALK, _DARK),
         Condition("still", (3.0, 10.0), _ORDINARY),
+        Condition("still_then_move", _WALK, _ORDINARY, max_travel_px=6.0, settle_us=400_000),
+        Condition("flicker", _WALK, _LAMPS),
+        Condition("occluded", _WALK, _ORDINARY, passing_share=1.0),
+        Condition("noisy", _WALK, _NOISY),
+        Condition("low_resolution", _WALK, _ORDINARY, side_px=80),
     )
 }
 
@@ -77,6 +106,10 @@ class LabelledRecording:
     Attributes:
         points: (98, 2) float32 sensor pixels at the last instant.
         box: the true face box, moved and scaled a little as a tracker's would be.
+        speed_px_per_s: of the middle of the face, as if it were 96 pixels tall.
+        speed_deg_per_s: the same, as a turn of the head.
+        lux: light of the scene.
+        rgb: (H, W, 3) uint8 frame exposed about the last instant, where one was asked for.
     """
 
     events: EventArray
@@ -85,15 +118,44 @@ class LabelledRecording:
     box: Box
     name: str
     speed_px_per_s: float
+    speed_deg_per_s: float
+    lux: float
+    rgb: NDArray[np.uint8] | None
+
+    @property
+    def light_bin(self) -> str:
+        return bin_of(self.lux, LIGHT_BINS_LUX, "lux")
+
+    @property
+    def speed_bin(self) -> str:
+        return bin_of(self.speed_deg_per_s, SPEED_BINS_DEG_PER_S, "°/s")
+
+
+def bin_of(value: float, edges: tuple[float, ...], unit: str) -> str:
+    """Such as "10–100 lux"; a value on an edge belongs to the upper bin."""
+    place = int(np.searchsorted(edges, value, side="right"))
+    low = 0.0 if place == 0 else edges[place - 1]
+    return f"over {low:g} {unit}" if place == len(edges) else f"{low:g}–{edges[place]:g} {unit}"
 
 
 def recordings(
-    faces: FaceSet, condition: Condition, seed: int = 0, box_jitter: float = 0.04
+    faces: FaceSet,
+    condition: Condition,
+    seed: int = 0,
+    box_jitter: float = 0.04,
+    *,
+    frames: FrameCameraPrior | None = None,
 ) -> Iterator[LabelledRecording]:
-    """One recording of each face."""
+    """One recording of each face.
+
+    Args:
+        frames: also make an RGB frame of the last instant, by a camera drawn from this; the events
+            are the same without.
+    """
+    objects = occluder_bank(48, seed)
     for index in range(len(faces)):
         generator = torch.Generator().manual_seed(seed * 1_000_003 + index)
-        yield _one(faces, index, condition, generator, box_jitter)
+        yield _one(faces, index, condition, generator, box_jitter, objects, frames)
 
 
 def _one(
@@ -102,60 +164,84 @@ def _one(
     condition: Condition,
     generator: torch.Generator,
     box_jitter: float,
+    objects: torch.Tensor,
+    frame_cameras: FrameCameraPrior | None,
 ) -> LabelledRecording:
-    side = CROP_SIDE_PX
+    side = condition.side_px
     size = SensorSize(side, side)
-    points = torch.from_numpy(faces.points[index])
-    low, high = (math.log(v) for v in condition.speed_px_per_s)
-    speed = math.exp(low + (high - low) * float(torch.rand(1, generator=generator)))
-    duration_us = min(condition.max_duration_us, condition.max_travel_px / speed * 1e6)
-    # The course is drawn for a crop 128 wide; here the picture itself is the crop.
-    travel = speed * duration_us * 1e-6 * 128 / side
-    motion = MotionPrior(displacement_px=(travel, travel), pause_share=0.0)
-    steps = max(12, math.ceil(2.5 * travel * side / 128))
-    times = torch.linspace(0, 1, steps + 1)
-    courses = sample_courses(motion, 1, times, generator)
-    basis = basis_fields(((points + 0.5) / side)[None])
-    image = torch.from_numpy(faces.images[index]).float().div(255)
-    light = torch.log(image.clamp_min(1e-4) ** 2.2 + 0.01)[None, None]
-    axis = torch.linspace(0.5 / side, 1 - 0.5 / side, basis.shape[-1])
-    grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"))
-
-    def frame(k: int) -> Frame:
-        flow = torch.einsum("k,kchw->chw", courses[0, :, k], basis[0])
-        places = F.interpolate(
-            (grid - flow)[None], (side, side), mode="bilinear", align_corners=True
-        )
-        shown = F.grid_sample(
-            light,
-            places.permute(0, 2, 3, 1) * 2 - 1,
-            mode="bicubic",
-            padding_mode="border",
-            align_corners=False,
-        )
-        return Frame(round(_SETTLE_US + float(times[k]) * duration_us), shown[0, 0])
+    picture = torch.from_numpy(faces.images[index]).float().div(255)
+    picture = picture.permute(2, 0, 1)[None] if picture.ndim == 3 else picture[None, None]
+    if side != CROP_SIDE_PX:
+        picture = F.interpolate(picture, (side, side), mode="bilinear", antialias=True)
+    crop = (torch.from_numpy(faces.points[index])[None] + 0.5) / CROP_SIDE_PX
+    head = fit_head(crop)
+    camera = one_camera(condition.camera, generator)
+    # Speeds are of a face that is 96 of 192 pixels tall, whatever the sensor.
+    px_per_rad = float(head.lever()[0]) * CROP_SIDE_PX
+    low, high = (math.degrees(px / px_per_rad) for px in condition.speed_px_per_s)
+    travel = condition.max_travel_px * 128 / CROP_SIDE_PX
+    motion = MotionPrior(
+        speed_deg_per_s=(low, high),
+        displacement_px=(travel, travel),
+        pause_share=0.0,
+        shake_share=0.0,
+    )
+    longest = torch.tensor([condition.max_duration_us * 1e-6])
+    courses, duration, speed = sample_motion(
+        motion, 1, head.lever(), (1e-4, longest), 0.0, generator
+    )
+    duration_s = float(duration[0])
+    passing = sample_passing(1, condition.passing_share, objects, generator, picture.device)
+    fields = crop_fields(crop, head, courses, side, _GRID)
+    to_source = torch.tensor([[[side, 0.0, -0.5], [0.0, side, -0.5]]])
+    scenes = Scenes(to_source, fields, courses, passing, side, exact_head=head)
+    steps = max(12, math.ceil(2.5 * condition.max_travel_px * side / CROP_SIDE_PX))
 
     def frames() -> Iterator[Frame]:
-        first = frame(0)
-        yield Frame(0, first.log_intensity)  # noise alone, while nothing moves
-        for k in range(steps + 1):
-            yield frame(k)
+        shown = replace(scenes, passing=passing.lit(_TONE.log_light, color=False))
+        log_light = _TONE.log_light(grey(picture))
+        first = shown.show(log_light, torch.zeros(1))[0, 0]
+        yield Frame(0, first)  # noise alone, while nothing moves
+        for share in np.linspace(0, 1, steps + 1):
+            t_us = round(condition.settle_us + float(share) * duration_s * 1e6)
+            yield Frame(t_us, shown.show(log_light, torch.tensor([float(share)]))[0, 0])
 
-    camera = one_camera(condition.camera, generator)
-    parts = list(record(frames(), camera, size, generator))
+    lit = with_flicker(frames(), float(camera.flicker[0]), float(camera.flicker_hz[0]))
+    parts = list(record(lit, camera, size, generator, condition.camera.readout))
     events = np.concatenate(parts) if parts else np.empty(0, EVENT_DTYPE)
-    tight = Box.around(faces.points[index])
-    shift = torch.randn(2, generator=generator).numpy() * box_jitter
-    scale = math.exp(float(torch.randn(1, generator=generator)) * box_jitter)
+    points = (faces.points[index] + 0.5) * (side / CROP_SIDE_PX) - 0.5
+    box = _jittered(Box.around(points), box_jitter, generator)
+    rgb = None
+    if frame_cameras is not None:
+        cameras = frame_cameras.sample(camera.lux, generator)
+        shown = replace(scenes, passing=passing.lit(_TONE.light, color=True))
+        mean = exposed(shown, _TONE.light(picture).expand(-1, 3, -1, -1), cameras, duration)
+        coded = cameras.develop(mean, generator) ** (1 / _TONE.gamma)
+        rgb = (coded[0].permute(1, 2, 0) * 255).round().byte().numpy()
+    return LabelledRecording(
+        events,
+        size,
+        points.astype(np.float32),
+        box,
+        str(faces.names[index]),
+        math.radians(float(speed[0])) * px_per_rad,
+        float(speed[0]),
+        float(camera.lux[0]),
+        rgb,
+    )
+
+
+def _jittered(tight: Box, amount: float, generator: torch.Generator) -> Box:
+    shift = torch.randn(2, generator=generator).numpy() * amount
+    scale = math.exp(float(torch.randn(1, generator=generator)) * amount)
     longer = max(tight.width, tight.height)
     x, y = tight.center
-    box = Box(
+    return Box(
         x + shift[0] * longer - tight.width * scale / 2,
         y + shift[1] * longer - tight.height * scale / 2,
         tight.width * scale,
         tight.height * scale,
     )
-    return LabelledRecording(events, size, faces.points[index], box, str(faces.names[index]), speed)
 
 
 def condition_named(name: str) -> Condition:

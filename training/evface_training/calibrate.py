@@ -10,10 +10,12 @@ import torch
 
 from evface_edge.errors import ConfigError
 from evface_training.checkpoint import load_network, save_checkpoint
+from evface_training.clip_maker import ENOUGH_FILLED, draw_clips
 from evface_training.data.faces import FaceSet
 from evface_training.networks.student import Student
+from evface_training.recipe import TrainRecipe
 from evface_training.simulation.clips import Clips
-from evface_training.train import ENOUGH_FILLED, SIGMA_LIMIT, TrainRecipe, draw_clips, student_card
+from evface_training.student_card import SIGMA_LIMIT, student_card
 
 #: Median of the distance from the mean of a round two-dimensional Gaussian, in σ: √(2 ln 2).
 _MEDIAN_DISTANCE = 1.17741

@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import types
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,18 +24,39 @@ def build(kind: type[T], values: Any, where: str) -> T:
     if not isinstance(values, dict):
         raise ConfigError(where, values, f"a mapping with fields of {kind.__name__}")
     hints = typing.get_type_hints(kind)
-    known = [f.name for f in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    fields = [f for f in dataclasses.fields(kind) if f.init]  # type: ignore[arg-type]
+    known = [f.name for f in fields]
     arguments = {}
     for key, value in values.items():
         if key not in known:
-            near = difflib.get_close_matches(str(key), known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(known)}"
+            hint = _nearest(key, known)
             raise ConfigError(f"{where}.{key}", value, f"a known setting; {hint}")
         arguments[key] = _convert(hints[key], value, f"{where}.{key}")
-    try:
-        return kind(**arguments)
-    except TypeError as error:
-        raise ConfigError(where, sorted(values), f"all required fields ({error})") from None
+    missing = [
+        f.name
+        for f in fields
+        if f.name not in values
+        and f.default is dataclasses.MISSING
+        and f.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise ConfigError(where, sorted(values), f"{', '.join(missing)} as well")
+    return kind(**arguments)
+
+
+def differences(old: Any, new: Any, where: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Where two nested mappings differ: (dotted name, old value, new value)."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in [*old, *(key for key in new if key not in old)]:
+            name = f"{where}.{key}" if where else str(key)
+            yield from differences(old.get(key), new.get(key), name)
+    elif old != new:
+        yield where, old, new
+
+
+def _nearest(word: Any, known: list[str]) -> str:
+    near = difflib.get_close_matches(str(word), known, 1)
+    return f"did you mean {near[0]!r}?" if near else f"one of {', '.join(known)}"
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
@@ -45,6 +67,12 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         if value is None and type(None) in inner:
             return None
         return _convert(next(i for i in inner if i is not type(None)), value, where)
+    if origin is typing.Literal:
+        if value not in inner:
+            raise ConfigError(
+                where, value, f"{', '.join(map(str, inner))}; {_nearest(value, [*map(str, inner)])}"
+            )
+        return value
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
             raise ConfigError(where, value, "a list")
@@ -53,25 +81,48 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         if len(value) != len(inner):
             raise ConfigError(where, value, f"a list of {len(inner)}")
         return tuple(_convert(i, v, where) for i, v in zip(inner, value, strict=True))
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(hint, type) and (not isinstance(value, hint) or (hint is int and value is True)):
+    if hint is float:
+        return _number(value, where)
+    wrong = isinstance(hint, type) and not isinstance(value, hint)
+    if wrong or (hint is int and isinstance(value, bool)):
         raise ConfigError(where, value, f"a value of type {hint.__name__}")
     return value
+
+
+def _number(value: Any, where: str) -> float:
+    try:
+        # YAML 1.1 takes 1e-3, which has no point, for a text.
+        if not isinstance(value, bool) and isinstance(value, (int, float, str)):
+            return float(value)
+    except ValueError:
+        pass
+    raise ConfigError(where, value, "a value of type float")
 
 
 def load_yaml(kind: type[T], path: Path) -> T:
     """A recipe file as an instance of `kind`.
 
     Raises:
-        ConfigError: no such file, not YAML, or not what `kind` allows.
+        ConfigError: no such file, not YAML, a key that stands there twice, or not what `kind`
+            allows.
     """
     import yaml
 
+    class Strict(yaml.SafeLoader):
+        pass
+
+    def mapping(loader: Strict, node: yaml.MappingNode) -> dict[Any, Any]:
+        keys = [loader.construct_object(key) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise ConfigError(f"{path.name}.{key}", "set twice", "once")
+        return loader.construct_mapping(node, deep=True)
+
+    Strict.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
     try:
-        values = yaml.safe_load(path.read_text())
+        values = yaml.load(path.read_text(encoding="utf-8"), Strict)
     except OSError as error:
         raise ConfigError("recipe", str(path), f"a readable file ({error.strerror})") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError("recipe", str(path), f"YAML ({error})") from None
     return build(kind, values, path.name)

@@ -1,59 +1,77 @@
-"""Landmark error of an artefact on the benchmark sets, through the `Predictor` that users have."""
+"""Errors of an artefact on labelled recordings, through the `Predictor` that users have.
+
+recordings ─▶ predictor ─▶ answers (one a face) ─▶ figures, bins, curves (`report`, `plots`)
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evface_edge.landmarks import nme, to_68
+from evface_edge.errors import ConfigError
+from evface_edge.events import open_events, read_events
+from evface_edge.events.array import EventArray
+from evface_edge.geometry import Box
+from evface_edge.head_pose import fit_head_pose
+from evface_edge.landmarks import NUM_LANDMARKS
 from evface_edge.predictor import Predictor
+from evface_edge.results import FaceLandmarks
+from evface_edge.tracking.recent import RecentEvents
 from evface_training.benchmark_sets import Condition, LabelledRecording, recordings
 from evface_training.data.faces import FaceSet
+from evface_training.metrics import flicker, nme68
 
-FAILURE = 0.10
-_EYE_CORNERS_68 = (36, 45)
+#: Of a face 96 pixels tall: the speed in pixels that a turn by a degree shows, about.
+_PX_PER_DEG = 1.25
+_FACE_PX = 96.0
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What was found of one face at one instant, and the truth.
+
+    Attributes:
+        truth: (98, 2) sensor pixels.
+        found: (98, 2), and sigma: (98,), sensor pixels; None where there was no answer.
+        presence: 0 to 1; 0 without an answer.
+        accepted: whether the limits of the model's card take it for a face.
+        events: how many events there were, and wanted: how many the model's window asks for.
+        lux: light of the scene; NaN where nobody knows. speed_deg_per_s: of the head.
+        yaw_deg: of the true landmarks.
+    """
+
+    name: str
+    truth: NDArray[np.float32]
+    found: NDArray[np.float32] | None
+    sigma: NDArray[np.float32] | None
+    presence: float
+    accepted: bool
+    events: int
+    wanted: int
+    lux: float
+    speed_deg_per_s: float
+    yaw_deg: float
 
 
 @dataclass(frozen=True, eq=False)
 class SetResult:
-    """Errors of one benchmark set, face by face.
+    """All answers of one set.
 
     Attributes:
-        nme98, nme68: (N,) as fractions of the inter-ocular distance.
-        presence: (N,) 0 to 1.
-        z: (N, 98) error ÷ σ: root mean square √2 where σ is right.
-        names: (N,) of the faces.
+        flickers: NMF of each stretch of video, as fractions; empty where there is none.
     """
 
-    condition: str
-    nme98: NDArray[np.float64]
-    nme68: NDArray[np.float64]
-    presence: NDArray[np.float64]
-    z: NDArray[np.float64]
-    names: NDArray[np.str_]
-
-    def summary(self) -> dict[str, float]:
-        return {
-            "faces": float(len(self.nme98)),
-            "nme98_percent": 100 * float(self.nme98.mean()),
-            "nme68_percent": 100 * float(self.nme68.mean()),
-            "nme68_median_percent": 100 * float(np.median(self.nme68)),
-            "failure_rate_percent": 100 * float((self.nme68 > FAILURE).mean()),
-            "auc": area_under_ced(self.nme68, FAILURE),
-            "presence_mean": float(self.presence.mean()),
-            "sigma_ratio": float(np.sqrt((self.z**2).mean() / 2)),
-        }
+    name: str
+    answers: list[Answer]
+    flickers: list[float]
 
 
-def area_under_ced(errors: NDArray[np.floating], limit: float) -> float:
-    """Area under the cumulative error distribution of faces from 0 to `limit`, divided by `limit`.
-
-    Exact for the step function: the mean over faces of how far each error stays below the limit.
-    """
-    return float(np.clip(limit - errors, 0, None).mean() / limit)
+#: Called with each recording, its landmarks (98, 2) and its NME-68.
+OnFace = Callable[[LabelledRecording, NDArray[np.float32], float], None]
 
 
 def evaluate_set(
@@ -62,34 +80,174 @@ def evaluate_set(
     condition: Condition,
     *,
     seed: int = 0,
-    on_face: Callable[[LabelledRecording, NDArray[np.float32], float], None] | None = None,
+    on_face: OnFace | None = None,
+    on_recording: Callable[[], None] = lambda: None,
 ) -> SetResult:
-    """Run every recording of a set and compare the last landmarks with the truth.
-
-    Args:
-        on_face: called with each recording, its landmarks (98, 2) and its NME-68.
-    """
-    rows98, rows68, presence, z = [], [], [], []
+    """Run every recording of a benchmark set; the landmarks at its end are compared."""
+    answers = []
     for recording in recordings(faces, condition, seed):
-        found = predictor.run(recording.events, size=recording.size, box=recording.box)
-        if not len(found):  # not one event: nothing to look at
-            rows98.append(np.inf)
-            rows68.append(np.inf)
-            presence.append(0.0)
-            z.append(np.full(98, np.inf))
-            continue
-        face = found[-1]
-        rows98.append(float(nme(face.landmarks, recording.points)))
-        rows68.append(float(nme(to_68(face.landmarks), to_68(recording.points), _EYE_CORNERS_68)))
-        presence.append(face.presence)
-        z.append(np.linalg.norm(face.landmarks - recording.points, axis=1) / face.sigma)
-        if on_face is not None:
-            on_face(recording, face.landmarks, rows68[-1])
-    return SetResult(
-        condition.name,
-        np.array(rows98),
-        np.array(rows68),
-        np.array(presence),
-        np.array(z),
-        faces.names,
+        answer = judge(predictor, recording)
+        answers.append(answer)
+        if on_face is not None and answer.found is not None:
+            error = float(nme68(answer.found, answer.truth))
+            on_face(recording, answer.found, error)
+        on_recording()
+    return SetResult(condition.name, answers, [])
+
+
+def judge(predictor: Predictor, recording: LabelledRecording) -> Answer:
+    """The last landmarks of a recording, looked for in its box."""
+    faces = predictor.run(recording.events, size=recording.size, box=recording.box)
+    last = faces[-1] if len(faces) else None
+    end_us = int(recording.events["t"][-1]) if len(recording.events) else 0
+    seen, wanted = _window(predictor, recording.events, Box.around(recording.points), end_us)
+    return _answer(
+        predictor,
+        recording.name,
+        recording.points,
+        last,
+        events=seen,
+        wanted=wanted,
+        lux=recording.lux,
+        speed_deg_per_s=recording.speed_deg_per_s,
     )
+
+
+def _answer(
+    predictor: Predictor,
+    name: str,
+    truth: NDArray[np.float32],
+    face: FaceLandmarks | None,
+    *,
+    events: int,
+    wanted: int,
+    lux: float,
+    speed_deg_per_s: float,
+) -> Answer:
+    return Answer(
+        name=name,
+        truth=truth,
+        found=None if face is None else face.landmarks,
+        sigma=None if face is None else face.sigma,
+        presence=0.0 if face is None else face.presence,
+        accepted=face is not None and _accepted(predictor, face),
+        events=events,
+        wanted=wanted,
+        lux=lux,
+        speed_deg_per_s=speed_deg_per_s,
+        yaw_deg=fit_head_pose(truth).yaw_deg,
+    )
+
+
+def _accepted(predictor: Predictor, face: FaceLandmarks) -> bool:
+    card, box = predictor.card, Box.around(face.landmarks)
+    spread = float(face.sigma.mean()) / max(box.width, box.height)
+    return face.presence >= card.presence_threshold and spread <= card.sigma_limit
+
+
+def _window(predictor: Predictor, events: EventArray, box: Box, now_us: int) -> tuple[int, int]:
+    """How many events the model had of this face, and how many it wanted."""
+    card = predictor.card
+    crop = box.square(card.crop_scale)
+    recent = RecentEvents(card.window.max_duration_us)
+    recent.append(events)
+    _, seen = recent.window(crop, card.window, now_us)
+    return seen, card.window.target_events(crop.width * crop.height)
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledVideo:
+    """A recording with landmarks at many instants, as `evface-edge simulate` writes it.
+
+    Attributes:
+        t_us: (T,) rising; points: (T, 98, 2) sensor pixels at these instants.
+    """
+
+    path: Path
+    t_us: NDArray[np.int64]
+    points: NDArray[np.float32]
+
+    @classmethod
+    def load(cls, path: Path) -> LabelledVideo:
+        """`<name>.npz` and the like, with `<name>.landmarks.npz` beside it.
+
+        Raises:
+            ConfigError: no labels there, or of another shape.
+        """
+        labels = path.with_name(path.stem + ".landmarks.npz")
+        if not labels.is_file():
+            raise ConfigError("--data", str(path), f"landmarks beside it, in {labels.name}")
+        with np.load(labels, allow_pickle=False) as stored:
+            for key in ("t_us", "points98"):
+                if key not in stored.files:
+                    raise ConfigError(str(labels), stored.files, f"an array {key}")
+            t_us, points = stored["t_us"], stored["points98"]
+        if points.ndim != 3 or points.shape[1:] != (NUM_LANDMARKS, 2):
+            raise ConfigError(f"{labels}: points98", points.shape, "shape (T, 98, 2)")
+        if t_us.shape != points.shape[:1] or len(t_us) < 2 or (np.diff(t_us) <= 0).any():
+            raise ConfigError(f"{labels}: t_us", t_us.shape, "T rising instants, 2 or more")
+        return cls(path, t_us.astype(np.int64), points.astype(np.float32))
+
+    def truth(self, t_us: int) -> NDArray[np.float32]:
+        """(98, 2) at an instant between the first and the last label, interpolated."""
+        after = int(np.clip(np.searchsorted(self.t_us, t_us), 1, len(self.t_us) - 1))
+        span = self.t_us[after] - self.t_us[after - 1]
+        share = np.float32((t_us - self.t_us[after - 1]) / span)
+        before = self.points[after - 1]
+        return np.asarray(before + (self.points[after] - before) * share, np.float32)
+
+    def speed_deg_per_s(self, t_us: int) -> float:
+        """Of the middle of the face, as a turn of the head."""
+        half_us = 20_000
+        ends = [
+            int(np.clip(t, self.t_us[0], self.t_us[-1])) for t in (t_us - half_us, t_us + half_us)
+        ]
+        first, last = (self.truth(t) for t in ends)
+        box = Box.around(last)
+        px = float(np.linalg.norm(last.mean(0) - first.mean(0))) / max(box.width, box.height)
+        return px * _FACE_PX / _PX_PER_DEG / ((ends[1] - ends[0]) * 1e-6)
+
+
+def evaluate_video(predictor: Predictor, video: LabelledVideo, name: str) -> SetResult:
+    """Every instant of a recording with labels; the face is searched for and followed.
+
+    Before the first and after the last label nothing is compared. An instant without a face is an
+    answer that is missing. NMF is over the instants that follow one another with a face in each.
+    """
+    answers: list[Answer] = []
+    events, _ = read_events(video.path)
+    with open_events(video.path) as source:
+        for now_us, faces in predictor.stream(source):
+            if not video.t_us[0] <= now_us <= video.t_us[-1]:
+                continue
+            truth = video.truth(now_us)
+            past = events[: np.searchsorted(events["t"], now_us, side="right")]
+            seen, wanted = _window(predictor, past, Box.around(truth), now_us)
+            answers.append(
+                _answer(
+                    predictor,
+                    f"{name}@{now_us}",
+                    truth,
+                    faces[0] if faces else None,
+                    events=seen,
+                    wanted=wanted,
+                    lux=float("nan"),
+                    speed_deg_per_s=video.speed_deg_per_s(now_us),
+                )
+            )
+    if not answers:
+        raise ConfigError("--data", str(video.path), "events within the time of its labels")
+    return SetResult(name, answers, list(_flickers(answers)))
+
+
+def _flickers(answers: Iterable[Answer]) -> Iterator[float]:
+    """NMF of each unbroken stretch of two instants or more."""
+    stretch: list[Answer] = []
+    for answer in [*answers, None]:
+        if answer is not None and answer.found is not None:
+            stretch.append(answer)
+            continue
+        if len(stretch) > 1:
+            found = np.stack([a.found for a in stretch if a.found is not None])
+            yield flicker(found, np.stack([a.truth for a in stretch]))
+        stretch = []

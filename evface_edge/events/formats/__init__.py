@@ -31,7 +31,8 @@ class Format:
         module: below evface_edge.events.formats.
         sniff: tells the format by the beginning of a file.
         writes: whether the module has a writer.
-        options: accepted after the question mark, besides width, height and format.
+        options: of reading, accepted after the question mark besides width, height and format.
+        write_options: the same of writing.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Format:
     sniff: Callable[[bytes], bool]
     writes: bool = False
     options: tuple[str, ...] = ()
+    write_options: tuple[str, ...] = ()
 
     def read(self, path: Path, options: ReadOptions) -> Contents:
         """Reads the header.
@@ -65,8 +67,25 @@ FORMATS: tuple[Format, ...] = (
     Format(
         "evt21", "Prophesee EVT2.1", (".raw",), "evt21", sniff.raw("EVT21"), options=("endianness",)
     ),
-    Format("dat", "Prophesee DAT", (".dat",), "dat", sniff.dat, writes=True, options=("version",)),
-    Format("aedat4", "AEDAT 4", (".aedat4",), "aedat4", sniff.prefix(b"#!AER-DAT4")),
+    Format(
+        "dat",
+        "Prophesee DAT",
+        (".dat",),
+        "dat",
+        sniff.dat,
+        writes=True,
+        options=("version",),
+        write_options=("version",),
+    ),
+    Format(
+        "aedat4",
+        "AEDAT 4",
+        (".aedat4",),
+        "aedat4",
+        sniff.prefix(b"#!AER-DAT4"),
+        writes=True,
+        write_options=("compression",),
+    ),
     Format("aedat3", "AEDAT 3.1", (".aedat",), "aedat3", sniff.prefix(b"#!AER-DAT3")),
     Format("aedat2", "AEDAT 2", (".aedat", ".aedat2"), "aedat2", sniff.prefix(b"#!AER-DAT2")),
     Format("es", "Event Stream", (".es",), "event_stream", sniff.prefix(b"Event Stream"), True),
@@ -76,8 +95,13 @@ FORMATS: tuple[Format, ...] = (
         (".h5", ".hdf5"),
         "hdf5",
         sniff.prefix(b"\x89HDF\r\n\x1a\n"),
+        writes=True,
         options=("group", "time_unit"),
+        write_options=("layout", "compression"),
     ),
+    Format("bag", "ROS 1 bag", (".bag",), "rosbag", sniff.ros1_bag, options=("topic",)),
+    Format("db3", "ROS 2 bag in SQLite", (".db3",), "rosbag", sniff.sqlite, options=("topic",)),
+    Format("mcap", "ROS 2 bag in MCAP", (".mcap",), "rosbag", sniff.mcap, options=("topic",)),
     Format(
         "csv",
         "text",
@@ -86,6 +110,7 @@ FORMATS: tuple[Format, ...] = (
         sniff.text,
         writes=True,
         options=("time_unit", "columns"),
+        write_options=("time_unit", "columns"),
     ),
 )
 
@@ -109,6 +134,8 @@ def detect(path: Path, name: str | None = None) -> Format:
         EventFormatError: it cannot be opened, is empty, or is of no known format.
         ConfigError: no format has that name.
     """
+    if (path / "metadata.yaml").is_file():  # the folder of a ROS 2 bag
+        return by_name("mcap" if any(path.glob("*.mcap*")) else "db3")
     if path.is_dir():
         raise EventFormatError("this is a directory, expected a recording", path=path)
     if path.exists() and not path.is_file():

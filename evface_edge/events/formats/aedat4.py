@@ -27,9 +27,13 @@ from evface_edge.events.contents import (
     reason,
     sensor_size,
 )
+from evface_edge.events.formats.aedat4_writer import Writer
 from evface_edge.events.formats.flatbuffer import Table
+from evface_edge.events.formats.zstandard_frame import decompress
 from evface_edge.events.guard import Guard
 from evface_edge.geometry import SensorSize
+
+__all__ = ["Writer", "read"]
 
 _VERSION = b"#!AER-DAT4.0\r\n"
 _EVENT = np.dtype(
@@ -43,6 +47,8 @@ _EVENT = np.dtype(
 _HEADER_LIMIT_BYTES = 16 << 20
 #: No camera makes packets of so many events.
 _PACKET_LIMIT_BYTES = 256 << 20
+#: Nearly all packets are smaller.
+_USUAL_BYTES = 4 << 20
 _COMPRESSIONS = {0: "none", 1: "lz4", 2: "lz4", 3: "zstd", 4: "zstd"}
 
 
@@ -106,7 +112,7 @@ def _header(path: Path) -> _Header:
     for number, kind, size in streams:
         if kind == "EVTS":
             start = len(_VERSION) + len(data)
-            return _Header(start, end if end > start else None, compression, number, size, kinds)
+            return _Header(start, end if end >= start else None, compression, number, size, kinds)
     raise EventFormatError(
         f"holds the streams {kinds or 'none'}, expected one of events (EVTS)", path=path
     )
@@ -131,17 +137,17 @@ def _streams(text: str, path: Path) -> list[tuple[int, str, SensorSize | None]]:
     return streams
 
 
-def _event_packets(path: Path, header: _Header, guard: Guard) -> Iterator[tuple[int, bytes]]:
-    """Offset and bytes of the packets of the stream."""
-    with path.open("rb") as file:
+def _event_packets(path: Path, header: _Header, guard: Guard) -> Iterator[tuple[int, memoryview]]:
+    """Offset and bytes of the packets of the stream; the bytes are valid until the next one."""
+    with path.open("rb", buffering=0) as file:
         file_end = os.fstat(file.fileno()).st_size
         end = file_end if header.end is None else header.end
         if end > file_end:
             end = file_end  # the end is missing, which the last packet will show
         offset = header.start
+        file.seek(offset)
+        buffer, head = memoryview(bytearray(_USUAL_BYTES)), file.read(8)
         while offset < end:
-            file.seek(offset)
-            head = file.read(8)
             stream, length = struct.unpack("<ii", head) if len(head) == 8 else (0, -1)
             if not 0 <= length <= _PACKET_LIMIT_BYTES or offset + 8 + length > end:
                 truncated = header.end is None or header.end > file_end
@@ -151,7 +157,15 @@ def _event_packets(path: Path, header: _Header, guard: Guard) -> Iterator[tuple[
                     offset=offset,
                 )
             if stream == header.stream:
-                yield offset, file.read(length)
+                if length + 8 > len(buffer):
+                    buffer = memoryview(bytearray(length + 8))
+                # The head of the next packet comes along.
+                count = file.readinto(buffer[: length + 8]) or 0
+                yield offset, buffer[:length]
+                head = bytes(buffer[length:count])
+            else:
+                file.seek(offset + 8 + length)
+                head = file.read(8)
             offset += 8 + length
             guard.fraction = offset / file_end
         if header.end is not None and header.end > file_end:
@@ -166,19 +180,22 @@ def _decompressor(name: str, path: Path) -> Any:
         if name == "lz4":
             from lz4.frame import LZ4FrameDecompressor
 
-            return lambda data: LZ4FrameDecompressor().decompress(data, _PACKET_LIMIT_BYTES)
-        from zstandard import ZstdDecompressor, ZstdError
+            return lambda data: _unpack_lz4(LZ4FrameDecompressor(), data)
+        import zstandard  # noqa: F401
     except ModuleNotFoundError as error:
         raise RuntimeUnavailable(
             f"{path.name}: its packets are compressed, and {error.name} is not installed: "
             "pip install 'evface-edge[aedat]'"
         ) from None
 
-    def zstd(data: bytes) -> bytes:
-        try:
-            with ZstdDecompressor(max_window_size=1 << 27).stream_reader(data) as reader:
-                return reader.read(_PACKET_LIMIT_BYTES)
-        except ZstdError as error:
-            raise ValueError(str(error)) from None
+    return lambda data: decompress(data, _PACKET_LIMIT_BYTES)
 
-    return zstd
+
+def _unpack_lz4(decompressor: Any, data: memoryview) -> bytes:
+    """A frame, by parts: a buffer for the largest one costs more than decompressing."""
+    parts = [decompressor.decompress(data, _USUAL_BYTES)]
+    while not decompressor.eof and not decompressor.needs_input:
+        if len(parts) * _USUAL_BYTES >= _PACKET_LIMIT_BYTES:
+            raise ValueError(f"a frame of more than {_PACKET_LIMIT_BYTES} bytes")
+        parts.append(decompressor.decompress(b"", _USUAL_BYTES))
+    return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -26,12 +26,11 @@ from evface_edge.events.contents import (
     header_size,
     sensor_size,
 )
-from evface_edge.events.guard import SOUND, Guard, admit
+from evface_edge.events.guard import LAST, SOUND, Guard, admit
 from evface_edge.geometry import SensorSize
 
 CHUNK_BYTES = 1 << 20
 MAGIC = b"Event Stream"
-_LAST = 3  # slot of the guard
 
 _KINDS = {
     1: ("DVS", "ATIS", "display", "color", "generic"),
@@ -88,7 +87,7 @@ def _decode(
             fault = admit(guard, t + step, x, height - 1 - y)
             if fault != SOUND:
                 break
-            out[count].t = guard[_LAST]
+            out[count].t = guard[LAST]
             out[count].x = x
             out[count].y = height - 1 - y
             out[count].p = p

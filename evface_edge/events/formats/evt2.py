@@ -16,7 +16,16 @@ import numpy as np
 from evface_edge.events.compiled import compiled
 from evface_edge.events.contents import Contents, ReadOptions
 from evface_edge.events.formats import prophesee_raw
-from evface_edge.events.guard import SOUND, admit
+from evface_edge.events.guard import (
+    HEIGHT,
+    LAST,
+    SKIPPED,
+    SOUND,
+    WIDTH,
+    admit,
+    latest,
+    unusual,
+)
 from evface_edge.events.limits import MAX_GAP_US
 from evface_edge.geometry import SensorSize
 
@@ -24,27 +33,36 @@ PERIOD_US = 1 << 34
 # A longer step back of the upper 28 bits, one period later, is a possible step forward.
 _ROLLOVER = (PERIOD_US - MAX_GAP_US) >> 6
 _OFF, _ON, _TIME_HIGH, _TRIGGER, _OTHERS, _CONTINUED = 0x0, 0x1, 0x8, 0xA, 0xE, 0xF
-_LAST, _SKIPPED = 3, 8  # slots of the guard
 
 
 @compiled
-def _decode(words: Any, first: int, state: Any, guard: Any, out: Any) -> tuple[int, int, int]:
+def decode(words: Any, first: int, state: Any, guard: Any, out: Any) -> tuple[int, int, int]:
     origin, high, ready = state[0], state[1], state[2]
+    width, height, last = guard[WIDTH], guard[HEIGHT], latest(guard)
+    base = origin + (high << 6)
     count, i, fault = 0, first, SOUND
     while i < len(words) and count < len(out):
         word = np.int64(words[i])
         kind = word >> 28
-        if kind in (_OFF, _ON):
-            if ready:
-                x = (word >> 11) & 0x7FF
-                y = word & 0x7FF
-                fault = admit(guard, origin + (high << 6) + ((word >> 22) & 0x3F), x, y)
-                if fault != SOUND:
-                    break
-                out[count].t = guard[_LAST]
-                out[count].x = x
-                out[count].y = y
-                out[count].p = kind
+        if kind <= _ON:
+            t = base + ((word >> 22) & 0x3F)
+            x = (word >> 11) & 0x7FF
+            y = word & 0x7FF
+            out[count].t = t
+            out[count].x = x
+            out[count].y = y
+            out[count].p = kind
+            if np.int64(x >= width) | np.int64(y >= height) | unusual(t, last):
+                if ready:
+                    guard[LAST] = last
+                    fault = admit(guard, t, x, y)
+                    if fault != SOUND:
+                        break
+                    last = guard[LAST]
+                    out[count].t = last
+                    count += 1
+            else:
+                last = t
                 count += 1
         elif kind == _TIME_HIGH:
             value = word & 0xFFFFFFF
@@ -52,9 +70,11 @@ def _decode(words: Any, first: int, state: Any, guard: Any, out: Any) -> tuple[i
                 origin += PERIOD_US
             high = value
             ready = 1
+            base = origin + (high << 6)
         elif kind not in (_TRIGGER, _OTHERS, _CONTINUED):
-            guard[_SKIPPED] += 4
+            guard[SKIPPED] += 4
         i += 1
+    guard[LAST] = last
     state[0], state[1], state[2] = origin, high, ready
     return i, count, fault
 
@@ -78,7 +98,7 @@ def _encode(events: Any, origin: int, state: Any, out: Any) -> int:
 
 def read(path: Path, options: ReadOptions) -> Contents:
     """Reads the header of a RAW file in EVT2."""
-    return prophesee_raw.read(path, options, "EVT2", "<u4", _decode)
+    return prophesee_raw.read(path, options, "EVT2", "<u4", decode)
 
 
 class Writer(prophesee_raw.RawWriter):

@@ -16,52 +16,74 @@ from evface_edge.events.compiled import compiled
 from evface_edge.events.contents import Contents, ReadOptions
 from evface_edge.events.formats import percent_header, prophesee_raw
 from evface_edge.events.formats.prophesee_raw import WORD_EVENTS, Words
-from evface_edge.events.guard import SOUND, admit
+from evface_edge.events.guard import (
+    HEIGHT,
+    LAST,
+    SKIPPED,
+    SOUND,
+    WIDTH,
+    admit,
+    latest,
+    unusual,
+)
 from evface_edge.events.limits import MAX_GAP_US
 
 PERIOD_US = 1 << 34
 # A longer step back of the upper 28 bits, one period later, is a possible step forward.
 _ROLLOVER = (PERIOD_US - MAX_GAP_US) >> 6
 _OFF, _ON, _TIME_HIGH, _TRIGGER, _OTHERS, _CONTINUED = 0x0, 0x1, 0x8, 0xA, 0xE, 0xF
-_LAST, _SKIPPED = 3, 8  # slots of the guard
+# The number of the lowest bit set, looked up by a product whose upper 5 bits are all different
+# (de Bruijn; Leiserson, Prokop, Randall 1998).
+_PRODUCT = np.int64(0x077CB531)
+_LOWEST = np.zeros(32, np.int64)
+_LOWEST[[((1 << _bit) * 0x077CB531 & 0xFFFFFFFF) >> 27 for _bit in range(32)]] = np.arange(32)
 
 
 @compiled
-def _decode(words: Any, first: int, state: Any, guard: Any, out: Any) -> tuple[int, int, int]:
+def decode(words: Any, first: int, state: Any, guard: Any, out: Any) -> tuple[int, int, int]:
     origin, high, ready = state[0], state[1], state[2]
+    width, height, last = guard[WIDTH], guard[HEIGHT], latest(guard)
+    base = origin + (high << 6)
     count, i, fault = 0, first, SOUND
     while i < len(words) and count + WORD_EVENTS <= len(out):
         upper = np.int64(words[i] >> np.uint64(32))
         kind = upper >> 28
-        if kind in (_OFF, _ON):
-            if ready:
-                valid = np.int64(words[i] & np.uint64(0xFFFFFFFF))
-                t = origin + (high << 6) + ((upper >> 22) & 0x3F)
-                x = (upper >> 11) & 0x7FF
-                y = upper & 0x7FF
-                while valid:
-                    if valid & 1:
-                        fault = admit(guard, t, x, y)
-                        if fault != SOUND:
-                            break
-                        out[count].t = guard[_LAST]
-                        out[count].x = x
-                        out[count].y = y
-                        out[count].p = kind
-                        count += 1
-                    valid >>= 1
-                    x += 1
-                if fault != SOUND:
-                    break
+        if kind <= _ON:
+            valid = np.int64(words[i] & np.uint64(0xFFFFFFFF)) if ready else np.int64(0)
+            t = base + ((upper >> 22) & 0x3F)
+            column = (upper >> 11) & 0x7FF
+            y = upper & 0x7FF
+            while valid:
+                lowest = valid & -valid
+                x = column + _LOWEST[((lowest * _PRODUCT) & 0xFFFFFFFF) >> 27]
+                valid ^= lowest
+                out[count].t = t
+                out[count].x = x
+                out[count].y = y
+                out[count].p = kind
+                if np.int64(x >= width) | np.int64(y >= height) | unusual(t, last):
+                    guard[LAST] = last
+                    fault = admit(guard, t, x, y)
+                    if fault != SOUND:
+                        break
+                    last = guard[LAST]
+                    out[count].t = last
+                else:
+                    last = t
+                count += 1
+            if fault != SOUND:
+                break
         elif kind == _TIME_HIGH:
             value = upper & 0xFFFFFFF
             if ready and high - value > _ROLLOVER:
                 origin += PERIOD_US
             high = value
             ready = 1
+            base = origin + (high << 6)
         elif kind not in (_TRIGGER, _OTHERS, _CONTINUED):
-            guard[_SKIPPED] += 8
+            guard[SKIPPED] += 8
         i += 1
+    guard[LAST] = last
     state[0], state[1], state[2] = origin, high, ready
     return i, count, fault
 
@@ -83,4 +105,4 @@ def read(path: Path, options: ReadOptions) -> Contents:
         )
     endianness = options.choice("endianness", ("little", "legacy"), stated)
     prepare = _swap_halves if endianness == "legacy" else None
-    return prophesee_raw.read(path, options, "EVT21", "<u8", _decode, prepare)
+    return prophesee_raw.read(path, options, "EVT21", "<u8", decode, prepare)

@@ -16,59 +16,90 @@ import numpy as np
 from evface_edge.events.compiled import compiled
 from evface_edge.events.contents import Contents, ReadOptions
 from evface_edge.events.formats import prophesee_raw
-from evface_edge.events.guard import SOUND, admit
+from evface_edge.events.guard import (
+    HEIGHT,
+    LAST,
+    SKIPPED,
+    SOUND,
+    WIDTH,
+    admit,
+    latest,
+    unusual,
+)
 from evface_edge.geometry import SensorSize
 
 PERIOD_US = 1 << 24
 _Y, _NO_CD_Y, _X, _BASE_X, _VECTOR_12, _VECTOR_8, _TIME_LOW, _CONTINUED_4 = range(8)
 _TIME_HIGH, _TRIGGER, _OTHERS, _CONTINUED_12 = 0x8, 0xA, 0xE, 0xF
-_LAST, _SKIPPED = 3, 8  # slots of the guard
+# Words that neither emit one event nor set the row or the lower half of the time.
+_OTHER = np.int64(0xFFFF ^ (1 << _X | 1 << _Y | 1 << _TIME_LOW))
 
 
 @compiled
-def _decode(words: Any, first: int, state: Any, guard: Any, out: Any) -> tuple[int, int, int]:
+def decode(words: Any, first: int, state: Any, guard: Any, out: Any) -> tuple[int, int, int]:
     origin, high, low, timed = state[0], state[1], state[2], state[3]
     y, row, base_x, polarity = state[4], state[5], state[6], state[7]
-    count, i, fault = 0, first, SOUND
+    width, height, last = guard[WIDTH], guard[HEIGHT], latest(guard)
+    t = origin + (high << 12) + low
+    count: Any = 0
+    i, fault = first, SOUND
     while i < len(words) and count + 12 <= len(out):
         word = np.int64(words[i])
         kind = word >> 12
-        if kind == _X:
-            if timed and row:
-                x = word & 0x7FF
-                fault = admit(guard, origin + (high << 12) + low, x, y)
+        if (_OTHER >> kind) & 1 == 0:
+            # The kinds of words follow each other as chance has it, so that a branch on them would
+            # be predicted wrongly half of the time: each does the work of all three.
+            is_x, is_y = np.int64(kind == _X), np.int64(kind == _Y)
+            y = word & 0x7FF if is_y else y
+            row |= is_y
+            low = word & 0xFFF if kind == _TIME_LOW else low
+            t = origin + (high << 12) + low
+            x = word & 0x7FF
+            out[count].t = t
+            out[count].x = x
+            out[count].y = y
+            out[count].p = (word >> 11) & 1
+            emitted = is_x & timed & row
+            if emitted & (np.int64(x >= width) | np.int64(y >= height) | unusual(t, last)):
+                guard[LAST] = last
+                fault = admit(guard, t, x, y)
                 if fault != SOUND:
                     break
-                out[count].t = guard[_LAST]
-                out[count].x = x
-                out[count].y = y
-                out[count].p = (word >> 11) & 1
-                count += 1
+                last = guard[LAST]
+                out[count].t = last
+            else:
+                last = t if emitted else last
+            count += emitted
         elif kind in (_VECTOR_12, _VECTOR_8):
-            width = 12 if kind == _VECTOR_12 else 8
-            if timed and row:
-                for bit in range(width):
-                    if (word >> bit) & 1:
-                        x = base_x + bit
-                        fault = admit(guard, origin + (high << 12) + low, x, y)
-                        if fault != SOUND:
-                            break
-                        out[count].t = guard[_LAST]
-                        out[count].x = x
+            bits = 12 if kind == _VECTOR_12 else 8
+            if timed and row and word & ((1 << bits) - 1):
+                if y < height and base_x + bits <= width and not unusual(t, last):
+                    for bit in range(bits):
+                        out[count].t = t
+                        out[count].x = base_x + bit
                         out[count].y = y
                         out[count].p = polarity
-                        count += 1
-                if fault != SOUND:
-                    break
-            base_x += width
+                        count += (word >> bit) & 1
+                    last = t
+                else:
+                    guard[LAST] = last
+                    for bit in range(bits):
+                        if (word >> bit) & 1:
+                            fault = admit(guard, t, base_x + bit, y)
+                            if fault != SOUND:
+                                break
+                            last = guard[LAST]
+                            out[count].t = last
+                            out[count].x = base_x + bit
+                            out[count].y = y
+                            out[count].p = polarity
+                            count += 1
+                    if fault != SOUND:
+                        break
+            base_x += bits
         elif kind == _BASE_X:
             base_x = word & 0x7FF
             polarity = (word >> 11) & 1
-        elif kind == _Y:
-            y = word & 0x7FF
-            row = 1
-        elif kind == _TIME_LOW:
-            low = word & 0xFFF
         elif kind == _TIME_HIGH:
             value = word & 0xFFF
             if timed and high - value > 1 << 11:
@@ -77,11 +108,13 @@ def _decode(words: Any, first: int, state: Any, guard: Any, out: Any) -> tuple[i
                 low = 0
             high = value
             timed = 1
+            t = origin + (high << 12) + low
         elif kind == _NO_CD_Y:
             row = 0  # the row of an exposure measurement: what follows is no change of light
         elif kind not in (_CONTINUED_4, _TRIGGER, _OTHERS, _CONTINUED_12):
-            guard[_SKIPPED] += 2
+            guard[SKIPPED] += 2
         i += 1
+    guard[LAST] = last
     state[0], state[1], state[2], state[3] = origin, high, low, timed
     state[4], state[5], state[6], state[7] = y, row, base_x, polarity
     return i, count, fault
@@ -119,7 +152,7 @@ def _encode(events: Any, origin: int, state: Any, out: Any) -> int:
 
 def read(path: Path, options: ReadOptions) -> Contents:
     """Reads the header of a RAW file in EVT3."""
-    return prophesee_raw.read(path, options, "EVT3", "<u2", _decode)
+    return prophesee_raw.read(path, options, "EVT3", "<u2", decode)
 
 
 def _words_for(events: int, span_us: int) -> int:

@@ -29,15 +29,18 @@ from evface_edge.events.contents import (
     Contents,
     ReadOptions,
     header_size,
+    placed,
     quoted,
     reason,
     sensor_size,
 )
+from evface_edge.events.formats.hdf5_writer import ECF_FILTER, Writer
 from evface_edge.events.guard import Guard
 from evface_edge.geometry import SensorSize
 
+__all__ = ["Writer", "read"]
+
 CHUNK_EVENTS = 65536
-ECF_FILTER = 0x8ECF
 
 _FIELDS = ("t", "x", "y", "p")
 _PLURALS = ("ts", "xs", "ys", "ps")
@@ -156,17 +159,41 @@ def _packets(file: Any, place: _Place, unit: str, guard: Guard) -> Iterator[Even
     lengths = {len(dataset) for dataset in datasets}
     total = min(lengths)
     done = 0
-    for columns in _blocks(datasets, place, total, guard.path):
-        t = _microseconds(columns[0], unit) + place.offset_us
-        x, y, p = (_whole(column) for column in columns[1:])
-        yield from guard.check((t, x, y, p))
-        done += len(t)
-        guard.fraction = done / total
-    if len(lengths) > 1:
+    try:
+        for columns in _blocks(datasets, place, total, guard.path):
+            t = _microseconds(columns[0], unit) + place.offset_us
+            x, y, p = (_whole(column) for column in columns[1:])
+            yield from guard.check((t, x, y, p))
+            done += len(t)
+            guard.fraction = done / total
+        if len(lengths) > 1:
+            raise EventFormatError(
+                f"t, x, y, p have different lengths ({', '.join(map(str, sorted(lengths)))})",
+                path=guard.path,
+            )
+    except EventFormatError as error:
+        raise placed(error, _offset(datasets[0], done)) from None
+    except _ERRORS as error:
         raise EventFormatError(
-            f"t, x, y, p have different lengths ({', '.join(map(str, sorted(lengths)))})",
+            f"the HDF5 file is damaged: {reason(error)}",
             path=guard.path,
-        )
+            offset=_offset(datasets[0], done),
+        ) from None
+
+
+def _offset(dataset: Any, index: int) -> int | None:
+    """Where the part of the file begins that holds a row; None where that is damaged too."""
+    index = max(0, min(index, len(dataset) - 1))
+    try:
+        if dataset.chunks is None:
+            start = dataset.id.get_offset()
+            row_bytes = dataset.dtype.itemsize * (dataset.shape[1] if dataset.ndim > 1 else 1)
+            return None if start is None else int(start) + index * row_bytes
+        rows = dataset.chunks[0]
+        corner = (index // rows * rows, *(0 for _ in dataset.shape[1:]))
+        return int(dataset.id.get_chunk_info_by_coord(corner).byte_offset)
+    except _ERRORS:
+        return None
 
 
 def _blocks(
@@ -180,14 +207,25 @@ def _blocks(
         return
     for start in range(0, total, CHUNK_EVENTS):
         stop = min(start + CHUNK_EVENTS, total)
-        if len(datasets) == 4:
-            yield [dataset[start:stop] for dataset in datasets]
-        elif place.layout == "MVSEC":
-            block = table[start:stop]
-            yield [block[:, column] for column in (2, 0, 1, 3)]
+        rows = table.chunks[0] if table.chunks else CHUNK_EVENTS
+        try:
+            block = _block(datasets, place, start, stop)
+        except _ERRORS:
+            # One of several chunks is damaged: those before it are not lost.
+            for part in range(start, stop, rows):
+                yield _block(datasets, place, part, min(part + rows, stop))
         else:
-            block = table[start:stop]
-            yield [block[field] for field in _FIELDS]
+            yield block
+
+
+def _block(datasets: Sequence[Any], place: _Place, start: int, stop: int) -> list[NDArray[Any]]:
+    """Rows of t, x, y, p."""
+    if len(datasets) == 4:
+        return [dataset[start:stop] for dataset in datasets]
+    block = datasets[0][start:stop]
+    if place.layout == "MVSEC":
+        return [block[:, column] for column in (2, 0, 1, 3)]
+    return [block[field] for field in _FIELDS]
 
 
 def _has_ecf(table: Any) -> bool:

@@ -20,6 +20,7 @@ from evface_edge.events.contents import (
     Contents,
     ReadOptions,
     header_size,
+    placed,
     quoted,
     reason,
     sensor_size,
@@ -92,15 +93,21 @@ def read(path: Path, options: ReadOptions) -> Contents:
 
 @contextlib.contextmanager
 def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            yield archive
-    except _ZIP_ERRORS as error:
-        raise EventFormatError(
-            f"the archive is damaged or truncated: {reason(error)}", path=path
-        ) from None
-    except KeyError as error:
-        raise EventFormatError(f"the archive lacks an array: {error}", path=path) from None
+    """Errors inside get the place that was read last."""
+    with path.open("rb") as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                yield archive
+        except EventFormatError as error:
+            raise placed(error, file.tell()) from None
+        except _ZIP_ERRORS as error:
+            raise EventFormatError(
+                f"the archive is damaged or truncated: {reason(error)}",
+                path=path,
+                offset=file.tell(),
+            ) from None
+        except KeyError as error:
+            raise EventFormatError(f"the archive lacks an array: {error}", path=path) from None
 
 
 def _header(archive: zipfile.ZipFile, name: str, path: Path) -> NpyHeader:

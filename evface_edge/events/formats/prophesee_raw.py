@@ -87,15 +87,9 @@ def _decode_file(
         words: Words = np.frombuffer(data, dtype, len(data) // dtype.itemsize)
         if prepare is not None:
             words = prepare(words)
-        position = 0
-        while position < len(words):
-            out = np.empty(PACKET_EVENTS, EVENT_DTYPE)
-            position, count, fault = decode(words, position, state, guard.state, out)
-            guard.fraction = (offset + position * dtype.itemsize) / end
-            if count:
-                yield out[:count]
-            if fault:
-                raise guard.error(fault, offset + position * dtype.itemsize)
+        for events in decode_words(words, decode, state, guard, offset, dtype.itemsize):
+            guard.fraction = offset / end
+            yield events
         if len(data) % dtype.itemsize:
             raise EventFormatError(
                 f"the file ends within a word of {dtype.itemsize} bytes: it is truncated",
@@ -103,6 +97,32 @@ def _decode_file(
                 offset=offset + len(words) * dtype.itemsize,
             )
         offset += len(data)
+
+
+def decode_words(
+    words: Words,
+    decode: Decoder,
+    state: NDArray[np.int64],
+    guard: Guard,
+    offset: int | None,
+    stride: int,
+) -> Iterator[EventArray]:
+    """The events of words (M,) that follow those decoded before with the same state (16,).
+
+    Args:
+        offset: in bytes, of word 0 in the file, where `stride` bytes lead from word to word.
+
+    Raises:
+        EventFormatError: at the first event that is not sound.
+    """
+    position = 0
+    while position < len(words):
+        out = np.empty(PACKET_EVENTS, EVENT_DTYPE)
+        position, count, fault = decode(words, position, state, guard.state, out)
+        if count:
+            yield out[:count]
+        if fault:
+            raise guard.error(fault, None if offset is None else offset + position * stride)
 
 
 #: (events, origin, state, out) → number of words written.

@@ -16,6 +16,11 @@ def prefix(magic: bytes) -> Callable[[bytes], bool]:
     return lambda head: head.startswith(magic)
 
 
+ros1_bag = prefix(b"#ROSBAG V2.0\n")
+sqlite = prefix(b"SQLite format 3\0")
+mcap = prefix(b"\x89MCAP0\r\n")
+
+
 def zip_archive(head: bytes) -> bool:
     return head.startswith((b"PK\x03\x04", b"PK\x05\x06"))
 

@@ -26,7 +26,7 @@ from evface_edge.events.contents import (
     sensor_size,
 )
 from evface_edge.events.formats.text_layout import MAX_COLUMNS, UNIT_EXPONENTS, Layout, find_layout
-from evface_edge.events.guard import SOUND, SYNTAX, Guard, admit
+from evface_edge.events.guard import LAST, SOUND, SYNTAX, Guard, admit
 from evface_edge.geometry import SensorSize
 
 CHUNK_BYTES = 1 << 20
@@ -37,7 +37,6 @@ _KINDS = np.zeros(256, np.uint8)
 _KINDS[[32, 9, 13]] = _BLANK
 _KINDS[[44, 59]] = _COMMA
 _KINDS[10] = _LINE
-_LAST = 3  # slot of the guard
 _NEWLINE, _POINT, _MINUS, _PLUS, _ZERO, _NINE = 10, 46, 45, 43, 48, 57
 
 
@@ -156,48 +155,101 @@ def _cell(data: Any, start: int, stop: int, exponent: int, is_time: bool) -> tup
 
 
 @compiled
+def _usual(data: Any, i: int, fields: Any, t_exponent: int, values: Any) -> int:
+    """Reads a line of exactly four numbers without sign, exponent or room around them, as nearly
+    all lines are; `fields` has the field of each column.
+
+    Returns:
+        The beginning of the next line; -1 where the line is not so, which says nothing about it.
+    """
+    for column in range(4):
+        field = fields[column]
+        first, value = i, np.int64(0)
+        while i < len(data) and _ZERO <= data[i] <= _NINE:
+            value = value * 10 + (np.int64(data[i]) - _ZERO)
+            i += 1
+        digits = i - first
+        if field == 0 and t_exponent != 0:
+            power = t_exponent
+            if i < len(data) and data[i] == _POINT:
+                i += 1
+                while power > 0 and i < len(data) and _ZERO <= data[i] <= _NINE:
+                    value = value * 10 + (np.int64(data[i]) - _ZERO)
+                    i += 1
+                    power -= 1
+            digits += t_exponent
+            if power < 0:
+                return -1
+            for _ in range(power):
+                value *= 10
+        if i == first or digits > 18:
+            return -1
+        values[field] = value
+        if column < 3:
+            if i >= len(data) or not (_KINDS[data[i]] == _COMMA or _KINDS[data[i]] == _BLANK):
+                return -1
+        else:
+            if i < len(data) and data[i] == 13:
+                i += 1
+            if i < len(data) and data[i] != _NEWLINE:
+                return -1
+        i += 1
+    return i
+
+
+@compiled
+def _any(
+    data: Any, starts: Any, stops: Any, plain: Any, places: Any, t_exponent: int, values: Any
+) -> bool:
+    """Reads the cells of a line that is not usual; whether they are four numbers."""
+    for field in range(4):
+        place = places[field]
+        if plain[place] >= 0 and (field > 0 or t_exponent == 0):
+            values[field] = plain[place]
+        elif field == 3 and _truth(data, starts[place], stops[place]) >= 0:
+            values[field] = _truth(data, starts[place], stops[place])
+        else:
+            exponent = t_exponent if field == 0 else 0
+            values[field], known = _cell(data, starts[place], stops[place], exponent, field == 0)
+            if not known:
+                return False
+    return True
+
+
+@compiled
 def _decode(
-    data: Any, first: int, places: Any, t_exponent: int, guard: Any, out: Any
+    data: Any, first: int, places: Any, fields: Any, t_exponent: int, guard: Any, out: Any
 ) -> tuple[int, int, int]:
-    """Whole lines only. `places` has the columns of t, x, y, p."""
-    count, line = 0, first
+    """Whole lines only. `places` has the columns of t, x, y, p; `fields` the field of each of four
+    columns, or -1 where there are others."""
+    count, line, last_place = 0, first, max(places)
     starts, stops = np.zeros(MAX_COLUMNS, np.int64), np.zeros(MAX_COLUMNS, np.int64)
     plain = np.zeros(MAX_COLUMNS, np.int64)
     values = np.zeros(4, np.int64)
     while line < len(data) and count < len(out):
-        end, columns = _split(data, line, starts, stops, plain)
-        # Nothing, or a comment: # or %.
-        if columns > 0 and stops[0] > starts[0] and data[starts[0]] != 35 and data[starts[0]] != 37:
-            sound = True
-            for field in range(4):
-                place = places[field]
-                if place >= columns:
-                    sound = False
-                    break
-                if plain[place] >= 0 and (field > 0 or t_exponent == 0):
-                    values[field] = plain[place]
-                elif field == 3 and _truth(data, starts[place], stops[place]) >= 0:
-                    values[field] = _truth(data, starts[place], stops[place])
-                else:
-                    values[field], known = _cell(
-                        data,
-                        starts[place],
-                        stops[place],
-                        t_exponent if field == 0 else 0,
-                        field == 0,
-                    )
-                    sound = sound and known
-            if not sound or values[3] > 1 or values[3] < -1:
+        after = _usual(data, line, fields, t_exponent, values) if fields[0] >= 0 else -1
+        if after < 0:
+            end, columns = _split(data, line, starts, stops, plain)
+            after = end + 1
+            # Nothing, or a comment: # or %.
+            if columns == 0 or stops[0] == starts[0] or data[starts[0]] in (35, 37):
+                line = after
+                continue
+            if last_place >= columns:
                 return line, count, SYNTAX
-            fault = admit(guard, values[0], values[1], values[2])
-            if fault != SOUND:
-                return line, count, fault
-            out[count].t = guard[_LAST]
-            out[count].x = values[1]
-            out[count].y = values[2]
-            out[count].p = 1 if values[3] > 0 else 0
-            count += 1
-        line = end + 1
+            if not _any(data, starts, stops, plain, places, t_exponent, values):
+                return line, count, SYNTAX
+        if values[3] > 1 or values[3] < -1:
+            return line, count, SYNTAX
+        fault = admit(guard, values[0], values[1], values[2])
+        if fault != SOUND:
+            return line, count, fault
+        out[count].t = guard[LAST]
+        out[count].x = values[1]
+        out[count].y = values[2]
+        out[count].p = 1 if values[3] > 0 else 0
+        count += 1
+        line = after
     return min(line, len(data)), count, SOUND
 
 
@@ -219,6 +271,8 @@ def read(path: Path, options: ReadOptions) -> Contents:
 
 def _packets(path: Path, layout: Layout, guard: Guard) -> Iterator[EventArray]:
     places = np.array(layout.places, np.int64)
+    four = sorted(layout.places) == [0, 1, 2, 3]
+    fields = np.argsort(places) if four else np.full(4, -1, np.int64)
     exponent = UNIT_EXPONENTS[layout.unit]
     end = path.stat().st_size
     with path.open("rb") as file:
@@ -235,7 +289,9 @@ def _packets(path: Path, layout: Layout, guard: Guard) -> Iterator[EventArray]:
             position = 0
             while position < cut:
                 out = np.empty(PACKET_EVENTS, EVENT_DTYPE)
-                position, count, fault = _decode(data, position, places, exponent, guard.state, out)
+                position, count, fault = _decode(
+                    data, position, places, fields, exponent, guard.state, out
+                )
                 guard.fraction = (offset + position) / end
                 if count:
                     yield out[:count]

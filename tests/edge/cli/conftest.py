@@ -62,8 +62,8 @@ class FakePredictor:
     error: BaseException = RuntimeError("made up")
     made_with: dict[str, Any] = {}  # noqa: RUF012
 
-    def __init__(self, model: str = "evface-s", *, rate_hz: float | None = None) -> None:
-        type(self).made_with = {"model": model, "rate_hz": rate_hz}
+    def __init__(self, model: str = "evface-s", **settings: Any) -> None:
+        type(self).made_with = {"model": model, **settings}
         self.card = SimpleNamespace(name="evface-s")
 
     def __enter__(self) -> FakePredictor:

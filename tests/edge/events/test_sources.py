@@ -1,4 +1,4 @@
-"""URIs, sources of other packages, and replay."""
+"""URIs, and sources of other packages."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ import pytest
 
 from evface_edge.errors import ConfigError, EventFormatError
 from evface_edge.events import EventArray, make_events, open_events, read_events, write_events
-from evface_edge.events.recording import Recording
-from evface_edge.events.replay import Replay
 from evface_edge.events.uri import SourceName, parse
 from evface_edge.geometry import SensorSize
 
@@ -98,72 +96,23 @@ def test_sources_of_other_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     assert source.size == SensorSize(4, 5)
     with pytest.raises(ConfigError, match="a live source does not end"):
         read_events("synthetic:head")
-    with pytest.raises(ConfigError, match="one of: replay, synthetic"):
-        open_events("camera:prophesee")
-
-
-class FakeTime:
-    """A clock that only `sleep`, and the consumer, move."""
-
-    def __init__(self) -> None:
-        self.now_s = 100.0
-
-    def clock(self) -> float:
-        return self.now_s
-
-    def sleep(self, seconds: float) -> None:
-        assert seconds > 0
-        self.now_s += seconds
-
-
-def replay(folder: Path, time: FakeTime, **settings: Any) -> Replay:
-    write_events(folder / "a.npz", EVENTS, SIZE)
-    recording = open_events(folder / "a.npz")
-    assert isinstance(recording, Recording)
-    return Replay(recording, clock=time.clock, sleep=time.sleep, **settings)
-
-
-@pytest.mark.parametrize("speed", [1.0, 0.5, 10.0])
-def test_replay_keeps_the_time_of_the_recording(speed: float, tmp_path: Path) -> None:
-    time = FakeTime()
-    packets = []
-    for packet in replay(tmp_path, time, speed=speed):
-        elapsed_us = (time.now_s - 100.0) * 1e6 * speed
-        assert elapsed_us == pytest.approx(int(packet["t"][-1]) - 10_000, abs=0.01)
-        assert packet["t"][-1] - packet["t"][0] < 1000
-        packets.append(packet)
-    np.testing.assert_array_equal(np.concatenate(packets), EVENTS)
-
-
-def test_replay_loses_nothing_when_late_unless_told_to(tmp_path: Path) -> None:
-    for lag, dropped in ((None, 0), (5000, 20)):
-        time = FakeTime()
-        source = replay(tmp_path, time, max_lag_us=lag)
-        total = 0
-        for packet in source:
-            total += len(packet)
-            time.now_s += 0.004  # four times slower than the recording
-        assert source.counters.packets_dropped > 0 if dropped else total == 100
-        assert (total < 100) == bool(dropped)
-        assert source.live
-
-
-def test_replay_by_name(tmp_path: Path) -> None:
-    write_events(tmp_path / "a.npy", EVENTS, SIZE)
-    options = "speed=1e6&packet_us=500&width=8&height=8"
-    with open_events(f"replay:{tmp_path}/a.npy?{options}") as source:
-        assert source.live
-        packets = list(source)
-    assert max(map(len, packets)) == 2
-    np.testing.assert_array_equal(np.concatenate(packets), EVENTS)
-    for wrong in ("speed=0", "speed=fast", "speed=nan", "packet_us=0", "max_lag_us=-1"):
-        with pytest.raises(ConfigError):
-            open_events(f"replay:{tmp_path}/a.npy?width=8&height=8&{wrong}")
+    with pytest.raises(ConfigError, match="one of: camera, dv, replay, synthetic"):
+        open_events("rtsp://somewhere")
 
 
 def test_importing_events_is_light() -> None:
     code = "import evface_edge.events, sys; print([m for m in sys.argv[1:] if m in sys.modules])"
-    heavy = ["numba", "h5py", "lz4", "zstandard", "torch", "PIL", "rich", "onnxruntime"]
+    heavy = [
+        "numba",
+        "dv_processing",
+        "h5py",
+        "lz4",
+        "zstandard",
+        "torch",
+        "PIL",
+        "rich",
+        "onnxruntime",
+    ]
     run = subprocess.run(
         [sys.executable, "-c", code, *heavy], capture_output=True, text=True, check=True
     )

@@ -1,6 +1,9 @@
-"""Representations against slow, obvious NumPy, closed forms, and SciPy."""
+"""Representations against slow, obvious NumPy, closed forms, SciPy, and tonic."""
 
 from __future__ import annotations
+
+import json
+import warnings
 
 import numpy as np
 import pytest
@@ -16,9 +19,13 @@ from evface_edge.representation import (
     REPRESENTATIONS,
     SATURATION,
     EventFrame,
+    EventStatistics,
+    MultiScaleSurface,
+    Representation,
     TimeSurface,
     VoxelGrid,
     from_config,
+    to_config,
 )
 
 SIZE = SensorSize(31, 17)
@@ -32,6 +39,32 @@ def random_events(seed: int, count: int = 400, duration_us: int = 20_000) -> Eve
         rng.integers(0, SIZE.height, count),
         rng.integers(0, 2, count),
     )
+
+
+ALL = [
+    pytest.param(REPRESENTATIONS[name](**options), id="-".join((name, *map(str, options.values()))))
+    for name, options in (
+        ("event_frame", {}),
+        ("event_frame", {"normalisation": "mean"}),
+        ("voxel_grid", {}),
+        ("time_surface", {}),
+        ("time_surface", {"decay": "linear"}),
+        ("multi_scale_surface", {}),
+        ("event_statistics", {}),
+        ("event_statistics", {"normalisation": "mean"}),
+        ("adaptive_surface", {"score": "rate"}),
+        ("adaptive_surface", {"score": "log"}),
+        ("adaptive_surface", {"score": "spectrum"}),
+    )
+]
+
+
+def slow_newest(events: EventArray) -> NDArray[np.float64]:
+    """Time of the newest event of each pixel and polarity, -inf where there is none."""
+    newest = np.full((2, SIZE.height, SIZE.width), -np.inf)
+    for event in events:
+        newest[event["p"], event["y"], event["x"]] = event["t"]
+    return newest
 
 
 def slow_voxels(events: EventArray, bins: int) -> NDArray[np.float64]:
@@ -170,3 +203,269 @@ def test_events_outside_the_sensor_are_refused() -> None:
 def test_a_wrong_configuration_is_named(config: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         from_config(config)
+
+
+def test_there_is_a_case_for_every_representation() -> None:
+    assert {type(case.values[0]) for case in ALL} == set(REPRESENTATIONS.values())
+
+
+@pytest.mark.parametrize("representation", ALL)
+def test_shape_type_and_range(representation: Representation) -> None:
+    for found, shape in (
+        (representation(random_events(9), SIZE), (17, 31)),
+        (representation.crop(random_events(9), Box(2, 1, 20, 12), (8, 16)), (16, 8)),
+    ):
+        assert found.shape == (representation.channels, *shape)
+        assert found.dtype == np.float32
+        assert found.flags.c_contiguous
+        assert np.isfinite(found).all()
+        if getattr(representation, "normalisation", "mean") == "mean" and not isinstance(
+            representation, VoxelGrid
+        ):
+            assert np.abs(found).max() <= 1
+
+
+@pytest.mark.parametrize("representation", ALL)
+def test_a_crop_of_all_pixels_is_the_sensor(representation: Representation) -> None:
+    events = random_events(10)
+    whole = Box(-0.5, -0.5, SIZE.width, SIZE.height)
+    found = representation.crop(events, whole, (SIZE.width, SIZE.height))
+    np.testing.assert_array_equal(found, representation(events, SIZE))
+
+
+@pytest.mark.parametrize("representation", ALL)
+@pytest.mark.parametrize("count", [1, 2, 50])
+def test_events_of_one_time(representation: Representation, count: int) -> None:
+    events = random_events(11, count, duration_us=1)
+    found = representation(events, SIZE)
+    assert np.isfinite(found).all()
+    assert np.count_nonzero(found) > 0
+
+
+@pytest.mark.parametrize("representation", ALL)
+def test_a_box_beside_the_sensor_is_empty(representation: Representation) -> None:
+    found = representation.crop(random_events(12), Box(-80, 4, 60, 60), (16, 16))
+    assert not found.any()
+
+
+@pytest.mark.parametrize("representation", ALL)
+@pytest.mark.parametrize(
+    "box",
+    [
+        Box(-1e300, -1e300, 2e300, 2e300),
+        Box(1e300, 0, 9, 9),
+        Box(-1e300, 0, 9, 9),
+        Box(3, 3, 1e-300, 1e-300),
+        Box(-40_000, -40_000, 100_000, 100_000),
+        Box(65_000, 65_000, 9_000, 9_000),
+    ],
+    ids=str,
+)
+def test_absurd_boxes(representation: Representation, box: Box) -> None:
+    found = representation.crop(random_events(23), box, (8, 8))
+    assert np.isfinite(found).all()
+    if representation == EventFrame() and box.width > 1:
+        events = random_events(23)
+        inside = (events["x"] >= box.x) & (events["x"] < box.x + box.width)
+        inside &= (events["y"] >= box.y) & (events["y"] < box.y + box.height)
+        assert found.sum() == inside.sum()
+
+
+@pytest.mark.parametrize("tau_us", [1e-9, 1e-3, 0.3, 1.0, 7.0, 1e12])
+def test_any_time_constant(tau_us: float) -> None:
+    events = random_events(24, duration_us=3_000)
+    newest = slow_newest(events)
+    with np.errstate(over="ignore"):
+        expected = np.exp((newest - int(events["t"][-1])) / tau_us)
+    np.testing.assert_allclose(TimeSurface(tau_us)(events, SIZE), expected, atol=1e-6)
+
+
+def test_a_tensor_beyond_all_bounds_is_refused() -> None:
+    with pytest.raises(ConfigError, match="cells in all"):
+        EventFrame().crop(random_events(1), Box(0, 0, 1e6, 1e6), (20_000, 20_000))
+
+
+@pytest.mark.parametrize("representation", ALL)
+def test_a_box_partly_outside_is_padded_with_nothing(representation: Representation) -> None:
+    """Moving all events and the box by whole pixels changes nothing."""
+    events = random_events(13)
+    moved = events.copy()
+    moved["x"] += 20
+    moved["y"] += 30
+    found = representation.crop(events, Box(-7.5, -3.5, 30, 15), (30, 15))
+    expected = representation.crop(moved, Box(12.5, 26.5, 30, 15), (30, 15))
+    np.testing.assert_array_equal(found, expected)
+    assert found.any()
+    assert not isinstance(representation, EventFrame) or not found[:, :, :7].any()
+
+
+@pytest.mark.parametrize("representation", ALL)
+def test_the_epoch_does_not_matter(representation: Representation) -> None:
+    events = random_events(14)
+    early = events.copy()
+    early["t"] -= events["t"][0] + 3_000_000_000
+    np.testing.assert_array_equal(representation(events, SIZE), representation(early, SIZE))
+
+
+@pytest.mark.parametrize("representation", ALL)
+def test_views_and_read_only_events(representation: Representation) -> None:
+    events = random_events(15, count=100)
+    expected = representation(events[::2].copy(), SIZE)
+    view = events[::2]
+    view.flags.writeable = False
+    np.testing.assert_array_equal(representation(view, SIZE), expected)
+
+
+@pytest.mark.parametrize("representation", ALL)
+def test_unsound_events_are_refused(representation: Representation) -> None:
+    box = Box(0, 0, 20, 10)
+    polarity = random_events(16)
+    polarity["p"][7] = 2
+    with pytest.raises(EventFormatError, match="event 7 has polarity 2"):
+        representation(polarity, SIZE)
+    with pytest.raises(EventFormatError, match="event 7 has polarity 2"):
+        representation.crop(polarity, box, (10, 10))
+    outside = random_events(16)
+    outside["y"][9] = SIZE.height
+    with pytest.raises(EventFormatError, match="event 9 lies at"):
+        representation(outside, SIZE)
+    if not isinstance(representation, EventFrame):
+        order = random_events(16)
+        order["t"][3] = order["t"][2] - 1
+        with pytest.raises(EventFormatError, match="event 3 is at"):
+            representation(order, SIZE)
+        with pytest.raises(EventFormatError, match="event 3 is at"):
+            representation.crop(order, box, (10, 10))
+    with pytest.raises(EventFormatError, match="EVENT_DTYPE"):
+        representation.crop(np.zeros(3), box, (10, 10))
+    events = random_events(16)
+    with pytest.raises(ConfigError, match="t_us"):
+        representation(events, SIZE, t_us=int(events["t"][-1]) - 1)
+
+
+@pytest.mark.parametrize("representation", ALL)
+def test_a_model_card_keeps_all_of_it(representation: Representation) -> None:
+    config = json.loads(json.dumps(to_config(representation, (96, 64))))
+    assert from_config(config) == (representation, (96, 64))
+
+
+@pytest.mark.parametrize("later_us", [0, 700])
+@pytest.mark.parametrize("decay", ["exponential", "linear"])
+def test_time_surface_pixel_by_pixel(decay: str, later_us: int) -> None:
+    events = random_events(17, duration_us=9_000)
+    now = int(events["t"][-1]) + later_us
+    age = (now - slow_newest(events)) / 4_000
+    expected = np.exp(-age) if decay == "exponential" else np.maximum(0, 1 - age)
+    found = TimeSurface(4_000, decay)(events, SIZE, t_us=now)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_a_long_forgotten_event_is_zero() -> None:
+    events = make_events([0, 10_000_000], [1, 2], [1, 1], [1, 1])
+    found = TimeSurface(1_000)(events, SIZE)
+    assert found[1, 1, 1] == 0
+    assert found[1, 1, 2] == 1
+
+
+def test_multi_scale_surface_pixel_by_pixel() -> None:
+    events = random_events(18, duration_us=150_000)
+    now = int(events["t"][-1])
+    newest = slow_newest(events)
+    expected = [
+        np.clip((newest[p] - now + scale) / scale, 0, None)
+        for p in (0, 1)
+        for scale in (1e3, 3e3, 10e3, 30e3, 100e3)
+    ]
+    np.testing.assert_allclose(MultiScaleSurface()(events, SIZE), expected, atol=1e-6)
+
+
+def slow_statistics(
+    events: EventArray, group: NDArray[np.int64], cells: int
+) -> NDArray[np.float64]:
+    """Count, net polarity, deviation of the gaps of single pixels; `group`: the cell of each."""
+    result = np.zeros((3, cells))
+    gaps: dict[int, list[int]] = {}
+    newest: dict[tuple[int, int], int] = {}
+    for event, cell in zip(events, group, strict=True):
+        pixel = int(event["x"]), int(event["y"])
+        result[:2, cell] += 1, 2 * int(event["p"]) - 1
+        if pixel in newest:
+            gaps.setdefault(int(cell), []).append(int(event["t"]) - newest[pixel])
+        newest[pixel] = int(event["t"])
+    for cell, values in gaps.items():
+        result[2, cell] = np.std(values)
+    return result
+
+
+def test_event_statistics_pixel_by_pixel() -> None:
+    events = random_events(19, count=4_000)
+    pixel = events["y"].astype(np.int64) * SIZE.width + events["x"]
+    expected = slow_statistics(events, pixel, SIZE.width * SIZE.height)
+    found = EventStatistics()(events, SIZE).reshape(3, -1)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-2)
+    assert (found[2] > 0).mean() > 0.5
+
+
+def test_gaps_do_not_cross_pixels_when_a_crop_shrinks() -> None:
+    """Two neighbours that fire in turn, each with a regular beat: no deviation at all."""
+    t = np.arange(20) * 100
+    events = make_events(t, np.arange(20) % 2, np.zeros(20), np.ones(20))
+    found = EventStatistics().crop(events, Box(-0.5, -0.5, 2, 1), (1, 1))
+    np.testing.assert_array_equal(found[:, 0, 0], [20, 20, 0])
+    events = random_events(20, count=3_000)
+    cell = (events["y"] // 4).astype(np.int64) * 8 + events["x"] // 4
+    expected = slow_statistics(events, cell, 40)
+    found = EventStatistics().crop(events, Box(-0.5, -0.5, 32, 20), (8, 5))
+    np.testing.assert_allclose(found.reshape(3, -1), expected, rtol=1e-5, atol=1e-2)
+
+
+def test_normalised_statistics() -> None:
+    events = random_events(21, count=2_000)
+    count, net, deviation = EventStatistics()(events, SIZE).astype(np.float64)
+    found = EventStatistics("mean")(events, SIZE)
+    scale = SATURATION * count[count > 0].mean()
+    np.testing.assert_allclose(found[0], np.clip(count / scale, 0, 1), atol=1e-6)
+    np.testing.assert_allclose(found[1], np.clip(net / scale, -1, 1), atol=1e-6)
+    scale = SATURATION * deviation[deviation > 0].mean()
+    np.testing.assert_allclose(found[2], np.clip(deviation / scale, 0, 1), atol=1e-6)
+
+
+@pytest.mark.parametrize("scales", [(), (0.0, 1.0), (5.0, 5.0), (9.0, 3.0), 7.0, (1.0, np.inf)])
+def test_scales_rise(scales: object) -> None:
+    with pytest.raises(ConfigError, match=r"MultiScaleSurface\.scales_us"):
+        MultiScaleSurface(scales)  # type: ignore[arg-type]
+
+
+def test_counts_and_surfaces_agree_with_tonic() -> None:
+    """Not its voxel grid, which scales time by B where Zhu et al. have B - 1."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        functional = pytest.importorskip("tonic.functional", reason="tonic is not installed")
+    events = random_events(22, duration_us=30_000)
+    events["t"][0] = start = int(events["t"][-1]) - 30_000
+    theirs = events.astype([("t", "i8"), ("x", "i8"), ("y", "i8"), ("p", "i8")])
+    sensor = (SIZE.width, SIZE.height, 2)
+    frames = functional.to_frame_numpy(theirs.copy(), sensor, n_event_bins=1)
+    np.testing.assert_array_equal(EventFrame()(events, SIZE), frames[0])
+    (surface,) = functional.to_timesurface_numpy(theirs.copy(), sensor, dt=30_000, tau=9_000)
+    before = events[events["t"] < start + 30_000]
+    found = TimeSurface(9_000)(before, SIZE, t_us=start + 30_000)
+    np.testing.assert_allclose(found, surface, atol=1e-6)
+
+
+def test_large_tensors_share_no_memory_while_they_live() -> None:
+    """Their memory is used again, but only when nobody holds it."""
+    size = SensorSize(1280, 720)
+    grid = VoxelGrid(5)
+    first = grid(random_events(25), size)
+    view = first[3:5, 100:]
+    first[:] = 7
+    second = grid(random_events(26), size)
+    assert not np.shares_memory(first, second)
+    del first
+    third = grid(random_events(26), size)
+    assert (view == 7).all()
+    del view, second
+    again = grid(random_events(26), size)
+    np.testing.assert_array_equal(again, third)
+    assert third.sum() == pytest.approx(400)

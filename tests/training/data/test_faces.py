@@ -10,9 +10,9 @@ from PIL import Image
 
 from evface_edge.errors import ConfigError
 from evface_training.data import FaceSet, load_face_pack, load_faces, split_faces
+from evface_training.data.crop import crop_face
 from evface_training.data.faces import identity_of
 from evface_training.data.split import identity_hash, validation_hashes
-from evface_training.data.videos import crop_face
 
 
 def write_pack(folder: Path, side: int = 256) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:

@@ -9,8 +9,11 @@ import pytest
 import torch
 
 from evface_edge.geometry import SensorSize
-from evface_training.simulation.camera import CameraPrior, PixelArray, draw_noise
-from evface_training.simulation.recording import PRESETS, Frame, one_camera, record
+from evface_training.simulation.camera import DARK_LUX, CameraPrior
+from evface_training.simulation.noise import ECHO_SHARE, UNEVEN, draw_noise
+from evface_training.simulation.pixels import PixelArray
+from evface_training.simulation.presets import PRESETS
+from evface_training.simulation.recording import Frame, one_camera, record
 
 SIZE = SensorSize(24, 16)
 
@@ -56,13 +59,15 @@ def test_time_reversal_swaps_polarity() -> None:
 def test_the_photoreceptor_is_a_first_order_low_pass() -> None:
     generator = torch.Generator().manual_seed(2)
     camera = one_camera(exact(cutoff_hz=(20.0, 20.0)), generator)
+    cutoff_hz = float(camera.cutoff_hz[0])
+    assert cutoff_hz == pytest.approx(20.0, rel=0.01)
     dark = torch.zeros(1, SIZE.height, SIZE.width)
     array = PixelArray(dark, camera, generator)
     step_s, level = 0.001, 1.0
     for index in range(1, 31):
-        step = array.step(dark + level, torch.tensor([step_s]))
-        expected = level * (1 - math.exp(-2 * math.pi * 20.0 * index * step_s))
-        assert float(step.after[0, 3, 3]) == pytest.approx(expected, abs=1e-5)
+        array.step(dark + level, torch.tensor([step_s]))
+        expected = level * (1 - math.exp(-2 * math.pi * cutoff_hz * index * step_s))
+        assert float(array.light[0, 3, 3]) == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_pixel_keeps_its_dead_time() -> None:
@@ -85,7 +90,10 @@ def test_noise_rates_come_out_as_put_in(name: str, value: float) -> None:
     still = ramp_frames(0.0, seconds, steps=400)
     events = np.concatenate(list(record(still, camera, SIZE, generator)))
     rate_hz = len(events) / (SIZE.width * SIZE.height) / seconds
-    assert rate_hz == pytest.approx(value, rel=0.05)
+    # The brightest pixels make a quarter of the noise of dark ones, and here all are brightest.
+    expected = value * (0.25 if name == "shot_hz" else 1.0)
+    expected *= float(camera.shot_hz[0]) / value if name == "shot_hz" else 1.0
+    assert rate_hz == pytest.approx(expected, rel=0.05)
     if name == "leak_hz":
         assert set(events["p"]) == {1}
 
@@ -108,12 +116,12 @@ def test_accumulated_noise_has_the_rates_of_its_camera() -> None:
         200, generator, torch.device("cpu")
     )
     duration_s = torch.full((200,), 0.1)
-    clip, time, y, x, _ = draw_noise(camera, (32, 48), duration_s, generator)
+    noise = draw_noise(camera, (32, 48), duration_s, generator)
     expected = 200 * 0.1 * 32 * 48 * (5.0 + 1e-3 * 100.0)
-    assert len(clip) == pytest.approx(expected, rel=0.05)
-    assert 0 <= float(time.min()) <= float(time.max()) < 1
-    assert int(y.max()) < 32
-    assert int(x.max()) < 48
+    assert len(noise.clip) == pytest.approx(expected, rel=0.05)
+    assert 0 <= float(noise.time.min()) <= float(noise.time.max()) < 1
+    assert int(noise.y.max()) < 32
+    assert int(noise.x.max()) < 48
 
 
 def test_one_seed_gives_one_recording() -> None:
@@ -124,3 +132,51 @@ def test_one_seed_gives_one_recording() -> None:
         both.append(np.concatenate(list(record(ramp_frames(3.0, 0.1), camera, SIZE, generator))))
     np.testing.assert_array_equal(both[0], both[1])
     assert (np.diff(both[0]["t"]) >= 0).all()
+
+
+def test_noise_is_uneven_and_comes_in_pairs() -> None:
+    """Against a camera whose noise is Poisson of one rate: both would come out as there."""
+    size = SensorSize(64, 48)
+    generator = torch.Generator().manual_seed(7)
+    camera = one_camera(exact(shot_hz=(20.0, 20.0)), generator)
+    still = [Frame(2000 * k, torch.zeros(size.height, size.width)) for k in range(2001)]
+    events = np.concatenate(list(record(still, camera, size, generator)))
+    pixel = events["y"].astype(np.int64) * size.width + events["x"]
+    count = np.sort(np.bincount(pixel, minlength=size.width * size.height))[::-1]
+    noisiest = count[: len(count) // 10].sum() / count.sum()
+    assert noisiest == pytest.approx(0.1 ** (1 / UNEVEN), abs=0.03)
+    order = np.lexsort((events["t"], pixel))
+    same = pixel[order][1:] == pixel[order][:-1]
+    between, flips = (
+        np.diff(events["t"][order])[same],
+        np.diff(events["p"][order].astype(int))[same],
+    )
+    soon = between < 4_000
+    # Echoes: within 4 ms comes 1 - exp(-1/2) of the fifth of all events that are one.
+    expected = 0.39 * ECHO_SHARE / (1 + ECHO_SHARE)
+    chance = 4e-3 * 20 * 0.25 * 2.5
+    assert expected < soon.sum() / len(events) < expected + chance
+    assert np.mean(flips[soon] != 0) > 0.75
+
+
+def test_noise_and_dead_time_go_together() -> None:
+    generator = torch.Generator().manual_seed(8)
+    prior = exact(shot_hz=(300.0, 300.0), refractory_us=(4000.0, 4000.0))
+    camera = one_camera(prior, generator)
+    still = ramp_frames(0.0, 0.5, steps=100)
+    events = np.concatenate(list(record(still, camera, SIZE, generator)))
+    pixel = events["y"].astype(np.int64) * SIZE.width + events["x"]
+    order = np.lexsort((events["t"], pixel))
+    same = pixel[order][1:] == pixel[order][:-1]
+    assert np.diff(events["t"][order])[same].min() >= 4000
+
+
+def test_the_dark_slows_pixels_and_makes_noise() -> None:
+    generator = torch.Generator().manual_seed(9)
+    dark, bright = (
+        one_camera(exact(cutoff_hz=(300.0, 300.0), shot_hz=(1.0, 1.0), lux=(lux, lux)), generator)
+        for lux in (0.2, 2e4)
+    )
+    assert float(bright.cutoff_hz[0]) == pytest.approx(300, rel=0.01)
+    assert float(dark.cutoff_hz[0]) == pytest.approx(300 * 0.2 / (0.2 + DARK_LUX), rel=0.01)
+    assert float(dark.shot_hz[0]) > 2.5 * float(bright.shot_hz[0])

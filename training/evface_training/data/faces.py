@@ -8,10 +8,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from evface_edge.errors import ConfigError
-from evface_edge.landmarks import NUM_LANDMARKS
 
 #: Side of the stored crops. The crop is square and 2.0 × the longer side of the landmark box,
 #: so the face itself is 96 pixels: about what the network sees.
@@ -23,7 +21,7 @@ class FaceSet:
     """N faces.
 
     Attributes:
-        images: (N, 192, 192) uint8 grey, gamma-coded as in the picture.
+        images: (N, 192, 192) uint8 grey, or (N, 192, 192, 3) RGB; gamma-coded as in the picture.
         points: (N, 98, 2) float32, x then y, pixels of the crop, pixel centres at integers.
         weights: (N, 98) float32 in [0, 1], trust in each point.
         names: (N,) str, unique within the set.
@@ -51,8 +49,15 @@ class FaceSet:
             self.human[index],
         )
 
+    @property
+    def color(self) -> bool:
+        return self.images.ndim == 4
+
     @classmethod
     def concatenate(cls, sets: Sequence[FaceSet]) -> FaceSet:
+        """Raises: ConfigError: no sets, or some in colour and some grey."""
+        if len({s.color for s in sets}) != 1:
+            raise ConfigError("faces", [s.images.shape for s in sets], "sets all grey or all RGB")
         return cls(
             np.concatenate([s.images for s in sets]),
             np.concatenate([s.points for s in sets]),
@@ -77,34 +82,3 @@ def identity_of(name: str) -> str:
     if source in ("afw", "helen"):
         return f"{source}:{rest.partition('_')[0]}"
     return f"{source}:{rest}"
-
-
-def load_face_pack(folder: Path) -> FaceSet:
-    """A folder with `images/*.jpg` and `labels.npz`.
-
-    `labels.npz` holds name (N,), points98 (N, 98, 2), weight98 (N, 98), source (N,), size_px ().
-
-    Raises:
-        ConfigError: a file or an array is missing, or has another shape.
-    """
-    labels_path = folder / "labels.npz"
-    if not labels_path.is_file():
-        raise ConfigError("faces", str(folder), "a folder with images/ and labels.npz")
-    labels = np.load(labels_path, allow_pickle=False)
-    points = labels["points98"]
-    if points.ndim != 3 or points.shape[1:] != (NUM_LANDMARKS, 2):
-        raise ConfigError(f"{labels_path}: points98", points.shape, "shape (N, 98, 2)")
-    scale = CROP_SIDE_PX / float(labels["size_px"])
-    images = np.empty((len(points), CROP_SIDE_PX, CROP_SIDE_PX), np.uint8)
-    for index, name in enumerate(labels["name"]):
-        with Image.open(folder / "images" / str(name)) as image:
-            shape = (CROP_SIDE_PX, CROP_SIDE_PX)
-            images[index] = np.asarray(image.convert("L").resize(shape, Image.Resampling.LANCZOS))
-    return FaceSet(
-        images,
-        ((points + 0.5) * scale - 0.5).astype(np.float32),
-        labels["weight98"].astype(np.float32),
-        labels["name"],
-        np.array([identity_of(str(name)) for name in labels["name"]]),
-        labels["source"] == "human68",
-    )

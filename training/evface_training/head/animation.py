@@ -159,6 +159,11 @@ class HeadAnimation:
         moved_s = _elapsed(self._clock, t_s)
         return self._expression(t_s, moved_s), self._pose_at(moved_s)
 
+    @property
+    def blinks_us(self) -> NDArray[np.int64]:
+        """When the lids begin to fall, µs from the start."""
+        return (self._blinks_s * 1e6).astype(np.int64)
+
     def _pose_at(self, moved_s: float) -> Pose:
         center = self._center
         values = {name: getattr(center, name) + w(moved_s) for name, w in self._pose.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,10 @@ class RenderedHead:
     depth: NDArray[np.float32]
     landmark_depth: NDArray[np.float32]
     pose: Pose
+
+
+class Drawable(Protocol):
+    def draw(self) -> None: ...
 
 
 class HeadRenderer:
@@ -175,23 +179,7 @@ class HeadRenderer:
         camera: PinholeCamera,
         light: Light,
     ) -> None:
-        rotation, translation = pose.rotation, pose.translation
-        values: dict[str, tuple[float, ...] | float] = {
-            "rotation": tuple(rotation.T.ravel()),
-            "translation": tuple(translation),
-            "scale": (
-                2 * camera.focal_px / self.size.width,
-                2 * camera.focal_px / self.size.height,
-            ),
-            "lamp": tuple(rotation.T @ light.direction),
-            "up": tuple(rotation.T @ np.array([0.0, -1.0, 0.0])),
-            "eye_point": tuple(-rotation.T @ translation),
-            "key": light.key,
-            "ambient": light.ambient,
-        }
-        for program in (self._skin, self._eyes, self._part):
-            for name, value in values.items():
-                program[name].value = value
+        self._place((self._skin, self._eyes, self._part), pose, camera, light)
         head, identity = loaded.model.head, loaded.model.identity
         layout = head.layout
         _, gaze = eyeballs(head, expression)
@@ -207,8 +195,30 @@ class HeadRenderer:
         for name, value in eyes.items():
             self._eyes[name].value = value
 
+    def _place(
+        self, programs: tuple[Any, ...], pose: Pose, camera: PinholeCamera, light: Light
+    ) -> None:
+        """Where the head stands, and the lamp."""
+        rotation, translation = pose.rotation, pose.translation
+        values: dict[str, tuple[float, ...] | float] = {
+            "rotation": tuple(rotation.T.ravel()),
+            "translation": tuple(translation),
+            "scale": (
+                2 * camera.focal_px / self.size.width,
+                2 * camera.focal_px / self.size.height,
+            ),
+            "lamp": tuple(rotation.T @ light.direction),
+            "up": tuple(rotation.T @ np.array([0.0, -1.0, 0.0])),
+            "eye_point": tuple(-rotation.T @ translation),
+            "key": light.key,
+            "ambient": light.ambient,
+        }
+        for program in programs:
+            for name, value in values.items():
+                program[name].value = value
+
     def _draw(
-        self, loaded: LoadedHead, light: Light
+        self, loaded: Drawable, light: Light
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         context = self._context
         self._target.use()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
@@ -13,12 +13,22 @@ from evface_edge.errors import ConfigError
 from evface_edge.landmarks import MIRROR
 from evface_training.data.faces import CROP_SIDE_PX
 from evface_training.representation import normalise_counts_
-from evface_training.simulation.camera import CameraPrior, PixelArray, draw_noise
-from evface_training.simulation.motion import MotionPrior, basis_fields, sample_courses
+from evface_training.simulation.accumulate import Voxels
+from evface_training.simulation.camera import CameraBatch, CameraPrior
+from evface_training.simulation.frame_camera import FrameCameraPrior, FrameCameras
+from evface_training.simulation.motion import MotionPrior, sample_motion
 from evface_training.simulation.negatives import texture_bank
+from evface_training.simulation.noise import NoiseEvents, draw_noise
+from evface_training.simulation.occluders import occluder_bank, sample_passing
+from evface_training.simulation.pixels import Firings, PixelArray
+from evface_training.simulation.relief import fit_head
+from evface_training.simulation.scene import Scenes, crop_fields, exposed
+from evface_training.simulation.tone import Tone, grey
 
 _MIRROR = torch.from_numpy(MIRROR)
 _CHUNK = 16  # clips whose pixels fit into a core's cache
+#: Under flickering lamps a window fills at once, and steps must be finer than the flicker.
+_FLICKER_WINDOW_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -26,12 +36,13 @@ class ClipPrior:
     """From which training clips are drawn.
 
     Attributes:
-        duration_us: of a window, (low, high), log-uniform.
+        duration_us: shortest and longest window; speed and displacement of the motion decide.
         crop_scale: side of the crop ÷ longer side of the face box, (low, high).
         shift: standard deviation of the crop's centre, in sides of the face box.
         roll_deg: standard deviation of an added rotation.
         negative_share: of clips that show no face, or not where the crop is.
-        occlusion_share: of faces that something hides a part of.
+        occlusion_share: of faces that something hides a part of, and moves with.
+        passing_share: of clips in which a hand or an object passes before the face.
         steps_per_bin: simulation steps between two time bins.
     """
 
@@ -42,7 +53,8 @@ class ClipPrior:
     shift: float = 0.06
     roll_deg: float = 14.0
     negative_share: float = 0.12
-    occlusion_share: float = 0.25
+    occlusion_share: float = 0.2
+    passing_share: float = 0.12
     bins: int = 5
     steps_per_bin: int = 2
 
@@ -51,7 +63,7 @@ class ClipPrior:
             low, high = getattr(self, name)
             if not 0 < low <= high:
                 raise ConfigError(f"ClipPrior.{name}", (low, high), "0 < low <= high")
-        for name in ("negative_share", "occlusion_share"):
+        for name in ("negative_share", "occlusion_share", "passing_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"ClipPrior.{name}", getattr(self, name), "0 to 1")
         if self.bins < 2 or self.steps_per_bin < 1:
@@ -59,12 +71,50 @@ class ClipPrior:
 
 
 @dataclass(frozen=True)
+class ClipEvents:
+    """The events of B clips, in order of clip and time; (N,) each.
+
+    Attributes:
+        clip: int64, which clip.
+        t_us: int64, 0 is the start of the window.
+        x, y: int64 pixels of a square sensor of `side_px`.
+        p: int64, 1 brighter, 0 darker.
+        side_px: of the sensor across the crop; at most that of the inputs.
+    """
+
+    clip: Tensor
+    t_us: Tensor
+    x: Tensor
+    y: Tensor
+    p: Tensor
+    side_px: int
+
+
+@dataclass(frozen=True)
 class Clips:
-    """Inputs (B, C, side, side); points (B, 98, 2), fractions of the crop; presence (B,)."""
+    """B clips of `side` × `side` pixels.
+
+    Attributes:
+        inputs: (B, C, side, side) float32 in [0, 1].
+        points: (B, 98, 2) float32, fractions of the crop, at the end of the window.
+        presence: (B,) float32, 1 where there is a face.
+        rgb: (B, 3, side, side) float32 in [0, 1], gamma-coded: the same crop, exposed about the
+            end of the window, that is the instant of the landmarks, with the motion blur, shot and
+            read noise of a frame camera in that light. None where no frames were asked for. Grey
+            pictures give three equal scenes, each with its own noise.
+        duration_s, lux, speed_deg_per_s: (B,) float32: length of the window, light of the scene,
+            mean speed of the head.
+        events: the same events as a list. None where no lists were asked for.
+    """
 
     inputs: Tensor
     points: Tensor
     presence: Tensor
+    rgb: Tensor | None
+    duration_s: Tensor
+    lux: Tensor
+    speed_deg_per_s: Tensor
+    events: ClipEvents | None
 
 
 class ClipSimulator:
@@ -75,17 +125,32 @@ class ClipSimulator:
         side: of the network input, in pixels.
         seed: of everything it draws.
         device: where it runs.
+        frames: also make RGB frames of the same clips, by cameras drawn from this.
+        lists: also give the events as lists.
     """
 
     #: Sensor resolutions across the crop, and how often each is drawn (a batch shares one).
     RESOLUTIONS = ((128, 0.62), (104, 0.14), (80, 0.14), (60, 0.10))
 
-    def __init__(self, prior: ClipPrior, side: int, seed: int, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        prior: ClipPrior,
+        side: int,
+        seed: int,
+        device: str = "cpu",
+        *,
+        frames: FrameCameraPrior | None = None,
+        lists: bool = False,
+    ) -> None:
         self.prior = prior
         self.side = side
         self.device = torch.device(device)
         self.generator = torch.Generator(self.device).manual_seed(seed)
+        self._frames, self._lists = frames, lists
+        self._steps = prior.steps_per_bin * (prior.bins - 1)
+        self._warm_up = max(2, self._steps // 3)
         self._textures = texture_bank(256, CROP_SIDE_PX, seed).to(self.device)
+        self._objects = occluder_bank(64, seed).to(self.device)
 
     def _uniform(self, *shape: int) -> Tensor:
         return torch.rand(*shape, generator=self.generator, device=self.device)
@@ -94,10 +159,21 @@ class ClipSimulator:
         return torch.randn(*shape, generator=self.generator, device=self.device)
 
     def __call__(self, images: Tensor, points: Tensor) -> Clips:
-        """Images (B, 192, 192) uint8 and points (B, 98, 2) in their pixels → clips."""
+        """Pictures and landmarks → clips.
+
+        Args:
+            images: (B, 192, 192) uint8 grey, or (B, 192, 192, 3) uint8 RGB.
+            points: (B, 98, 2) float32 pixels of the pictures.
+
+        Raises:
+            ConfigError: arrays of other shapes.
+        """
+        side = CROP_SIDE_PX
+        if images.shape[1:] not in ((side, side), (side, side, 3)):
+            raise ConfigError("images", tuple(images.shape), f"(B, {side}, {side}), or with 3 more")
         pixels = images.to(self.device).float().div_(255)
-        points = points.to(self.device)
-        pixels, points = self._mirror(pixels, points)
+        pixels = pixels.permute(0, 3, 1, 2) if pixels.ndim == 4 else pixels[:, None]
+        pixels, points = self._mirror(pixels, points.to(self.device))
         pixels = self._occlude(pixels)
         to_source, moved, presence = self._place(points)
         textured = (presence == 0) & (self._uniform(len(points)) < 0.6)
@@ -107,15 +183,14 @@ class ClipSimulator:
             generator=self.generator,
             device=self.device,
         )
-        pixels[textured] = self._textures[chosen]
-        inputs = self._simulate(self._log_light(pixels), to_source, moved)
-        return Clips(inputs, moved, presence)
+        pixels[textured] = self._textures[chosen][:, None]
+        return self._simulate(pixels, to_source, moved, presence)
 
     def _mirror(self, pixels: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
         flip = self._uniform(len(pixels)) < 0.5
         mirrored = points[:, _MIRROR.to(points.device)].clone()
         mirrored[..., 0] = CROP_SIDE_PX - 1 - mirrored[..., 0]
-        pixels = torch.where(flip[:, None, None], pixels.flip(2), pixels)
+        pixels = torch.where(flip[:, None, None, None], pixels.flip(3), pixels)
         return pixels, torch.where(flip[:, None, None], mirrored, points)
 
     def _occlude(self, pixels: Tensor) -> Tensor:
@@ -123,15 +198,15 @@ class ClipSimulator:
         hidden = torch.nonzero(self._uniform(len(pixels)) < self.prior.occlusion_share)[:, 0]
         size = (CROP_SIDE_PX * (0.08 + 0.22 * self._uniform(len(hidden), 2))).long().tolist()
         corner = self._uniform(len(hidden), 2).tolist()
-        other = pixels.roll(1, 0).roll(CROP_SIDE_PX // 3, 1)
+        other = pixels.roll(1, 0).roll(CROP_SIDE_PX // 3, 2)
         result = pixels.clone()
         for index, (width, height), (u, v) in zip(hidden.tolist(), size, corner, strict=True):
             x, y = (
                 int(CROP_SIDE_PX * (0.2 + 0.6 * c) - s / 2) for c, s in ((u, width), (v, height))
             )
             x, y = max(x, 0), max(y, 0)
-            patch = other[index, y : y + height, x : x + width]
-            result[index, y : y + height, x : x + width] = patch
+            patch = other[index, :, y : y + height, x : x + width]
+            result[index, :, y : y + height, x : x + width] = patch
         return result
 
     def _place(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -165,101 +240,148 @@ class ClipSimulator:
             1.0 - absent.float(),
         )
 
-    def _log_light(self, pixels: Tensor) -> Tensor:
-        """Gamma-coded grey in [0, 1] → log intensity, with contrast and stray light drawn."""
-        gamma = 1.6 + 1.0 * self._uniform(len(pixels), 1, 1)
-        stray = torch.exp(math.log(0.003) + math.log(25) * self._uniform(len(pixels), 1, 1))
-        return pixels.clamp_min(1e-4).pow_(gamma).add_(stray).log_()
-
     def _resolution(self) -> int:
-        u = float(self._uniform(1))
+        u = float(torch.rand(1, generator=self.generator, device=self.device))
         for resolution, share in self.RESOLUTIONS:
             u -= share
             if u < 0:
                 return resolution
         return self.RESOLUTIONS[0][0]
 
-    def _simulate(self, light: Tensor, to_source: Tensor, points: Tensor) -> Tensor:
-        prior, batch = self.prior, len(light)
-        side = self._resolution()
-        if side < 100:  # the optics of a small sensor
-            light = F.avg_pool2d(light[:, None], 3, 1, 1, count_include_pad=False)[:, 0]
-        soft = self._uniform(batch) < 0.25
-        light[soft] = F.avg_pool2d(light[soft][:, None], 3, 1, 1, count_include_pad=False)[:, 0]
-        in_window = prior.steps_per_bin * (prior.bins - 1)
-        warm_up = max(2, in_window // 3)
-        times = torch.arange(-warm_up, in_window + 1, device=self.device) / in_window
-        low, high = (math.log(v) for v in prior.duration_us)
-        duration_s = torch.exp(low + (high - low) * self._uniform(batch)) * 1e-6
+    def _simulate(
+        self, pixels: Tensor, to_source: Tensor, points: Tensor, presence: Tensor
+    ) -> Clips:
+        prior, batch = self.prior, len(pixels)
+        earliest = -self._warm_up / self._steps
+        head = fit_head(points)
         camera = prior.camera.sample(batch, self.generator, self.device)
-        courses = sample_courses(prior.motion, batch, times, self.generator)
-        basis = basis_fields(points)
-        flicker_hz = 100 + 20 * (self._uniform(batch) < 0.4)
-        lamp = camera.flicker[:, None] * torch.sin(
-            2 * math.pi * (flicker_hz * duration_s)[:, None] * times
+        shortest, longest = (bound * 1e-6 for bound in prior.duration_us)
+        flickering = min(longest, max(shortest, _FLICKER_WINDOW_S))
+        limit = torch.where(camera.flicker > 0, flickering, longest)
+        courses, duration_s, speed = sample_motion(
+            prior.motion, batch, head.lever(), (shortest, limit), earliest, self.generator
         )
-        counts = torch.zeros(batch, 2, prior.bins, side, side, device=self.device)
-        for start in range(0, batch, _CHUNK):
-            part = slice(start, min(start + _CHUNK, batch))
-            cameras = type(camera)(**{name: value[part] for name, value in vars(camera).items()})
-            frames = _Frames(
-                light[part], to_source[part], basis[part], courses[part], lamp[part], side
-            )
-            step_s = duration_s[part] / in_window
-            array = PixelArray(frames[0], cameras, self.generator)
-            for index in range(1, len(times)):
-                step = array.step(frames[index], step_s)
-                if index <= warm_up:
-                    continue
-                # Events spread evenly over a step weigh as if all came in its middle.
-                middle = (index - warm_up - 0.5) / prior.steps_per_bin
-                before, after_share = int(middle), middle - int(middle)
-                for sign, count in ((0, step.off), (1, step.on)):
-                    counts[part, sign, before].add_(count, alpha=1 - after_share)
-                    counts[part, sign, before + 1].add_(count, alpha=after_share)
-        clip, time, y, x, polarity = draw_noise(camera, (side, side), duration_s, self.generator)
-        position = time * (prior.bins - 1)
-        first = position.long().clamp_(max=prior.bins - 2)
-        share = position - first
-        for offset, weight in ((0, 1 - share), (1, share)):
-            counts.index_put_((clip, polarity, first + offset, y, x), weight, accumulate=True)
-        volume = counts.flatten(1, 2)
+        side = self._resolution()
+        tone = Tone(
+            gamma=1.6 + 1.0 * self._uniform(batch, 1, 1, 1),
+            stray=torch.exp(math.log(0.003) + math.log(25) * self._uniform(batch, 1, 1, 1)),
+        )
+        share = prior.passing_share
+        passing = sample_passing(batch, share, self._objects, self.generator, self.device)
+        fields = crop_fields(points, head, courses, side)
+        scenes = Scenes(to_source, fields, courses, passing, side)
+        volume, events = self._events(pixels, scenes, tone, camera, duration_s)
         if side != self.side:
             volume = F.interpolate(
                 volume, (self.side, self.side), mode="bilinear", align_corners=False
             )
-        return normalise_counts_(volume)
+        rgb = None
+        if self._frames is not None:
+            frames = self._frames.sample(camera.lux, self.generator)
+            rgb = self._expose(frames, pixels, scenes, tone, duration_s)
+        return Clips(
+            inputs=normalise_counts_(volume),
+            points=points,
+            presence=presence,
+            rgb=rgb,
+            duration_s=duration_s,
+            lux=camera.lux,
+            speed_deg_per_s=speed,
+            events=events,
+        )
 
+    def _events(
+        self, pixels: Tensor, scenes: Scenes, tone: Tone, camera: CameraBatch, duration_s: Tensor
+    ) -> tuple[Tensor, ClipEvents | None]:
+        """→ counts (B, 2 × bins, side, side), OFF bins first, and the list of the same events."""
+        batch, side, bins = len(pixels), scenes.side, self.prior.bins
+        light = tone.log_light(grey(pixels))
+        blur = self._uniform(batch) < 0.25
+        if side < 100:  # the optics of a small sensor
+            light = _soften(light)
+        light[blur] = _soften(light[blur])
+        passing = scenes.passing.lit(tone[scenes.passing.clip].log_light, color=False)
+        scenes = replace(scenes, passing=passing)
+        steps, warm_up = self._steps, self._warm_up
+        times = torch.arange(-warm_up, steps + 1, device=self.device) / steps
+        amounts = scenes.courses.at(times)
+        lamp = camera.flicker[:, None] * torch.sin(
+            2 * math.pi * (camera.flicker_hz * duration_s)[:, None] * times
+        )
+        counts = torch.zeros(batch, 2, bins, side, side, device=self.device)
+        first = torch.empty(batch, side, side, device=self.device)
+        listed = _Listed(duration_s, side) if self._lists else None
+        for start in range(0, batch, _CHUNK):
+            part = slice(start, min(start + _CHUNK, batch))
+            some = scenes[part]
+            voxels = Voxels(counts[part])
 
-class _Frames:
-    """The log light of each instant, rendered when asked for."""
+            def frame(index: int, part: slice = part, some: Scenes = some) -> Tensor:
+                at = times[index].expand(part.stop - part.start)
+                shown = some.show(light[part], at, amounts[part, :, index])[:, 0]
+                return shown.add_(lamp[part, index, None, None])
 
-    def __init__(
+            first[part] = frame(0)
+            array = PixelArray(first[part], camera[part], self.generator)
+            step_s = duration_s[part] / steps
+            for index in range(1, len(times)):
+                firings = array.step(frame(index), step_s)
+                if index > warm_up:
+                    began = (index - warm_up - 1) / steps
+                    voxels.add(firings, began, began + 1 / steps)
+                    if listed is not None:
+                        listed.add(firings, start, began, began + 1 / steps)
+        noise = draw_noise(camera, (side, side), duration_s, self.generator, first)
+        Voxels(counts).add_noise(noise)
+        if listed is None:
+            return counts.flatten(1, 2), None
+        listed.add_noise(noise)
+        return counts.flatten(1, 2), listed.events()
+
+    def _expose(
         self,
-        light: Tensor,
-        to_source: Tensor,
-        basis: Tensor,
-        courses: Tensor,
-        lamp: Tensor,
-        side: int,
-    ) -> None:
-        self._light, self._lamp, self._side = light[:, None], lamp, side
-        self._linear, self._offset = to_source[:, :, :2], to_source[:, :, 2]
-        batch, fields, _, grid, _ = basis.shape
-        flow = torch.bmm(courses.transpose(1, 2), basis.reshape(batch, fields, -1))
-        self._flow = flow.reshape(batch, -1, 2, grid, grid)
-        # The coarse grid spans the centres of the first and last pixel.
-        axis = torch.linspace(0.5 / side, 1 - 0.5 / side, grid, device=light.device)
-        self._axes = torch.stack(torch.meshgrid(axis, axis, indexing="xy"))
+        frames: FrameCameras,
+        pixels: Tensor,
+        scenes: Scenes,
+        tone: Tone,
+        duration_s: Tensor,
+    ) -> Tensor:
+        """RGB (B, 3, side, side), gamma-coded: mean light about the window's end, developed."""
+        passing = scenes.passing.lit(tone[scenes.passing.clip].light, color=True)
+        scenes = replace(scenes, side=self.side, passing=passing)
+        light = tone.light(pixels).expand(-1, 3, -1, -1)
+        mean = exposed(scenes, light, frames, duration_s)
+        return frames.develop(mean, self.generator).pow_(1 / tone.gamma)
 
-    def __getitem__(self, index: int) -> Tensor:
-        places = self._axes - self._flow[:, index]
-        source = torch.einsum("bij,bjhw->bihw", self._linear, places)
-        source = source + self._offset[..., None, None]
-        # Pixel centres at integers → grid_sample's [-1, 1] between outer edges.
-        source = (source + 0.5) * (2 / self._light.shape[-1]) - 1
-        dense = F.interpolate(source, (self._side, self._side), mode="bilinear", align_corners=True)
-        frame = F.grid_sample(
-            self._light, dense.permute(0, 2, 3, 1), "bilinear", "border", align_corners=False
-        )[:, 0]
-        return frame + self._lamp[:, index, None, None]
+
+class _Listed:
+    """Gathers the events of all clips as a list."""
+
+    def __init__(self, duration_s: Tensor, side: int) -> None:
+        self._duration_us, self._side = duration_s.double() * 1e6, side
+        self._parts: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+
+    def add(self, firings: Firings, first_clip: int, start: float, end: float) -> None:
+        cell, on, share = firings.events()
+        pixels = self._side**2
+        clip = cell // pixels
+        time = start + share * (end - start)
+        self._parts.append((clip + first_clip, time, cell - clip * pixels, on))
+
+    def add_noise(self, noise: NoiseEvents) -> None:
+        pixel = noise.y * self._side + noise.x
+        self._parts.append((noise.clip, noise.time.double(), pixel, noise.on))
+
+    def events(self) -> ClipEvents:
+        clip, time, pixel, on = (torch.cat(column) for column in zip(*self._parts, strict=True))
+        t_us = torch.floor(time * self._duration_us[clip]).long()
+        order = torch.argsort(t_us, stable=True)
+        order = order[torch.argsort(clip[order], stable=True)]
+        clip, t_us, pixel, on = (column[order] for column in (clip, t_us, pixel, on))
+        return ClipEvents(
+            clip, t_us, pixel % self._side, pixel // self._side, on.long(), self._side
+        )
+
+
+def _soften(light: Tensor) -> Tensor:
+    return F.avg_pool2d(light, 3, 1, 1, count_include_pad=False)

@@ -2,8 +2,8 @@
 
 The picture is what the camera sees at the *end* of the window, so its landmarks are the answer as
 they stand; motion says where the content of each pixel was before. A displacement field is a sum
-of a dozen smooth basis fields (head in 3-D, background, mouth, lids, brows), each with its own
-course in time, on a coarse grid that is enlarged to pixels.
+of smooth basis fields (head, background, mouth, lids, brows, the whole camera; see `fields`), each
+with its own course in time: a closed form, so that any instant may be asked for.
 """
 
 from __future__ import annotations
@@ -16,9 +16,13 @@ from torch import Tensor
 
 from evface_edge.errors import ConfigError
 
-GRID = 17
-_HEAD_FIELDS = 6  # x, y, roll, size, yaw, pitch
-_FIELDS = 12  # … background x and y, mouth, right lid, left lid, brows
+#: Of `fields.basis_fields`: head x, y, roll, size, two of turning; background x, y; mouth, right
+#: lid, left lid, brows; camera x, y.
+HEAD, BACKGROUND, FACE, CAMERA = slice(0, 6), slice(6, 8), slice(8, 12), slice(12, 14)
+NUM_FIELDS = 14
+DEPTHS = ("none", "smooth", "relief")
+#: Farther than this a still shows what was never photographed.
+MAX_TURN_RAD = math.radians(28.0)
 
 
 @dataclass(frozen=True)
@@ -26,117 +30,142 @@ class MotionPrior:
     """From which motions are drawn; lengths in pixels of a crop 128 wide.
 
     Attributes:
+        speed_deg_per_s: of the head, log-uniform: what moves in the picture plane moves as fast as
+            the middle of a face that turns so.
         displacement_px: lowest and highest root-mean-square displacement of the head over a
-            window, drawn log-uniformly.
+            window, log-uniform; together with speed it makes the window's length.
         pause_share: of clips in which the motion stops or starts within the window.
         face_px: highest displacement of mouth, lids and brows.
         moving_background_share: of clips whose background moves on its own.
-        depth: whether heads turn in 3-D; without, they move in the picture plane only.
+        shake_share: of clips in which the camera shakes.
+        shake_px: highest amplitude of that.
+        depth: how heads turn. "relief": on a surface fitted to the landmarks, with self-occlusion;
+            "smooth": small turns of an ellipsoid; "none": not at all, they move in the picture
+            plane only.
     """
 
+    speed_deg_per_s: tuple[float, float] = (3.0, 1000.0)
     displacement_px: tuple[float, float] = (0.4, 14.0)
     pause_share: float = 0.3
     face_px: float = 3.0
     moving_background_share: float = 0.4
-    depth: bool = True
+    shake_share: float = 0.15
+    shake_px: float = 2.0
+    depth: str = "relief"
 
     def __post_init__(self) -> None:
-        low, high = self.displacement_px
-        if not 0 < low <= high:
-            raise ConfigError("MotionPrior.displacement_px", (low, high), "0 < low <= high")
-        for field in ("pause_share", "moving_background_share"):
-            if not 0 <= getattr(self, field) <= 1:
-                raise ConfigError(f"MotionPrior.{field}", getattr(self, field), "0 to 1")
+        for name in ("displacement_px", "speed_deg_per_s"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high < math.inf:
+                raise ConfigError(f"MotionPrior.{name}", (low, high), "0 < low <= high")
+        for name in ("pause_share", "moving_background_share", "shake_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"MotionPrior.{name}", getattr(self, name), "0 to 1")
+        for name in ("face_px", "shake_px"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"MotionPrior.{name}", getattr(self, name), "above 0")
+        if self.depth not in DEPTHS:
+            raise ConfigError("MotionPrior.depth", self.depth, ", ".join(DEPTHS))
 
 
-def basis_fields(points: Tensor) -> Tensor:
-    """Displacement fields that a face with these landmarks can show.
+def log_uniform(bounds: tuple[float, float], u: Tensor) -> Tensor:
+    """u in [0, 1] → values between the bounds, evenly spread over their logarithm."""
+    low, high = (math.log(bound) for bound in bounds)
+    return torch.exp(low + (high - low) * u)
+
+
+@dataclass(frozen=True)
+class Courses:
+    """How far everything is from where it is at the end of the window, at any time.
+
+    Time is in windows: 0 its start, 1 its end; earlier and later times are allowed.
+
+    Attributes:
+        peak: (B, 14) of each field over a window of steady motion, fractions of the crop.
+        turn_rad: (B, 2) yaw and pitch over a window of steady motion; zero without relief.
+        swing, rate, phase: (B, 14) speed is 1 + swing · sin(2π · rate · t + phase).
+        begins, ends: (B, 1) when motion begins and ends; -inf and inf where it does not.
+        shake: (B, 2, 3) amplitude (crop), cycles per window and phase of camera shake.
+        earliest: of the times that will be asked for.
+    """
+
+    peak: Tensor
+    turn_rad: Tensor
+    swing: Tensor
+    rate: Tensor
+    phase: Tensor
+    begins: Tensor
+    ends: Tensor
+    shake: Tensor
+    earliest: float
+
+    def __getitem__(self, part: slice) -> Courses:
+        values = {name: value[part] for name, value in vars(self).items() if name != "earliest"}
+        return Courses(**values, earliest=self.earliest)
+
+    def travelled(self, times: Tensor) -> Tensor:
+        """Way gone since t = 0 as a share of a window's, (B, 14, T), for times (T,) or (B, T)."""
+        t = times[None] if times.ndim == 1 else times
+        t = t.maximum(self.begins).minimum(self.ends)[:, None]
+        omega = 2 * math.pi * self.rate[..., None]
+        phase, swing = self.phase[..., None], self.swing[..., None]
+        return t + swing * (torch.cos(phase) - torch.cos(omega * t + phase)) / omega
+
+    def at(self, times: Tensor) -> Tensor:
+        """The amount of each field, (B, 14, T), fractions of the crop; all zero at time 1."""
+        one = torch.ones(1, device=times.device)
+        gone = self.travelled(times) - self.travelled(one)
+        amounts = self.peak[..., None] * gone
+        if self.turn_rad.any():
+            # Fields 4 and 5 are the displacement at half of the farthest turn and at all of it;
+            # in between goes the parabola through them and no turn.
+            share = self._turned(gone)
+            amounts[:, 4], amounts[:, 5] = 4 * share * (1 - share), share * (2 * share - 1)
+        amounts[:, CAMERA] += self._shaken(times) - self._shaken(one)
+        return amounts
+
+    def turn_at(self, times: Tensor) -> Tensor:
+        """Yaw and pitch against the end of the window, radians (B, 2, T)."""
+        one = torch.ones(1, device=times.device)
+        gone = (self.travelled(times) - self.travelled(one))[:, :1]
+        return self.turn_rad[..., None] * gone
+
+    def farthest_turn(self) -> Tensor:
+        """Yaw and pitch (B, 2) at the earliest time, radians."""
+        return self.turn_at(torch.tensor([self.earliest], device=self.peak.device))[..., 0]
+
+    def _turned(self, gone: Tensor) -> Tensor:
+        first = torch.tensor([self.earliest], device=gone.device)
+        one = torch.ones(1, device=gone.device)
+        farthest = (self.travelled(first) - self.travelled(one))[:, 0]
+        return gone[:, 0] / torch.where(farthest.abs() < 1e-6, -torch.ones_like(farthest), farthest)
+
+    def _shaken(self, times: Tensor) -> Tensor:
+        amplitude, rate, phase = (self.shake[..., k, None] for k in range(3))
+        t = (times[None] if times.ndim == 1 else times)[:, None]
+        return amplitude * torch.sin(2 * math.pi * rate * t + phase)
+
+
+def sample_motion(
+    prior: MotionPrior,
+    batch: int,
+    lever: Tensor,
+    duration_s: tuple[float, Tensor],
+    earliest: float,
+    generator: torch.Generator,
+) -> tuple[Courses, Tensor, Tensor]:
+    """Draw motions and the windows that they need.
 
     Args:
-        points: (B, 98, 2) fractions of the crop.
+        lever: (B,) how far a turning face moves, crop ÷ radian.
+        duration_s: shortest window, and longest (B,); displacement gives way, speed does not.
+        earliest: time that the courses will be asked for, in windows; 0 or below.
 
     Returns:
-        (B, 12, 2, 17, 17): x and y of each field at the coarse grid; the head's fields have a
-        root mean square of 1 over the head.
+        courses; duration of each window (B,), seconds; mean speed of the head (B,), degrees a
+        second.
     """
-    batch = len(points)
-    axis = torch.linspace(0, 1, GRID, device=points.device)
-    grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1).expand(batch, -1, -1, -1)
-    center = (points.amin(1) + points.amax(1)) / 2
-    side = (points.amax(1) - points.amin(1)).amax(-1).clamp_min(0.05)
-    across = points[:, 72] - points[:, 60]
-    across = across / across.norm(dim=-1, keepdim=True).clamp_min(1e-6)
-    down = torch.stack([-across[:, 1], across[:, 0]], -1)
-
-    def in_face(xy: Tensor) -> tuple[Tensor, Tensor]:
-        offset = (xy - center.view(batch, *[1] * (xy.ndim - 2), 2)) / side.view(
-            batch, *[1] * (xy.ndim - 2), 1
-        )
-        frame = (batch, *[1] * (xy.ndim - 2), 2)
-        return (offset * across.view(frame)).sum(-1), (offset * down.view(frame)).sum(-1)
-
-    x, y = in_face(grid)
-
-    def bump(index: list[int], width: float, height: float) -> tuple[Tensor, Tensor]:
-        """A Gaussian around the mean of some landmarks, and the distance below it."""
-        at_x, at_y = in_face(points[:, index].mean(1, keepdim=True))
-        dx, dy = x - at_x[..., None], y - at_y[..., None]
-        return torch.exp(-((dx / width) ** 2) - (dy / height) ** 2), dy
-
-    # An ellipsoid for the head, with a nose on it.
-    squared = 1 - (x / 0.62) ** 2 - ((y + 0.12) / 0.8) ** 2
-    head = torch.sigmoid(squared * 12)
-    nose, _ = bump([54], 0.12, 0.12)
-    height = 0.5 * squared.clamp_min(0).sqrt() + 0.15 * nose
-    mouth, below = bump(list(range(76, 96)), 0.28, 0.35)
-    mouth = mouth * torch.sigmoid(below / 0.04)
-    right_lid, _ = bump(list(range(60, 68)), 0.10, 0.06)
-    left_lid, _ = bump(list(range(68, 76)), 0.10, 0.06)
-    brows = bump(list(range(33, 42)), 0.15, 0.1)[0] + bump(list(range(42, 51)), 0.15, 0.1)[0]
-
-    ex, ey = across[:, :, None, None], down[:, :, None, None]
-
-    def along(direction: Tensor, amount: Tensor) -> Tensor:
-        return direction * amount[:, None]
-
-    still = torch.ones_like(x)
-    fields = [
-        along(ex, head),
-        along(ey, head),
-        along(ey, x * head) - along(ex, y * head),
-        along(ex, x * head) + along(ey, y * head),
-        along(ex, height * head),
-        along(ey, height * head),
-    ]
-    fields = [
-        field
-        / ((field**2).sum(1).mean((1, 2)).sqrt() + 1e-4)[:, None, None, None]
-        * head.mean((1, 2)).sqrt()[:, None, None, None]
-        for field in fields
-    ]
-    fields += [
-        along(ex, still - head),
-        along(ey, still - head),
-        along(ey, mouth),
-        along(ey, right_lid),
-        along(ey, left_lid),
-        along(ey, brows),
-    ]
-    return torch.stack(fields, 1)
-
-
-def sample_courses(
-    prior: MotionPrior, batch: int, times: Tensor, generator: torch.Generator
-) -> Tensor:
-    """The amount of each field at each instant, in fractions of the crop.
-
-    Args:
-        times: (T,) rising, in windows: 0 is its start, 1 its end; earlier ones warm up the pixels.
-
-    Returns:
-        (B, 12, T); all zero at the last instant.
-    """
-    device = times.device
+    device = lever.device
 
     def uniform(*shape: int) -> Tensor:
         return torch.rand(*shape, generator=generator, device=device)
@@ -144,33 +173,55 @@ def sample_courses(
     def normal(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator, device=device)
 
-    low, high = (math.log(v) for v in prior.displacement_px)
-    amount = torch.exp(low + (high - low) * uniform(batch, 1))
-    head = normal(batch, _HEAD_FIELDS) * uniform(batch, _HEAD_FIELDS)
-    if not prior.depth:
+    speed = torch.deg2rad(log_uniform(prior.speed_deg_per_s, uniform(batch))) * lever
+    wanted = log_uniform(prior.displacement_px, uniform(batch)) / 128
+    shortest, longest = duration_s
+    window_s = (wanted / speed).clamp_min(shortest).minimum(longest)
+    amount = (speed * window_s).clamp_max(prior.displacement_px[1] / 128)[:, None]
+
+    head = normal(batch, 6) * uniform(batch, 6)
+    if prior.depth == "none":
         head[:, 4:] = 0
     head = head / head.norm(dim=1, keepdim=True).clamp_min(1e-3) * amount
+    turn = torch.zeros(batch, 2, device=device)
+    if prior.depth == "relief":
+        turn = head[:, 4:] / lever[:, None].clamp_min(1e-3)
+        # `travelled` can exceed a window's way by its swing, and begins before the window.
+        most = MAX_TURN_RAD / (2.3 - earliest)
+        turn = turn * (most / turn.norm(dim=1, keepdim=True).clamp_min(1e-6)).clamp_max(1.0)
+        head = torch.cat([head[:, :4], torch.ones_like(turn)], 1)
     moving = (uniform(batch, 1) < prior.moving_background_share).float()
-    # A background at rest, moving on its own, or with the head (a shaken camera).
-    camera = (uniform(batch, 1) < 0.2).float()
-    background = normal(batch, 2) * amount * 0.7 * moving * (1 - camera) + head[:, :2] * camera
-    face_amount = torch.exp(math.log(0.1) + math.log(prior.face_px / 0.1) * uniform(batch, 4))
+    # A background at rest, moving on its own, or with the head (a camera that pans).
+    pans = (uniform(batch, 1) < 0.2).float()
+    background = normal(batch, 2) * amount * 0.7 * moving * (1 - pans) + head[:, :2] * pans
+    face_amount = log_uniform((0.1, prior.face_px), uniform(batch, 4)) / 128
     face = normal(batch, 4).sign() * face_amount * (uniform(batch, 4) < 0.4).float()
-    peak = torch.cat([head, background, face], 1) / 128
+    peak = torch.cat([head, background, face, torch.zeros(batch, 2, device=device)], 1)
 
-    # Speed over time: steady, with a swing; the head's fields share theirs, the face has its own.
-    swing = uniform(batch, 5, 1) * 1.2
-    rate = 0.3 + 1.2 * uniform(batch, 5, 1)
-    phase = 2 * math.pi * uniform(batch, 5, 1)
-    speed = 1 + swing * torch.sin(2 * math.pi * rate * times + phase)
-    kind = uniform(batch, 1)
-    edge = uniform(batch, 1)
-    stops = (kind < prior.pause_share / 2).float() * (times > 0.3 + 0.6 * edge).float()
-    starts = ((kind > 1 - prior.pause_share / 2).float()) * (times < 0.2 + 0.6 * edge).float()
-    speed = speed * (1 - stops - starts)[:, None]
-    share = torch.tensor([0] * _HEAD_FIELDS + [0, 0] + [1, 2, 3, 4], device=device)
-    speed = speed[:, share]
-    step = torch.diff(times)
-    travelled = torch.cumsum((speed[..., 1:] + speed[..., :-1]) / 2 * step, -1)
-    travelled = torch.cat([torch.zeros_like(travelled[..., :1]), travelled], -1)
-    return peak[..., None] * (travelled - travelled[..., -1:])
+    # Speed over time: steady, with a swing; head and background share theirs, the parts of a face
+    # have their own.
+    owner = torch.tensor([0] * 8 + [1, 2, 3, 4] + [0, 0], device=device)
+    swing, rate, phase = uniform(batch, 5) * 1.2, 0.3 + 1.2 * uniform(batch, 5), uniform(batch, 5)
+    kind, edge = uniform(batch, 1), uniform(batch, 1)
+    stops, starts = kind < prior.pause_share / 2, kind > 1 - prior.pause_share / 2
+    shakes = (uniform(batch, 1) < prior.shake_share).float()
+    strength = log_uniform((0.1, max(prior.shake_px, 0.1)), uniform(batch, 2)) / 128 * shakes
+    tremor_hz = 4.0 + 14.0 * uniform(batch, 2)
+    shake = torch.stack(
+        [strength, tremor_hz * window_s[:, None], 2 * math.pi * uniform(batch, 2)], -1
+    )
+    return (
+        Courses(
+            peak=peak,
+            turn_rad=turn,
+            swing=swing[:, owner],
+            rate=rate[:, owner],
+            phase=2 * math.pi * phase[:, owner],
+            begins=torch.where(starts, 0.2 + 0.6 * edge, -math.inf),
+            ends=torch.where(stops, 0.3 + 0.6 * edge, math.inf),
+            shake=shake,
+            earliest=earliest,
+        ),
+        window_s,
+        torch.rad2deg(amount[:, 0] / lever / window_s),
+    )

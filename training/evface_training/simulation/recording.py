@@ -3,68 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from evface_edge.errors import ConfigError
 from evface_edge.events.array import EVENT_DTYPE, EventArray
 from evface_edge.geometry import SensorSize
-from evface_training.simulation.camera import CameraBatch, CameraPrior, PixelArray
-
-#: Cameras by name: a prior with no or little room. Figures follow the makers' data sheets and v2e's
-#: settings where they are given, and are otherwise estimates; none was fitted to a sensor.
-PRESETS: dict[str, CameraPrior] = {
-    "ideal": CameraPrior(
-        threshold=(0.2, 0.2),
-        asymmetry=(1.0, 1.0),
-        mismatch=(0.0, 0.0),
-        cutoff_hz=(1e5, 1e5),
-        shot_hz=(0.0, 0.0),
-        leak_hz=(0.0, 0.0),
-        refractory_us=(1.0, 1.0),
-        hot_share=(0.0, 0.0),
-        hot_hz=(0.0, 0.0),
-        flicker_share=0.0,
-    ),
-    "davis346": CameraPrior(
-        threshold=(0.18, 0.28),
-        mismatch=(0.03, 0.05),
-        cutoff_hz=(200.0, 300.0),
-        shot_hz=(0.05, 0.5),
-        leak_hz=(0.05, 0.2),
-        refractory_us=(300.0, 700.0),
-        flicker_share=0.0,
-    ),
-    "dvxplorer": CameraPrior(
-        threshold=(0.25, 0.4),
-        mismatch=(0.03, 0.06),
-        cutoff_hz=(150.0, 300.0),
-        shot_hz=(0.1, 1.0),
-        leak_hz=(0.01, 0.05),
-        refractory_us=(200.0, 800.0),
-        flicker_share=0.0,
-    ),
-    "evk4": CameraPrior(
-        threshold=(0.2, 0.35),
-        mismatch=(0.02, 0.04),
-        cutoff_hz=(300.0, 1000.0),
-        shot_hz=(0.05, 0.5),
-        leak_hz=(0.01, 0.05),
-        refractory_us=(50.0, 200.0),
-        flicker_share=0.0,
-    ),
-    "genx320": CameraPrior(
-        threshold=(0.25, 0.4),
-        mismatch=(0.02, 0.05),
-        cutoff_hz=(200.0, 600.0),
-        shot_hz=(0.05, 0.5),
-        leak_hz=(0.01, 0.05),
-        refractory_us=(50.0, 300.0),
-        flicker_share=0.0,
-    ),
-}
+from evface_training.simulation.camera import CameraBatch, CameraPrior
+from evface_training.simulation.noise import Noise
+from evface_training.simulation.pixels import PixelArray, event_list
+from evface_training.simulation.readout import Bus, Readout
 
 
 @dataclass(frozen=True)
@@ -77,71 +28,65 @@ class Frame:
 
 def one_camera(prior: CameraPrior, generator: torch.Generator) -> CameraBatch:
     """One camera drawn from a prior."""
-    camera = prior.sample(1, generator, torch.device("cpu"))
-    # A range of (0, 0) means none, which a logarithm cannot draw.
-    zero = {
-        name: torch.zeros(1)
-        for name in ("mismatch", "shot_hz", "leak_hz", "hot_share", "hot_hz")
-        if getattr(prior, name)[1] == 0
-    }
-    return replace(camera, **zero)
+    return prior.sample(1, generator, torch.device("cpu"))
 
 
 def record(
-    frames: Iterable[Frame], camera: CameraBatch, size: SensorSize, generator: torch.Generator
+    frames: Iterable[Frame],
+    camera: CameraBatch,
+    size: SensorSize,
+    generator: torch.Generator,
+    readout: Readout | None = None,
 ) -> Iterator[EventArray]:
     """The events between each frame and the next, in order of time; noise included.
 
-    Frames must be close enough in time that intensity between two of them is nearly linear.
+    Frames must be close enough in time that log intensity between two of them is nearly a line.
+
+    Args:
+        readout: how events leave the sensor; None: at once, as many as come.
+
+    Raises:
+        ConfigError: a frame of another size, of values that are not finite, or out of order.
     """
     pixels: PixelArray | None = None
-    noise = _Noise(camera, size, generator)
+    noise = Noise(camera, (size.height, size.width), generator)
     dead = _Refractory(size, float(camera.refractory_us[0]))
+    bus = Bus(readout or Readout())
     last_us = 0
     for frame in frames:
+        _check(frame, size, last_us, first=pixels is None)
         light = frame.log_intensity[None]
         if pixels is None:
             pixels = PixelArray(light, camera, generator)
         else:
             duration_s = torch.full((1,), (frame.t_us - last_us) * 1e-6)
-            step = pixels.step(light, duration_s)
-            events = np.concatenate(
-                [pixels.list_events(step, last_us, frame.t_us), noise.between(last_us, frame.t_us)]
-            )
-            events = dead.filter(events[np.argsort(events["t"], kind="stable")])
+            firings = pixels.step(light, duration_s)
+            pixels.adapt(light)
+            unseen = _noise_between(noise, last_us, frame.t_us, light)
+            events = np.concatenate([event_list(firings, last_us, frame.t_us), unseen])
+            events = bus(dead.filter(events[np.argsort(events["t"], kind="stable")]))
             if len(events):
                 yield events
         last_us = frame.t_us
 
 
-class _Noise:
-    """Shot noise, and hot pixels that stay the same for the whole recording."""
+def _check(frame: Frame, size: SensorSize, last_us: int, *, first: bool) -> None:
+    if frame.log_intensity.shape != (size.height, size.width):
+        found = tuple(frame.log_intensity.shape)
+        raise ConfigError("frame", found, f"(height, width) of the sensor, {size}")
+    if not bool(torch.isfinite(frame.log_intensity).all()):
+        raise ConfigError("frame", f"not finite at {frame.t_us} µs", "log intensities")
+    if not first and frame.t_us <= last_us:
+        raise ConfigError("frame", f"{frame.t_us} µs after {last_us} µs", "times that rise")
 
-    def __init__(self, camera: CameraBatch, size: SensorSize, generator: torch.Generator) -> None:
-        self._rng = np.random.default_rng(
-            int(torch.randint(2**62, (1,), generator=generator).item())
-        )
-        self._size = size
-        self._shot_hz = float(camera.shot_hz[0]) * size.width * size.height
-        count = self._rng.poisson(float(camera.hot_share[0]) * size.width * size.height)
-        self._hot = self._rng.integers(0, size.width * size.height, count)
-        self._hot_hz = float(camera.hot_hz[0]) * self._rng.uniform(0, 2, count)
 
-    def between(self, start_us: int, end_us: int) -> EventArray:
-        seconds, rng = (end_us - start_us) * 1e-6, self._rng
-        pixel = np.concatenate(
-            [
-                rng.integers(
-                    0, self._size.width * self._size.height, rng.poisson(self._shot_hz * seconds)
-                ),
-                np.repeat(self._hot, rng.poisson(self._hot_hz * seconds)),
-            ]
-        )
-        events = np.empty(len(pixel), EVENT_DTYPE)
-        events["t"] = rng.integers(start_us + 1, end_us + 1, len(pixel))
-        events["y"], events["x"] = np.divmod(pixel, self._size.width)
-        events["p"] = rng.integers(0, 2, len(pixel))
-        return events
+def _noise_between(noise: Noise, start_us: int, end_us: int, light: Tensor) -> EventArray:
+    """Unsorted."""
+    drawn = noise.draw(torch.full((1,), (end_us - start_us) * 1e-6), light)
+    events = np.empty(len(drawn.time), EVENT_DTYPE)
+    events["t"] = start_us + 1 + np.floor(drawn.time.double().numpy() * (end_us - start_us))
+    events["x"], events["y"], events["p"] = drawn.x.numpy(), drawn.y.numpy(), drawn.on.numpy()
+    return events
 
 
 class _Refractory:

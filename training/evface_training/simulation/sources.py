@@ -1,4 +1,4 @@
-"""What `simulate` can turn into events: a video, or a head of our own."""
+"""What `simulate` can turn into events: pictures, videos, folders of them, rendered heads."""
 
 from __future__ import annotations
 
@@ -10,11 +10,18 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from evface_edge.errors import ConfigError
+from evface_edge.errors import ConfigError, EvfaceError
 from evface_edge.geometry import SensorSize
 from evface_edge.landmarks import NUM_LANDMARKS
+from evface_training.data.annotated import SkipList
 from evface_training.simulation.recording import Frame
 from evface_training.simulation.video import video_frames, video_info
+
+#: Pictures a second: what moves at these speeds stays within a pixel between two of them.
+PICTURES_HZ = {"slow": 200, "normal": 400, "fast": 1000}
+LABELS_HZ = 100
+_PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
+_VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,15 +79,88 @@ class VideoSource:
             yield Labelled(frame, points[index] if known and points is not None else None)
 
 
-def open_light(source: str) -> LightSource:
-    """A path of a video, or `synthetic:head?seed=1&speed=normal&seconds=4&width=346&height=260`.
+def open_light(source: str, *, seed: int = 0, speed: str = "normal") -> LightSource:
+    """A picture or a video by its path, or a rendered head by its URI.
+
+    A picture needs landmarks beside it: `<name>.npz` with points98 (98, 2), or `<name>.pts` with 68
+    or 98 points. `synthetic:head?seed=1&speed=normal&seconds=4&width=346&height=260` has its own
+    seed and speed.
+
+    Args:
+        seed, speed: of the motion of a picture.
 
     Raises:
-        ConfigError: an unknown kind of source or option.
+        ConfigError: an unknown kind of source or option, a picture without usable landmarks.
         EventFormatError: a file that is missing or not a video.
     """
     if source.startswith("synthetic:"):
-        from evface_training.simulation.synthetic import SyntheticHeadSource
+        from evface_training.simulation.synthetic import open_head
 
-        return SyntheticHeadSource.from_uri(source)
-    return VideoSource(Path(source))
+        return open_head(source)
+    path = Path(source)
+    if path.suffix.lower() in _PICTURES:
+        from evface_training.simulation.still import StillSource
+
+        return StillSource(*_labelled_picture(path), seed=seed, speed=speed)
+    return VideoSource(path)
+
+
+def open_folder(
+    folder: Path, skipped: SkipList, *, seed: int = 0, speed: str = "normal"
+) -> Iterator[tuple[str, LightSource]]:
+    """Every video of a folder, or else every face of a data set that lies in it.
+
+    Yields:
+        (a name that can be a file's, the source).
+
+    Raises:
+        ConfigError: no video, and no known layout of faces.
+    """
+    videos = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _VIDEOS)
+    for path in videos:
+        skipped.seen += 1
+        name = str(path.relative_to(folder))
+        try:
+            light = VideoSource(path)
+        except EvfaceError as problem:
+            skipped.add(name, str(problem))
+            continue
+        yield name.replace("/", "_").rpartition(".")[0], light
+    if videos:
+        return
+    from evface_training.data.loading import load_folder
+    from evface_training.simulation.still import StillSource
+
+    faces = load_folder(folder, skipped=skipped)
+    for index, name in enumerate(faces.names):
+        stem = Path(str(name).replace("/", "_").replace(":", "_")).stem
+        points = faces.points[index]
+        yield (
+            f"{index:05d}_{stem}",
+            StillSource(faces.images[index], points, seed=seed + index, speed=speed),
+        )
+
+
+def _labelled_picture(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    from evface_training.data.annotated import Unusable, open_picture
+    from evface_training.data.schemes import from_68
+    from evface_training.data.wflw import read_pts
+
+    try:
+        picture = open_picture(path, color=False)
+    except Unusable as problem:
+        raise ConfigError("source", str(path), f"a picture ({problem})") from None
+    ours, theirs = path.with_suffix(".npz"), path.with_suffix(".pts")
+    try:
+        if ours.is_file():
+            with np.load(ours, allow_pickle=False) as stored:
+                points = stored["points98"].astype(np.float32)
+        elif theirs.is_file():
+            points = read_pts(theirs)
+            points = from_68(points)[0] if len(points) == 68 else points
+        else:
+            wanted = f"landmarks in {ours.name} (points98) or {theirs.name}: motion follows them"
+            raise ConfigError("source", str(path), wanted)
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError("landmarks", str(path), f"98 points ({error})") from None
+    return picture, points

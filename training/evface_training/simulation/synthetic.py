@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl
 
 import numpy as np
@@ -20,13 +22,21 @@ from evface_training.head import (
     Pose,
 )
 from evface_training.head.animation import SPEEDS
+from evface_training.head.ict import IctRenderer
 from evface_training.simulation.recording import Frame
-from evface_training.simulation.sources import Labelled
+from evface_training.simulation.sources import LABELS_HZ, PICTURES_HZ, Labelled
 
-#: Pictures a second: what moves at these speeds stays within a pixel between two of them.
-_FPS = {"slow": 200, "normal": 400, "fast": 1000}
-_LABELS_HZ = 100
 _STRAY_LIGHT = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class HeadScene:
+    """All that a recording of a head shows: its truth."""
+
+    identity: HeadIdentity
+    light: Light
+    camera: PinholeCamera
+    animation: HeadAnimation
 
 
 @dataclass(frozen=True)
@@ -37,6 +47,7 @@ class SyntheticHeadSource:
         speed: "slow", "normal" or "fast".
         focal_px: of the camera; 0 means that a head is about half as high as the sensor.
         background: "plain", "gradient", "clutter", or "any".
+        ict: path of the user's copy of the ICT head, to render it instead of our own.
     """
 
     seed: int = 0
@@ -46,6 +57,7 @@ class SyntheticHeadSource:
     height: int = 260
     focal_px: float = 0.0
     background: str = "any"
+    ict: str = ""
 
     def __post_init__(self) -> None:
         if self.speed not in SPEEDS:
@@ -80,12 +92,13 @@ class SyntheticHeadSource:
     def duration_us(self) -> int:
         return round(self.seconds * 1e6)
 
-    def __iter__(self) -> Iterator[Labelled]:
+    def scene(self) -> HeadScene:
+        """Who moves how, and in front of what camera."""
         rng = np.random.default_rng(self.seed)
         identity = HeadIdentity.sample(rng)
         light = Light.sample(rng)
         if self.background != "any":
-            light = Light(**{**vars(light), "background": self.background})
+            light = replace(light, background=self.background)  # type: ignore[arg-type]
         focal_px = self.focal_px or 1.6 * self.height
         camera = PinholeCamera(self.size, focal_px)
         animation = HeadAnimation.sample(
@@ -94,13 +107,32 @@ class SyntheticHeadSource:
             seconds=self.seconds,
             center=Pose(y_mm=10.0, distance_mm=650.0),
         )
-        fps = _FPS[self.speed]
-        every = max(1, fps // _LABELS_HZ)
-        # Twice as fine, because a jump of one jagged edge is an event that no camera would see.
-        with HeadRenderer(self.size, oversample=2) as renderer:
+        return HeadScene(identity, light, camera, animation)
+
+    def __iter__(self) -> Iterator[Labelled]:
+        scene = self.scene()
+        fps = PICTURES_HZ[self.speed]
+        every = max(1, fps // LABELS_HZ)
+        with self._renderer() as renderer:
+            identity: Any = scene.identity
+            if isinstance(renderer, IctRenderer):
+                identity = renderer.head.sample_identity(np.random.default_rng(self.seed))
             for index in range(int(self.seconds * fps) + 1):
                 t_us = round(index * 1e6 / fps)
-                expression, pose = animation.state(t_us)
-                head = renderer.render(identity, expression, pose, camera, light, contour="outline")
+                expression, pose = scene.animation.state(t_us)
+                head = renderer.render(
+                    identity, expression, pose, scene.camera, scene.light, contour="outline"
+                )
                 log = torch.from_numpy(np.log(head.image + _STRAY_LIGHT).astype(np.float32))
                 yield Labelled(Frame(t_us, log), None if index % every else head.landmarks)
+
+    def _renderer(self) -> HeadRenderer:
+        # Twice as fine, because a jump of one jagged edge is an event that no camera would see.
+        if self.ict:
+            return IctRenderer(self.size, Path(self.ict), oversample=2)
+        return HeadRenderer(self.size, oversample=2)
+
+
+def open_head(uri: str) -> SyntheticHeadSource:
+    """Raises: ConfigError: another kind of source, an unknown option, or no number."""
+    return SyntheticHeadSource.from_uri(uri)

@@ -95,7 +95,7 @@ def video_frames(path: Path, fps: float | None = None) -> Iterator[tuple[int, Fr
             count += 1
             if before is None:
                 before = grey
-                yield 0, Frame(0, _log_light(grey.astype(np.float32)))
+                yield 0, Frame(0, log_light(grey.astype(np.float32)))
                 continue
             flow = np.asarray(flow_of.calc(before, grey, None))  # type: ignore[call-overload]
             farthest = float(np.percentile(np.hypot(flow[..., 0], flow[..., 1]), 99))
@@ -104,7 +104,7 @@ def video_frames(path: Path, fps: float | None = None) -> Iterator[tuple[int, Fr
                 share = part / steps
                 between = _between(cv2, before, grey, flow, share) if part < steps else grey
                 t_us = round((index - 1 + share) * period_us)
-                yield index, Frame(t_us, _log_light(np.asarray(between, np.float32)))
+                yield index, Frame(t_us, log_light(np.asarray(between, np.float32)))
             before = grey
     if count < 2:
         raise EventFormatError(f"{count} frame: motion needs two or more", path=path)
@@ -135,6 +135,6 @@ def _between(
     return mixed
 
 
-def _log_light(grey: NDArray[np.float32]) -> torch.Tensor:
+def log_light(grey: NDArray[np.float32]) -> torch.Tensor:
     """Gamma-coded grey (H, W), 0 to 255 → log intensity."""
     return torch.from_numpy(np.log((grey / 255) ** GAMMA + STRAY_LIGHT).astype(np.float32))

@@ -1,0 +1,124 @@
+"""Latency of several things in one run, so that each can be said as a ratio to another."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evface_edge.errors import ConfigError
+
+
+@dataclass(frozen=True, eq=False)
+class Latency:
+    """How long one call took, many times.
+
+    Attributes:
+        samples_ms: (N,) float64, in the order of the calls.
+    """
+
+    samples_ms: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        if self.samples_ms.ndim != 1 or not len(self.samples_ms):
+            raise ConfigError("samples_ms", self.samples_ms.shape, "shape (N,), N above 0")
+
+    def percentile(self, share: float) -> float:
+        """In ms; 50 is the median."""
+        return float(np.percentile(self.samples_ms, share))
+
+    @property
+    def fast_ms(self) -> float:
+        """What the fastest tenth stays below: how long it takes when nothing else runs.
+
+        Ratios are taken of this one, since it hardly depends on how busy the machine is.
+        """
+        return self.percentile(10)
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether other work took the core so often that p50 and p99 say little."""
+        return self.p50_ms > 1.5 * self.fast_ms
+
+    @property
+    def p50_ms(self) -> float:
+        return self.percentile(50)
+
+    @property
+    def p95_ms(self) -> float:
+        return self.percentile(95)
+
+    @property
+    def p99_ms(self) -> float:
+        return self.percentile(99)
+
+    def __str__(self) -> str:
+        return f"{self.p50_ms:.3f} ms (p95 {self.p95_ms:.3f}, p99 {self.p99_ms:.3f})"
+
+
+def measure(
+    calls: Mapping[str, Callable[[], object]],
+    *,
+    seconds: float = 1.0,
+    rounds: int = 10,
+    warm_up: int = 5,
+) -> dict[str, Latency]:
+    """Time each call for about `seconds`, all of them in turns.
+
+    In every round each has its share of the time, one after the other, so that a machine that
+    slows down slows all of them.
+
+    Args:
+        rounds: turns of each.
+        warm_up: calls of each that are not counted.
+
+    Raises:
+        ConfigError: nothing to call, or a setting that is not above 0.
+    """
+    for field, value in (("seconds", seconds), ("rounds", rounds), ("calls", len(calls))):
+        if not value > 0:
+            raise ConfigError(field, value, "above 0")
+    for call in calls.values():
+        for _ in range(warm_up):
+            call()
+    samples: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            until = time.perf_counter() + seconds / rounds
+            while True:
+                before = time.perf_counter()
+                call()
+                after = time.perf_counter()
+                samples[name].append(1e3 * (after - before))
+                if after >= until:
+                    break
+    return {name: Latency(np.array(taken)) for name, taken in samples.items()}
+
+
+@contextmanager
+def pinned(core: int | None = None) -> Iterator[int | None]:
+    """Keep this thread, and those it starts, on one core; yields which, None where none can be had.
+
+    Args:
+        core: by default the last of those that this process may use.
+
+    Raises:
+        ConfigError: a core that this process may not use.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        yield None
+        return
+    before = os.sched_getaffinity(0)
+    if core is not None and core not in before:
+        raise ConfigError("core", core, f"one of {sorted(before)}")
+    chosen = max(before) if core is None else core
+    os.sched_setaffinity(0, {chosen})
+    try:
+        yield chosen
+    finally:
+        os.sched_setaffinity(0, before)

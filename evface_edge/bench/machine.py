@@ -1,0 +1,82 @@
+"""The machine that figures were measured on, as the figures need it beside them."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import re
+from pathlib import Path
+
+#: Packages whose version changes a latency.
+_PACKAGES = ("evface-edge", "numpy", "numba", "onnxruntime", "onnxruntime-gpu", "openvino", "torch")
+_PACKAGES_OF_GPU = ("tensorrt", "cuda-bindings")
+
+
+def describe_machine(root: Path = Path("/")) -> dict[str, str]:
+    """What → how, in words; what the system does not tell is absent.
+
+    Args:
+        root: of the file system, for the pseudo files that Linux describes itself in.
+    """
+    facts = {
+        "processor": _processor(root),
+        "cores": _cores(),
+        "memory": _memory(root),
+        "board": _board(root),
+        "hypervisor": _hypervisor(root),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "governor": _text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        "load": _load(),
+        "python": platform.python_version(),
+    }
+    versions = {name: _version(name) for name in (*_PACKAGES, *_PACKAGES_OF_GPU)}
+    return {key: value for key, value in (facts | versions).items() if value}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace").strip("\0\n ")
+    except OSError:
+        return ""
+
+
+def _processor(root: Path) -> str:
+    found = re.search(r"^model name\s*:\s*(.+)$", _text(root / "proc/cpuinfo"), re.MULTILINE)
+    return found[1].strip() if found else platform.processor() or platform.machine()
+
+
+def _cores() -> str:
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{usable} of {os.cpu_count()} usable"
+
+
+def _memory(root: Path) -> str:
+    found = re.search(r"^MemTotal:\s*(\d+) kB", _text(root / "proc/meminfo"), re.MULTILINE)
+    return f"{int(found[1]) * 1024 / 1e9:.1f} GB" if found else ""
+
+
+def _board(root: Path) -> str:
+    """Of a Jetson and the like, with the release of its software and its power mode."""
+    model = _text(root / "proc/device-tree/model")
+    release = _text(root / "etc/nv_tegra_release").partition(", GCID")[0].strip("# ")
+    mode = re.search(r"(\w*)\s*$", _text(root / "var/lib/nvpmodel/status"))
+    parts = [model, release, f"power mode {mode[1]}" if mode and mode[1] else ""]
+    return ", ".join(part for part in parts if part)
+
+
+def _hypervisor(root: Path) -> str:
+    """Others may share the cores of a virtual machine, unseen from within."""
+    inside = re.search(r"^flags\s*:.*\bhypervisor\b", _text(root / "proc/cpuinfo"), re.MULTILINE)
+    return "a virtual machine" if inside else ""
+
+
+def _load() -> str:
+    return f"{os.getloadavg()[0]:.1f} at the start" if hasattr(os, "getloadavg") else ""
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""

@@ -1,0 +1,177 @@
+"""A benchmark as tables: for a terminal, and for a document."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from evface_edge.bench.stages import STAGES
+from evface_edge.bench.table import figure, markdown_table, text_table
+
+Maker = Callable[[Sequence[str], Sequence[Sequence[str]]], str]
+
+
+def network_rows(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Heading and cells of the network alone, the fastest first."""
+    heading = [
+        "model",
+        "on",
+        "threads",
+        "p10 ms",
+        "p50",
+        "p95",
+        "p99",
+        "jitter",
+        "per s",
+        "first ms",
+        "peak MB",
+        "net MB",
+        "file MB",
+        "mJ",
+        "GOP/s",
+        "of peak",
+        "× fp32",
+    ]
+    done = [row for row in found["network"] if row["status"] == "ok"]
+    cells = []
+    for row in sorted(done, key=lambda row: row["fast_ms"]):
+        share = row.get("share_of_peak")
+        gain = speed_up(row, done)
+        cells.append(
+            [
+                row["model"],
+                f"{row['runtime']} {row['device']}",
+                str(row["threads"]),
+                f"{row['fast_ms']:.3f}",
+                f"{row['p50_ms']:.3f}" + ("*" if row["disturbed"] else ""),
+                f"{row['p95_ms']:.3f}",
+                f"{row['p99_ms']:.3f}",
+                f"{row['jitter_ms']:.3f}",
+                f"{row['per_s']:.0f}",
+                f"{row['load_ms'] + row['first_ms']:.0f}",
+                figure(row["peak_mb"], 0),
+                figure(row["network_mb"], 0),
+                f"{row['file_mb']:.2f}",
+                figure(row["energy_mj"], 2),
+                figure(row.get("gops"), 1),
+                "–" if share is None else f"{share:.0%}",
+                figure(gain),
+            ]
+        )
+    return heading, cells
+
+
+def speed_up(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> float | None:
+    """How many times faster than the float32 form of the same model at the same place."""
+    family = row["model"].rpartition("-")[0]
+    for other in rows:
+        same = all(other[key] == row[key] for key in ("runtime", "device", "threads"))
+        if same and other["precision"] == "fp32" and other["model"].rpartition("-")[0] == family:
+            ratio: float = other["fast_ms"] / row["fast_ms"]
+            return ratio
+    return None
+
+
+def stage_rows(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Heading and cells from events to landmarks."""
+    heading = ["model", "on", "sensor", "Mev/s", *STAGES, "p50 ms", "p95", "keeps up", "face"]
+    cells = []
+    for row in found["end_to_end"]:
+        if row["status"] != "ok":
+            continue
+        cells.append(
+            [
+                row["model"],
+                f"{row['runtime']} {row['device']}",
+                f"{row['width']}×{row['height']}",
+                f"{row['mev_per_s']:g}",
+                *(f"{row[f'{stage}_p50_ms']:.2f}" for stage in STAGES),
+                f"{row['p50_ms']:.2f}",
+                f"{row['p95_ms']:.2f}",
+                f"{row['keeps_up_mev_per_s']:.1f}",
+                f"{row['with_face'] / row['instants']:.0%}",
+            ]
+        )
+    return heading, cells
+
+
+def left_out(found: Mapping[str, Any]) -> list[str]:
+    """What was not measured, and why; the same reason once."""
+    why: dict[str, list[str]] = {}
+    for row in [*found["network"], *found["end_to_end"]]:
+        if row["status"] == "absent":
+            why.setdefault(f"{row['runtime']} {row['device']}: {row['reason']}", [])
+        elif row["status"] == "failed":
+            what = f"{row['runtime']} {row['device']} failed: {row['reason']}"
+            why.setdefault(what, []).append(row["model"])
+    return [
+        f"{reason} ({', '.join(dict.fromkeys(models))})" if models else reason
+        for reason, models in why.items()
+    ]
+
+
+def notes(found: Mapping[str, Any]) -> list[str]:
+    """What is to be known to read the tables."""
+    lines = []
+    peak, settings = found["peak"], found["settings"]
+    if peak is not None:
+        lines.append(
+            f"Measured peak of one core: {peak['fp32_gops']:.0f} GFLOP/s in float32, "
+            f"{peak['int8_gops']:.0f} GOP/s in INT8; a multiply-add is two. “Of peak” and “× fp32” "
+            "are taken of the fastest tenth (p10); several threads are held against as many cores."
+        )
+    lines.append(
+        f"Batch 1, {settings['rounds']} rounds in turns, each case in a fresh process pinned to as "
+        "many cores as it has threads. First: loading and the first inference. Peak MB: of the "
+        "whole process; net MB: what loading and running the network added. Jitter: p99 - p50."
+    )
+    rows = [row for row in found["network"] if row["status"] == "ok"]
+    meters = {row["energy_of"] for row in rows} - {None}
+    lines.append(
+        f"Energy: {', '.join(sorted(meters))}, idle power included."
+        if meters
+        else "Energy: this machine tells none (no RAPL that may be read, no INA, no tegrastats)."
+    )
+    if any(row["disturbed"] for row in rows):
+        lines.append(
+            "* Other work took the cores: p50, p95 and p99 are longer than they would be; compare "
+            "p10."
+        )
+    return lines
+
+
+STAGE_NOTE = (
+    "Events to landmarks in sensor pixels at 100 results a second, one face followed, one thread; "
+    "medians of each stage in ms. The events are those of the recording that came along, enlarged "
+    "to the sensor, thinned or repeated to the rate, from memory. “Keeps up”: Mev/s that it works "
+    "off on average, searching included. “Face”: instants with a face."
+)
+
+
+def as_text(found: Mapping[str, Any]) -> str:
+    """For a terminal."""
+    return "\n\n".join(_parts(found, text_table, lambda items: "\n".join(items)))
+
+
+def as_markdown(found: Mapping[str, Any]) -> str:
+    """For a document."""
+    bullets = "\n".join(f"- {key}: {value}" for key, value in found["machine"].items())
+    parts = _parts(
+        found, markdown_table, lambda items: "\n".join(f"- {item}" for item in items)
+    )
+    return "\n\n".join(["### Machine", bullets, "### Network and end to end", *parts])
+
+
+def _parts(
+    found: Mapping[str, Any], table: Maker, listed: Callable[[Sequence[str]], str]
+) -> list[str]:
+    parts = []
+    if any(row["status"] == "ok" for row in found["network"]):
+        parts.append(table(*network_rows(found)))
+    parts.append(listed(notes(found)))
+    if any(row["status"] == "ok" for row in found["end_to_end"]):
+        parts += [table(*stage_rows(found)), STAGE_NOTE]
+    missing = left_out(found)
+    if missing:
+        parts += ["Not measured:", listed(missing)]
+    return parts

@@ -1,0 +1,198 @@
+"""Events to landmarks in sensor pixels, timed stage by stage.
+
+window → tracking → representation → network → decode. The events are those of the recording that
+came along, enlarged to the sensor and thinned or repeated to the rate, with the camera's noise
+repeated too; they come from memory, so that no reading of files is in the times.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from evface_edge.bench.latency import Latency
+from evface_edge.cli.demo import RECORDING
+from evface_edge.errors import ConfigError
+from evface_edge.events import make_events, read_events
+from evface_edge.events.array import EventArray
+from evface_edge.geometry import Box, SensorSize
+from evface_edge.tracking.network import LandmarkNetwork, Look, Observation
+from evface_edge.tracking.recent import RecentEvents
+from evface_edge.tracking.tracker import Tracker
+
+STAGES = ("window", "tracking", "representation", "network", "decode")
+SIZES = (SensorSize(346, 260), SensorSize(1280, 720))
+RATES_MEV_PER_S = (0.1, 1.0, 10.0)
+PERIOD_US = 10_000
+#: The part of the recording that is used, and how many of its first instants are not counted: in
+#: them the face is searched for, and buffers grow.
+_FROM_US, _UNTIL_US, _NOT_COUNTED = 1_000_000, 1_500_000, 10
+#: Repeated events are spread in time, so that a short window still holds different ones.
+_SPREAD_US = 20_000
+
+
+def stage_events(size: SensorSize, mev_per_s: float, seed: int = 0) -> EventArray:
+    """Half a second of a face that moves, on such a sensor, at such a rate.
+
+    Raises:
+        ConfigError: a rate that is not above 0.
+    """
+    if not mev_per_s > 0:
+        raise ConfigError("mev_per_s", mev_per_s, "above 0")
+    rng = np.random.default_rng(seed)
+    events, original = read_events(RECORDING)
+    events = events[(events["t"] >= _FROM_US) & (events["t"] < _UNTIL_US)]
+    wanted = round(mev_per_s * (_UNTIL_US - _FROM_US))
+    if wanted <= len(events):
+        chosen = np.sort(rng.choice(len(events), wanted, replace=False))
+        spread = np.zeros(wanted, np.int64)
+    else:
+        chosen = rng.integers(0, len(events), wanted)
+        spread = rng.integers(-_SPREAD_US, _SPREAD_US, wanted)
+    events = events[chosen]
+    t = np.clip(events["t"] + spread, _FROM_US, _UNTIL_US - 1)
+    scale = min(size.width / original.width, size.height / original.height)
+    x = _enlarge(events["x"], scale, size.width, original.width, rng)
+    y = _enlarge(events["y"], scale, size.height, original.height, rng)
+    order = np.argsort(t, kind="stable")
+    return make_events(t[order], x[order], y[order], events["p"][order])
+
+
+def _enlarge(values: Any, scale: float, length: int, original: int, rng: Any) -> Any:
+    """Pixels of the small sensor to pixels of the large one, anywhere under the small one."""
+    place = (values + rng.uniform(0, 1, len(values)) - original / 2) * scale + length / 2
+    return np.clip(np.floor(place), 0, length - 1).astype(np.int64)
+
+
+class StageClock:
+    """Time spent in each stage, without that of stages called from within it."""
+
+    def __init__(self) -> None:
+        self.spent_ms: dict[str, float] = dict.fromkeys(STAGES, 0.0)
+        self._within: list[float] = []
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        began = time.perf_counter()
+        self._within.append(0.0)
+        try:
+            yield
+        finally:
+            took = 1e3 * (time.perf_counter() - began)
+            self.spent_ms[name] += took - self._within.pop()
+            if self._within:
+                self._within[-1] += took
+
+    def take(self) -> dict[str, float]:
+        """What was spent since the last time this was asked."""
+        spent, self.spent_ms = self.spent_ms, dict.fromkeys(STAGES, 0.0)
+        return spent
+
+
+class _Timed:
+    """Anything, one of whose methods is timed."""
+
+    def __init__(self, inner: Any, method: str, clock: StageClock, stage: str) -> None:
+        self._inner, self._method, self._clock, self._stage = inner, method, clock, stage
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        if name != self._method:
+            return found
+
+        def timed(*arguments: Any) -> Any:
+            with self._clock.stage(self._stage):
+                return found(*arguments)
+
+        return timed
+
+
+class TimedNetwork(LandmarkNetwork):
+    """The network as `Predictor` uses it, with its stages on a clock."""
+
+    def __init__(self, path: Path, clock: StageClock, **options: Any) -> None:
+        super().__init__(path, **options)
+        self._clock = clock
+        self.runtime = cast(Any, _Timed(self.runtime, "run", clock, "network"))
+        self._representation = cast(
+            Any, _Timed(self._representation, "crop", clock, "representation")
+        )
+
+    def cut(self, recent: RecentEvents, box: Box, now_us: int) -> Look:
+        with self._clock.stage("window"):
+            return super().cut(recent, box, now_us)
+
+    def judge(self, looks: Any) -> list[Observation]:
+        with self._clock.stage("decode"):
+            return super().judge(looks)
+
+
+def measure_stages(
+    path: Path,
+    size: SensorSize,
+    mev_per_s: float,
+    *,
+    runtime: str | None = None,
+    device: str = "auto",
+    threads: int = 1,
+) -> dict[str, Any]:
+    """Follow the face at 100 results a second, as fast as it goes.
+
+    Returns:
+        `stages_ms`: stage → one time for each instant counted; `total_ms`: their sums; `instants`
+        counted, and `with_face`: how many of them had a face; `mev_per_s`: the most that it could
+        keep up with on average, searching included.
+    """
+    events = stage_events(size, mev_per_s)
+    clock = StageClock()
+    network = TimedNetwork(path, clock, runtime=runtime, device=device, threads=threads)
+    try:
+        _run(network, clock, events[: len(events) // 5], size)  # compiles what is compiled
+        taken, faces = _run(network, clock, events, size)
+    finally:
+        network.close()
+    counted = taken[_NOT_COUNTED:]
+    stages = {stage: [round(instant[stage], 5) for instant in counted] for stage in STAGES}
+    busy_s = 1e-3 * sum(sum(instant.values()) for instant in taken)
+    return {
+        "stages_ms": stages,
+        "total_ms": [round(sum(instant.values()), 5) for instant in counted],
+        "instants": len(counted),
+        "with_face": sum(faces[_NOT_COUNTED:]),
+        "mev_per_s": len(events) / busy_s * 1e-6,
+    }
+
+
+def _run(
+    network: TimedNetwork, clock: StageClock, events: EventArray, size: SensorSize
+) -> tuple[list[dict[str, float]], list[bool]]:
+    recent = RecentEvents(network.card.window.max_duration_us)
+    tracker = Tracker(network, size)
+    first, last = int(events["t"][0]), int(events["t"][-1])
+    instants = range(first + PERIOD_US, last + 1, PERIOD_US)
+    edges = [0, *np.searchsorted(events["t"], instants, side="right")]
+    clock.take()
+    taken, faces = [], []
+    for now_us, start, stop in zip(instants, edges[:-1], edges[1:], strict=True):
+        with clock.stage("window"):
+            recent.append(events[start:stop])
+        with clock.stage("tracking"):
+            faces.append(bool(tracker.update(recent, now_us)))
+        taken.append(clock.take())
+    return taken, faces
+
+
+def summarise(times_ms: list[float]) -> dict[str, float]:
+    """The figures of one stage."""
+    latency = Latency(np.array(times_ms))
+    return {
+        "fast_ms": latency.fast_ms,
+        "p50_ms": latency.p50_ms,
+        "p95_ms": latency.p95_ms,
+        "p99_ms": latency.p99_ms,
+    }

@@ -1,0 +1,30 @@
+"""The runtimes of the table, and the devices that each really offers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from evface_edge.doctor.finding import Finding, State, try_import
+from evface_edge.errors import RuntimeUnavailable
+from evface_runtimes.table import RUNTIMES, RuntimeSpec, find_device
+
+
+def all_runtimes(specs: Sequence[RuntimeSpec] = RUNTIMES) -> Iterator[Finding]:
+    """One finding for each runtime, and below it one for each of its devices."""
+    for spec in specs:
+        looked = {package: try_import(package) for package in spec.packages}
+        states = {state for state, _ in looked.values()}
+        state = next((s for s in (State.BROKEN, State.MISSING) if s in states), State.OK)
+        found = ", ".join(f"{package} {text}" for package, (_, text) in looked.items())
+        yield Finding(spec.name, state, found, "" if state is State.OK else spec.install)
+        if state is State.OK:
+            for device in spec.devices:
+                yield _device(spec.name, device)
+
+
+def _device(runtime: str, device: str) -> Finding:
+    name = f"{runtime}, {device}"
+    try:
+        return Finding(name, State.OK, find_device(runtime, device))
+    except RuntimeUnavailable as error:
+        return Finding(name, State.MISSING, str(error))

@@ -1,0 +1,220 @@
+"""Options of cameras: from text to the types that the driver's own classes declare."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import re
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from evface_edge.errors import ConfigError
+from evface_edge.geometry import SensorSize
+
+_TRUTH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+
+
+@dataclass(frozen=True)
+class LiveOptions:
+    """What every live source accepts.
+
+    Attributes:
+        ring_events: that may wait for the consumer; beyond it the oldest packets are dropped.
+        max_lag_us: packets that end longer than this before the newest event are dropped.
+        reconnect: whether to wait for a camera that went away, and go on with it.
+    """
+
+    ring_events: int = 2_000_000
+    max_lag_us: int | None = None
+    reconnect: bool = False
+
+    def __post_init__(self) -> None:
+        if self.ring_events < 1000:
+            raise ConfigError("ring_events", self.ring_events, "1000 or more")
+        if self.max_lag_us is not None and self.max_lag_us < 1000:
+            raise ConfigError("max_lag_us", self.max_lag_us, "1000 or more")
+
+    @classmethod
+    def take(cls, options: dict[str, str]) -> LiveOptions:
+        """Takes its own options out of `options`.
+
+        Raises:
+            ConfigError: a value that is not of its kind.
+        """
+        values: dict[str, Any] = {}
+        for name in ("ring_events", "max_lag_us"):
+            if name in options:
+                values[name] = integer(name, options.pop(name))
+        if "reconnect" in options:
+            values["reconnect"] = truth("reconnect", options.pop("reconnect"))
+        return cls(**values)
+
+
+def as_text(options: Mapping[str, object]) -> dict[str, str]:
+    """Keyword options as those of a URI: nested ones are joined by dots, tuples by commas."""
+    texts: dict[str, str] = {}
+    for name, value in options.items():
+        if isinstance(value, Mapping):
+            for key, text in as_text(value).items():
+                texts[f"{name}.{key}"] = text
+        elif isinstance(value, bool):
+            texts[name] = "1" if value else "0"
+        elif isinstance(value, enum.Enum):
+            texts[name] = value.name
+        elif isinstance(value, (tuple, list)):
+            texts[name] = ",".join(map(str, value))
+        else:
+            texts[name] = str(value)
+    return texts
+
+
+def integer(name: str, text: str, low: int | None = None, high: int | None = None) -> int:
+    """
+    Raises:
+        ConfigError: no whole number, or outside low to high.
+    """
+    allowed = "a whole number" if low is None else f"a whole number from {low} to {high}"
+    if not re.fullmatch(r"[+-]?[0-9]{1,18}", text):
+        raise ConfigError(name, text, allowed)
+    value = int(text)
+    if low is not None and high is not None and not low <= value <= high:
+        raise ConfigError(name, value, allowed)
+    return value
+
+
+def number(name: str, text: str) -> float:
+    """
+    Raises:
+        ConfigError: no number above 0, or not finite.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise ConfigError(name, text, "a number above 0")
+    return value
+
+
+def truth(name: str, text: str) -> bool:
+    """
+    Raises:
+        ConfigError: neither yes nor no.
+    """
+    if text.lower() not in _TRUTH:
+        raise ConfigError(name, text, "1 or 0")
+    return _TRUTH[text.lower()]
+
+
+@dataclass(frozen=True)
+class Region:
+    """A rectangle of pixels, from its top left one; outside it a camera sends nothing."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    @classmethod
+    def parse(cls, text: str, size: SensorSize | None = None) -> Region:
+        """`x,y,width,height`.
+
+        Raises:
+            ConfigError: not four numbers, empty, or not on a sensor of `size`.
+        """
+        parts = text.split(",")
+        if len(parts) != 4:
+            raise ConfigError("roi", text, "x,y,width,height in pixels")
+        region = cls(*(integer("roi", part.strip(), 0, 65535) for part in parts))
+        if region.width < 1 or region.height < 1:
+            raise ConfigError("roi", text, "a width and a height of 1 pixel or more")
+        if size is not None and (
+            region.x + region.width > size.width or region.y + region.height > size.height
+        ):
+            raise ConfigError("roi", text, f"a rectangle on the {size} sensor")
+        return region
+
+
+def refuse(options: Mapping[str, str], camera: str, allowed: typing.Iterable[str]) -> None:
+    """
+    Raises:
+        ConfigError: an option that is left over.
+    """
+    for name in options:
+        raise ConfigError(f"option of {camera}", name, ", ".join(sorted(allowed)))
+
+
+def configured(cls: type[Any], options: Mapping[str, str], prefix: str = "") -> Any:
+    """An instance of a dataclass, with the fields named by dotted options, others by default.
+
+    Integers are held to the range of the NumPy type in their annotation.
+
+    Raises:
+        ConfigError: a field that does not exist, or a value outside its type.
+    """
+    hints = typing.get_type_hints(cls)
+    values: dict[str, Any] = {}
+    nested: dict[str, dict[str, str]] = {}
+    for key, text in options.items():
+        name, dot, rest = key.partition(".")
+        if name not in hints:
+            raise ConfigError("option", prefix + key, ", ".join(settable(cls, prefix)))
+        if dot:
+            nested.setdefault(name, {})[rest] = text
+        else:
+            values[name] = _value(prefix + name, text, hints[name])
+    for name, inner in nested.items():
+        kind = _dataclass_in(hints[name])
+        if kind is None:
+            raise ConfigError("option", f"{prefix}{name}.{next(iter(inner))}", prefix + name)
+        values[name] = configured(kind, inner, f"{prefix}{name}.")
+    for field in dataclasses.fields(cls):
+        required = field.default is field.default_factory is dataclasses.MISSING
+        if required and field.name not in values:
+            raise ConfigError(
+                prefix + field.name, None, f"a value beside {prefix}{next(iter(values))}"
+            )
+    return cls(**values)
+
+
+def settable(cls: type[Any], prefix: str = "") -> list[str]:
+    """The dotted names that `configured` accepts."""
+    names = []
+    for name, hint in typing.get_type_hints(cls).items():
+        kind = _dataclass_in(hint)
+        if kind is not None:
+            names += settable(kind, f"{prefix}{name}.")
+        elif typing.get_origin(hint) is not tuple:
+            names.append(prefix + name)
+    return names
+
+
+def _dataclass_in(hint: Any) -> type[Any] | None:
+    """The dataclass that an annotation is, or is optionally."""
+    for kind in (hint, *typing.get_args(hint)):
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+            return kind
+    return None
+
+
+def _value(name: str, text: str, hint: Any) -> Any:
+    kinds = [kind for kind in (hint, *typing.get_args(hint)) if isinstance(kind, type)]
+    if typing.get_origin(hint) is not tuple:
+        for kind in kinds:
+            if issubclass(kind, enum.Enum):
+                by_name = {member.name.lower(): member for member in kind}
+                if text.lower() not in by_name:
+                    raise ConfigError(name, text, ", ".join(by_name))
+                return by_name[text.lower()]
+            if kind is bool:
+                return truth(name, text)
+            if issubclass(kind, np.integer):
+                limits = np.iinfo(kind)
+                return integer(name, text, int(limits.min), int(limits.max))
+        if float in kinds:
+            return number(name, text)
+    raise ConfigError(name, text, "no value here: it cannot be given as text")

@@ -1,0 +1,110 @@
+"""Where packets wait between the thread of a camera and its consumer; the latest win."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+
+from evface_edge.events.array import EventArray
+
+#: Bounds the overhead of many tiny packets.
+MAX_PACKETS = 16384
+
+
+@dataclass(frozen=True)
+class RingCounts:
+    """At one moment; `received` is always `delivered + dropped + waiting`.
+
+    Attributes:
+        received, delivered, dropped, waiting: events.
+        packets_dropped: packets.
+        waiting_us: time between the oldest and the newest event that wait.
+    """
+
+    received: int
+    delivered: int
+    dropped: int
+    waiting: int
+    packets_dropped: int
+    waiting_us: int
+
+
+class PacketRing:
+    """A queue of packets, bounded in events; when it is full, the oldest packets go.
+
+    One thread pushes and one takes. Packets are whole or gone, and leave in the order they came.
+    """
+
+    def __init__(self, max_events: int, max_lag_us: int | None = None) -> None:
+        """
+        Args:
+            max_events: that may wait; no packet pushed may have more.
+            max_lag_us: packets that end longer than this before the newest event are dropped.
+        """
+        self._max_events, self._max_lag_us = max_events, max_lag_us
+        self._packets: deque[EventArray] = deque()
+        self._changed = threading.Condition()
+        self._received = self._delivered = self._dropped = self._packets_dropped = 0
+        self._waiting = 0
+        self._finished = False
+        self._error: Exception | None = None
+
+    def push(self, packet: EventArray) -> None:
+        with self._changed:
+            self._packets.append(packet)
+            self._received += len(packet)
+            self._waiting += len(packet)
+            oldest_us = (
+                None if self._max_lag_us is None else int(packet["t"][-1]) - self._max_lag_us
+            )
+            while len(self._packets) > 1 and (
+                self._waiting > self._max_events
+                or len(self._packets) > MAX_PACKETS
+                or (oldest_us is not None and int(self._packets[0]["t"][-1]) < oldest_us)
+            ):
+                count = len(self._packets.popleft())
+                self._waiting -= count
+                self._dropped += count
+                self._packets_dropped += 1
+            self._changed.notify()
+
+    def finish(self, error: Exception | None = None) -> None:
+        """No more will come; what waits may still be taken, then `error` is raised."""
+        with self._changed:
+            if not self._finished:
+                self._finished, self._error = True, error
+            self._changed.notify_all()
+
+    def take(self) -> EventArray | None:
+        """The oldest packet, as soon as there is one; None after the last.
+
+        Raises:
+            Exception: the one given to `finish`, after the last packet.
+        """
+        with self._changed:
+            # Limited, so that Ctrl-C gets through on every system.
+            while not self._packets and not self._finished:
+                self._changed.wait(0.5)
+            if not self._packets:
+                if self._error is not None:
+                    raise self._error
+                return None
+            packet = self._packets.popleft()
+            self._waiting -= len(packet)
+            self._delivered += len(packet)
+            return packet
+
+    def counts(self) -> RingCounts:
+        with self._changed:
+            waiting_us = 0
+            if self._packets:
+                waiting_us = int(self._packets[-1]["t"][-1]) - int(self._packets[0]["t"][0])
+            return RingCounts(
+                self._received,
+                self._delivered,
+                self._dropped,
+                self._waiting,
+                self._packets_dropped,
+                waiting_us,
+            )

@@ -1,0 +1,217 @@
+"""ROS bags: ROS 1 (.bag), ROS 2 in SQLite (.db3) and in MCAP (extra: rosbag).
+
+rosbags (https://ternaris.gitlab.io/rosbags) takes the files apart; the messages are decoded by
+`ros_message`, many at a time. The folder of a ROS 2 bag may be named instead of its files.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from evface_edge.errors import ConfigError, EventFormatError, EvfaceError, RuntimeUnavailable
+from evface_edge.events.array import EventArray
+from evface_edge.events.contents import (
+    Contents,
+    ReadOptions,
+    header_size,
+    quoted,
+    reason,
+    sensor_size,
+)
+from evface_edge.events.formats import ros_message, sniff
+from evface_edge.events.formats.zstandard_frame import decompress
+from evface_edge.events.guard import Guard
+from evface_edge.geometry import SensorSize
+
+_ZSTANDARD = b"\x28\xb5\x2f\xfd"
+_MESSAGE_LIMIT_BYTES = 1 << 30
+
+
+def read(path: Path, options: ReadOptions) -> Contents:
+    """Looks at the topics, and at the first message of the one that is read.
+
+    Raises:
+        EventFormatError: the bag is damaged, or has no topic of events, or several of them.
+        ConfigError: no topic of events has the name given.
+        RuntimeUnavailable: rosbags is not installed.
+    """
+    parts = bag_files(path)
+    with _opened(parts[0]) as bag:
+        topic = _choose(bag.topics, path, options.values.get("topic"))
+        kind = bag.topics[topic]
+        size = sensor_size(path, options.size, bag.stated_size(topic))
+
+    def packets(guard: Guard) -> Iterator[EventArray]:
+        decoder = ros_message.MessageDecoder(kind)
+        for index, part in enumerate(parts):
+            with _opened(part) as bag:
+                for done, events in bag.events(topic, decoder, guard):
+                    guard.fraction = (index + done) / len(parts)
+                    yield events
+
+    return Contents(size, packets, {"topic": quoted(topic), "message type": quoted(kind)})
+
+
+def bag_files(path: Path) -> list[Path]:
+    """The file itself, or the files of a ROS 2 bag in their order.
+
+    Raises:
+        EventFormatError: a folder without them.
+    """
+    if not path.is_dir():
+        return [path]
+    names = sorted(part.name for part in path.iterdir())
+    files = [name for name in names if name.endswith((".db3", ".mcap"))]
+    packed = [name for name in names if name.endswith((".db3.zstd", ".mcap.zstd"))]
+    if packed:
+        raise EventFormatError(
+            f"its files are compressed as a whole; unpack them first: zstd -d {packed[0]}",
+            path=path,
+        )
+    if not files:
+        raise EventFormatError("holds no .db3 and no .mcap file of a ROS 2 bag", path=path)
+
+    def number(name: str) -> int:
+        match = re.search(r"_([0-9]{1,9})\.", name)
+        return int(match[1]) if match else -1
+
+    return [path / name for name in sorted(files, key=number)]
+
+
+@dataclass(frozen=True)
+class _Bag:
+    """An opened file of a bag.
+
+    Attributes:
+        reader: of rosbags.
+        cdr: whether its messages are those of ROS 2.
+    """
+
+    path: Path
+    reader: Any
+    cdr: bool
+
+    @property
+    def topics(self) -> dict[str, str]:
+        """Topic → type of its messages."""
+        return {found.topic: found.msgtype for found in self.reader.connections}
+
+    def messages(self, topic: str) -> Iterator[tuple[int, bytes]]:
+        """Time (ns) and bytes of the messages of a topic, in order of time."""
+        connections = [found for found in self.reader.connections if found.topic == topic]
+        if not connections:
+            return
+        time_ns = None
+        try:
+            for _, time_ns, data in self.reader.messages(connections):
+                packed = data[:4] == _ZSTANDARD
+                yield time_ns, decompress(data, _MESSAGE_LIMIT_BYTES) if packed else bytes(data)
+        except EvfaceError:
+            raise
+        except Exception as error:  # whatever a damaged file leads rosbags to
+            raise EventFormatError(
+                f"the bag is damaged: {reason(error)}",
+                path=self.path,
+                offset=None if time_ns is None else self._offset(time_ns),
+            ) from None
+
+    def stated_size(self, topic: str) -> SensorSize | None:
+        """The size that the first message states."""
+        for _, data in self.messages(topic):
+            try:
+                width, height = ros_message.stated_size(data, self.cdr)
+            except ValueError as error:
+                raise self._damaged(1, topic, error, None) from None
+            return header_size(self.path, width, height) if width or height else None
+        return None
+
+    def events(
+        self, topic: str, decoder: ros_message.MessageDecoder, guard: Guard
+    ) -> Iterator[tuple[float, EventArray]]:
+        """How much of the messages was read, 0 to 1, and events."""
+        total = sum(found.msgcount for found in self.reader.connections if found.topic == topic)
+        for number, (time_ns, data) in enumerate(self.messages(topic), 1):
+            offset = self._offset(time_ns)
+            try:
+                for events in decoder.events(data, self.cdr, guard, offset):
+                    yield min(1.0, number / max(total, 1)), events
+            except ValueError as error:
+                raise self._damaged(number, topic, error, offset) from None
+
+    def _offset(self, time_ns: int) -> int | None:
+        """Where the chunk with the message begins; SQLite has no such place."""
+        if not self.cdr:
+            return int(self.reader.current_chunk[0])
+        chunks = getattr(self.reader, "chunks", [])
+        starts = [c.chunk_start_offset for c in chunks if c.message_start_time <= time_ns]
+        return int(starts[-1]) if starts else None
+
+    def _damaged(
+        self, number: int, topic: str, error: Exception, offset: int | None
+    ) -> EventFormatError:
+        return EventFormatError(
+            f"message {number} of {quoted(topic)} is damaged: {reason(error)}",
+            path=self.path,
+            offset=offset,
+        )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[_Bag]:
+    """A file of a bag; what rosbags raises becomes EventFormatError."""
+    try:
+        from rosbags import rosbag1, rosbag2
+    except ModuleNotFoundError as error:
+        raise RuntimeUnavailable(
+            f"{path.name}: reading ROS bags needs {error.name}: pip install 'evface-edge[rosbag]'"
+        ) from None
+    with path.open("rb") as file:
+        head = file.read(16)
+    cdr = not sniff.ros1_bag(head)
+    reader: Any
+    try:
+        if not cdr:
+            reader = rosbag1.Reader(path)
+        elif sniff.sqlite(head):
+            # It makes a URI of the path, in which a question mark would end the name.
+            place = Path(quote(os.fspath(path.absolute())))
+            reader = rosbag2.Reader.STORAGE_PLUGINS[".db3"](place)
+        else:
+            reader = rosbag2.Reader.STORAGE_PLUGINS[".mcap"](path)
+        reader.open()
+        try:
+            yield _Bag(path, reader, cdr)
+        finally:
+            reader.close()
+    except EvfaceError:
+        raise
+    except Exception as error:  # whatever a damaged file leads rosbags to
+        raise EventFormatError(f"the bag is damaged: {reason(error)}", path=path) from None
+
+
+def _choose(topics: dict[str, str], path: Path, asked: str | None) -> str:
+    """The topic to read: the one asked for, or else the only one of events."""
+    of_events = sorted(topic for topic, kind in topics.items() if kind in ros_message.TYPES)
+    listed = ", ".join(f"{topic} ({kind})" for topic, kind in sorted(topics.items()))
+    listed = quoted(listed) or "none"
+    if asked is not None:
+        if asked not in of_events:
+            raise ConfigError("topic", asked, f"one of events; the bag has the topics {listed}")
+        return asked
+    if len(of_events) == 1:
+        return of_events[0]
+    if of_events:
+        raise EventFormatError(
+            f"has several topics of events: {quoted(', '.join(of_events))}; "
+            f"choose one, such as '{path.name}?topic={quoted(of_events[0])}'",
+            path=path,
+        )
+    known = ", ".join(kind.replace("/msg/", "/") for kind in ros_message.TYPES)
+    raise EventFormatError(f"has the topics {listed}, expected one of type {known}", path=path)

@@ -1,0 +1,191 @@
+"""From a float network to the ONNX model of each precision; what targets share is made once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from evface_edge.card import ModelCard
+from evface_edge.errors import ConfigError
+from evface_export.calibration import CalibrationSet
+from evface_export.graph import expected_warnings, half_backbone, to_onnx
+from evface_export.parity import Reference
+from evface_export.targets import Target
+
+SEED = 0
+#: Clips that judge NNCF's accuracy control: it measures once for every layer it gives back.
+_CONTROL_CLIPS = 256
+
+Quantizer = Literal["pt2e", "nncf", "nncf-accuracy"]
+QUANTIZERS: tuple[Quantizer, ...] = ("pt2e", "nncf", "nncf-accuracy")
+
+
+class Checkpoint(Protocol):
+    """A trained network with its card.
+
+    `network` maps (N, C, H, W) to the outputs of the card, in their order; its submodule
+    `backbone` is what a target may compute in fewer bits.
+    """
+
+    @property
+    def network(self) -> nn.Module: ...
+
+    @property
+    def card(self) -> ModelCard: ...
+
+
+@dataclass(frozen=True)
+class Int8:
+    """How INT8 is made.
+
+    Attributes:
+        quantizer: "pt2e", torch's own; "nncf"; or "nncf-accuracy", which gives layers back to
+            float until the error is within the limit.
+        qat_steps: of training that "pt2e" adds when calibration alone misses the gate; 0: none.
+
+    Raises:
+        ConfigError: another quantizer, or a negative number of steps.
+    """
+
+    quantizer: Quantizer = "pt2e"
+    qat_steps: int = 120
+
+    def __post_init__(self) -> None:
+        if self.quantizer not in QUANTIZERS:
+            raise ConfigError("--quantizer", self.quantizer, f"one of {', '.join(QUANTIZERS)}")
+        if self.qat_steps < 0:
+            raise ConfigError("--qat-steps", self.qat_steps, "0 or more")
+
+    @property
+    def may_train(self) -> bool:
+        return self.quantizer == "pt2e" and self.qat_steps > 0
+
+
+class _Form(NamedTuple):
+    """What the targets with one and the same ONNX model have in common."""
+
+    precision: str
+    scheme: str = ""
+    trained: bool = False
+
+
+_FLOAT = _Form("fp32")
+
+
+class Conversion:
+    """The ONNX models of one network.
+
+    Args:
+        calibration: clips that INT8 takes its ranges from; those that judge are not touched.
+
+    Raises:
+        ConfigError: clips that do not fit the network.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        calibration: CalibrationSet,
+        int8: Int8 | None = None,
+        *,
+        max_nme_loss: float = 0.02,
+    ) -> None:
+        spec = checkpoint.card.inputs[0]
+        if calibration.inputs.shape[1:] != tuple(spec.shape[1:]):
+            raise ConfigError(
+                f"calibration {calibration.name}: inputs",
+                calibration.inputs.shape,
+                f"{spec.shape}, the input of {checkpoint.card.name}",
+            )
+        self.network = checkpoint.network.eval()
+        self.card = checkpoint.card
+        self.calibration = calibration
+        self.int8 = int8 or Int8()
+        self.used, self._judging = calibration.split(SEED)
+        self._max_nme_loss = max_nme_loss
+        self._example = torch.zeros(2, *spec.shape[1:])
+        self._prepared: dict[_Form, nn.Module] = {}
+        self._traced: dict[_Form, bytes] = {}
+
+    @cached_property
+    def reference(self) -> Reference:
+        """What the network itself says about the clips that judge."""
+        return Reference.of(self.network, self.card, self.calibration, self._judging)
+
+    @cached_property
+    def mega_macs(self) -> float:
+        """Million multiplications and additions for one input."""
+        counter = FlopCounterMode(display=False)
+        with counter, torch.inference_mode():
+            self.network(self._example[:1])
+        return float(counter.get_total_flops() / 2e6)
+
+    def prepared(self, target: Target, *, trained: bool = False) -> nn.Module:
+        """The network as the target computes it, with INT8 by pt2e.
+
+        Args:
+            trained: of INT8: with a short training.
+        """
+        key = self._form(target, trained)
+        if key not in self._prepared:
+            if key.precision == "fp16":
+                self._prepared[key] = half_backbone(self.network)
+            elif key.precision == "int8":
+                self._prepared[key] = self._quantize(target, trained)
+            else:
+                self._prepared[key] = self.network
+        return self._prepared[key]
+
+    def traced(self, target: Target | None = None, *, trained: bool = False) -> bytes:
+        """The ONNX model of what `prepared` gives; without a target, of the float network."""
+        key = _FLOAT if target is None else self._form(target, trained)
+        if key not in self._traced:
+            network = self.network if target is None else self.prepared(target, trained=trained)
+            outputs = [output.name for output in self.card.outputs]
+            name = self.card.inputs[0].name
+            self._traced[key] = to_onnx(network, self._example, name, outputs)
+        return self._traced[key]
+
+    def _form(self, target: Target, trained: bool) -> _Form:
+        if target.precision == "int8":
+            return _Form("int8", target.scheme, trained)
+        return _Form(target.precision)
+
+    def nncf(self) -> bytes:
+        """The ONNX model as NNCF quantises it."""
+        from evface_export.nncf_quantize import quantize_nncf, quantize_nncf_controlled
+
+        model = self.traced()
+        clips = list(self.calibration.batches(self.used))
+        if self.int8.quantizer == "nncf":
+            return quantize_nncf(model, clips)
+        control = Reference.of(
+            self.network, self.card, self.calibration, self.used[:_CONTROL_CLIPS]
+        )
+        return quantize_nncf_controlled(
+            model, clips, control.error, max_loss=self._max_nme_loss / 2
+        )
+
+    def _quantize(self, target: Target, trained: bool) -> nn.Module:
+        clips = self._clips()
+        with expected_warnings():
+            if not trained:
+                from evface_export.quantize import quantize
+
+                return quantize(self.network, self._example, clips, scheme=target.scheme)
+            from evface_export.onnx_network import from_onnx
+            from evface_export.qat import quantize_with_training
+
+            # Rebuilt from ONNX, BatchNorm is folded: training has nothing but plain weights.
+            plain = from_onnx(self.traced())
+            return quantize_with_training(
+                plain, self._example, clips, steps=self.int8.qat_steps, scheme=target.scheme
+            )
+
+    def _clips(self) -> list[Tensor]:
+        return [torch.from_numpy(batch) for batch in self.calibration.batches(self.used)]

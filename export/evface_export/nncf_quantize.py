@@ -1,0 +1,167 @@
+"""INT8 by NNCF, the second path: for those who have it in their flow, and to compare with.
+
+It works on the float ONNX model. Its bias correction is off, because it takes the zeros of an
+event tensor for what is usual and moves landmarks by pixels; everything behind the backbone stays
+in float, as on the first path (`evface_export.quantize`).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from evface_edge.errors import ExportError, RuntimeUnavailable
+from evface_export.onnx_network import ancestors, last_common_tensor
+
+#: A session's error against the truth: what accuracy control may not let rise.
+Error = Callable[[Callable[[NDArray[np.float32]], dict[str, NDArray[np.float32]]]], float]
+
+
+def require_nncf() -> None:
+    """Raises RuntimeUnavailable where NNCF is not installed."""
+    if importlib.util.find_spec("nncf") is None:
+        raise RuntimeUnavailable("--quantizer nncf needs nncf: pip install 'evface-edge[nncf]'")
+
+
+def quantize_nncf(model: bytes, calibration: Sequence[NDArray[np.float32]]) -> bytes:
+    """A float ONNX model with a backbone in INT8, u8 activations and s8 weights, as QDQ.
+
+    Args:
+        calibration: batches (N, C, H, W).
+
+    Raises:
+        RuntimeUnavailable: NNCF is not installed.
+        ExportError: NNCF found nothing to quantise, or failed.
+    """
+    require_nncf()
+    import nncf
+
+    loaded = onnx.load_from_string(model)
+    with _quiet(), _explained():
+        quantized = nncf.quantize(
+            loaded,
+            _dataset(loaded, calibration),
+            subset_size=sum(map(len, calibration)),
+            advanced_parameters=_without_bias_correction(),
+            **_settings(loaded),
+        )
+    return _checked(quantized)
+
+
+def quantize_nncf_controlled(
+    model: bytes,
+    calibration: Sequence[NDArray[np.float32]],
+    error: Error,
+    *,
+    max_loss: float,
+) -> bytes:
+    """As `quantize_nncf`; layers go back to float until `error` rises by `max_loss` at most.
+
+    Args:
+        error: of a function from inputs to outputs.
+        max_loss: relative.
+
+    Raises:
+        RuntimeUnavailable: NNCF is not installed.
+        ExportError: NNCF found nothing to quantise, or failed.
+    """
+    require_nncf()
+    import nncf
+    import onnxruntime as ort
+
+    loaded = onnx.load_from_string(model)
+    names = [value.name for value in loaded.graph.output]
+    entry = loaded.graph.input[0].name
+
+    def score(candidate: Any, _: Any) -> tuple[float, None]:
+        """Larger is better, and positive, as a relative drop needs it."""
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 3
+        session = ort.InferenceSession(
+            candidate.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        found = error(lambda x: dict(zip(names, session.run(names, {entry: x}), strict=True)))
+        return 1 / found, None
+
+    with _quiet(), _explained():
+        quantized = nncf.quantize_with_accuracy_control(
+            loaded,
+            calibration_dataset=_dataset(loaded, calibration),
+            validation_dataset=_dataset(loaded, calibration),
+            validation_fn=score,
+            # 1 / error may fall to 1 / (1 + loss) of what it was.
+            max_drop=max_loss / (1 + max_loss),
+            drop_type=nncf.DropType.RELATIVE,
+            subset_size=sum(map(len, calibration)),
+            advanced_quantization_parameters=_without_bias_correction(),
+            **_settings(loaded),
+        )
+    return _checked(quantized)
+
+
+def _settings(model: onnx.ModelProto) -> dict[str, Any]:
+    import nncf
+
+    backbone = ancestors(model.graph, last_common_tensor(model.graph))
+    head = [node.name for node in model.graph.node if not backbone.issuperset(node.output)]
+    return {
+        "ignored_scope": nncf.IgnoredScope(names=head),
+        "preset": nncf.QuantizationPreset.MIXED,
+        "target_device": nncf.TargetDevice.CPU,
+    }
+
+
+def _without_bias_correction() -> Any:
+    import nncf
+
+    return nncf.AdvancedQuantizationParameters(disable_bias_correction=True)
+
+
+def _dataset(model: onnx.ModelProto, calibration: Sequence[NDArray[np.float32]]) -> Any:
+    import nncf
+
+    name = model.graph.input[0].name
+    # One clip at a time: NNCF takes its statistics per item.
+    clips = [clip[None] for batch in calibration for clip in batch]
+    return nncf.Dataset(clips, lambda clip: {name: clip})
+
+
+def _checked(model: onnx.ModelProto) -> bytes:
+    kinds = {node.op_type for node in model.graph.node}
+    if "QuantizeLinear" not in kinds:
+        raise ExportError("NNCF quantised nothing")
+    return bytes(model.SerializeToString())
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    import nncf
+
+    try:
+        yield
+    except (nncf.ValidationError, nncf.InternalError, nncf.UnsupportedModelError) as error:
+        raise ExportError(f"NNCF failed: {error}") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """NNCF tells its stages as warnings and on the terminal; ours are told by the pipeline."""
+    logger = logging.getLogger("nncf")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,275 @@
+"""An ONNX model of ours as a network in torch, so that it can be exported as a checkpoint can.
+
+Our float models are plain feed-forward graphs with BatchNorm folded. What is rebuilt computes the
+same numbers, and can be quantised, trained on and traced again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from onnx import numpy_helper
+from torch import Tensor, fx, nn
+
+from evface_edge.errors import ModelError
+
+Attributes = Mapping[str, Any]
+
+
+class PlainNetwork(nn.Module):
+    """Input (N, C, H, W) → `backbone` → one feature map → `head` → the model's outputs."""
+
+    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        outputs: tuple[Tensor, ...] = self.head(self.backbone(x))
+        return outputs
+
+
+def from_onnx(model: bytes, *, origin: str = "the model") -> PlainNetwork:
+    """The network of a float model; the backbone ends where `last_common_tensor` says.
+
+    Args:
+        origin: names the model in errors.
+
+    Raises:
+        ModelError: not an ONNX model, more than one input, an operator that our models do not
+            have, or a model in which there is nothing to quantise.
+    """
+    try:
+        graph = onnx.load_from_string(model).graph
+    except Exception as error:  # protobuf's own class, which moves from version to version
+        raise ModelError(f"{origin}: not an ONNX model ({error})") from error
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    inputs = [value.name for value in graph.input if value.name not in constants]
+    if len(inputs) != 1:
+        raise ModelError(f"{origin}: {len(inputs)} inputs, expected one")
+    outputs = [value.name for value in graph.output]
+    features = last_common_tensor(graph)
+    if features == inputs[0]:
+        raise ModelError(f"{origin}: no feature map that all outputs come from: not one of ours")
+    before = ancestors(graph, features)
+    backbone = _build(
+        [node for node in graph.node if before.issuperset(node.output)],
+        inputs[0],
+        [features],
+        constants,
+        origin,
+    )
+    head = _build(
+        [node for node in graph.node if not before.issuperset(node.output)],
+        features,
+        outputs,
+        constants,
+        origin,
+    )
+    return PlainNetwork(_Part(backbone), _Part(head)).eval()
+
+
+class _Part(nn.Module):
+    """Around a graph, because torch.export tells only what happens in modules of other kinds."""
+
+    def __init__(self, rebuilt: fx.GraphModule) -> None:
+        super().__init__()
+        self.rebuilt = rebuilt
+
+    def forward(self, x: Tensor) -> Any:
+        return self.rebuilt(x)
+
+
+def last_common_tensor(graph: onnx.GraphProto) -> str:
+    """The last tensor that every way from the input to any output goes through.
+
+    In a network with a backbone and a head, that is what the backbone hands to the head.
+    """
+    constants = {tensor.name for tensor in graph.initializer}
+    passed: dict[str, dict[str, None]] = {  # tensor → what dominates it, in order
+        value.name: {value.name: None} for value in graph.input if value.name not in constants
+    }
+    for node in graph.node:
+        sources = [passed[name] for name in node.input if name in passed]
+        if sources:
+            common = _common(sources)
+            for name in node.output:
+                passed[name] = common | {name: None}
+    return list(_common([passed[value.name] for value in graph.output]))[-1]
+
+
+def ancestors(graph: onnx.GraphProto, tensor: str) -> set[str]:
+    """The outputs of all nodes that `tensor` is computed by, its own among them."""
+    found = {tensor}
+    for node in reversed(graph.node):
+        if found.intersection(node.output):
+            found.update(node.input)
+    return found & {name for node in graph.node for name in node.output}
+
+
+def _common(sets: list[dict[str, None]]) -> dict[str, None]:
+    first, *others = sets
+    return {name: None for name in first if all(name in other for other in others)}
+
+
+def _build(
+    nodes: Iterable[onnx.NodeProto],
+    entry: str,
+    results: list[str],
+    constants: Mapping[str, NDArray[Any]],
+    origin: str,
+) -> fx.GraphModule:
+    """Those nodes as a module: one input, one output or a tuple of them."""
+    root, graph = nn.Module(), fx.Graph()
+    tracer = fx.proxy.GraphAppendingTracer(graph)
+    values: dict[str, Any] = {entry: fx.Proxy(graph.placeholder("x"), tracer)}
+
+    def tensor(name: str) -> Any:
+        """A value of the graph, or a constant that has become a parameter."""
+        if name not in values:
+            path = _register(root, name, torch.from_numpy(constants[name].copy()))
+            values[name] = fx.Proxy(graph.create_node("get_attr", path), tracer)
+        return values[name]
+
+    for node in nodes:
+        operator = _OPERATORS.get(node.op_type)
+        if operator is None:
+            raise ModelError(
+                f"{origin}: the operator {node.op_type} is not one of our float models: export "
+                "from the checkpoint, or from the model as `export -t onnx-fp32` wrote it"
+            )
+        attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+        first, *rest = node.input  # an optional input that is left out is called ""
+        try:
+            if operator in _TAKES_CONSTANTS:
+                arguments = [tensor(first), *(constants[n] if n else None for n in rest)]
+            else:
+                arguments = [tensor(name) if name else None for name in node.input]
+            values[node.output[0]] = operator(attributes, *arguments)
+        except KeyError as error:
+            raise ModelError(
+                f"{origin}: {node.op_type} {node.name} takes {error}, which is not a constant"
+            ) from None
+    outputs = tuple(values[name].node for name in results)
+    graph.output(outputs[0] if len(outputs) == 1 else outputs)
+    return fx.GraphModule(root, graph)
+
+
+def _register(root: nn.Module, name: str, value: Tensor) -> str:
+    """Keep `value` in `root` under its ONNX name; → the path it has there."""
+    *folders, leaf = name.removeprefix("backbone.").removeprefix("head.").split(".")
+    module = root
+    for folder in folders:
+        if not hasattr(module, folder):
+            module.add_module(folder, nn.Module())
+        module = getattr(module, folder)
+    if value.is_floating_point():
+        module.register_parameter(leaf, nn.Parameter(value))
+    else:
+        module.register_buffer(leaf, value)
+    return ".".join([*folders, leaf])
+
+
+def _conv(attributes: Attributes, x: Tensor, weight: Tensor, bias: Any = None) -> Tensor:
+    spatial = len(attributes["kernel_shape"])
+    pads = attributes.get("pads", [0] * 2 * spatial)
+    if list(pads[:spatial]) != list(pads[spatial:]):
+        x = F.pad(x, _torch_pads(pads))
+        pads = [0] * 2 * spatial
+    return F.conv2d(
+        x,
+        weight,
+        bias,
+        attributes.get("strides", [1] * spatial),
+        pads[:spatial],
+        attributes.get("dilations", [1] * spatial),
+        attributes.get("group", 1),
+    )
+
+
+def _torch_pads(pads: list[int]) -> list[int]:
+    """ONNX: all beginnings, then all ends; torch: begin and end, last dimension first."""
+    half = len(pads) // 2
+    return [pad for axis in reversed(range(half)) for pad in (pads[axis], pads[axis + half])]
+
+
+def _pool(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def pool(attributes: Attributes, x: Tensor) -> Tensor:
+        kernel = attributes["kernel_shape"]
+        strides = attributes.get("strides", [1] * len(kernel))
+        pads = attributes.get("pads", [0] * 2 * len(kernel))
+        return function(x, kernel, strides, pads[: len(kernel)])
+
+    return pool
+
+
+def _gemm(attributes: Attributes, a: Tensor, b: Tensor, c: Any = None) -> Tensor:
+    a = a.mT if attributes.get("transA") else a
+    b = b.mT if attributes.get("transB") else b
+    product: Tensor = attributes.get("alpha", 1.0) * (a @ b)
+    return product if c is None else product + attributes.get("beta", 1.0) * c
+
+
+def _clip(attributes: Attributes, x: Tensor, low: Any = None, high: Any = None) -> Tensor:
+    limits = [None if limit is None else float(limit) for limit in (low, high)]
+    return torch.clamp(x, *limits)
+
+
+def _reduce(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def reduce(attributes: Attributes, x: Tensor, axes: NDArray[np.int64]) -> Tensor:
+        kept = bool(attributes.get("keepdims", 1))
+        return function(x, [int(axis) for axis in axes], keepdim=kept)
+
+    return reduce
+
+
+def _reshape(attributes: Attributes, x: Tensor, shape: NDArray[np.int64]) -> Tensor:
+    return x.reshape([int(size) for size in shape])
+
+
+def _space_to_depth(attributes: Attributes, x: Tensor) -> Tensor:
+    # ONNX puts the place within a block before the channel, torch after it.
+    block = attributes["blocksize"]
+    moved = F.pixel_unshuffle(x, block)
+    height, width = moved.shape[2:]
+    channels = x.shape[1]
+    moved = moved.reshape(-1, channels, block * block, height, width)
+    return moved.transpose(1, 2).reshape(-1, channels * block * block, height, width)
+
+
+#: Operator → its function of (attributes, inputs …).
+_OPERATORS: dict[str, Callable[..., Any]] = {
+    "Add": lambda _, a, b: a + b,
+    "AveragePool": _pool(F.avg_pool2d),
+    "Clip": _clip,
+    "Concat": lambda attributes, *tensors: torch.cat(tensors, attributes["axis"]),
+    "Conv": _conv,
+    "Div": lambda _, a, b: a / b,
+    "Exp": lambda _, x: torch.exp(x),
+    "Flatten": lambda attributes, x: torch.flatten(x, attributes.get("axis", 1)),
+    "Gemm": _gemm,
+    "Identity": lambda _, x: x,
+    "Log": lambda _, x: torch.log(x),
+    "MatMul": lambda _, a, b: a @ b,
+    "MaxPool": _pool(F.max_pool2d),
+    "Mul": lambda _, a, b: a * b,
+    "Pow": lambda _, x, exponent: x ** float(exponent),
+    "ReduceMean": _reduce(torch.mean),
+    "ReduceSum": _reduce(torch.sum),
+    "Relu": lambda _, x: F.relu(x),
+    "Reshape": _reshape,
+    "Softmax": lambda attributes, x: torch.softmax(x, attributes.get("axis", -1)),
+    "SpaceToDepth": _space_to_depth,
+    "Sub": lambda _, a, b: a - b,
+    "Transpose": lambda attributes, x: x.permute(attributes["perm"]),
+}
+#: Those whose inputs after the first are settings, not tensors.
+_TAKES_CONSTANTS = [
+    _OPERATORS[name] for name in ("Clip", "Pow", "ReduceMean", "ReduceSum", "Reshape")
+]

@@ -1,0 +1,20 @@
+"""Where compiled networks are kept between runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def cache_folder(kind: str) -> Path:
+    """`$XDG_CACHE_HOME/evface-edge/<kind>`, by default below `~/.cache`; made if absent.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    # The XDG Base Directory Specification has relative paths ignored.
+    root = Path(base) if os.path.isabs(base) else Path.home() / ".cache"
+    folder = root / "evface-edge" / kind
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,97 @@
+"""Training samples a second: 128 × 128, full noise, with and without what costs extra.
+
+    python scripts/bench_simulation.py --processes 2
+    python scripts/bench_simulation.py --device cuda --batch 1024
+
+`processes` simulate at once, each on one thread, as the workers of a training do. Two figures for
+each: samples per second of wall clock, which other work on the machine lowers, and per second of
+processor time, which it hardly does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from evface_training.data.heads import load_heads
+from evface_training.simulation.clips import ClipPrior, ClipSimulator
+from evface_training.simulation.frame_camera import FrameCameraPrior
+from evface_training.simulation.motion import MotionPrior
+
+SIDE = 128
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    prior: ClipPrior = ClipPrior()  # noqa: RUF009 - frozen
+    frames: bool = False
+    lists: bool = False
+
+
+CASES = (
+    Case("full model, 8 + 2 steps"),
+    Case("full model, 12 + 4 steps", ClipPrior(bins=5, steps_per_bin=3)),
+    Case("heads turn as ellipsoids", ClipPrior(motion=MotionPrior(depth="smooth"))),
+    Case("with RGB frames", frames=True),
+    Case("with event lists", lists=True),
+)
+
+
+def run(case: Case, batch: int, seconds: float, device: str, seed: int) -> tuple[int, float, float]:
+    """→ samples, seconds of wall clock, seconds of processor."""
+    torch.set_num_threads(1)
+    heads = load_heads()
+    chosen = np.arange(batch) % len(heads)
+    images = torch.from_numpy(heads.images[chosen]).to(device)
+    points = torch.from_numpy(heads.points[chosen]).to(device)
+    frames = FrameCameraPrior() if case.frames else None
+    simulator = ClipSimulator(case.prior, SIDE, seed, device, frames=frames, lists=case.lists)
+    simulator.RESOLUTIONS = ((SIDE, 1.0),)  # type: ignore[misc]
+    for _ in range(2):
+        simulator(images, points)
+    _wait(device)
+    began, worked, samples = time.perf_counter(), time.process_time(), 0
+    while time.perf_counter() - began < seconds:
+        simulator(images, points)
+        _wait(device)
+        samples += batch
+    return samples, time.perf_counter() - began, time.process_time() - worked
+
+
+def _wait(device: str) -> None:
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--batch", type=int, default=96)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--device", default="cpu")
+    arguments = parser.parse_args()
+    count = arguments.processes
+    print(f"{arguments.device}, torch {torch.__version__}, {count} processes of one thread")  # noqa: T201
+    print(f"{'':26}{'samples/s':>12}{'per CPU second':>16}")  # noqa: T201
+    with multiprocessing.get_context("spawn").Pool(count) as pool:
+        for case in CASES:
+            jobs = [
+                (case, arguments.batch, arguments.seconds, arguments.device, seed)
+                for seed in range(count)
+            ]
+            results = pool.starmap(run, jobs, chunksize=1)
+            wall = sum(samples / seconds for samples, seconds, _ in results)
+            work = sum(samples for samples, _, _ in results) / sum(w for _, _, w in results)
+            print(f"{case.name:26}{wall:12.0f}{work:16.0f}")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

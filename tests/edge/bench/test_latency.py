@@ -1,0 +1,67 @@
+"""Latencies: what is counted, and in which order."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import numpy as np
+import pytest
+
+from evface_edge.bench.latency import Latency, measure, pinned
+from evface_edge.errors import ConfigError
+
+
+def test_percentiles_of_known_samples() -> None:
+    latency = Latency(np.arange(101.0))
+    assert (latency.p50_ms, latency.p95_ms, latency.p99_ms) == (50, 95, 99)
+    assert (latency.fast_ms, latency.disturbed) == (10, True)
+    assert not Latency(np.array([1.0, 1.1, 1.2, 9.0])).disturbed
+    assert str(latency) == "50.000 ms (p95 95.000, p99 99.000)"
+    with pytest.raises(ConfigError, match="N above 0"):
+        Latency(np.array([]))
+
+
+def test_calls_take_turns() -> None:
+    order: list[str] = []
+    calls = {name: lambda name=name: order.append(name) for name in "ab"}  # type: ignore[misc]
+    found = measure(calls, seconds=0.006, rounds=3, warm_up=2)
+    assert order[:4] == ["a", "a", "b", "b"]
+    counted = order[4:]
+    turns = [
+        name for name, before in zip(counted, [None, *counted], strict=False) if name != before
+    ]
+    assert turns == ["a", "b"] * 3
+    assert {name: len(found[name].samples_ms) for name in "ab"} == {
+        name: counted.count(name) for name in "ab"
+    }
+
+
+def test_a_call_longer_than_its_share_is_still_counted() -> None:
+    calls = {"slow": lambda: threading.Event().wait(0.01)}
+    found = measure(calls, seconds=1e-9, rounds=2, warm_up=0)
+    assert len(found["slow"].samples_ms) == 2
+    assert found["slow"].samples_ms.min() >= 10
+
+
+@pytest.mark.parametrize("settings", [{"seconds": 0}, {"rounds": 0}])
+def test_settings_that_measure_nothing(settings: dict[str, int]) -> None:
+    with pytest.raises(ConfigError, match="expected above 0"):
+        measure({"a": int}, **settings)
+    with pytest.raises(ConfigError, match="calls = 0"):
+        measure({})
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system pins nothing")
+def test_pinned_threads_and_what_comes_after() -> None:
+    before = os.sched_getaffinity(0)
+    with pinned() as core:
+        assert os.sched_getaffinity(0) == {core}
+        seen: list[set[int]] = []
+        thread = threading.Thread(target=lambda: seen.append(os.sched_getaffinity(0)))
+        thread.start()
+        thread.join()
+        assert seen == [{core}]
+    assert os.sched_getaffinity(0) == before
+    with pytest.raises(ConfigError, match="core = 100000"), pinned(100_000):
+        pass

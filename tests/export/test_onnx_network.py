@@ -1,0 +1,137 @@
+"""ONNX back into torch: the same numbers, the same places to quantise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from evface_edge.errors import ExportError, ModelError
+from evface_export.graph import to_onnx
+from evface_export.onnx_network import from_onnx, last_common_tensor
+from evface_export.quantize import layer_names, quantize
+
+SHAPE = (2, 10, 32, 32)
+
+
+@pytest.fixture(scope="module")
+def model(checkpoint: Any) -> bytes:
+    names = [spec.name for spec in checkpoint.card.outputs]
+    return to_onnx(checkpoint.network, torch.zeros(SHAPE), "events", names)
+
+
+def test_it_computes_what_the_checkpoint_computes(checkpoint: Any, model: bytes) -> None:
+    inputs = torch.rand(5, *SHAPE[1:])
+    with torch.no_grad():
+        for found, expected in zip(
+            from_onnx(model)(inputs), checkpoint.network(inputs), strict=True
+        ):
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_same_layers_are_quantised(checkpoint: Any, model: bytes) -> None:
+    """As of the checkpoint, whose modules say themselves what is backbone and what is head."""
+    example = torch.zeros(SHAPE)
+    names = layer_names(from_onnx(model), example)
+    assert names == layer_names(checkpoint.network, example)
+    assert names == [
+        "backbone.0",
+        "backbone.3",
+        "backbone.6.body.0",
+        "backbone.6.body.3",
+        "add",
+        "output of backbone",
+    ]
+
+
+def test_quantised_it_is_the_checkpoint_quantised(checkpoint: Any, model: bytes) -> None:
+    clips = [torch.rand(8, *SHAPE[1:]) * (torch.rand(8, *SHAPE[1:]) < 0.1) for _ in range(4)]
+    example = torch.zeros(SHAPE)
+    one = quantize(checkpoint.network, example, clips)
+    other = quantize(from_onnx(model), example, clips)
+    with torch.no_grad():
+        torch.testing.assert_close(one(clips[0])[0], other(clips[0])[0], rtol=0, atol=2e-3)
+
+
+def _one_node(node: onnx.NodeProto, *constants: onnx.TensorProto) -> onnx.ModelProto:
+    """x → node → y → Relu → z, so that there is a backbone and a head."""
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4, 8, 8])
+    z = helper.make_tensor_value_info("z", TensorProto.FLOAT, None)
+    # The last common tensor is z; what comes before is one part, an Identity the other.
+    graph = helper.make_graph([node, helper.make_node("Relu", ["y"], ["z"])], "g", [x], [z])
+    graph.initializer.extend(constants)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+
+
+_KERNEL = numpy_helper.from_array(
+    np.random.default_rng(0).normal(size=(6, 4, 3, 3)).astype(np.float32), "w"
+)
+
+
+@pytest.mark.parametrize(
+    ("node", "constants"),
+    [
+        (
+            helper.make_node(
+                "Conv", ["x", "w"], ["y"], kernel_shape=[3, 3], pads=[0, 1, 2, 0], strides=[2, 1]
+            ),
+            (_KERNEL,),
+        ),
+        (helper.make_node("SpaceToDepth", ["x"], ["y"], blocksize=2), ()),
+        (helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[2, 2], strides=[2, 2]), ()),
+        (helper.make_node("AveragePool", ["x"], ["y"], kernel_shape=[2, 2]), ()),
+        (helper.make_node("Transpose", ["x"], ["y"], perm=[0, 2, 3, 1]), ()),
+        (
+            helper.make_node("ReduceSum", ["x", "axes"], ["y"], keepdims=0),
+            (numpy_helper.from_array(np.array([2, 3]), "axes"),),
+        ),
+        (
+            helper.make_node("Clip", ["x", "", "high"], ["y"]),
+            (numpy_helper.from_array(np.float32(0.5), "high"),),
+        ),
+    ],
+    ids=lambda value: getattr(value, "op_type", None),
+)
+def test_operators_against_onnxruntime(node: Any, constants: tuple[Any, ...]) -> None:
+    model = _one_node(node, *constants)
+    x = np.random.default_rng(1).normal(size=(1, 4, 8, 8)).astype(np.float32)
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    with torch.no_grad():
+        found = from_onnx(model.SerializeToString())(torch.from_numpy(x))
+    np.testing.assert_allclose(found, session.run(None, {"x": x})[0], rtol=1e-4, atol=1e-5)
+
+
+def test_the_backbone_ends_where_all_ways_meet_last(model: bytes) -> None:
+    graph = onnx.load_from_string(model).graph
+    features = last_common_tensor(graph)
+    users = {node.op_type for node in graph.node if features in node.input}
+    assert users == {"Conv", "ReduceMean"}  # points and presence go their own ways from here
+
+
+def test_what_is_not_ours_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"m\.onnx: not an ONNX model"):
+        from_onnx(b"\xff\xff no model", origin="m.onnx")
+    with pytest.raises(ModelError, match=r"the operator HardSwish is not one of our float models"):
+        from_onnx(_one_node(helper.make_node("HardSwish", ["x"], ["y"])).SerializeToString())
+    with pytest.raises(ModelError, match="2 inputs, expected one"):
+        values = [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("a", "b", "c")
+        ]
+        graph = helper.make_graph(
+            [helper.make_node("Add", ["a", "b"], ["c"])], "g", values[:2], values[2:]
+        )
+        from_onnx(helper.make_model(graph).SerializeToString())
+
+
+def test_nothing_to_quantise_is_an_error() -> None:
+    class Plain(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.relu()
+
+    with pytest.raises(ExportError, match="no convolution or addition in 'backbone'"):
+        quantize(Plain(), torch.zeros(SHAPE), [])

@@ -1,0 +1,103 @@
+"""A network that 8 bits ruin, and the short training that saves it."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from evface_edge.card_file import read_card
+from evface_edge.errors import ExportError
+from evface_export.calibration import CalibrationSet
+from evface_export.conversion import Conversion, Int8
+from evface_export.graph import expected_warnings, to_onnx
+from evface_export.onnx_network import from_onnx
+from evface_export.parity import Limits
+from evface_export.pipeline import export_target
+from evface_export.qat import quantize_with_training
+from evface_export.quantize import quantize
+from evface_export.targets import find_targets
+
+INT8 = find_targets("onnx-int8")[0]
+SHAPE = (2, 10, 32, 32)
+
+
+@pytest.fixture(scope="module")
+def fragile(checkpoint: Any) -> Any:
+    """The toy, with most channels of its first layer far below the range of the others.
+
+    ReLU6 is linear there, so that the next layer can make up for it: in float, nothing changes.
+    """
+    network = copy.deepcopy(checkpoint.network)
+    with torch.no_grad():
+        for small in range(1, 16):
+            network.backbone[1].weight[small] *= 0.02
+            network.backbone[1].bias[small] *= 0.02
+            network.backbone[3].weight[:, small] *= 50
+    return dataclasses.replace(checkpoint, network=network)
+
+
+@pytest.fixture(scope="module")
+def clips(fragile: Any, clips_path: Path) -> CalibrationSet:
+    """Those of the toy, 384 of them, with this network's own answers as the truth."""
+    rng = np.random.default_rng(3)
+    inputs = (
+        rng.integers(1, 256, (384, 10, 32, 32)) * (rng.random((384, 10, 32, 32)) < 0.1)
+    ).astype(np.uint8)
+    with torch.no_grad():
+        landmarks = fragile.network(torch.from_numpy(inputs / np.float32(255)))[0].numpy()
+    landmarks = landmarks + rng.normal(0, 0.005, landmarks.shape)
+    return CalibrationSet("fragile", inputs, landmarks.astype(np.float32), sha256="0" * 64)
+
+
+def test_training_saves_what_calibration_ruins(
+    fragile: Any, clips: CalibrationSet, tmp_path: Path
+) -> None:
+    path = tmp_path / "toy.onnx"
+    limits = Limits(max_nme_loss=0.3)
+    with pytest.raises(ExportError, match=r"relative NME loss beyond 0\.3.*--qat-steps 120"):
+        export_target(Conversion(fragile, clips, Int8(qat_steps=0)), INT8, path, limits=limits)
+    assert not path.exists()
+    lines: list[str] = []
+    done = export_target(
+        Conversion(fragile, clips, Int8(qat_steps=150)),
+        INT8,
+        path,
+        limits=limits,
+        report=lines.append,
+    )
+    assert done.trained
+    assert any("150 steps of training with INT8 rounding" in line for line in lines)
+    assert "quantise and train" in "".join(lines)
+    assert read_card(path).calibration["qat_steps"] == 150
+    assert read_card(path).calibration["quantizer"] == "pt2e"
+
+
+def test_no_training_where_calibration_is_enough(
+    checkpoint: Any, clips_path: Path, tmp_path: Path
+) -> None:
+    conversion = Conversion(checkpoint, CalibrationSet.load(clips_path), Int8(qat_steps=100))
+    done = export_target(conversion, INT8, tmp_path / "toy.onnx")
+    assert not done.trained
+    assert read_card(done.path).calibration["qat_steps"] == 0
+
+
+def test_zero_steps_are_calibration_alone(checkpoint: Any) -> None:
+    """One calibration path: without a step of training, both give the same rounding."""
+    example = torch.zeros(SHAPE)
+    names = [spec.name for spec in checkpoint.card.outputs]
+    plain = from_onnx(to_onnx(checkpoint.network, example, "events", names))
+    batches = [torch.rand(8, *SHAPE[1:]) * (torch.rand(8, *SHAPE[1:]) < 0.1) for _ in range(4)]
+    with expected_warnings():
+        one = quantize(plain, example, batches)
+        other = quantize_with_training(plain, example, batches, steps=0)
+    before = copy.deepcopy(plain.state_dict())
+    with torch.no_grad():
+        torch.testing.assert_close(one(batches[0])[0], other(batches[0])[0], rtol=0, atol=2e-3)
+    for name, value in plain.state_dict().items():  # the network itself is left alone
+        assert torch.equal(value, before[name])

@@ -1,0 +1,273 @@
+"""What is exported for TensorRT: types, placement of Q/DQ, and TensorRT's own word on it."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+import torch
+import typer
+from onnx import TensorProto
+from typer.testing import CliRunner, Result
+
+import evface_runtimes
+from evface_edge.card_file import read_card
+from evface_edge.errors import ExportError, RuntimeUnavailable
+from evface_edge.models import find_model
+from evface_export import check_trt as check_module
+from evface_export.calibration import CalibrationSet
+from evface_export.check_trt import check_trt
+from evface_export.command import export
+from evface_export.conversion import Conversion
+from evface_export.graph import expected_warnings, to_onnx
+from evface_export.half import halve_floats
+from evface_export.pipeline import export_target
+from evface_export.quantize import quantize
+from evface_export.targets import find_targets
+
+_OUTPUTS = ("landmarks", "log_sigma", "presence")
+
+
+@pytest.fixture(scope="module")
+def inputs(clips_path: Path) -> np.ndarray:
+    clips = CalibrationSet.load(clips_path)
+    return np.concatenate(list(clips.batches(np.arange(48))))
+
+
+@pytest.fixture(scope="module")
+def signed(checkpoint: Any, inputs: np.ndarray) -> bytes:
+    """The s8 model as torch traces it: float32 around INT8."""
+    example = torch.zeros(2, *inputs.shape[1:])
+    with expected_warnings():
+        network = quantize(checkpoint.network, example, [torch.from_numpy(inputs)], scheme="s8")
+    return to_onnx(network, example, "events", _OUTPUTS)
+
+
+@pytest.fixture(scope="module")
+def halved(signed: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("trt") / "toy-trt-int8.onnx"
+    path.write_bytes(halve_floats(signed))
+    return path
+
+
+def test_quantisation_is_what_tensorrt_takes(halved: Path) -> None:
+    """Signed, around zero, one scale an output channel for weights; no Q/DQ on a bias."""
+    model = onnx.load(halved)
+    weights = {
+        tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer
+    }
+    made_by = {name: node for node in model.graph.node for name in node.output}
+    quantisers = [
+        n for n in model.graph.node if n.op_type in ("QuantizeLinear", "DequantizeLinear")
+    ]
+    assert len(quantisers) > 15
+    for node in quantisers:
+        zero = weights[node.input[2]]
+        assert zero.dtype == np.int8
+        assert not zero.any()
+        assert (weights[node.input[1]] > 0).all()
+    *backbone, head = [node for node in model.graph.node if node.op_type == "Conv"]
+    for node in backbone:
+        weight = made_by[node.input[1]]
+        assert weights[weight.input[1]].shape == weights[weight.input[0]].shape[:1]
+        assert node.input[2] in weights
+    assert head.input[1] in weights
+    # None between a convolution and its activation.
+    for node in model.graph.node:
+        if node.op_type == "Clip" and node.input[0] in made_by:
+            assert made_by[node.input[0]].op_type in ("Conv", "Add", "MatMul", "ReduceMean")
+    # Both sides of the addition are quantised.
+    (add,) = [n for n in model.graph.node if n.op_type == "Add" and "add" in n.output[0]]
+    assert [made_by[name].op_type for name in add.input] == ["DequantizeLinear"] * 2
+
+
+def test_float16_up_to_the_decode(halved: Path) -> None:
+    """By ONNX's own type inference."""
+    model = onnx.shape_inference.infer_shapes(onnx.load(halved), strict_mode=True)
+    types = {
+        value.name: value.type.tensor_type.elem_type
+        for value in (*model.graph.input, *model.graph.value_info, *model.graph.output)
+    }
+    nodes = {node.op_type: node for node in model.graph.node}
+    for kind in ("Conv", "Clip", "MatMul", "Gemm", "DequantizeLinear"):
+        if kind != "Clip":  # the last Clip belongs to the decode
+            assert types[nodes[kind].output[0]] == TensorProto.FLOAT16, kind
+    for kind in ("Softmax", "Log", "ReduceSum", "Pow"):
+        assert types[nodes[kind].output[0]] == TensorProto.FLOAT, kind
+    for value in (*model.graph.input, *model.graph.output):
+        assert value.type.tensor_type.elem_type == TensorProto.FLOAT
+
+
+def test_float16_moves_no_landmark(halved: Path, signed: bytes, inputs: np.ndarray) -> None:
+    """Against the same Q/DQ graph in float32, each computed operator by operator."""
+    plain = ort.SessionOptions()
+    plain.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = ort.InferenceSession(signed, plain, providers=["CPUExecutionProvider"])
+    expected = dict(zip(_OUTPUTS, session.run(None, {"events": inputs}), strict=True))
+    with evface_runtimes.load(halved, device="cpu") as runtime:
+        found = runtime.run({"events": inputs})
+    apart_px = np.linalg.norm(found["landmarks"] - expected["landmarks"], axis=-1) * 32
+    assert apart_px.mean() < 0.1
+    np.testing.assert_allclose(found["presence"], expected["presence"], atol=0.05)
+
+
+def test_onnxruntime_spoils_the_model_unless_told(halved: Path, inputs: np.ndarray) -> None:
+    """Why the model names an optimisation in its metadata. Once this fails, the entry may go."""
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    session = ort.InferenceSession(halved, options, providers=["CPUExecutionProvider"])
+    spoilt = session.run(["landmarks"], {"events": inputs})[0]
+    with evface_runtimes.load(halved, device="cpu") as runtime:
+        sound = runtime.run({"events": inputs})["landmarks"]
+    assert np.linalg.norm(spoilt - sound, axis=-1).mean() * 32 > 1
+
+
+def test_scale_too_small_for_float16_does_not_vanish() -> None:
+    value = onnx.helper.make_tensor_value_info
+    graph = onnx.helper.make_graph(
+        [
+            onnx.helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
+            onnx.helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["y"]),
+        ],
+        "tiny",
+        [value("x", TensorProto.FLOAT, [1])],
+        [value("y", TensorProto.FLOAT, [1])],
+        [
+            onnx.numpy_helper.from_array(np.float32(1e-9), "scale"),
+            onnx.numpy_helper.from_array(np.int8(0), "zero"),
+        ],
+    )
+    opset = [onnx.helper.make_opsetid("", 20)]
+    model = onnx.helper.make_model(graph, opset_imports=opset, ir_version=10)
+    session = ort.InferenceSession(halve_floats(model.SerializeToString()))
+    assert session.run(None, {"x": np.ones(1, np.float32)})[0] > 0
+
+
+@pytest.fixture(scope="module")
+def with_tensorrt() -> None:
+    pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed ([check-trt])")
+
+
+@pytest.mark.usefixtures("with_tensorrt")
+def test_tensorrt_builds_int8(halved: Path) -> None:
+    found = check_trt(halved)
+    assert found.layers > 40
+    assert found.plan_bytes > 10_000
+    assert "layers parsed, engine of" in str(found)
+
+
+@pytest.mark.usefixtures("with_tensorrt")
+def test_tensorrt_s_word_on_what_it_does_not_take(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"evface-s-int8\.onnx.*Non-zero zero point.*trt-int8"):
+        check_trt(find_model("evface-s-int8"))
+    (tmp_path / "text.onnx").write_text("no model")
+    with pytest.raises(ExportError, match="Failed to parse the ONNX model"):
+        check_trt(tmp_path / "text.onnx")
+
+
+@pytest.fixture(scope="module")
+def conversion(checkpoint: Any, clips_path: Path) -> Conversion:
+    return Conversion(checkpoint, CalibrationSet.load(clips_path))
+
+
+@pytest.mark.usefixtures("with_tensorrt")
+@pytest.mark.parametrize("name", ["trt-fp32", "trt-fp16", "trt-int8"])
+def test_export_asks_tensorrt(conversion: Conversion, tmp_path: Path, name: str) -> None:
+    (target,) = find_targets(name)
+    path = tmp_path / f"toy-{name}.onnx"
+    lines: list[str] = []
+    done = export_target(conversion, target, path, report=lines.append, check_with_tensorrt=True)
+    assert done.check is not None
+    assert "parse and build with TensorRT-RTX" in lines[-2]
+    assert "layers parsed, engine of" in lines[-2]
+    assert done.note.endswith(
+        f"no engine was built: on the device, run evface-edge build toy-{name}.onnx"
+    )
+    card = read_card(path)
+    assert (card.target, card.precision) == (name, target.precision)
+
+
+@pytest.mark.usefixtures("with_tensorrt")
+def test_nothing_is_written_that_tensorrt_does_not_take(
+    conversion: Conversion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An s8 target that came out as u8, by mistake."""
+    from evface_export import half
+
+    unsigned = conversion.traced(find_targets("onnx-int8")[0])
+    monkeypatch.setattr(half, "halve_floats", lambda model: unsigned)
+    with pytest.raises(ExportError, match=r"toy\.onnx: TensorRT .*Non-zero zero point"):
+        export_target(
+            conversion,
+            find_targets("trt-int8")[0],
+            tmp_path / "toy.onnx",
+            check_with_tensorrt=True,
+        )
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("output", "code", "message"),
+    [
+        ("", -11, r"brought its process down \(exit code -11: bad end"),
+        ('\nevface-check-trt:{"error": "m.onnx: no"}\n', 0, "m.onnx: no"),
+    ],
+)
+@pytest.mark.usefixtures("with_tensorrt")
+def test_ends_of_the_other_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str, code: int, message: str
+) -> None:
+    done = subprocess.CompletedProcess([], code, output, "bad end\n")
+    monkeypatch.setattr(check_module.subprocess, "run", lambda *_, **__: done)
+    with pytest.raises(ExportError, match=message):
+        check_trt(tmp_path / "m.onnx")
+
+
+@pytest.mark.usefixtures("with_tensorrt")
+def test_crash_after_the_answer_takes_nothing_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = '{"version": "1", "layers": 3, "plan_bytes": 5, "seconds": 0.5}'
+    done = subprocess.CompletedProcess([], -11, f"noise\nevface-check-trt:{answer}\n", "")
+    monkeypatch.setattr(check_module.subprocess, "run", lambda *_, **__: done)
+    assert check_trt(tmp_path / "m.onnx").layers == 3
+
+
+def test_tensorrt_rtx_that_is_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check_module.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(RuntimeUnavailable, match=r"pip install 'evface-edge\[check-trt\]'"):
+        check_trt(tmp_path / "m.onnx")
+
+
+@pytest.fixture
+def command(checkpoint: Any, clips_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr("evface_export.source.load_source", lambda model: checkpoint)
+    app = typer.Typer()
+    app.command()(export)
+    fixed = ("toy.ckpt", "-t", "trt-fp32", "--calibration", str(clips_path))
+    return lambda *arguments: CliRunner().invoke(app, [*fixed, *map(str, arguments)])
+
+
+@pytest.mark.usefixtures("with_tensorrt")
+def test_command_says_that_no_engine_was_built(command: Any, tmp_path: Path) -> None:
+    result: Result = command("-o", tmp_path, "--check-trt")
+    assert result.exit_code == 0, result.output
+    for part in (
+        "parse and build with TensorRT-RTX",
+        "parsed and built by TensorRT-RTX; no engine was built",
+        "on the device, run evface-edge build toy-trt-fp32.onnx",
+    ):
+        assert part in " ".join(result.output.split())
+    assert [path.name for path in tmp_path.iterdir()] == ["toy-trt-fp32.onnx"]
+
+
+def test_command_without_the_check_says_so(command: Any, tmp_path: Path) -> None:
+    result: Result = command("-o", tmp_path)
+    assert "not checked by TensorRT; no engine was built" in " ".join(result.output.split())

@@ -1,0 +1,118 @@
+"""Three heads, one meaning: where a point is, and how sure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from evface_edge.errors import ConfigError
+from evface_training.networks.heads import HEADS, HeatmapHead, RegressionHead, SimCCHead
+from evface_training.networks.student import Student, StudentConfig
+from evface_training.task import StudentTask
+
+TINY = StudentConfig(side=64, channels=(16, 16, 32, 32), blocks=(0, 0, 1), hidden=64)
+
+
+def tiny(head: str) -> Student:
+    torch.manual_seed(0)
+    return Student(StudentConfig(**{**vars(TINY), "head": head}))
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_all_heads_give_the_same_outputs(name: str) -> None:
+    landmarks, log_sigma, presence = tiny(name)(torch.rand(3, 10, 64, 64))
+    assert landmarks.shape == (3, 98, 2)
+    assert log_sigma.shape == (3, 98)
+    assert presence.shape == (3, 1)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_each_learns_eight_clips_by_heart(
+    name: str,
+    point_clips: Callable[..., dict[str, Tensor]],
+    teach: Callable[..., list[dict[str, float]]],
+) -> None:
+    task = StudentTask(tiny(name))
+    history = teach(task, point_clips(8, 64), 60, 4e-3)
+    assert history[-1]["distance"] < 0.35 * history[0]["distance"]
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_all_weights_take_part(
+    name: str,
+    point_clips: Callable[..., dict[str, Tensor]],
+    left_out: Callable[..., list[str]],
+) -> None:
+    assert left_out(StudentTask(tiny(name)), point_clips(2, 64)) == []
+
+
+def test_a_heatmap_peak_is_its_cell() -> None:
+    head = tiny("heatmap").head
+    assert isinstance(head, HeatmapHead)
+    cells = len(head.cell_centers)
+    raw = torch.full((1, 98, cells, cells), -50.0)
+    raw[:, :, 3, 7] = 50.0
+    points, _ = head.decode(raw)
+    # 4 cells a side and an edge of 1, four times finer: 24 cells of a 16th of the crop.
+    assert cells == 24
+    expected = torch.tensor([(7 + 0.5) / 16 - 0.25, (3 + 0.5) / 16 - 0.25])
+    torch.testing.assert_close(points, expected.expand(1, 98, 2))
+
+
+@pytest.mark.parametrize("kind", ["simcc", "heatmap"])
+def test_a_gaussian_is_decoded_to_its_mean_and_spread(kind: str) -> None:
+    head = tiny(kind).head
+    mean, sigma = torch.tensor([0.4, 0.6]), 0.05
+    if isinstance(head, SimCCHead):
+        raw = -0.5 * ((head.bin_centers - mean[:, None]) / sigma) ** 2
+        raw = raw.expand(1, 98, -1, -1)
+    else:
+        assert isinstance(head, HeatmapHead)
+        x, y = -0.5 * ((head.cell_centers - mean[:, None]) / sigma) ** 2
+        raw = (y[:, None] + x[None, :]).expand(1, 98, -1, -1)
+    points, log_sigma = head.decode(raw)
+    torch.testing.assert_close(points, mean.expand(1, 98, 2), atol=1e-3, rtol=0)
+    assert float(log_sigma.detach().exp().mean()) == pytest.approx(sigma, rel=0.02)
+
+
+@pytest.mark.parametrize("kind", ["simcc", "heatmap"])
+def test_no_distribution_fits_better_than_the_target(kind: str) -> None:
+    head = tiny(kind).head
+    truth = torch.tensor([0.4, 0.6]).expand(1, 98, 2)
+    if isinstance(head, SimCCHead):
+        width = float(head.bin_centers[1] - head.bin_centers[0])
+        raw = -0.5 * ((head.bin_centers - truth[..., None]) / (1.5 * width)) ** 2
+    else:
+        assert isinstance(head, HeatmapHead)
+        width = float(head.cell_centers[1] - head.cell_centers[0])
+        x, y = (-0.5 * ((head.cell_centers - truth[..., None]) / width) ** 2).unbind(2)
+        raw = y[..., :, None] + x[..., None, :]
+    best = head.divergence(raw, truth)
+    torch.testing.assert_close(best, torch.zeros(1, 98), atol=1e-4, rtol=0)
+    assert bool((head.divergence(raw + torch.randn_like(raw), truth) > best).all())
+
+
+def test_a_regressed_sigma_is_learned_as_the_standard_deviation() -> None:
+    head = tiny("regression").head
+    assert isinstance(head, RegressionHead)
+    noise = torch.distributions.Laplace(0.0, 0.03).sample((400, 98, 2))
+    truth = 0.5 + noise
+    log_sigma = torch.full((98,), -2.0, requires_grad=True)
+    optimiser = torch.optim.Adam([log_sigma], lr=0.1)
+    for _ in range(80):
+        raw = torch.cat([torch.zeros(400, 98, 2), log_sigma.expand(400, -1)[..., None]], -1)
+        loss = head.divergence(raw, truth).mean()
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+    found = float(log_sigma.detach().exp().mean())
+    assert found == pytest.approx(0.03 * math.sqrt(2), rel=0.02)
+
+
+def test_an_unknown_head_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"StudentConfig.head = 'simc': expected one of simcc"):
+        StudentConfig(head="simc")  # type: ignore[arg-type]

@@ -1,0 +1,178 @@
+"""Packed events: what becomes of them in a view, a batch, and under augmentation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from evface_edge.errors import ConfigError
+from evface_edge.events.array import EventArray, make_events
+from evface_edge.geometry import Box
+from evface_training.data.faces import FaceSet
+from evface_training.simulation.clips import ClipPrior, ClipSimulator
+from evface_training.ssmer.events import (
+    UNCHANGED,
+    Augmentation,
+    PackedEvents,
+    disturb,
+    random_crops,
+)
+from evface_training.ssmer.views import VIEWS, check_views, draw_view, view
+
+SIDE = 24
+BOXES = (Box(3.5, 1.5, SIDE, SIDE), Box(-0.5, -0.5, SIDE, SIDE))
+
+
+def recording(seed: int, count: int = 3000) -> EventArray:
+    """Without two events at once, so that all orders of time are one."""
+    rng = np.random.default_rng(seed)
+    return make_events(
+        1000 + np.sort(rng.choice(60_000, count, replace=False)),
+        rng.integers(0, 32, count),
+        rng.integers(0, 32, count),
+        rng.integers(0, 2, count),
+    )
+
+
+RECORDINGS = (recording(0), recording(1, 700))
+PACKED = PackedEvents.of_slices(list(zip(RECORDINGS, BOXES, strict=True)))
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_views_are_the_representations_of_the_device(name: str) -> None:
+    found = view(name, PACKED, SIDE).numpy()
+    for clip, events, box in zip(found, RECORDINGS, BOXES, strict=True):
+        x, y = events["x"] - box.x, events["y"] - box.y
+        seen = events[(x > 0) & (x < SIDE) & (y > 0) & (y < SIDE)]
+        expected = VIEWS[name].crop(seen, box, (SIDE, SIDE))
+        np.testing.assert_allclose(clip, expected, atol=2e-3)
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_no_events_are_an_empty_view(name: str) -> None:
+    nothing = PACKED.select(torch.zeros(len(PACKED), dtype=torch.bool))
+    image = view(name, nothing, SIDE)
+    assert image.shape == (2, VIEWS[name].channels, SIDE, SIDE)
+    assert not image.any()
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_an_empty_clip_leaves_its_neighbour_alone(name: str) -> None:
+    first = PACKED.select(PACKED.clip == 0)
+    both, alone = view(name, PACKED, SIDE), view(name, first, SIDE)
+    torch.testing.assert_close(alone[0], both[0])
+    assert not alone[1].any()
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_unchanged_is_the_view_itself(name: str) -> None:
+    torch.testing.assert_close(
+        draw_view(name, PACKED, SIDE, UNCHANGED),
+        view(name, PACKED, SIDE),
+        atol=1e-4,
+        rtol=0,
+    )
+
+
+def many(clips: int = 40, each: int = 500) -> PackedEvents:
+    clip = torch.arange(clips).repeat_interleave(each)
+    time = torch.rand(clips, each).sort(1).values.flatten()
+    x, y = torch.rand(2, len(clip))
+    on = (clip % 2 == 0).long()  # every other clip is all ON
+    return PackedEvents(clip, time, x, y, on, torch.full((clips,), 5e4))
+
+
+def only(**change: float) -> Augmentation:
+    return Augmentation(**{**vars(UNCHANGED), **change})
+
+
+def test_drops_are_drawn_per_clip() -> None:
+    torch.manual_seed(0)
+    kept = torch.bincount(disturb(many(), only(drop=0.6)).clip, minlength=40) / 500
+    assert float(kept.mean()) == pytest.approx(0.7, abs=0.08)
+    assert float(kept.min()) < 0.5
+    assert float(kept.max()) > 0.9
+
+
+def test_a_whole_clip_changes_polarity_or_none_of_it() -> None:
+    torch.manual_seed(0)
+    events = many()
+    changed = disturb(events, only(flip_polarity=0.5)).on != events.on
+    per_clip = changed.view(40, 500)
+    assert bool((per_clip == per_clip[:, :1]).all())
+    assert 10 < int(per_clip[:, 0].sum()) < 30
+
+
+def test_jitter_and_noise_leave_events_in_order() -> None:
+    torch.manual_seed(0)
+    events = disturb(many(), only(jitter=0.05, noise=0.5))
+    assert 40 * 500 < len(events) < 40 * 750
+    assert float(events.time.min()) >= 0
+    assert float(events.time.max()) <= 1
+    order = events.clip.double() * 2 + events.time
+    assert bool((order.diff() >= 0).all())
+
+
+def test_crops_have_the_areas_and_aspects_asked_for() -> None:
+    torch.manual_seed(0)
+    how = Augmentation(crop_area=(0.2, 0.9), crop_aspect=1.1, mirror=0.5)
+    maps = random_crops(2000, how, torch.device("cpu"))
+    width, height = maps[:, 0, 0].abs(), maps[:, 1, 1]
+    area = width * height
+    assert 0.18 < float(area.min()) < 0.25
+    assert 0.85 < float(area.max()) <= 0.9001
+    assert float((width / height).max()) < 1.1001
+    # None reaches beyond the picture.
+    assert float((maps[:, 0, 2].abs() + width).max()) <= 1.0001
+    assert float((maps[:, 1, 2].abs() + height).max()) <= 1.0001
+    assert float((maps[:, 0, 0] < 0).float().mean()) == pytest.approx(0.5, abs=0.05)
+
+
+def test_events_pass_through_a_batch() -> None:
+    batch = PACKED.to_batch()
+    assert all(len(tensor) == 2 for tensor in batch.values())
+    again = PackedEvents.of_batch(batch)
+    inside = (PACKED.x > 0) & (PACKED.x < 1) & (PACKED.y > 0) & (PACKED.y < 1)
+    for name, value in vars(PACKED.select(inside)).items():
+        torch.testing.assert_close(getattr(again, name), value, atol=2e-5, rtol=0)
+    # A time of 1/32767 of the slice is 2 µs here, of a shortest scale of 1 ms.
+    found, expected = (view("surfaces", e, SIDE) for e in (again, PACKED))
+    torch.testing.assert_close(found, expected, atol=5e-3, rtol=0)
+
+
+def test_a_long_list_is_thinned_evenly() -> None:
+    events = many(clips=2, each=1000)
+    half = PackedEvents.of_batch(events.to_batch(most=500))
+    assert torch.bincount(half.clip).tolist() == [500, 500]
+    torch.testing.assert_close(half.time[:500], events.time[1:1000:2], atol=2e-5, rtol=0)
+    for most in (1, 3, 333, 999, 1000, 1001):
+        kept = torch.bincount(PackedEvents.of_batch(events.to_batch(most)).clip)
+        assert kept.tolist() == [min(most, 1000)] * 2
+
+
+def test_lists_of_simulated_clips_are_their_inputs(drawn_faces: FaceSet) -> None:
+    """The simulator's own tensor and the voxel view of its list of events are one."""
+    simulator = ClipSimulator(ClipPrior(), 64, seed=3, lists=True)
+    simulator.RESOLUTIONS = ((64, 1.0),)  # type: ignore[misc, assignment]
+    clips = simulator(
+        torch.from_numpy(drawn_faces.images[:4]), torch.from_numpy(drawn_faces.points[:4])
+    )
+    assert clips.events is not None
+    packed = PackedEvents.of_clips(clips.events, clips.duration_s)
+    assert packed.clips == 4
+    frame = view("frame", packed, 64)
+    # The simulator counts in the same cells; its voxels summed over time have the same support.
+    support = clips.inputs.unflatten(1, (2, 5)).sum(2) > 0
+    torch.testing.assert_close(frame > 0, support)
+
+
+def test_settings_of_views_are_checked() -> None:
+    with pytest.raises(ConfigError, match="different ones of frame, voxel"):
+        check_views(("frame", "frame"), "views")
+    with pytest.raises(ConfigError, match="different ones of frame, voxel"):
+        check_views(("voxels",), "views")
+    with pytest.raises(ConfigError, match="0 < low <= high <= 1"):
+        Augmentation(crop_area=(0.0, 1.0))
+    with pytest.raises(ConfigError, match="slices = 0"):
+        PackedEvents.of_slices([])

@@ -1,0 +1,35 @@
+"""Two processes with half a batch each take the steps of one with the whole batch."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+
+def start(folder: Path, processes: int) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    script = [str(Path(__file__).with_name("two_processes.py")), str(folder)]
+    done = subprocess.run(
+        [*command, "--nproc-per-node", str(processes), *script],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_two_processes_are_one(tmp_path: Path) -> None:
+    start(tmp_path, 2)
+    start(tmp_path, 1)
+    first, second, alone = (
+        torch.load(tmp_path / name, weights_only=True) for name in ("2_0.pt", "2_1.pt", "1_0.pt")
+    )
+    for name, expected in alone.items():
+        torch.testing.assert_close(first[name], second[name], rtol=0, atol=0)
+        torch.testing.assert_close(first[name], expected, rtol=1e-5, atol=1e-6)

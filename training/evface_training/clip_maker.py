@@ -1,0 +1,154 @@
+"""Faces → labelled training clips, as the recipe wants them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from evface_edge.landmarks import MIRROR
+from evface_training.data.faces import FaceSet
+from evface_training.recipe import TrainRecipe
+from evface_training.represented import ClipSource
+from evface_training.simulation.clips import ClipEvents, Clips
+from evface_training.ssmer.events import PackedEvents
+from evface_training.stream import mixed_seed
+
+_MIRROR = torch.from_numpy(MIRROR)
+#: Share of cells that are not zero from which on a clip counts fully.
+ENOUGH_FILLED = 0.01
+_FACES, _CLIPS = 3, 4  # what is drawn from a seed, a rank and an index
+
+
+class ClipMaker:
+    """Group index → `size` clips: a function of (seed, rank, index); see `stream.MakeClips`.
+
+    Args:
+        device: where the simulation runs, and where its tensors stay.
+        needs: what the task reads of a batch.
+    """
+
+    def __init__(
+        self,
+        faces: FaceSet,
+        recipe: TrainRecipe,
+        size: int,
+        rank: int,
+        device: str = "cpu",
+        needs: Sequence[str] = (),
+    ) -> None:
+        self._faces, self._size, self._seed = faces, size, (recipe.seed, rank)
+        self._chances = chances(faces, recipe)
+        self._source = ClipSource(recipe, recipe.seed, needs, device)
+
+    def __call__(self, index: int) -> dict[str, Tensor]:
+        """events, points, weights, presence; rgb and lists where needed; see `task`."""
+        rng = np.random.default_rng(mixed_seed(*self._seed, index, _FACES))
+        chosen = rng.choice(len(self._faces), self._size, p=self._chances)
+        faces = self._faces
+        self._source.generator.manual_seed(mixed_seed(*self._seed, index, _CLIPS))
+        clips = self._source(
+            torch.from_numpy(faces.images[chosen]), torch.from_numpy(faces.points[chosen])
+        )
+        weights = torch.from_numpy(faces.weights[chosen]).to(clips.inputs.device)
+        # Faces may be mirrored, and a clip with hardly an event has hardly an answer.
+        weights = (weights + weights[:, _MIRROR.to(weights.device)]) / 2
+        filled = (clips.inputs != 0).float().mean((1, 2, 3))
+        weights = weights * (filled / ENOUGH_FILLED).clamp(0.1, 1.0)[:, None]
+        inputs = clips.inputs
+        if self._source.in_bytes:  # enough for what will be quantised to bytes; quarters the pool
+            inputs = inputs.mul_(255).round_().to(torch.uint8)
+        batch = {
+            "events": inputs,
+            "points": clips.points,
+            "weights": weights,
+            "presence": clips.presence,
+        }
+        if clips.rgb is not None:
+            batch["rgb"] = clips.rgb.mul_(255).round_().to(torch.uint8)
+        if clips.events is not None:
+            batch |= PackedEvents.of_clips(clips.events, clips.duration_s).to_batch()
+        return batch
+
+
+def chances(faces: FaceSet, recipe: TrainRecipe) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """How often each face is drawn."""
+    video = np.char.startswith(faces.identities, "video:")
+    groups = (
+        (faces.human, recipe.human_share),
+        (video, recipe.video_share),
+        (~faces.human & ~video, 1 - recipe.human_share - recipe.video_share),
+    )
+    probability = np.zeros(len(faces))
+    for members, share in groups:
+        if members.any():
+            probability[members] = share / members.sum()
+    normalised: np.ndarray[Any, np.dtype[np.float64]] = probability / probability.sum()
+    return normalised
+
+
+def with_share_of_people(faces: FaceSet, share: float) -> FaceSet:
+    """The faces of that share of identities: always the same ones, small shares within large."""
+    if share == 1:
+        return faces
+    people = np.unique(faces.identities)
+    order = sorted(people, key=lambda name: hashlib.sha256(str(name).encode()).digest())
+    kept = order[: max(1, round(share * len(order)))]
+    return faces.select(np.isin(faces.identities, kept))
+
+
+def draw_clips(
+    faces: FaceSet, recipe: TrainRecipe, count: int, seed: int, needs: Sequence[str] = ()
+) -> Clips:
+    """The same clips every time, with a face in each: human-labelled ones where there are any."""
+    people = faces.select(faces.human) if faces.human.any() else faces
+    source = ClipSource(recipe, seed, needs, negative_share=0.0, occlusion_share=0.0)
+    parts = []
+    for start in range(0, count, recipe.batch):
+        chosen = np.arange(start, min(start + recipe.batch, count)) % len(people)
+        images, points = people.images[chosen], people.points[chosen]
+        parts.append(source(torch.from_numpy(images), torch.from_numpy(points)))
+    lists = [part.events for part in parts]
+    joined: dict[str, Any] = {
+        f.name: None
+        if getattr(parts[0], f.name) is None
+        else torch.cat([getattr(part, f.name) for part in parts])
+        for f in fields(Clips)
+        if f.name != "events"
+    }
+    joined["events"] = None if lists[0] is None else _joined(lists, recipe.batch)
+    return Clips(**joined)
+
+
+def _joined(lists: Sequence[ClipEvents | None], clips: int) -> ClipEvents:
+    """The lists of several batches of `clips` clips, in pixels of the finest sensor."""
+    found = [events for events in lists if events is not None]
+    side = max(events.side_px for events in found)
+    parts = [
+        replace(
+            events,
+            clip=events.clip + index * clips,
+            x=events.x * side // events.side_px,
+            y=events.y * side // events.side_px,
+        )
+        for index, events in enumerate(found)
+    ]
+    columns = {
+        name: torch.cat([getattr(part, name) for part in parts])
+        for name in ("clip", "t_us", "x", "y", "p")
+    }
+    return ClipEvents(**columns, side_px=side)
+
+
+def fingerprint(faces: FaceSet) -> dict[str, Any]:
+    """How many faces, and the SHA-256 of their pictures and labels."""
+    digest = hashlib.sha256()
+    for array in (faces.images, faces.points, faces.weights):
+        digest.update(str(array.shape).encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return {"faces": len(faces), "sha256": digest.hexdigest()}

@@ -1,0 +1,37 @@
+"""Ninety-six rendered heads that come with the package: faces where no faces are at hand.
+
+`scripts/render_heads.py` makes them, from our own parametric head.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from evface_training.data.faces import CROP_SIDE_PX, FaceSet
+
+FOLDER = Path(__file__).parent
+HEADS, COLUMNS = 96, 12
+#: Longer side of the landmark box ÷ side of the crop, as in every face pack.
+FACE_SHARE = 0.5
+
+
+def load_heads() -> FaceSet:
+    """The heads, each of another identity; grey, gamma-coded."""
+    with Image.open(FOLDER / "heads.jpg") as image:
+        sheet = np.asarray(image.convert("L"))
+    rows = HEADS // COLUMNS
+    tiles = sheet.reshape(rows, CROP_SIDE_PX, COLUMNS, CROP_SIDE_PX).swapaxes(1, 2)
+    with np.load(FOLDER / "heads.npz", allow_pickle=False) as stored:
+        points = stored["points"]
+    names = np.array([f"head:{index}" for index in range(HEADS)])
+    return FaceSet(
+        images=np.ascontiguousarray(tiles.reshape(HEADS, CROP_SIDE_PX, CROP_SIDE_PX)),
+        points=points,
+        weights=np.ones(points.shape[:2], np.float32),
+        names=names,
+        identities=names,
+        human=np.zeros(HEADS, bool),
+    )

@@ -1,0 +1,81 @@
+"""What `evaluate --data` takes: folders of faces, our own heads, recordings with labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+import numpy as np
+
+from evface_edge.errors import ConfigError
+from evface_training.data.faces import FaceSet
+from evface_training.data.loading import load_faces
+from evface_training.data.split import split_faces
+from evface_training.evaluate import LabelledVideo
+
+#: Identities of rendered heads that no recipe trains on.
+_HEADS_SEED = 1_000_000
+
+
+def split_data(
+    data: Sequence[str], cache: Path | None
+) -> tuple[FaceSet | None, dict[str, LabelledVideo]]:
+    """→ (faces that become benchmark recordings, labelled recordings by name).
+
+    Args:
+        data: each a folder of faces; `heads` or `heads?people=16&stills=4&seed=1000000`; or a
+            recording with `<name>.landmarks.npz` beside it.
+        cache: a file that keeps the packed faces of the folders.
+
+    Raises:
+        ConfigError: none of these, or no faces that were kept for validation.
+    """
+    folders = [Path(text) for text in data if Path(text).is_dir()]
+    sets = []
+    if folders:
+        sets.append(_kept_for_validation(load_faces(folders, cache)))
+    videos: dict[str, LabelledVideo] = {}
+    for text in data:
+        path = Path(text)
+        if text == "heads" or text.startswith("heads?"):
+            sets.append(_heads(text))
+        elif path.is_file():
+            videos[path.stem] = LabelledVideo.load(path)
+        elif not path.is_dir():
+            raise ConfigError(
+                "--data", text, "a folder of faces, heads, or a recording with labels beside it"
+            )
+    return FaceSet.concatenate(sets) if sets else None, videos
+
+
+def spread(faces: FaceSet, count: int | None) -> FaceSet:
+    """`count` of them, spread over the set."""
+    if count is None or count >= len(faces):
+        return faces
+    if count < 1:
+        raise ConfigError("--count", count, "1 or more")
+    return faces.select(np.linspace(0, len(faces) - 1, count).round().astype(int))
+
+
+def _kept_for_validation(faces: FaceSet) -> FaceSet:
+    """Human-labelled ones of validation identities."""
+    _, validation = split_faces(faces)
+    people = validation.select(validation.human)
+    if not len(people):
+        raise ConfigError("--data", len(faces), "human-labelled faces of validation identities")
+    return people
+
+
+def _heads(text: str) -> FaceSet:
+    from evface_training.head.stills import render_stills
+
+    values = {"people": 16, "stills": 4, "seed": _HEADS_SEED}
+    for key, value in parse_qsl(text.partition("?")[2], keep_blank_values=True):
+        if key not in values or not value.isdecimal():
+            raise ConfigError(f"--data {text}: {key}", value, f"a number of {', '.join(values)}")
+        values[key] = int(value)
+    if min(values["people"], values["stills"]) < 1:
+        raise ConfigError("--data", text, "one of people and of stills, or more")
+    seeds = range(values["seed"], values["seed"] + values["people"])
+    return render_stills(seeds, values["stills"])

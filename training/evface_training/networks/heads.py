@@ -1,0 +1,205 @@
+"""Feature map → 98 landmarks with their uncertainty, and presence: three ways, one interface.
+
+All decode in float, inside the graph: a quantiser may touch what comes before `logits` returns its
+last linear layer or 1×1 convolution, and nothing after.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from evface_edge.landmarks import NUM_LANDMARKS
+
+if TYPE_CHECKING:
+    from evface_training.networks.student import StudentConfig
+
+HeadName = Literal["simcc", "regression", "heatmap"]
+#: Standard deviation of a target distribution, in bins of SimCC and in cells of a heatmap.
+SIMCC_SPREAD, HEATMAP_SPREAD = 1.5, 1.0
+_LOG_SIGMA_RANGE = (-7.0, 1.0)
+
+
+class LandmarkHead(nn.Module, ABC):
+    """What a student ends with.
+
+    Attributes:
+        reach: (lowest, highest) coordinate it can tell, in fractions of the crop.
+        sigma_gain: from σ as the network tells it to one that holds; fitted after training.
+    """
+
+    reach: tuple[float, float]
+
+    def __init__(self, config: StudentConfig) -> None:
+        super().__init__()
+        self.to_presence = nn.Linear(config.channels[-1], 1)
+        self.register_buffer("sigma_gain", torch.ones(()))
+        self.sigma_gain: Tensor
+
+    def logits(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (N, C, h, w) → whatever `decode` reads (N, 98, …), presence logit (N, 1)."""
+        return self.raw(features), self.to_presence(features.mean((2, 3)))
+
+    @abstractmethod
+    def raw(self, features: Tensor) -> Tensor:
+        """Features (N, C, h, w) → (N, 98, …)."""
+
+    @abstractmethod
+    def decode(self, raw: Tensor) -> tuple[Tensor, Tensor]:
+        """→ landmarks (N, 98, 2), log σ (N, 98): fractions of the crop, σ along one axis."""
+
+    @abstractmethod
+    def divergence(self, raw: Tensor, points: Tensor) -> Tensor:
+        """How badly each point's distribution fits the truth (N, 98, 2) → (N, 98)."""
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        raw, presence = self.logits(features)
+        return *self.decode(raw), presence
+
+
+class SimCCHead(LandmarkHead):
+    """One distribution along x and one along y for each point (Li et al., ECCV 2022).
+
+    A point's place is the expectation of its distributions, their spread its uncertainty.
+    """
+
+    def __init__(self, config: StudentConfig) -> None:
+        super().__init__(config)
+        cells = (config.side // 16) ** 2
+        self.to_points = nn.Conv2d(config.channels[-1], NUM_LANDMARKS, 1)
+        self.mix = nn.Linear(cells, config.hidden)
+        self.to_bins = nn.Linear(config.hidden, 2 * config.coordinate_bins)
+        centers = _centers(-config.margin, 1 + config.margin, config.coordinate_bins)
+        self.register_buffer("bin_centers", centers)
+        self.bin_centers: Tensor
+        self.reach = (float(centers[0]), float(centers[-1]))
+
+    def raw(self, features: Tensor) -> Tensor:
+        """Bins (N, 98, 2, bins)."""
+        points = F.relu6(self.mix(self.to_points(features).flatten(2)))
+        bins: Tensor = self.to_bins(points).unflatten(-1, (2, -1))
+        return bins
+
+    def decode(self, raw: Tensor) -> tuple[Tensor, Tensor]:
+        # Both moments in one small product of matrices: a third of the decode's time.
+        moments = raw.softmax(-1) @ torch.stack((self.bin_centers, self.bin_centers**2), -1)
+        place, second = moments.unbind(-1)
+        return place, _log_spread(second - place**2, self.sigma_gain)
+
+    def divergence(self, raw: Tensor, points: Tensor) -> Tensor:
+        target = _gaussian(self.bin_centers, points, SIMCC_SPREAD)
+        entropy = torch.special.entr(target).sum(-1)
+        cross: Tensor = -(target * raw.log_softmax(-1)).sum(-1)
+        divergence: Tensor = (cross - entropy).mean(-1)
+        return divergence
+
+
+class HeatmapHead(LandmarkHead):
+    """A map of four times the features' resolution for each point; its expectation is the place.
+
+    The features get an edge of zeros as wide as the margin, so that points beyond the crop have
+    cells as well (integral regression, Sun et al., ECCV 2018).
+    """
+
+    def __init__(self, config: StudentConfig) -> None:
+        super().__init__(config)
+        cells = config.side // 16
+        self.edge = max(1, round(config.margin * cells))
+        width = max(32, config.hidden // 2)
+        # Most of the work at the features' own resolution: this head costs a quarter of the
+        # network, not as much as all of it.
+        self.enlarge = nn.Sequential(
+            *_conv_unit(config.channels[-1], width),
+            nn.Upsample(scale_factor=2, mode="nearest"),
+            *_conv_unit(width, width // 2),
+        )
+        self.to_cells = nn.Conv2d(width // 2, 4 * NUM_LANDMARKS, 1)
+        self.unfold = nn.PixelShuffle(2)
+        margin = self.edge / cells
+        centers = _centers(-margin, 1 + margin, 4 * (cells + 2 * self.edge))
+        self.register_buffer("cell_centers", centers)
+        self.cell_centers: Tensor
+        self.reach = (float(centers[0]), float(centers[-1]))
+
+    def raw(self, features: Tensor) -> Tensor:
+        """Heat (N, 98, rows, columns)."""
+        heat: Tensor = self.unfold(self.to_cells(self.enlarge(F.pad(features, (self.edge,) * 4))))
+        return heat
+
+    def decode(self, raw: Tensor) -> tuple[Tensor, Tensor]:
+        heat = raw.flatten(2).softmax(-1).reshape(raw.shape)
+        along = torch.stack([heat.sum(2), heat.sum(3)], 2)  # (N, 98, 2, cells): x, then y
+        place = (along * self.cell_centers).sum(-1)
+        second = (along * self.cell_centers**2).sum(-1)
+        return place, _log_spread(second - place**2, self.sigma_gain)
+
+    def divergence(self, raw: Tensor, points: Tensor) -> Tensor:
+        x, y = _gaussian(self.cell_centers, points, HEATMAP_SPREAD).unbind(2)
+        target = (y[..., :, None] * x[..., None, :]).flatten(2)
+        entropy = torch.special.entr(target).sum(-1)
+        cross: Tensor = -(target * raw.flatten(2).log_softmax(-1)).sum(-1)
+        divergence: Tensor = cross - entropy
+        return divergence
+
+
+class RegressionHead(LandmarkHead):
+    """Coordinates straight from a linear layer, σ from another one.
+
+    Two layers, because coordinates that share a tensor with log σ share its quantisation step.
+    """
+
+    def __init__(self, config: StudentConfig) -> None:
+        super().__init__(config)
+        self.reduce = nn.Conv2d(config.channels[-1], 8, 1)
+        self.mix = nn.Linear(8 * (config.side // 16) ** 2, config.hidden)
+        self.to_places = nn.Linear(config.hidden, 2 * NUM_LANDMARKS)
+        self.to_spread = nn.Linear(config.hidden, NUM_LANDMARKS)
+        self.reach = (-config.margin, 1 + config.margin)
+
+    def raw(self, features: Tensor) -> Tensor:
+        """(N, 98, 3): x and y from the middle of the crop, log σ."""
+        mixed = F.relu6(self.mix(F.relu6(self.reduce(features)).flatten(1)))
+        places = self.to_places(mixed).unflatten(-1, (NUM_LANDMARKS, 2))
+        return torch.cat([places, self.to_spread(mixed)[..., None]], -1)
+
+    def decode(self, raw: Tensor) -> tuple[Tensor, Tensor]:
+        log_sigma = raw[..., 2].clamp(*_LOG_SIGMA_RANGE)
+        return raw[..., :2] + 0.5, log_sigma + self.sigma_gain.log()
+
+    def divergence(self, raw: Tensor, points: Tensor) -> Tensor:
+        """-log p under a Laplace distribution, mean of both axes, but for a constant."""
+        log_sigma = raw[..., 2].clamp(*_LOG_SIGMA_RANGE)
+        distance = (raw[..., :2] + 0.5 - points).abs().mean(-1)
+        return log_sigma + 2**0.5 * distance * torch.exp(-log_sigma)
+
+
+HEADS: dict[str, type[LandmarkHead]] = {
+    "simcc": SimCCHead,
+    "regression": RegressionHead,
+    "heatmap": HeatmapHead,
+}
+
+
+def _centers(low: float, high: float, count: int) -> Tensor:
+    return low + (high - low) / count * (torch.arange(count) + 0.5)
+
+
+def _gaussian(centers: Tensor, points: Tensor, spread: float) -> Tensor:
+    """Points (N, 98, 2) → distributions (N, 98, 2, bins), `spread` bins wide."""
+    width = centers[1] - centers[0]
+    target = torch.exp(-0.5 * ((centers - points[..., None]) / (spread * width)) ** 2)
+    return target / target.sum(-1, keepdim=True).clamp_min(1e-12)
+
+
+def _log_spread(variance: Tensor, gain: Tensor) -> Tensor:
+    """Variances along both axes (N, 98, 2) → log σ (N, 98)."""
+    return 0.5 * variance.mean(-1).clamp_min(1e-8).log() + gain.log()
+
+
+def _conv_unit(channels_in: int, channels_out: int) -> tuple[nn.Module, ...]:
+    convolution = nn.Conv2d(channels_in, channels_out, 3, 1, 1, bias=False)
+    return convolution, nn.BatchNorm2d(channels_out), nn.ReLU6()

@@ -1,0 +1,68 @@
+"""The faces that a recipe trains and validates on: folders that the user has, or our own heads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from evface_edge.errors import ConfigError
+from evface_training.data.faces import FaceSet
+from evface_training.data.loading import load_faces
+from evface_training.data.split import split_faces
+from evface_training.head.stills import HeadStills, keep_stills, kept_stills, render_stills
+from evface_training.recipe import TrainRecipe
+
+
+def faces_of(
+    recipe: TrainRecipe, folders: Sequence[Path], cache: Path | None
+) -> tuple[FaceSet, FaceSet]:
+    """→ (training, validation); no identity is in both.
+
+    Args:
+        folders: of faces; without any, the recipe's rendered heads.
+        cache: a file that keeps the packed faces.
+
+    Raises:
+        ConfigError: no folders and no heads in the recipe, or a folder without faces.
+        RuntimeUnavailable: heads cannot be rendered on this machine.
+    """
+    if not folders:
+        if recipe.heads is None:
+            raise ConfigError(
+                "--faces", "nothing", f"folders of faces: recipe {recipe.name} renders no heads"
+            )
+        return heads_of(recipe.heads, cache)
+    training, validation = split_faces(load_faces(folders, cache))
+    if not len(training) or not len(validation):
+        raise ConfigError(
+            "--faces",
+            [str(folder) for folder in folders],
+            "faces to train on and to validate on "
+            f"(these: {len(training)} and {len(validation)} of the identities kept for validation)",
+        )
+    return training, validation
+
+
+def heads_of(heads: HeadStills, cache: Path | None) -> tuple[FaceSet, FaceSet]:
+    """Rendered heads: (training, validation), of different people."""
+    from rich.progress import Progress
+
+    people = heads.people + heads.validation_people
+    seeds = range(heads.seed, heads.seed + people)
+    faces = None if cache is None else kept_stills(cache, seeds, heads.stills)
+    if faces is None:
+        with Progress(transient=True) as progress:
+            task = progress.add_task("rendering heads", total=people)
+            faces = render_stills(
+                seeds,
+                heads.stills,
+                processes=min(os.cpu_count() or 1, 8),
+                advance=lambda: progress.advance(task),
+            )
+        if cache is not None:
+            keep_stills(cache, faces)
+    trained = np.arange(len(faces)) < heads.people * heads.stills
+    return faces.select(trained), faces.select(~trained)

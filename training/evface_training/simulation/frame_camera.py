@@ -1,0 +1,96 @@
+"""An ordinary camera at the same place: what it makes of the same moment.
+
+A shutter that is open for a while blurs what moves; photons come one by one, and the amplifier adds
+noise of its own. In bright light the exposure is shortened until white just fits, in the dark it is
+as long as allowed and the picture is amplified.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from evface_edge.errors import ConfigError
+from evface_training.simulation.motion import log_uniform
+
+
+@dataclass(frozen=True)
+class FrameCameraPrior:
+    """From which frame cameras are drawn, (low, high), log-uniform.
+
+    Attributes:
+        exposure_us: longest exposure; 33,000 is a video in a living room.
+        electrons_per_lux_s: of a white pixel, of each colour. 1,000 is a pixel of 3 µm behind an
+            f/2 lens: 1e4 photons per lux, second and µm², 9 µm², 1 ÷ (4 · 2²) through the lens,
+            a fifth of them through the colour filter and caught.
+        full_well_e: electrons at which a pixel is full.
+        read_noise_e: standard deviation of the read-out.
+        max_gain: beyond it a dark scene gives a dark picture.
+        samples: instants that make up one exposure.
+    """
+
+    exposure_us: tuple[float, float] = (2_000, 33_000)
+    electrons_per_lux_s: tuple[float, float] = (500, 2_000)
+    full_well_e: float = 8_000.0
+    read_noise_e: tuple[float, float] = (1.5, 6.0)
+    max_gain: float = 64.0
+    samples: int = 6
+
+    def __post_init__(self) -> None:
+        for name in ("exposure_us", "electrons_per_lux_s", "read_noise_e"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high < math.inf:
+                raise ConfigError(f"FrameCameraPrior.{name}", (low, high), "0 < low <= high")
+        for name in ("full_well_e", "max_gain"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ConfigError(f"FrameCameraPrior.{name}", getattr(self, name), "above 0")
+        if self.samples < 1:
+            raise ConfigError("FrameCameraPrior.samples", self.samples, "1 or more")
+
+    def sample(self, lux: Tensor, generator: torch.Generator) -> FrameCameras:
+        """A camera for each clip, set for the light lux (B,) of its scene."""
+        device, batch = lux.device, len(lux)
+
+        def draw(bounds: tuple[float, float]) -> Tensor:
+            return log_uniform(bounds, torch.rand(batch, generator=generator, device=device))
+
+        rate = draw(self.electrons_per_lux_s) * lux
+        exposure_s = torch.minimum(draw(self.exposure_us) * 1e-6, self.full_well_e / rate)
+        white_e = rate * exposure_s
+        return FrameCameras(
+            exposure_s=exposure_s,
+            white_e=white_e,
+            shown_e=white_e.clamp_min(self.full_well_e / self.max_gain),
+            read_noise_e=draw(self.read_noise_e),
+            samples=self.samples,
+        )
+
+
+@dataclass(frozen=True)
+class FrameCameras:
+    """One camera per clip, set for its light; (B,) each.
+
+    Attributes:
+        exposure_s: how long the shutter is open.
+        white_e: electrons of a white pixel.
+        shown_e: electrons that are shown as white; more than `white_e` where gain runs out.
+        read_noise_e: standard deviation, electrons.
+        samples: instants that make up one exposure.
+    """
+
+    exposure_s: Tensor
+    white_e: Tensor
+    shown_e: Tensor
+    read_noise_e: Tensor
+    samples: int
+
+    def develop(self, light: Tensor, generator: torch.Generator) -> Tensor:
+        """Mean linear light over an exposure (B, C, H, W), 1 is white → as shown, in [0, 1]."""
+        shape = (-1, 1, 1, 1)
+        electrons = torch.poisson(light.clamp_min(0) * self.white_e.view(shape), generator)
+        noise = torch.randn(light.shape, generator=generator, device=light.device)
+        electrons += noise * self.read_noise_e.view(shape)
+        return electrons.div_(self.shown_e.view(shape)).clamp_(0, 1)

@@ -1,0 +1,188 @@
+"""What passes before a face: hands, cups, phones, sticks, cloth; drawn, so free of any licence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageDraw, ImageFilter
+from torch import Tensor
+
+from evface_training.simulation.negatives import texture_bank
+from evface_training.simulation.tone import grey
+
+TEXTURE_SIDE = 96
+
+
+def occluder_bank(count: int, seed: int) -> Tensor:
+    """→ (count, 4, 96, 96) float32 in [0, 1]: gamma-coded red, green, blue, and what they cover."""
+    rng = np.random.default_rng(seed)
+    cloth = texture_bank(count, TEXTURE_SIDE, seed + 1).numpy()
+    drawn = []
+    for index in range(count):
+        kind = rng.integers(5)
+        draw = (_hand, _hand, _cup, _stick, _blob)[kind]
+        cover = Image.new("L", (TEXTURE_SIDE, TEXTURE_SIDE))
+        shade = np.full((TEXTURE_SIDE, TEXTURE_SIDE), 1.0, np.float32)
+        color = draw(rng, cover, shade)
+        shade *= 1 - rng.uniform(0.05, 0.6) * cloth[index] * (kind > 1)
+        shade *= 1 - 0.1 * cloth[index]
+        alpha = np.asarray(cover.filter(ImageFilter.GaussianBlur(0.7)), np.float32) / 255
+        drawn.append(np.concatenate([np.clip(color[:, None, None] * shade, 0, 1), alpha[None]]))
+    return torch.from_numpy(np.stack(drawn).astype(np.float32))
+
+
+def _hand(rng: np.random.Generator, cover: Image.Image, shade: np.ndarray) -> np.ndarray:
+    """A palm with four fingers, closer or wider apart, and a thumb."""
+    side, draw = TEXTURE_SIDE, ImageDraw.Draw(cover)
+    palm_x, palm_y, palm = side * 0.5, side * 0.66, side * 0.2
+    draw.ellipse((palm_x - palm, palm_y - 1.2 * palm, palm_x + palm, palm_y + 1.3 * palm), fill=255)
+    thickness, spread = int(side * rng.uniform(0.09, 0.11)), rng.uniform(0.05, 0.3)
+    dark = Image.new("L", cover.size)
+    lines = ImageDraw.Draw(dark)
+    for finger in range(4):
+        base = np.array([palm_x + (finger - 1.5) * palm * 0.52, palm_y - palm])
+        angle = -math.pi / 2 + (finger - 1.5) * spread
+        length = side * rng.uniform(0.24, 0.36)
+        _finger(draw, lines, base, angle, length, thickness)
+    base = np.array([palm_x - palm * 0.85, palm_y])
+    _finger(draw, lines, base, -math.pi * rng.uniform(0.62, 0.8), side * 0.22, thickness)
+    # The arm.
+    draw.rectangle((palm_x - palm * 0.6, palm_y, palm_x + palm * 0.6, side), fill=255)
+    soft = np.asarray(dark.filter(ImageFilter.GaussianBlur(0.8)), np.float32) / 255
+    shade *= 1 - 0.55 * soft
+    skin = np.array([0.87, 0.70, 0.60]) ** rng.uniform(0.8, 4.0)
+    return skin.astype(np.float32)
+
+
+def _finger(
+    draw: ImageDraw.ImageDraw,
+    lines: ImageDraw.ImageDraw,
+    base: np.ndarray,
+    angle: float,
+    length: float,
+    thickness: int,
+) -> None:
+    tip = base + length * np.array([math.cos(angle), math.sin(angle)])
+    across = thickness / 2 * np.array([-math.sin(angle), math.cos(angle)])
+    draw.line((*base, *tip), fill=255, width=thickness)
+    radius = thickness / 2
+    draw.ellipse((*(tip - radius), *(tip + radius)), fill=255)
+    for sign in (-1, 1):  # the dark seam between fingers
+        lines.line((*(base + sign * across), *(tip + sign * across)), fill=255, width=1)
+
+
+def _cup(rng: np.random.Generator, cover: Image.Image, shade: np.ndarray) -> np.ndarray:
+    """A cup, a phone or a sheet of paper: a box with rounded corners, lit from one side."""
+    side, draw = TEXTURE_SIDE, ImageDraw.Draw(cover)
+    width, height = side * rng.uniform(0.3, 0.9), side * rng.uniform(0.4, 0.9)
+    box = ((side - width) / 2, (side - height) / 2, (side + width) / 2, (side + height) / 2)
+    draw.rounded_rectangle(box, radius=float(rng.uniform(0, 0.3)) * width, fill=255)
+    across = np.linspace(-1, 1, side, dtype=np.float32)
+    shade *= 1 - rng.uniform(0, 0.6) * (across[None] * rng.choice([-1, 1]) + 1) / 2
+    return rng.uniform(0.03, 1.0, 3).astype(np.float32)
+
+
+def _stick(rng: np.random.Generator, cover: Image.Image, shade: np.ndarray) -> np.ndarray:
+    """A pen, a microphone, the frame of something, a strand of hair."""
+    draw = ImageDraw.Draw(cover)
+    for _ in range(int(rng.integers(1, 4))):
+        ends = rng.uniform(0, TEXTURE_SIDE, 4)
+        draw.line(tuple(ends), fill=255, width=int(rng.integers(3, 12)))
+    return rng.uniform(0.02, 0.9, 3).astype(np.float32)
+
+
+def _blob(rng: np.random.Generator, cover: Image.Image, shade: np.ndarray) -> np.ndarray:
+    draw = ImageDraw.Draw(cover)
+    angle = np.linspace(0, 2 * np.pi, 12, endpoint=False)
+    radius = TEXTURE_SIDE / 2 * rng.uniform(0.5, 0.98, 12)
+    ring = TEXTURE_SIDE / 2 + radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], -1)
+    draw.polygon([tuple(point) for point in ring], fill=255)
+    return rng.uniform(0.05, 1.0, 3).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Passing:
+    """Objects that pass some of B pictures, one each; lengths in fractions of the crop.
+
+    Attributes:
+        clip: (N,) which picture.
+        texture: (N, C + 1, 96, 96): C channels of what is drawn, and how far it covers.
+        at: (N, 2) middle at the end of the window.
+        way: (N, 2) moved during one window.
+        spin_rad: (N,) turned during one window.
+        angle_rad, size: (N,) at the end of the window.
+    """
+
+    clip: Tensor
+    texture: Tensor
+    at: Tensor
+    way: Tensor
+    spin_rad: Tensor
+    angle_rad: Tensor
+    size: Tensor
+
+    def __getitem__(self, part: slice) -> Passing:
+        """What passes the pictures of this part, which are numbered anew."""
+        chosen = (self.clip >= part.start) & (self.clip < part.stop)
+        values = {name: value[chosen] for name, value in vars(self).items()}
+        return Passing(**values | {"clip": values["clip"] - part.start})
+
+    def lit(self, light: Callable[[Tensor], Tensor], *, color: bool) -> Passing:
+        """With textures of light: three channels, or one, and how far they cover.
+
+        Args:
+            light: gamma-coded pictures (N, C, H, W), one for each of these objects → light.
+        """
+        code = self.texture[:, :3] if color else grey(self.texture[:, :3])
+        return replace(self, texture=torch.cat([light(code), self.texture[:, 3:]], 1))
+
+    def cover(self, pictures: Tensor, time: Tensor) -> Tensor:
+        """Draw the objects over pictures (B, C, S, S), as they are at time (B,) of the window."""
+        if not len(self.clip):
+            return pictures
+        since = time[self.clip] - 1
+        middle = self.at + self.way * since[:, None]
+        angle = self.angle_rad + self.spin_rad * since
+        cos, sin = angle.cos() / self.size, angle.sin() / self.size
+        # Crop in [-1, 1] → texture in [-1, 1].
+        linear = torch.stack([torch.stack([cos, sin], -1), torch.stack([-sin, cos], -1)], 1)
+        shift = -(linear @ (2 * middle - 1)[..., None])
+        side = pictures.shape[-1]
+        grid = F.affine_grid(
+            torch.cat([linear, shift], -1), [len(self.clip), 1, side, side], align_corners=False
+        )
+        drawn = F.grid_sample(self.texture, grid, "bilinear", "border", align_corners=False)
+        # A texture ends softly within a twentieth of its side.
+        within = ((1 - grid.abs().amax(-1)) * 20).clamp_(0, 1)[:, None]
+        result = pictures.clone()
+        result[self.clip] = torch.lerp(pictures[self.clip], drawn[:, :-1], drawn[:, -1:] * within)
+        return result
+
+
+def sample_passing(
+    batch: int, share: float, bank: Tensor, generator: torch.Generator, device: torch.device
+) -> Passing:
+    """Objects for about `share` of B clips; textures as in the bank, four channels."""
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator, device=device)
+
+    clip = torch.nonzero(uniform(batch) < share)[:, 0]
+    count = len(clip)
+    chosen = torch.randint(len(bank), (count,), generator=generator, device=device)
+    way = torch.exp(math.log(0.005) + math.log(100) * uniform(count))
+    heading = 2 * math.pi * uniform(count)
+    return Passing(
+        clip=clip,
+        texture=bank[chosen],
+        at=0.1 + 0.8 * uniform(count, 2),
+        way=way[:, None] * torch.stack([heading.cos(), heading.sin()], -1),
+        spin_rad=0.6 * (uniform(count) - 0.5) * (way / 0.3).clamp(max=1),
+        angle_rad=2 * math.pi * uniform(count),
+        size=0.2 + 0.4 * uniform(count),
+    )

@@ -1,0 +1,181 @@
+"""Pretraining an encoder on events without labels."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from evface_edge.errors import ConfigError
+from evface_training.ssmer.events import NAMES, Augmentation, PackedEvents
+from evface_training.ssmer.network import (
+    Encoder,
+    Predictor,
+    Projector,
+    Reconstruction,
+    SharedEncoder,
+    random_mask,
+)
+from evface_training.ssmer.objectives import collapsed, contrast, embedding_std, simsiam, vicreg
+from evface_training.ssmer.views import check_views, draw_view
+from evface_training.task import Batch, Task, for_log
+
+_log = logging.getLogger(__name__)
+OBJECTIVES = ("simsiam", "vicreg", "mirror")
+
+
+@dataclass(frozen=True)
+class SsmerConfig:
+    """How to pretrain.
+
+    Attributes:
+        views: representations of the slice; all pairs of them count. Of a single one, two
+            augmented views make the pair.
+        objective: "simsiam" (the paper); "vicreg"; "mirror": contrastive alignment, and
+            reconstruction of masked places, which keeps what only one view has.
+        side: of the views, in pixels; a multiple of 16.
+        augmentation: of each view on its own.
+        projection, prediction: width of projector and embeddings, and of the predictor's waist.
+        mask_share, retention_weight: of "mirror".
+        watch_every: steps between two looks at whether embeddings have collapsed.
+    """
+
+    views: tuple[str, ...] = ("frame", "voxel", "surface")
+    objective: Literal["simsiam", "vicreg", "mirror"] = "simsiam"
+    side: int = 128
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    projection: int = 2048
+    prediction: int = 512
+    mask_share: float = 0.5
+    retention_weight: float = 5.0
+    watch_every: int = 50
+
+    def __post_init__(self) -> None:
+        check_views(self.views, "SsmerConfig.views")
+        if self.objective not in OBJECTIVES:
+            raise ConfigError("SsmerConfig.objective", self.objective, " or ".join(OBJECTIVES))
+        if self.side < 32 or self.side % 16:
+            raise ConfigError("SsmerConfig.side", self.side, "a multiple of 16, 32 or more")
+        for name in ("projection", "prediction", "watch_every"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"SsmerConfig.{name}", getattr(self, name), "1 or more")
+        if not 0 < self.mask_share < 1:
+            raise ConfigError("SsmerConfig.mask_share", self.mask_share, "between 0 and 1")
+
+
+class SsmerTask(Task):
+    """Views of one slice that agree; reads packed events (`ssmer.events.NAMES`).
+
+    `network` is the shared encoder with its adapters; `network.pretrained(view)` is what a student
+    or a teacher starts from.
+
+    Losses: agreement (of the pairs, summed), retention (mirror only), embedding_std and
+    feature_std: spread of the l2-normalised projections and of the encoder's pooled features,
+    × √dimensions, so that 1 is spread over the whole sphere and 0 a single point.
+    """
+
+    needs = NAMES
+
+    def __init__(self, encoder: Encoder, config: SsmerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.shared = SharedEncoder(encoder, config.views)
+        self.projector = Projector(
+            encoder.width, config.projection, last_norm=config.objective != "vicreg"
+        )
+        self.predictor = (
+            Predictor(config.projection, config.prediction)
+            if config.objective == "simsiam"
+            else None
+        )
+        self.reconstruction = (
+            Reconstruction(config.views, encoder.width, encoder.stride)
+            if config.objective == "mirror"
+            else None
+        )
+
+    @property
+    def network(self) -> SharedEncoder:
+        return self.shared
+
+    def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        config, events = self.config, PackedEvents.of_batch(batch)
+        if events.clips < 2:
+            raise ConfigError("batch", events.clips, "2 clips or more: they are compared")
+        names = config.views if len(config.views) > 1 else config.views * 2
+        embeddings, pooled, retained = [], [], []
+        for name in names:
+            image = draw_view(name, events, config.side, config.augmentation)
+            shown = image
+            if self.reconstruction is not None:
+                mask = random_mask(len(image), config.side, config.mask_share, image.device)
+                shown = image * (1 - mask)
+            features = self.shared(shown.contiguous(memory_format=torch.channels_last), name)
+            if self.reconstruction is not None:
+                error = (self.reconstruction(features, name).float() - image) ** 2
+                retained.append((error.mean(1, keepdim=True) * mask).sum() / mask.sum())
+            pooled.append(features.float().mean((2, 3)))
+            embeddings.append(self.projector(pooled[-1]).float())
+        losses = self._agreement(embeddings)
+        if retained:
+            losses["retention"] = torch.stack(retained).mean()
+            losses["total"] = losses["total"] + config.retention_weight * losses["retention"]
+        for what, values in (("embedding_std", embeddings), ("feature_std", pooled)):
+            std = torch.stack([embedding_std(value) for value in values]).mean()
+            losses[what] = std * math.sqrt(values[0].shape[1])
+        if step % config.watch_every == 0:
+            _look_for_collapse(float(losses["embedding_std"]), float(losses["feature_std"]), step)
+        return for_log(losses)
+
+    def _agreement(self, embeddings: list[Tensor]) -> dict[str, Tensor]:
+        """The objective of all pairs, summed."""
+        pairs = list(itertools.combinations(range(len(embeddings)), 2))
+        # Sums over thousands of products: never in bfloat16.
+        with torch.autocast(embeddings[0].device.type, enabled=False):
+            if self.predictor is not None:
+                predicted = [self.predictor(z) for z in embeddings]
+                parts = [
+                    {"total": simsiam(predicted[i], embeddings[i], predicted[j], embeddings[j])}
+                    for i, j in pairs
+                ]
+            elif self.config.objective == "vicreg":
+                parts = [vicreg(embeddings[i], embeddings[j]) for i, j in pairs]
+            else:
+                parts = [{"total": contrast(embeddings[i], embeddings[j])} for i, j in pairs]
+        losses = {name: torch.stack([part[name] for part in parts]).sum() for name in parts[0]}
+        losses["agreement"] = losses["total"]
+        return losses
+
+
+#: Features of rectified units share a direction: their healthy spread is lower.
+_FEATURES_COLLAPSED_BELOW = 0.01
+
+
+def _look_for_collapse(embedding_spread: float, feature_spread: float, step: int) -> None:
+    if collapsed(embedding_spread, 1) or feature_spread < _FEATURES_COLLAPSED_BELOW:
+        _log.warning(
+            "step %d: embeddings have collapsed: their spread is %.3f (1 is healthy), that of the "
+            "encoder's features %.4f; lower the learning rate, or take larger batches",
+            step,
+            embedding_spread,
+            feature_spread,
+        )
+
+
+def load_pretrained(target: nn.Module, shared: SharedEncoder, view: str) -> None:
+    """Start a student's or a teacher's backbone from a pretrained encoder of the same kind.
+
+    Raises:
+        ConfigError: a view that was not trained with; or another size of network.
+    """
+    try:
+        target.load_state_dict(shared.pretrained(view).state_dict())
+    except RuntimeError as error:
+        raise ConfigError(
+            "backbone", type(target).__name__, f"the pretrained size for {view!r}: {error}"
+        ) from None

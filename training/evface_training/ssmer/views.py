@@ -1,0 +1,62 @@
+"""Views of one event slice: its representations, drawn and augmented in batches."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from evface_edge.errors import ConfigError
+from evface_edge.geometry import SensorSize
+from evface_edge.representation import (
+    EventFrame,
+    EventStatistics,
+    MultiScaleSurface,
+    Representation,
+    TimeSurface,
+    VoxelGrid,
+)
+from evface_training.representation import EventBatch, represent
+from evface_training.ssmer.events import Augmentation, PackedEvents, disturb, random_crops
+
+VOXEL_BINS = 5
+
+#: Frame, voxel and surface are the paper's; the statistic is EvRepSL's, the surfaces SuperEvent's.
+VIEWS: dict[str, Representation] = {
+    "frame": EventFrame("mean"),
+    "voxel": VoxelGrid(VOXEL_BINS, "mean"),
+    "surface": TimeSurface(),
+    "statistic": EventStatistics("mean"),
+    "surfaces": MultiScaleSurface(),
+}
+
+
+def check_views(names: tuple[str, ...], field: str) -> None:
+    """Raises: ConfigError: none, an unknown one, or one named twice."""
+    if not names or len(set(names)) != len(names) or any(name not in VIEWS for name in names):
+        raise ConfigError(field, names, f"different ones of {', '.join(VIEWS)}")
+
+
+def view(name: str, events: PackedEvents, side: int) -> Tensor:
+    """One view of each clip: (B, C, side, side) float32 in [0, 1], net polarity in [-1, 1].
+
+    As the device would make it of the events inside the crop.
+    """
+    column, row = (events.x * side).floor().long(), (events.y * side).floor().long()
+    inside = (column >= 0) & (column < side) & (row >= 0) & (row < side)
+    events, column, row = events.select(inside), column[inside], row[inside]
+    t_us = (events.time.double() * events.duration_us[events.clip]).round().long()
+    size = SensorSize(side, side)
+    batch = EventBatch(t_us, column, row, events.on, events.clip, events.clips, size)
+    return represent(VIEWS[name], batch)
+
+
+def draw_view(name: str, events: PackedEvents, side: int, how: Augmentation) -> Tensor:
+    """One view of each clip (B, C, side, side), augmented by torch's global generator.
+
+    Crops are cut from the finished view and enlarged bilinearly, as the representations of small
+    faces are, so that a close look has no holes between pixels.
+    """
+    image = view(name, disturb(events, how), side)
+    maps = random_crops(events.clips, how, image.device)
+    grid = F.affine_grid(maps, list(image.shape), align_corners=False)
+    return F.grid_sample(image, grid, "bilinear", "zeros", align_corners=False)

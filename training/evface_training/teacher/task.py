@@ -1,0 +1,77 @@
+"""Training a teacher: the landmark error of every layer of every stage."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from evface_edge.landmarks import EYE_CORNERS
+from evface_training.task import Batch, Task, as_input, for_log
+from evface_training.teacher.network import Teacher
+
+#: Weight of the likelihood that σ is learned from; it reaches no other weight.
+SIGMA_WEIGHT = 0.01
+#: Faces seen from the side: corners closer than this, in fractions of the crop, count as this far.
+_MIN_INTER_OCULAR = 0.05
+
+
+def normalised_error(points: Tensor, truth: Tensor) -> Tensor:
+    """Distance of each point ÷ inter-ocular distance.
+
+    Points (..., N, 98, 2), truth (N, 98, 2) → (..., N, 98).
+    """
+    right, left = EYE_CORNERS
+    inter_ocular = (truth[:, left] - truth[:, right]).norm(dim=-1).clamp_min(_MIN_INTER_OCULAR)
+    error: Tensor = (points - truth).norm(dim=-1) / inter_ocular[:, None]
+    return error
+
+
+def laplace_likelihood(points: Tensor, log_sigma: Tensor, truth: Tensor) -> Tensor:
+    """-log p of either axis, summed, but for a constant: (N, 98); smallest where σ is right.
+
+    A Laplace distribution of standard deviation σ, which forgives outliers as the L2 distance does.
+    """
+    distance = (points - truth).abs().sum(-1)
+    return 2 * log_sigma + 2**0.5 * distance * torch.exp(-log_sigma)
+
+
+class TeacherTask(Task):
+    """A teacher of any fusion; the landmark network of RGB alone is the one of fusion "rgb".
+
+    The loss is the paper's: L2 distance of each point ÷ inter-ocular distance, mean over points and
+    layers, the stages weighted. σ is learned beside it.
+    """
+
+    def __init__(self, teacher: Teacher) -> None:
+        super().__init__()
+        self.teacher = teacher
+        config = teacher.config
+        images = ("events",) * config.uses_events + ("rgb",) * config.uses_rgb
+        self.needs = (*images, "points", "weights", "presence")
+
+    @property
+    def network(self) -> Teacher:
+        return self.teacher
+
+    def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        config = self.teacher.config
+        truth, weights = batch["points"], batch["weights"] * batch["presence"][:, None]
+        present = None
+        if config.uses_events and config.uses_rgb:
+            drawn = torch.rand(len(truth), device=truth.device)
+            present = (drawn >= config.rgb_dropout).float()
+        output = self.teacher(
+            as_input(batch["events"]) if config.uses_events else None,
+            as_input(batch["rgb"]) if config.uses_rgb else None,
+            present,
+        )
+        weights = weights / weights.sum().clamp_min(1e-6)
+        error = (normalised_error(output.layers, truth) * weights).sum((-1, -2))
+        stages = error.mean(1)
+        spread = laplace_likelihood(output.points.detach(), output.log_sigma, truth)
+        losses = {f"stage_{index + 1}": value for index, value in enumerate(stages)}
+        losses["nme_percent"] = 100 * error[-1, -1]
+        losses["sigma"] = (spread * weights).sum()
+        losses["total"] = (stages * stages.new_tensor(config.stage_weights)).sum()
+        losses["total"] = losses["total"] + SIGMA_WEIGHT * losses["sigma"]
+        return for_log(losses)
