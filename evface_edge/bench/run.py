@@ -200,7 +200,7 @@ def _network_row(
         "runtime": case.runtime,
         "device": case.device,
         "threads": case.threads,
-        "file_mb": _size_mb(path),
+        "file_mb": file_mb(path),
         "status": answers[-1]["status"],
         "reason": answers[-1].get("reason", ""),
     }
@@ -246,7 +246,7 @@ def _largest(values: Any) -> float | None:
     return max(known) if known else None
 
 
-def _size_mb(path: Path) -> float:
+def file_mb(path: Path) -> float:
     """With the file of the weights that stands beside an OpenVINO model."""
     parts = [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]
     return sum(part.stat().st_size for part in parts if part.is_file()) / 1e6

@@ -39,6 +39,7 @@ class Row:
 ROWS: tuple[Row, ...] = (
     Row("demo", "evface_edge.cli.demo:demo", "See landmarks on the recording that came along."),
     Row("predict", "evface_edge.cli.predict:predict", "Find the landmarks in a recording."),
+    Row("view", "evface_edge.cli.view:view", "Look at events alone."),
     Row("info", "evface_edge.cli.info:info", "Say what is in a recording."),
     Row("convert", "evface_edge.cli.convert:convert", "Write a recording in another format."),
     Row("models", "evface_edge.cli.models:models", "List the models that came along."),

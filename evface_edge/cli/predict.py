@@ -6,7 +6,7 @@ import json
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,9 @@ from evface_edge.cli.live import Ending, ending, losses
 from evface_edge.cli.parse import parse_box, parse_size
 from evface_edge.events.source import EventSource
 from evface_edge.geometry import Box, SensorSize
+
+if TYPE_CHECKING:
+    from evface_edge.cli.recording import Pass
 
 
 def predict(
@@ -29,7 +32,8 @@ def predict(
             "--output",
             "-o",
             metavar="FILE",
-            help="A .csv or .json table, a .gif or .mp4 film; may be given several times.",
+            help="A table (.csv .json .parquet), a plot (.png), a film (.gif .mp4), a recording "
+            "for rerun (.rrd), window, or web: a live page; may be given several times.",
         ),
     ] = None,
     size: Annotated[
@@ -67,6 +71,14 @@ def predict(
     speed: Annotated[
         float, typer.Option(metavar="N", help="Of a film: 0.1 is ten times slower than life.")
     ] = 1,
+    pose: Annotated[
+        bool,
+        typer.Option("--pose", help="Tables get yaw, pitch and roll, and openness of eyes, mouth."),
+    ] = False,
+    bind: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Of web: where it listens; 0.0.0.0 everywhere.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(metavar="N", help="Of web; 0 takes a free one.")] = 9090,
     seconds: Annotated[
         float | None,
         typer.Option(metavar="N", help="Of a camera: for how long; by default until Ctrl-C."),
@@ -88,42 +100,69 @@ def predict(
       evface-edge predict recording.aedat4 -o landmarks.csv -o film.gif
       evface-edge predict events.npz --size 346x260 --rate-hz 100 --json
       evface-edge predict camera:prophesee --seconds 20 -o landmarks.csv
+      evface-edge predict camera:prophesee -o web
       evface-edge predict dv://192.168.0.7:7777 -o landmarks.csv
     """
     from evface_edge.cli.recording import (
+        PREDICT_SUFFIXES,
         check_outputs,
+        open_viewers,
         predict_recording,
         progress,
-        show_summary,
-        summary,
     )
     from evface_edge.events import open_events
     from evface_edge.predictor import Predictor
 
     outputs = output or []
-    check_outputs(outputs, source)
+    check_outputs(outputs, source, PREDICT_SUFFIXES)
     began = time.perf_counter()
     with (
         open_events(source, size=size, strict=not salvage) as events,
-        Predictor(
-            model,
-            runtime=runtime,
-            device=device,
-            rate_hz=rate_hz,
-            faces=faces,
-            smoothing=smoothing,
-        ) as predictor,
-        ending(events, seconds) as whole,
-        progress(events) as report,
+        open_viewers(outputs, live=events.live, speed=speed, address=bind, port=port) as viewers,
     ):
-        described = predictor.describe()
-        done = predict_recording(
-            predictor, whole, outputs, box=box, fps=fps, speed=speed, report=report
-        )
-        counters = events.counters
-    elapsed = time.perf_counter() - began
-    predictions = done.predictions
+        with (
+            Predictor(
+                model,
+                runtime=runtime,
+                device=device,
+                rate_hz=rate_hz,
+                faces=faces,
+                smoothing=smoothing,
+            ) as predictor,
+            ending(events, seconds) as whole,
+            progress(events) as report,
+        ):
+            described = predictor.describe()
+            done = predict_recording(
+                predictor,
+                whole,
+                outputs,
+                box=box,
+                fps=fps,
+                speed=speed,
+                pose=pose,
+                viewers=viewers.screens,
+                report=report,
+            )
+        elapsed = time.perf_counter() - began
+        _tell(source, events, described, done, outputs, elapsed, as_json)
+        _end(whole)
+        if not events.live:
+            viewers.stay()
 
+
+def _tell(
+    source: str,
+    events: EventSource,
+    described: str,
+    done: Pass,
+    outputs: list[Path],
+    elapsed: float,
+    as_json: bool,
+) -> None:
+    from evface_edge.cli.recording import show_summary, summary, written
+
+    predictions, counters = done.predictions, events.counters
     if as_json:
         result = {
             "input": source,
@@ -138,7 +177,6 @@ def predict(
             "elapsed_s": round(elapsed, 3),
         }
         typer.echo(json.dumps(result))
-        _end(whole)
         return
     typer.echo(f"{source}: {predictions.size} pixels, {counters.events:,} events")
     if events.live:
@@ -146,11 +184,10 @@ def predict(
     typer.echo(described)
     show_summary(done)
     typer.echo(f"in {elapsed:.1f} s")
-    for path in outputs:
+    for path in written(outputs):
         typer.echo(f"written: {path}")
     if not outputs:
         typer.echo("add -o landmarks.csv or -o film.gif to keep the result")
-    _end(whole)
 
 
 def _end(source: EventSource) -> None:

@@ -1,11 +1,13 @@
-"""What `predict` and `demo` share: one pass over a recording, and what is said about it."""
+"""What `predict`, `view` and `demo` share: outputs, one pass, and what is said about it."""
 
 from __future__ import annotations
 
 import sys
+import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,14 +22,23 @@ from evface_edge.results.output_file import check_output, whole_file
 
 if TYPE_CHECKING:
     from evface_edge.predictor import Predictor
-    from evface_edge.results.annotate import Annotator
-    from evface_edge.results.film import Film
+    from evface_edge.results.screens import Screen
 
-TABLES = {".csv": Predictions.to_csv, ".json": Predictions.to_json}
+TABLES: dict[str, Callable[..., Any]] = {
+    ".csv": Predictions.to_csv,
+    ".json": Predictions.to_json,
+    ".parquet": Predictions.to_parquet,
+}
+PLOT_SUFFIX = ".png"
 FILM_SUFFIXES = {".gif", ".mp4"}  # the keys of results.film.FILMS, without importing Pillow
+SCENE_SUFFIX = ".rrd"
+#: Outputs that are no files.
+WINDOW, PAGE = Path("window"), Path("web")
+VIEW_SUFFIXES = {*FILM_SUFFIXES, SCENE_SUFFIX}
+PREDICT_SUFFIXES = {*TABLES, PLOT_SUFFIX, *VIEW_SUFFIXES}
 
 
-def check_outputs(outputs: Sequence[Path], source: str) -> None:
+def check_outputs(outputs: Sequence[Path], source: str, suffixes: Collection[str]) -> None:
     """Before any work is done: can all of them be written?
 
     Raises:
@@ -35,10 +46,86 @@ def check_outputs(outputs: Sequence[Path], source: str) -> None:
     """
     taken = {uri.parse(source).path.resolve(): "this is the recording itself"}
     for path in outputs:
-        place = check_output(path, {*TABLES, *FILM_SUFFIXES}).resolve()
+        if path not in (WINDOW, PAGE):
+            check_output(path, suffixes)
+        place = path.resolve()
         if place in taken:
             raise ConfigError("output", str(path), f"another name: {taken[place]}")
         taken[place] = "it was given twice"
+
+
+def written(outputs: Sequence[Path]) -> list[Path]:
+    """The outputs that are files."""
+    return [path for path in outputs if path not in (WINDOW, PAGE)]
+
+
+@dataclass
+class Viewers:
+    """The windows and pages of a command, which outlive its pass over the source.
+
+    Attributes:
+        screens: to show results on.
+        url: of the page, where there is one.
+    """
+
+    screens: list[Screen]
+    url: str = ""
+
+    def stay(self) -> None:
+        """Wait for Ctrl-C, where there is a page: it would be gone before anybody saw it."""
+        if not self.url:
+            return
+        with suppress(KeyboardInterrupt):
+            typer.echo(f"look at {self.url} until Ctrl-C", err=True)
+            threading.Event().wait()
+
+
+@contextmanager
+def open_viewers(
+    outputs: Sequence[Path], *, live: bool, speed: float, address: str, port: int
+) -> Iterator[Viewers]:
+    """What `window` and `web` among the outputs ask for.
+
+    Raises:
+        RuntimeUnavailable: rerun-sdk is not installed, or there is no display.
+        ConfigError: the port is taken.
+    """
+    viewers = Viewers([])
+    with ExitStack() as stack:
+        if WINDOW in outputs:
+            from evface_edge.results.rerun_screen import window
+
+            viewers.screens.append(stack.enter_context(window(live=live, speed=speed)))
+        if PAGE in outputs:
+            from evface_edge.results.rerun_screen import page
+
+            screen, served = stack.enter_context(
+                page(address=address, port=port, live=live, speed=speed)
+            )
+            viewers.screens.append(screen)
+            viewers.url = served.url
+            typer.echo(f"web: {served.url}", err=True)
+        yield viewers
+
+
+@contextmanager
+def open_files(outputs: Sequence[Path], *, fps: float, text: str) -> Iterator[list[Screen]]:
+    """Films and .rrd files among the outputs; there when the block ends, none when it fails."""
+    films = [path for path in outputs if path.suffix.lower() in FILM_SUFFIXES]
+    screens: list[Screen] = []
+    with ExitStack() as stack:
+        if films:
+            from evface_edge.results.film import open_film
+            from evface_edge.results.screens import FilmScreen
+
+            opened = [stack.enter_context(open_film(path, fps=fps)) for path in films]
+            screens.append(FilmScreen(opened, text=text))
+        for path in outputs:
+            if path.suffix.lower() == SCENE_SUFFIX:
+                from evface_edge.results.rerun_screen import rrd_file
+
+                screens.append(stack.enter_context(rrd_file(path)))
+        yield screens
 
 
 class Pass(NamedTuple):
@@ -57,6 +144,8 @@ def predict_recording(
     box: Box | None = None,
     fps: float = 25,
     speed: float = 1,
+    pose: bool = False,
+    viewers: Sequence[Screen] = (),
     report: Callable[[int], None] = lambda t_us: None,
 ) -> Pass:
     """Predict once; the tables and films in `outputs` are written from that one pass.
@@ -64,23 +153,25 @@ def predict_recording(
     They appear when all of them are complete; none does when anything fails.
 
     Args:
+        pose: whether tables have head pose and openness.
+        viewers: also show it.
         report: called with the time of each result, µs.
 
     Raises:
         EvfaceError: whatever reading, predicting or writing raises.
     """
-    film_paths = [path for path in outputs if path.suffix.lower() in FILM_SUFFIXES]
     name = predictor.card.name
     faces: list[FaceLandmarks] = []
     times: list[int] = []
+    text = f"{name} · speed {speed:g}" if speed != 1 else name
     with ExitStack() as files:
-        if film_paths:
-            from evface_edge.results.annotate import Annotator
-            from evface_edge.results.film import open_film
+        screens = [*files.enter_context(open_files(outputs, fps=fps, text=text)), *viewers]
+        if screens:
+            from evface_edge.results.moments import Moments
+            from evface_edge.results.screens import show_results
 
-            films = [files.enter_context(open_film(path, fps=fps)) for path in film_paths]
-            annotator = Annotator(source, model=name, fps=fps, speed=speed)
-            results = _filmed(predictor.stream(annotator.source, box=box), annotator, films)
+            moments = Moments(source, fps=fps, speed=speed)
+            results = show_results(predictor.stream(moments.source, box=box), moments, screens)
         else:
             results = predictor.stream(source, box=box)
         for t_us, found in results:
@@ -89,24 +180,13 @@ def predict_recording(
             report(t_us)
         predictions = Predictions(faces, size=source.size, model=name, windows=len(times))
         for path in outputs:
-            if path.suffix.lower() in TABLES:
+            suffix = path.suffix.lower()
+            if suffix in TABLES:
                 part = files.enter_context(whole_file(path))
-                TABLES[path.suffix.lower()](predictions, part)
+                TABLES[suffix](predictions, part, pose=pose)
+            elif suffix == PLOT_SUFFIX:
+                predictions.plot(files.enter_context(whole_file(path)))
     return Pass(predictions, times[0] if times else 0, times[-1] if times else 0)
-
-
-def _filmed(
-    results: Iterable[tuple[int, list[FaceLandmarks]]], annotator: Annotator, films: Sequence[Film]
-) -> Iterator[tuple[int, list[FaceLandmarks]]]:
-    """The results as they are; on the way, their pictures go to the films."""
-    for t_us, found in results:
-        for picture in annotator.advance(t_us, found):
-            for film in films:
-                film.add(picture)
-        yield t_us, found
-    for picture in annotator.finish():
-        for film in films:
-            film.add(picture)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from ctypes.util import find_library
+from typing import Any
 
 from evface_edge.doctor.finding import Finding, State, try_import
 
@@ -41,8 +42,9 @@ def synthetic_head() -> Iterator[Finding]:
     if find_library("EGL") is None:
         yield Finding(name, State.MISSING, f"moderngl {text}, and no libEGL", _EGL)
         return
+    egl: Any = "egl"  # declared otherwise than documented
     try:
-        context = moderngl.create_context(standalone=True, backend="egl", require=330)
+        context = moderngl.create_context(standalone=True, backend=egl, require=330)
     except Exception as error:  # moderngl raises bare Exception here
         yield Finding(name, State.BROKEN, f"EGL gives no OpenGL 3.3 ({error})", _EGL)
         return

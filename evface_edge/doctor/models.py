@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from evface_edge.doctor.finding import Finding, State
 from evface_edge.errors import EvfaceError
@@ -14,9 +15,10 @@ _MOVE_CACHE = 'export NUMBA_CACHE_DIR="$HOME/.cache/numba"'
 
 
 def _cache_of_a_loop() -> Path:
-    from evface_edge.representation.kernels import fill_voxels
+    from evface_edge.representation import kernels
 
-    return Path(fill_voxels.stats.cache_path)
+    loop: Any = kernels.fill_voxels
+    return Path(loop.stats.cache_path)
 
 
 def compiled_loops(cache_path: Callable[[], Path] | None = None) -> Iterator[Finding]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from evface_edge.doctor.finding import Finding, State, try_import
-from evface_edge.errors import RuntimeUnavailable
-from evface_runtimes.table import RUNTIMES, RuntimeSpec, find_device
+from evface_edge.errors import EvfaceError, RuntimeUnavailable
+from evface_edge.models import find_model
+from evface_runtimes.table import RUNTIMES, RuntimeSpec, find_device, load
 
 
 def all_runtimes(specs: Sequence[RuntimeSpec] = RUNTIMES) -> Iterator[Finding]:
@@ -19,12 +20,20 @@ def all_runtimes(specs: Sequence[RuntimeSpec] = RUNTIMES) -> Iterator[Finding]:
         yield Finding(spec.name, state, found, "" if state is State.OK else spec.install)
         if state is State.OK:
             for device in spec.devices:
-                yield _device(spec.name, device)
+                yield _device(spec, device)
 
 
-def _device(runtime: str, device: str) -> Finding:
-    name = f"{runtime}, {device}"
+def _device(spec: RuntimeSpec, device: str) -> Finding:
+    name = f"{spec.name}, {device}"
     try:
-        return Finding(name, State.OK, find_device(runtime, device))
+        found = find_device(spec.name, device)
     except RuntimeUnavailable as error:
         return Finding(name, State.MISSING, str(error))
+    # A library may name a device that it cannot use, for want of a driver: try. What "auto" leaves
+    # out, and TensorRT, would build for minutes.
+    if "onnx" in spec.kinds and device in spec.auto and spec.name != "tensorrt":
+        try:
+            load(find_model("evface-s"), runtime=spec.name, device=device).close()
+        except EvfaceError as error:
+            return Finding(name, State.BROKEN, f"{found}; {error}")
+    return Finding(name, State.OK, found)

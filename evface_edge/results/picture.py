@@ -17,6 +17,7 @@ from evface_edge import landmarks as wflw
 from evface_edge.events.array import EventArray
 from evface_edge.geometry import SensorSize
 from evface_edge.results.face import FaceLandmarks, FaceState
+from evface_edge.results.moments import Moment
 
 Colour = tuple[int, int, int]
 
@@ -44,7 +45,7 @@ STATE_COLOURS: dict[FaceState, Colour] = {
     FaceState.HELD: (255, 180, 60),
 }
 
-_POINT_COLOURS: tuple[Colour, ...] = tuple(
+POINT_COLOURS: tuple[Colour, ...] = tuple(
     colour for group, colour in GROUP_COLOURS for _ in range(group.start, group.stop)
 )
 _SIDE_PX = 720  # small sensors are enlarged towards this
@@ -81,6 +82,12 @@ def picture_scale(size: SensorSize) -> int:
 
 def event_picture(events: EventArray, size: SensorSize) -> NDArray[np.uint8]:
     """Events inside `size` → RGB (height, width, 3) uint8; blue: brighter, red: darker."""
+    picture: NDArray[np.uint8] = EVENT_COLOURS[event_indices(events, size)]
+    return picture
+
+
+def event_indices(events: EventArray, size: SensorSize) -> NDArray[np.uint8]:
+    """Events inside `size` → (height, width) uint8, each a row of `EVENT_COLOURS`."""
     pixels = size.width * size.height
     address = events["y"].astype(np.intp) * size.width + events["x"]
     is_brighter = events["p"] == 1
@@ -88,8 +95,7 @@ def event_picture(events: EventArray, size: SensorSize) -> NDArray[np.uint8]:
     darker = np.bincount(address[~is_brighter], minlength=pixels)
     index = np.minimum(brighter, _MOST_EVENTS) * (_MOST_EVENTS + 1)
     index += np.minimum(darker, _MOST_EVENTS)
-    picture: NDArray[np.uint8] = EVENT_COLOURS[index.reshape(size.height, size.width)]
-    return picture
+    return index.astype(np.uint8).reshape(size.height, size.width)
 
 
 def face_picture(
@@ -114,6 +120,19 @@ def face_picture(
     picture.paste(sensor, ((width - sensor.width) // 2, 0))
     _draw_text_line(picture, left_text, right_text)
     return picture
+
+
+def draw_moment(moment: Moment, size: SensorSize, *, text: str = "") -> Image.Image:
+    """A moment of a recording, with its time and rate of events; `text` is put before the rate."""
+    rate = _rate(moment.rate_hz)
+    looked_in_vain = moment.faces is not None and not moment.faces
+    return face_picture(
+        moment.events,
+        moment.faces or (),
+        size,
+        left_text=f"{moment.seconds:.2f} s" + " · no face" * looked_in_vain,
+        right_text=f"{text} · {rate}" if text else rate,
+    )
 
 
 def draw_face(picture: Image.Image, face: FaceLandmarks, scale: int) -> None:
@@ -160,14 +179,14 @@ def _draw_points(
     """Curves, points, and around a point that is not sure a disc of radius σ."""
     line = max(round(side * 0.004), factor)
     radius = max(side * 0.0055, 1.3 * factor)
-    for (x, y), spread, colour in zip(points, sigma, _POINT_COLOURS, strict=True):
+    for (x, y), spread, colour in zip(points, sigma, POINT_COLOURS, strict=True):
         if spread > 1.5 * radius:
             _disc(draw, x, y, min(spread, side), (*colour, 28))
     for first, last, closed in wflw.CURVES:
         curve = [(float(x), float(y)) for x, y in points[first : last + 1]]
         curve += curve[:1] * closed
-        draw.line(curve, fill=(*_POINT_COLOURS[first], opacity * 3 // 5), width=line)
-    for (x, y), colour in zip(points, _POINT_COLOURS, strict=True):
+        draw.line(curve, fill=(*POINT_COLOURS[first], opacity * 3 // 5), width=line)
+    for (x, y), colour in zip(points, POINT_COLOURS, strict=True):
         _disc(draw, x, y, radius, (*colour, opacity))
 
 
@@ -214,6 +233,13 @@ def _draw_text_line(picture: Image.Image, left_text: str, right_text: str) -> No
     middle = top + _LINE_PX / 2
     draw.text((10, middle), left_text, fill=TEXT, font=font, anchor="lm")
     draw.text((picture.width - 10, middle), right_text, fill=TEXT, font=font, anchor="rm")
+
+
+def _rate(events_per_s: float) -> str:
+    for unit, factor in (("Mev/s", 1e6), ("kev/s", 1e3)):
+        if events_per_s >= factor:
+            return f"{events_per_s / factor:.1f} {unit}"
+    return f"{events_per_s:.0f} ev/s"
 
 
 def _even(length: int) -> int:

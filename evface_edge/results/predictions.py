@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from evface_edge.geometry import SensorSize
-from evface_edge.landmarks import NUM_LANDMARKS
 from evface_edge.results.face import FaceLandmarks, FaceState
 from evface_edge.results.openness import Blink, BlinkRule, find_blinks
 from evface_edge.results.output_file import check_output, whole_file
+from evface_edge.results.table import arrow_table, csv_text, face_dict
 
-#: Pixels are written to 1/1000, probabilities to 1/10000: finer than any landmark is known.
-_PIXEL_DIGITS, _PRESENCE_DIGITS = 3, 4
-
-CSV_COLUMNS: tuple[str, ...] = (
-    "t_us",
-    "face_id",
-    "state",
-    "presence",
-    "box_x",
-    "box_y",
-    "box_width",
-    "box_height",
-    *(f"{name}{index}" for index in range(NUM_LANDMARKS) for name in ("x", "y", "sigma")),
-)
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class Predictions(Sequence[FaceLandmarks]):
@@ -99,65 +85,81 @@ class Predictions(Sequence[FaceLandmarks]):
             found += find_blinks(times, openness, face_id=face_id, rule=rule)
         return sorted(found, key=lambda blink: blink.onset_us)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, strings, lists and dicts, as `to_json` writes them."""
-        return {
-            "model": self.model,
-            "sensor": {"width": self.size.width, "height": self.size.height},
-            "landmark_order": "wflw98",
-            "windows": self.windows,
-            "faces": [_face_dict(face) for face in self],
-        }
+    def to_dict(self, *, pose: bool = False) -> dict[str, Any]:
+        """Plain numbers, strings, lists and dicts, as `to_json` writes them.
 
-    def to_json(self, path: str | Path | None = None) -> str:
+        Args:
+            pose: whether each face also has `head_pose` (yaw_deg, pitch_deg, roll_deg, relative to
+                the line of sight) and `openness` (right_eye, left_eye, mouth); takes 1 ms a face.
+        """
+        return {**self._about(), "faces": [face_dict(face, pose=pose) for face in self]}
+
+    def to_json(self, path: str | Path | None = None, *, pose: bool = False) -> str:
         """The text of `to_dict()` as JSON; also written to `path`, where one is given.
 
         Raises:
             ConfigError: `path` does not end in .json, or its folder does not exist.
         """
-        text = json.dumps(self.to_dict(), separators=(",", ":"))
+        text = json.dumps(self.to_dict(pose=pose), separators=(",", ":"))
         return _written(text, path, ".json")
 
-    def to_csv(self, path: str | Path | None = None) -> str:
-        """One row for each face, with a row of names (`CSV_COLUMNS`) first; as `to_json`.
+    def to_csv(self, path: str | Path | None = None, *, pose: bool = False) -> str:
+        """One row for each face, with a row of names (`table.CSV_COLUMNS`) first; as `to_json`.
 
         Columns: t_us, face_id, state, presence, box_x, box_y, box_width, box_height, then x0, y0,
-        sigma0 to x97, y97, sigma97; in µs and sensor pixels.
+        sigma0 to x97, y97, sigma97; in µs and sensor pixels. With `pose`, then yaw_deg, pitch_deg,
+        roll_deg, right_eye_openness, left_eye_openness, mouth_openness.
 
         Raises:
             ConfigError: `path` does not end in .csv, or its folder does not exist.
         """
-        text = io.StringIO(newline="")
-        table = csv.writer(text, lineterminator="\n")
-        table.writerow(CSV_COLUMNS)
-        for face in map(_face_dict, self):
-            points = zip(face["landmarks"], face["sigma"], strict=True)
-            table.writerow(
-                [
-                    *(face[name] for name in CSV_COLUMNS[:4]),
-                    *face["box"].values(),
-                    *(value for (x, y), sigma in points for value in (x, y, sigma)),
-                ]
-            )
-        return _written(text.getvalue(), path, ".csv")
+        return _written(csv_text(self, pose=pose), path, ".csv")
 
+    def to_parquet(self, path: str | Path, *, pose: bool = False) -> None:
+        """One row for each face, with the columns of `to_csv` but for the landmarks.
 
-def _face_dict(face: FaceLandmarks) -> dict[str, Any]:
-    box = face.box
-    return {
-        "t_us": int(face.t_us),
-        "face_id": int(face.face_id),
-        "state": face.state.value,
-        "presence": round(float(face.presence), _PRESENCE_DIGITS),
-        "box": {
-            name: round(float(getattr(box, name)), _PIXEL_DIGITS)
-            for name in ("x", "y", "width", "height")
-        },
-        "landmarks": [
-            [round(x, _PIXEL_DIGITS), round(y, _PIXEL_DIGITS)] for x, y in face.landmarks.tolist()
-        ],
-        "sigma": [round(sigma, _PIXEL_DIGITS) for sigma in face.sigma.tolist()],
-    }
+        Those are three columns, x, y and sigma, each a list of 98 float32: with pandas,
+        `numpy.stack(table["x"])` is (faces, 98). Model, sensor and number of windows stand as JSON
+        in the metadata of the schema, under "evface_edge".
+
+        Raises:
+            ConfigError: `path` does not end in .parquet, or its folder does not exist.
+            RuntimeUnavailable: pyarrow is not installed (extra `parquet`).
+        """
+        path = check_output(path, {".parquet"})
+        table = arrow_table(self, pose=pose, about=self._about())
+        from pyarrow import parquet
+
+        with whole_file(path) as part:
+            parquet.write_table(table, part, compression="zstd", use_dictionary=["state"])
+
+    def plot(self, path: str | Path | None = None, *, pose: bool = True) -> Figure:
+        """Openness of eyes and mouth, head pose, presence and σ over time; blinks are marked.
+
+        Args:
+            path: also written there: .png, .svg or .pdf.
+            pose: whether the pose of the head is fitted, 1 ms a face.
+
+        Raises:
+            ConfigError: another suffix, or a folder that does not exist.
+            RuntimeUnavailable: matplotlib is not installed (extra `report`).
+        """
+        from evface_edge.results.plot import PLOT_SUFFIXES, draw_plot
+
+        place = None if path is None else check_output(path, PLOT_SUFFIXES)
+        figure = draw_plot(self, pose=pose)
+        if place is not None:
+            with whole_file(place) as part:
+                figure.savefig(part)
+        return figure
+
+    def _about(self) -> dict[str, Any]:
+        return {
+            "model": self.model,
+            "sensor": {"width": self.size.width, "height": self.size.height},
+            "landmark_order": "wflw98",
+            "windows": self.windows,
+        }
 
 
 def _written(text: str, path: str | Path | None, suffix: str) -> str:

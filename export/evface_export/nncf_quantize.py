@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import logging
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -28,7 +29,7 @@ Error = Callable[[Callable[[NDArray[np.float32]], dict[str, NDArray[np.float32]]
 
 def require_nncf() -> None:
     """Raises RuntimeUnavailable where NNCF is not installed."""
-    if importlib.util.find_spec("nncf") is None:
+    if sys.modules.get("nncf", ...) is None or importlib.util.find_spec("nncf") is None:
         raise RuntimeUnavailable("--quantizer nncf needs nncf: pip install 'evface-edge[nncf]'")
 
 
@@ -139,7 +140,10 @@ def _dataset(model: onnx.ModelProto, calibration: Sequence[NDArray[np.float32]])
 def _checked(model: onnx.ModelProto) -> bytes:
     kinds = {node.op_type for node in model.graph.node}
     if "QuantizeLinear" not in kinds:
-        raise ExportError("NNCF quantised nothing")
+        raise ExportError(
+            "NNCF left every layer in float, so there is nothing in INT8 to be had within this "
+            "limit: try --quantizer pt2e, more calibration clips, or a float target"
+        )
     return bytes(model.SerializeToString())
 
 

@@ -6,20 +6,17 @@ same numbers, and can be quantised, trained on and traced again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
 import onnx
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from torch import Tensor, fx, nn
 
 from evface_edge.errors import ModelError
-
-Attributes = Mapping[str, Any]
+from evface_export.onnx_operators import OPERATORS, TAKES_CONSTANTS
 
 
 class PlainNetwork(nn.Module):
@@ -138,7 +135,7 @@ def _build(
         return values[name]
 
     for node in nodes:
-        operator = _OPERATORS.get(node.op_type)
+        operator = OPERATORS.get(node.op_type)
         if operator is None:
             raise ModelError(
                 f"{origin}: the operator {node.op_type} is not one of our float models: export "
@@ -147,14 +144,15 @@ def _build(
         attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
         first, *rest = node.input  # an optional input that is left out is called ""
         try:
-            if operator in _TAKES_CONSTANTS:
+            if operator in TAKES_CONSTANTS:
                 arguments = [tensor(first), *(constants[n] if n else None for n in rest)]
             else:
                 arguments = [tensor(name) if name else None for name in node.input]
             values[node.output[0]] = operator(attributes, *arguments)
         except KeyError as error:
             raise ModelError(
-                f"{origin}: {node.op_type} {node.name} takes {error}, which is not a constant"
+                f"{origin}: {node.op_type} {node.name} is not one of our float models' "
+                f"({error.args[0]})"
             ) from None
     outputs = tuple(values[name].node for name in results)
     graph.output(outputs[0] if len(outputs) == 1 else outputs)
@@ -174,102 +172,3 @@ def _register(root: nn.Module, name: str, value: Tensor) -> str:
     else:
         module.register_buffer(leaf, value)
     return ".".join([*folders, leaf])
-
-
-def _conv(attributes: Attributes, x: Tensor, weight: Tensor, bias: Any = None) -> Tensor:
-    spatial = len(attributes["kernel_shape"])
-    pads = attributes.get("pads", [0] * 2 * spatial)
-    if list(pads[:spatial]) != list(pads[spatial:]):
-        x = F.pad(x, _torch_pads(pads))
-        pads = [0] * 2 * spatial
-    return F.conv2d(
-        x,
-        weight,
-        bias,
-        attributes.get("strides", [1] * spatial),
-        pads[:spatial],
-        attributes.get("dilations", [1] * spatial),
-        attributes.get("group", 1),
-    )
-
-
-def _torch_pads(pads: list[int]) -> list[int]:
-    """ONNX: all beginnings, then all ends; torch: begin and end, last dimension first."""
-    half = len(pads) // 2
-    return [pad for axis in reversed(range(half)) for pad in (pads[axis], pads[axis + half])]
-
-
-def _pool(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    def pool(attributes: Attributes, x: Tensor) -> Tensor:
-        kernel = attributes["kernel_shape"]
-        strides = attributes.get("strides", [1] * len(kernel))
-        pads = attributes.get("pads", [0] * 2 * len(kernel))
-        return function(x, kernel, strides, pads[: len(kernel)])
-
-    return pool
-
-
-def _gemm(attributes: Attributes, a: Tensor, b: Tensor, c: Any = None) -> Tensor:
-    a = a.mT if attributes.get("transA") else a
-    b = b.mT if attributes.get("transB") else b
-    product: Tensor = attributes.get("alpha", 1.0) * (a @ b)
-    return product if c is None else product + attributes.get("beta", 1.0) * c
-
-
-def _clip(attributes: Attributes, x: Tensor, low: Any = None, high: Any = None) -> Tensor:
-    limits = [None if limit is None else float(limit) for limit in (low, high)]
-    return torch.clamp(x, *limits)
-
-
-def _reduce(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    def reduce(attributes: Attributes, x: Tensor, axes: NDArray[np.int64]) -> Tensor:
-        kept = bool(attributes.get("keepdims", 1))
-        return function(x, [int(axis) for axis in axes], keepdim=kept)
-
-    return reduce
-
-
-def _reshape(attributes: Attributes, x: Tensor, shape: NDArray[np.int64]) -> Tensor:
-    return x.reshape([int(size) for size in shape])
-
-
-def _space_to_depth(attributes: Attributes, x: Tensor) -> Tensor:
-    # ONNX puts the place within a block before the channel, torch after it.
-    block = attributes["blocksize"]
-    moved = F.pixel_unshuffle(x, block)
-    height, width = moved.shape[2:]
-    channels = x.shape[1]
-    moved = moved.reshape(-1, channels, block * block, height, width)
-    return moved.transpose(1, 2).reshape(-1, channels * block * block, height, width)
-
-
-#: Operator → its function of (attributes, inputs …).
-_OPERATORS: dict[str, Callable[..., Any]] = {
-    "Add": lambda _, a, b: a + b,
-    "AveragePool": _pool(F.avg_pool2d),
-    "Clip": _clip,
-    "Concat": lambda attributes, *tensors: torch.cat(tensors, attributes["axis"]),
-    "Conv": _conv,
-    "Div": lambda _, a, b: a / b,
-    "Exp": lambda _, x: torch.exp(x),
-    "Flatten": lambda attributes, x: torch.flatten(x, attributes.get("axis", 1)),
-    "Gemm": _gemm,
-    "Identity": lambda _, x: x,
-    "Log": lambda _, x: torch.log(x),
-    "MatMul": lambda _, a, b: a @ b,
-    "MaxPool": _pool(F.max_pool2d),
-    "Mul": lambda _, a, b: a * b,
-    "Pow": lambda _, x, exponent: x ** float(exponent),
-    "ReduceMean": _reduce(torch.mean),
-    "ReduceSum": _reduce(torch.sum),
-    "Relu": lambda _, x: F.relu(x),
-    "Reshape": _reshape,
-    "Softmax": lambda attributes, x: torch.softmax(x, attributes.get("axis", -1)),
-    "SpaceToDepth": _space_to_depth,
-    "Sub": lambda _, a, b: a - b,
-    "Transpose": lambda attributes, x: x.permute(attributes["perm"]),
-}
-#: Those whose inputs after the first are settings, not tensors.
-_TAKES_CONSTANTS = [
-    _OPERATORS[name] for name in ("Clip", "Pow", "ReduceMean", "ReduceSum", "Reshape")
-]

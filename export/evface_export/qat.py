@@ -99,7 +99,7 @@ def _train(
         trains = name.startswith(f"{part}.")  # what computes in float is right as it is
         parameter.requires_grad_(trains)
         if trains:
-            size = float(parameter.detach().square().mean().sqrt())
+            size = float(parameter.detach().abs().median())
             groups.append({"params": [parameter], "lr": RELATIVE_RATE * max(size, 1e-6)})
     optimiser = torch.optim.Adam(groups)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _share(step, steps))

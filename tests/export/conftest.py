@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,6 +109,12 @@ def checkpoint() -> ToyCheckpoint:
         sigma_limit=0.1,
     )
     return ToyCheckpoint(network.eval(), card)
+
+
+@pytest.fixture(scope="session")
+def sparse() -> Callable[..., np.ndarray]:
+    """(count, seed) → inputs like event counts."""
+    return sparse_inputs
 
 
 @pytest.fixture(scope="session")

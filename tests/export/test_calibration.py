@@ -39,6 +39,17 @@ def test_units_and_split(tmp_path: Path) -> None:
     np.testing.assert_array_equal(next(half.batches(used, 64)), stored[used] / np.float32(256))
 
 
+def test_a_set_says_itself_who_judges(tmp_path: Path) -> None:
+    judging = np.arange(64) % 4 == 0
+    presence = np.arange(64) != 5
+    clips = CalibrationSet.load(_saved(tmp_path / "clips.npz", judging=judging, presence=presence))
+    used, judged = clips.split(seed=0)
+    assert judged.tolist() == list(range(0, 64, 4))
+    assert sorted(used) == sorted(set(range(64)) - set(judged))
+    assert list(used) != sorted(used)
+    assert np.flatnonzero(~clips.faces).tolist() == [5]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -48,6 +59,14 @@ def test_units_and_split(tmp_path: Path) -> None:
         ({"inputs": np.zeros((64, 10, 8, 8))}, "float64.*uint8, float16 or float32"),
         ({"inputs": np.full((64, 10, 8, 8), np.nan, np.float16)}, "inputs = 'NaN or infinity'"),
         ({"landmarks": np.zeros((64, 68, 2))}, r"\(64, 68, 2\).*\(64, 98, 2\)"),
+        (
+            {"presence": np.ones(63, bool)},
+            r"presence = '\(63,\) bool': expected shape \(64,\) bool",
+        ),
+        ({"presence": np.zeros(64, bool)}, "presence = 'no face'"),
+        ({"judging": np.ones(64)}, r"judging = '\(64,\) float64'"),
+        ({"judging": np.arange(64) < 61}, "judging = 3: expected at least 16 clips that judge"),
+        ({"judging": np.zeros(64, bool)}, "judging = 0: expected at least 16"),
         ({"landmarks": None}, "landmarks is not a file in the archive"),
         ({"inputs": np.array([{}])}, "it is not one"),
     ],

@@ -20,7 +20,7 @@ from evface_edge.errors import ConfigError, ExportError
 from evface_export import conversion, pipeline
 from evface_export.calibration import CalibrationSet
 from evface_export.conversion import Conversion, Int8
-from evface_export.parity import Limits
+from evface_export.parity import Limits, torch_run
 from evface_export.pipeline import artefact_path, export_model, export_target
 from evface_export.targets import TARGETS, find_targets
 
@@ -198,6 +198,73 @@ def test_full_disk(
     with pytest.raises(ExportError, match=r"cannot be written \(No space left on device"):
         export_model(checkpoint, FP32, clips, tmp_path / "toy.onnx")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits files as POSIX does")
+def test_a_file_system_that_takes_no_more(
+    checkpoint: Any, clips: CalibrationSet, tmp_path: Path
+) -> None:
+    """Not a mock: the system itself refuses the bytes, in the middle of the model."""
+    import resource
+
+    path = tmp_path / "toy.onnx"
+    path.write_bytes(b"the artefact of yesterday")
+    # What loads libraries and compiles may write; it is done before the limit holds.
+    conversion = Conversion(checkpoint, clips)
+    conversion.traced(FP32)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    try:
+        with pytest.raises(ExportError, match=r"toy\.onnx: cannot be written \(File too large\)"):
+            export_target(conversion, FP32, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == b"the artefact of yesterday"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_nobody_may_write_to(
+    checkpoint: Any, clips: CalibrationSet, tmp_path: Path
+) -> None:
+    folder = tmp_path / "locked"
+    folder.mkdir()
+    folder.chmod(0o555)
+    if os.access(folder, os.W_OK):  # root may do everything, but not in a folder of the kernel
+        folder = Path("/proc/self")
+        if not folder.is_dir():
+            pytest.skip("no folder that root may not write to")
+    with pytest.raises(ExportError, match=r"toy\.onnx: cannot be written"):
+        export_model(checkpoint, FP32, clips, folder / "toy.onnx")
+
+
+def test_presence_and_empty_clips_have_their_own_rules(
+    checkpoint: Any, clips: CalibrationSet
+) -> None:
+    """Landmarks count where there is a face and something to see, presence everywhere."""
+    inputs = clips.inputs.copy()
+    presence = np.ones(len(clips), bool)
+    judging = np.arange(len(clips)) >= 48
+    inputs[50] = 0
+    presence[51:60] = False
+    marked = dataclasses.replace(clips, inputs=inputs, presence=presence, judging=judging)
+    reference = Conversion(checkpoint, marked).reference
+    assert len(reference.indices) == 48
+    assert np.flatnonzero(~reference.scored).tolist() == list(range(2, 12))
+
+    def elsewhere(batch: np.ndarray) -> dict[str, np.ndarray]:
+        """Wrong about every clip with fewer events than half of them have, and no other."""
+        found = torch_run(checkpoint.network, checkpoint.card)(batch)
+        empty = (batch > 0).mean((1, 2, 3)) < 0.01
+        return {
+            name: array + empty.reshape(-1, *[1] * (array.ndim - 1))
+            for name, array in found.items()
+        }
+
+    parity = reference.compare(elsewhere)
+    assert (parity.clips, parity.faces) == (48, 38)
+    assert parity.mean_px == 0
+    assert parity.difference["landmarks"] == (0, 0)
+    assert parity.difference["presence"][0] == pytest.approx(1)
 
 
 def test_clips_of_another_shape(checkpoint: Any, clips: CalibrationSet, tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from evface_edge.errors import ExportError, ModelError
 from evface_export.graph import to_onnx
 from evface_export.onnx_network import from_onnx, last_common_tensor
 from evface_export.quantize import layer_names, quantize
+from evface_training.networks.heads import HEADS
+from evface_training.networks.student import Student, StudentConfig
 
 SHAPE = (2, 10, 32, 32)
 
@@ -83,12 +85,46 @@ _KERNEL = numpy_helper.from_array(
             (_KERNEL,),
         ),
         (helper.make_node("SpaceToDepth", ["x"], ["y"], blocksize=2), ()),
+        (helper.make_node("DepthToSpace", ["x"], ["y"], blocksize=2), ()),
+        (helper.make_node("DepthToSpace", ["x"], ["y"], blocksize=2, mode="CRD"), ()),
+        (
+            helper.make_node("Resize", ["x", "", "scales"], ["y"], mode="linear"),
+            (numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "scales"),),
+        ),
         (helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[2, 2], strides=[2, 2]), ()),
         (helper.make_node("AveragePool", ["x"], ["y"], kernel_shape=[2, 2]), ()),
         (helper.make_node("Transpose", ["x"], ["y"], perm=[0, 2, 3, 1]), ()),
         (
             helper.make_node("ReduceSum", ["x", "axes"], ["y"], keepdims=0),
             (numpy_helper.from_array(np.array([2, 3]), "axes"),),
+        ),
+        (
+            helper.make_node("Slice", ["x", "starts", "ends", "axes", "steps"], ["y"]),
+            tuple(
+                numpy_helper.from_array(np.array(values), name)
+                for name, values in (
+                    ("starts", [1, -3]),
+                    ("ends", [9, 2**62]),
+                    ("axes", [-1, 1]),
+                    ("steps", [2, 1]),
+                )
+            ),
+        ),
+        (
+            helper.make_node("Unsqueeze", ["x", "axes"], ["y"]),
+            (numpy_helper.from_array(np.array([3, 1]), "axes"),),
+        ),
+        (
+            helper.make_node("Squeeze", ["x", "axes"], ["y"]),
+            (numpy_helper.from_array(np.array([0]), "axes"),),
+        ),
+        (
+            helper.make_node("Gather", ["x", "at"], ["y"], axis=2),
+            (numpy_helper.from_array(np.array([3, 0]), "at"),),
+        ),
+        (
+            helper.make_node("Gather", ["x", "at"], ["y"], axis=1),
+            (numpy_helper.from_array(np.array(2), "at"),),
         ),
         (
             helper.make_node("Clip", ["x", "", "high"], ["y"]),
@@ -106,6 +142,20 @@ def test_operators_against_onnxruntime(node: Any, constants: tuple[Any, ...]) ->
     np.testing.assert_allclose(found, session.run(None, {"x": x})[0], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("stem", ["conv", "patch"])
+@pytest.mark.parametrize("head", sorted(HEADS))
+def test_every_kind_of_student(stem: Any, head: Any) -> None:
+    """What training can make, export can make again from its ONNX."""
+    channels = (16, 32, 48, 64) if stem == "conv" else (32, 48, 64)
+    network = Student(StudentConfig(side=64, stem=stem, head=head, channels=channels)).eval()
+    example = torch.rand(2, 10, 64, 64)
+    rebuilt = from_onnx(to_onnx(network, example, "events", ["landmarks", "log_sigma", "presence"]))
+    with torch.no_grad():
+        for found, expected in zip(rebuilt(example), network(example), strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+    assert layer_names(rebuilt, example) == layer_names(network, example)
+
+
 def test_the_backbone_ends_where_all_ways_meet_last(model: bytes) -> None:
     graph = onnx.load_from_string(model).graph
     features = last_common_tensor(graph)
@@ -118,14 +168,11 @@ def test_what_is_not_ours_is_refused() -> None:
         from_onnx(b"\xff\xff no model", origin="m.onnx")
     with pytest.raises(ModelError, match=r"the operator HardSwish is not one of our float models"):
         from_onnx(_one_node(helper.make_node("HardSwish", ["x"], ["y"])).SerializeToString())
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "abc"]
+    add = helper.make_node("Add", ["a", "b"], ["c"])
+    two = helper.make_model(helper.make_graph([add], "g", values[:2], values[2:]))
     with pytest.raises(ModelError, match="2 inputs, expected one"):
-        values = [
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("a", "b", "c")
-        ]
-        graph = helper.make_graph(
-            [helper.make_node("Add", ["a", "b"], ["c"])], "g", values[:2], values[2:]
-        )
-        from_onnx(helper.make_model(graph).SerializeToString())
+        from_onnx(two.SerializeToString())
 
 
 def test_nothing_to_quantise_is_an_error() -> None:

@@ -29,29 +29,25 @@ SHAPE = (2, 10, 32, 32)
 
 @pytest.fixture(scope="module")
 def fragile(checkpoint: Any) -> Any:
-    """The toy, with most channels of its first layer far below the range of the others.
+    """The toy, with large weights on a channel that is always 0.
 
-    ReLU6 is linear there, so that the next layer can make up for it: in float, nothing changes.
+    In float they do nothing; in 8 bits they make the step of every other weight too long.
     """
     network = copy.deepcopy(checkpoint.network)
     with torch.no_grad():
-        for small in range(1, 16):
-            network.backbone[1].weight[small] *= 0.02
-            network.backbone[1].bias[small] *= 0.02
-            network.backbone[3].weight[:, small] *= 50
+        network.backbone[1].weight[0] = 0
+        network.backbone[1].bias[0] = -1
+        network.backbone[3].weight[:, 0] = 4
     return dataclasses.replace(checkpoint, network=network)
 
 
 @pytest.fixture(scope="module")
-def clips(fragile: Any, clips_path: Path) -> CalibrationSet:
-    """Those of the toy, 384 of them, with this network's own answers as the truth."""
-    rng = np.random.default_rng(3)
-    inputs = (
-        rng.integers(1, 256, (384, 10, 32, 32)) * (rng.random((384, 10, 32, 32)) < 0.1)
-    ).astype(np.uint8)
+def clips(fragile: Any, sparse: Any) -> CalibrationSet:
+    """1,280 of them, 512 to learn from, with this network's own answers as the truth."""
+    inputs = sparse(1280, seed=3)
     with torch.no_grad():
         landmarks = fragile.network(torch.from_numpy(inputs / np.float32(255)))[0].numpy()
-    landmarks = landmarks + rng.normal(0, 0.005, landmarks.shape)
+    landmarks = landmarks + np.random.default_rng(3).normal(0, 0.01, landmarks.shape)
     return CalibrationSet("fragile", inputs, landmarks.astype(np.float32), sha256="0" * 64)
 
 
@@ -59,22 +55,22 @@ def test_training_saves_what_calibration_ruins(
     fragile: Any, clips: CalibrationSet, tmp_path: Path
 ) -> None:
     path = tmp_path / "toy.onnx"
-    limits = Limits(max_nme_loss=0.3)
-    with pytest.raises(ExportError, match=r"relative NME loss beyond 0\.3.*--qat-steps 120"):
+    limits = Limits(max_nme_loss=0.4)
+    with pytest.raises(ExportError, match=r"relative NME loss beyond.*--qat-steps 120"):
         export_target(Conversion(fragile, clips, Int8(qat_steps=0)), INT8, path, limits=limits)
     assert not path.exists()
     lines: list[str] = []
     done = export_target(
-        Conversion(fragile, clips, Int8(qat_steps=150)),
+        Conversion(fragile, clips, Int8(qat_steps=120)),
         INT8,
         path,
         limits=limits,
         report=lines.append,
     )
     assert done.trained
-    assert any("150 steps of training with INT8 rounding" in line for line in lines)
+    assert any("120 steps of training with INT8 rounding" in line for line in lines)
     assert "quantise and train" in "".join(lines)
-    assert read_card(path).calibration["qat_steps"] == 150
+    assert read_card(path).calibration["qat_steps"] == 120
     assert read_card(path).calibration["quantizer"] == "pt2e"
 
 

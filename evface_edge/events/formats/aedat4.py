@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from evface_edge.errors import EventFormatError, RuntimeUnavailable
-from evface_edge.events.array import EventArray
+from evface_edge.events.array import EVENT_DTYPE, EventArray
+from evface_edge.events.compiled import compiled
 from evface_edge.events.contents import (
     Contents,
     ReadOptions,
@@ -30,20 +31,37 @@ from evface_edge.events.contents import (
 from evface_edge.events.formats.aedat4_writer import Writer
 from evface_edge.events.formats.flatbuffer import Table
 from evface_edge.events.formats.zstandard_frame import decompress
-from evface_edge.events.guard import Guard
+from evface_edge.events.guard import (
+    HEIGHT,
+    LAST,
+    POLARITY,
+    SOUND,
+    WIDTH,
+    Guard,
+    admit,
+    latest,
+    unusual,
+)
 from evface_edge.geometry import SensorSize
 
 __all__ = ["Writer", "read"]
 
 _VERSION = b"#!AER-DAT4.0\r\n"
-_EVENT = np.dtype(
-    {
-        "names": ["t", "x", "y", "p"],
-        "formats": ["<i8", "<i2", "<i2", "u1"],
-        "offsets": [0, 8, 10, 12],
-        "itemsize": 16,
-    }
-)
+
+
+def _record(size_bytes: int) -> np.dtype[Any]:
+    """x and y, signed numbers of 16 bits, are taken together: a negative one is a large one."""
+    return np.dtype(
+        {
+            "names": ["t", "xy", "p"],
+            "formats": ["<i8", "<u4", "u1"],
+            "offsets": [0, 8, 12],
+            "itemsize": size_bytes,
+        }
+    )
+
+
+_EVENT, _OUT = _record(16), _record(EVENT_DTYPE.itemsize)
 _HEADER_LIMIT_BYTES = 16 << 20
 #: No camera makes packets of so many events.
 _PACKET_LIMIT_BYTES = 256 << 20
@@ -73,19 +91,54 @@ def read(path: Path, options: ReadOptions) -> Contents:
     """
     header = _header(path)
     size = sensor_size(path, options.size, header.size)
-    decompress = _decompressor(header.compression, path)
+    _decompressor(header.compression, path)  # is what it needs there?
 
     def packets(guard: Guard) -> Iterator[EventArray]:
+        unpack = _decompressor(header.compression, path)
         for offset, data in _event_packets(path, header, guard):
             try:
-                events = Table.root(decompress(data)).structs(0, _EVENT)
+                events = Table.root(unpack(data)).structs(0, _EVENT)
             except (ValueError, RuntimeError, EOFError) as error:
                 raise EventFormatError(
                     f"a packet is damaged: {reason(error)}", path=path, offset=offset
                 ) from None
-            yield from guard.check([events[field] for field in "txyp"], offset=offset)
+            out = np.empty(len(events), EVENT_DTYPE)
+            count, fault = _admit(events, guard.state, out.view(_OUT))
+            if count:
+                yield out[:count]
+            if fault:
+                raise guard.error(fault, offset)
 
     return Contents(size, packets, {"streams": header.kinds, "compression": header.compression})
+
+
+@compiled
+def _admit(events: Any, guard: Any, out: Any) -> tuple[int, int]:
+    """Copies sound events; returns their number and the fault that ended it."""
+    width, height, last = guard[WIDTH], guard[HEIGHT], latest(guard)
+    for i in range(len(events)):
+        t, xy, p = events[i].t, events[i].xy, events[i].p
+        x, y = np.int64(xy & 0xFFFF), np.int64(xy >> 16)
+        out[i].t = t
+        out[i].xy = xy
+        out[i].p = p
+        if (
+            np.int64(x >= width)
+            | np.int64(y >= height)
+            | np.int64(p > 1)
+            | np.int64(unusual(t, last))
+        ):
+            guard[LAST] = last
+            fault = admit(guard, t, x, y)
+            if fault == SOUND and p > 1:
+                fault = POLARITY
+            if fault != SOUND:
+                return i, fault
+            t = guard[LAST]
+            out[i].t = t
+        last = t
+    guard[LAST] = last
+    return len(events), SOUND
 
 
 def _header(path: Path) -> _Header:
@@ -178,9 +231,10 @@ def _decompressor(name: str, path: Path) -> Any:
         return lambda data: data
     try:
         if name == "lz4":
-            from lz4.frame import LZ4FrameDecompressor
+            import lz4.frame
 
-            return lambda data: _unpack_lz4(LZ4FrameDecompressor(), data)
+            context = lz4.frame.create_decompression_context()
+            return lambda data: _unpack_lz4(lz4.frame, context, data)
         import zstandard  # noqa: F401
     except ModuleNotFoundError as error:
         raise RuntimeUnavailable(
@@ -191,11 +245,17 @@ def _decompressor(name: str, path: Path) -> Any:
     return lambda data: decompress(data, _PACKET_LIMIT_BYTES)
 
 
-def _unpack_lz4(decompressor: Any, data: memoryview) -> bytes:
+def _unpack_lz4(frame: Any, context: Any, data: memoryview) -> bytes:
     """A frame, by parts: a buffer for the largest one costs more than decompressing."""
-    parts = [decompressor.decompress(data, _USUAL_BYTES)]
-    while not decompressor.eof and not decompressor.needs_input:
-        if len(parts) * _USUAL_BYTES >= _PACKET_LIMIT_BYTES:
+    frame.reset_decompression_context(context)
+    parts: list[bytes] = []
+    ended = False
+    while not ended:
+        part, read, ended = frame.decompress_chunk(context, data, max_length=_USUAL_BYTES)
+        parts.append(part)
+        data = data[read:]
+        if not part and not read:
+            raise ValueError("a frame that does not end")
+        if len(parts) * _USUAL_BYTES > _PACKET_LIMIT_BYTES:
             raise ValueError(f"a frame of more than {_PACKET_LIMIT_BYTES} bytes")
-        parts.append(decompressor.decompress(b"", _USUAL_BYTES))
     return parts[0] if len(parts) == 1 else b"".join(parts)

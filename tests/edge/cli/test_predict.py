@@ -23,8 +23,13 @@ def test_prints_a_table(command, recording: Path, fake_predictor) -> None:
     assert row[:6] == ["1", "99", "0.00", "0.98", "0.90", "1.5"]
     assert row[6:] == ["following", "98%,", "held", "2%"]
     assert fake_predictor.made_with == {
-        **{"model": "evface-s", "runtime": None, "device": "auto", "rate_hz": None},
-        **{"faces": 1, "smoothing": True, "box": None},
+        "model": "evface-s",
+        "runtime": None,
+        "device": "auto",
+        "rate_hz": None,
+        "faces": 1,
+        "smoothing": True,
+        "box": None,
     }
 
 
@@ -105,7 +110,7 @@ def test_a_failure_leaves_what_was_there(
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("a.parquet", "expected a file ending in .csv or .gif or .json or .mp4"),
+        ("a.txt", "ending in .csv or .gif or .json or .mp4 or .parquet or .png or .rrd"),
         ("missing/a.csv", "create "),
         ("recording.npz.csv", "given twice"),
     ],
@@ -164,3 +169,33 @@ def test_wrong_usage_exits_2(command, recording: Path, fake_predictor, wrong: li
 
 def test_the_two_lists_of_films_are_one() -> None:
     assert set(FILMS) == FILM_SUFFIXES
+
+
+def test_pose_in_tables_and_the_other_outputs(command, recording: Path, fake_predictor) -> None:
+    folder = recording.parent
+    names = ["a.csv", "a.json", "a.parquet", "a.png", "a.rrd"]
+    for library in ("pyarrow", "matplotlib", "rerun"):
+        pytest.importorskip(library)
+    outputs = [argument for name in names for argument in ("-o", folder / name)]
+    answer = command("predict", recording, "--pose", *outputs)
+    assert answer.code == 0, answer.err
+    assert {path.name for path in folder.iterdir()} == {recording.name, *names}
+    row = next(csv.DictReader((folder / "a.csv").read_text().splitlines()))
+    face = json.loads((folder / "a.json").read_text())["faces"][0]
+    assert float(row["yaw_deg"]) == face["head_pose"]["yaw_deg"]
+    from pyarrow import parquet
+
+    table = parquet.read_table(folder / "a.parquet")
+    assert table.num_rows == 99
+    assert table["yaw_deg"][0].as_py() == pytest.approx(face["head_pose"]["yaw_deg"], abs=0.0051)
+
+
+def test_a_failure_leaves_none_of_the_other_outputs(
+    command, recording: Path, fake_predictor
+) -> None:
+    pytest.importorskip("rerun")
+    fake_predictor.fails_at_us, fake_predictor.error = 500_000, EventFormatError("torn")
+    folder = recording.parent
+    answer = command("predict", recording, "-o", folder / "a.rrd", "-o", folder / "a.parquet")
+    assert answer.code == 1
+    assert [path.name for path in folder.iterdir()] == [recording.name]

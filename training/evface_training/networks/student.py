@@ -39,13 +39,13 @@ class StudentConfig:
 
     in_channels: int = 10
     side: int = 128
-    stem: StemName = "conv"
     channels: tuple[int, ...] = (32, 48, 96, 160)
     blocks: tuple[int, int, int] = (1, 1, 1)
     head: HeadName = "simcc"
     hidden: int = 128
     coordinate_bins: int = 128
     margin: float = 0.125
+    stem: StemName = "conv"
 
     def __post_init__(self) -> None:
         if self.side < 32 or self.side % 16:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -12,8 +12,7 @@ from evface_edge.errors import ConfigError
 from evface_edge.events.array import EventArray, make_events
 from evface_edge.events.source import Counters
 from evface_edge.geometry import SensorSize
-from evface_edge.results import annotate
-from evface_edge.results.annotate import Annotator
+from evface_edge.results.moments import Moments
 
 
 class Packets:
@@ -42,26 +41,25 @@ def packet(times: Any) -> EventArray:
     return make_events(times, times % 20, times % 10, times % 2)
 
 
-Drawn = list[tuple[int, list[int], Any]]
+class Shown(NamedTuple):
+    """Of a moment: when after the first event, the times of its events, its faces."""
+
+    t_us: int
+    events: list[int]
+    faces: Any
 
 
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> Drawn:
-    """What each picture was made of: time (as told), times of its events, faces."""
-    seen: Drawn = []
+def run(
+    moments: Moments, instants: list[tuple[int, Any]], *, packets_ahead: int = 0
+) -> tuple[list[Shown], int]:
+    """As a predictor would: a result as soon as the packets up to its time were read.
 
-    def face_picture(events, faces, size, *, left_text, right_text):  # type: ignore[no-untyped-def]
-        seen.append((round(float(left_text.split()[0]) * 1e6), events["t"].tolist(), faces))
-        return len(seen)
-
-    monkeypatch.setattr(annotate, "face_picture", face_picture)
-    return seen
-
-
-def run(annotator: Annotator, instants: list[tuple[int, Any]], *, packets_ahead: int = 0) -> int:
-    """As a predictor would: a result as soon as the packets up to its time were read."""
+    Returns:
+        the moments, and how many packets were kept at most.
+    """
     most = 0
-    packets = iter(annotator.source)
+    found = []
+    packets = iter(moments.source)
     last_us = -1
     for t_us, faces in instants:
         while last_us < t_us:
@@ -71,24 +69,24 @@ def run(annotator: Annotator, instants: list[tuple[int, Any]], *, packets_ahead:
             last_us = int(read["t"][-1])
         for _ in range(packets_ahead):
             next(packets, None)
-        most = max(most, len(annotator.source.packets))
-        list(annotator.advance(t_us, faces))
+        most = max(most, len(moments.source.packets))
+        found += moments.advance(t_us, faces)
     for _ in packets:
         pass
-    list(annotator.finish())
-    return most
+    found += moments.finish()
+    return [Shown(round(m.seconds * 1e6), m.events["t"].tolist(), m.faces) for m in found], most
 
 
-def test_each_picture_has_its_events_and_the_newest_faces(drawn: Drawn) -> None:
+def test_each_picture_has_its_events_and_the_newest_faces() -> None:
     times = np.arange(0, 300_000, 7_000)
     source = Packets([packet(part) for part in np.array_split(times, 9)])
-    annotator = Annotator(source, fps=25)
-    run(annotator, [(t, f"faces at {t}") for t in range(35_000, 300_000, 35_000)])
+    moments = Moments(source, fps=25)
+    drawn, _ = run(moments, [(t, f"faces at {t}") for t in range(35_000, 300_000, 35_000)])
     assert [t for t, _, _ in drawn] == [40_000 * k for k in range(1, 8)]
     for t_us, events, faces in drawn:
         assert events == [t for t in times if t_us - 40_000 < t <= t_us]
         newest = t_us // 35_000 * 35_000
-        assert faces == (f"faces at {newest}" if newest else ())
+        assert faces == (f"faces at {newest}" if newest else None)
 
 
 @settings(deadline=None, max_examples=60)
@@ -102,78 +100,87 @@ def test_each_picture_has_its_events_and_the_newest_faces(drawn: Drawn) -> None:
 def test_however_the_events_are_packed(gaps, cuts, instants, fps, ahead) -> None:
     times = np.cumsum(gaps)
     parts = [part for part in np.split(times, sorted(cuts)) if len(part)]
-    with pytest.MonkeyPatch.context() as patch:
-        seen: list[tuple[list[int], Any]] = []
-        patch.setattr(
-            annotate,
-            "face_picture",
-            lambda events, faces, size, **_: seen.append((events["t"].tolist(), faces)),
-        )
-        instants = sorted({t for t in instants if t <= times[-1]})
-        run(
-            Annotator(Packets([packet(part) for part in parts]), fps=fps),
-            [(t, [t]) for t in instants],
-            packets_ahead=ahead,
-        )
+    instants = sorted({t for t in instants if t <= times[-1]})
+    seen, _ = run(
+        Moments(Packets([packet(part) for part in parts]), fps=fps),
+        [(t, [t]) for t in instants],
+        packets_ahead=ahead,
+    )
     interval = 1_000_000 // fps
     window = max(interval, 20_000)
     due = list(range(int(times[0]) + interval, int(times[-1]) + 1, interval)) or [int(times[-1])]
     assert len(seen) == len(due)
-    for t_us, (events, faces) in zip(due, seen, strict=True):
+    for t_us, (_, events, faces) in zip(due, seen, strict=True):
         assert events == [t for t in times if t_us - window < t <= t_us]
         newest = [t for t in instants if t <= t_us]
-        assert list(faces) == newest[-1:]
+        assert (faces or []) == newest[-1:]
 
 
-def test_slow_motion_still_shows_enough_events(drawn: Drawn) -> None:
+def test_slow_motion_still_shows_enough_events() -> None:
     times = np.arange(0, 100_001, 1_000)
-    annotator = Annotator(Packets([packet(times)]), fps=25, speed=0.1)
-    run(annotator, [])
+    moments = Moments(Packets([packet(times)]), fps=25, speed=0.1)
+    drawn, _ = run(moments, [])
     assert [t for t, _, _ in drawn] == pytest.approx(list(range(4_000, 100_001, 4_000)), abs=5_000)
     assert len(drawn) == 25
     assert len(drawn[-1][1]) == 20  # 20 ms, though a picture comes every 4 ms
 
 
-def test_keeps_no_more_than_it_shows(drawn: Drawn) -> None:
+def test_keeps_no_more_than_it_shows() -> None:
     source = Packets([packet(np.arange(t, t + 1_000, 100)) for t in range(0, 5_000_000, 1_000)])
-    annotator = Annotator(source, fps=25)
-    most = run(annotator, [(t, ()) for t in range(10_000, 5_000_000, 10_000)])
+    moments = Moments(source, fps=25)
+    _, most = run(moments, [(t, ()) for t in range(10_000, 5_000_000, 10_000)])
     assert most < 120  # of 5000 packets; a picture and a result are 40 and 10
 
 
 def test_a_long_packet_is_let_go_bit_by_bit() -> None:
-    annotator = Annotator(Packets([packet(np.arange(1_000_000))]))
-    (whole,) = annotator.source
+    moments = Moments(Packets([packet(np.arange(1_000_000))]))
+    (whole,) = moments.source
     assert len(whole) == 1_000_000
-    assert len(annotator.source.packets) > 10
-    annotator.source.take(900_000, 1_000_000)
-    assert sum(map(len, annotator.source.packets)) < 200_000
+    assert len(moments.source.packets) > 10
+    moments.source.take(900_000, 1_000_000)
+    assert sum(map(len, moments.source.packets)) < 200_000
 
 
 @pytest.mark.parametrize("gap_us", [10_000_000, 10**15])
-def test_a_long_silence_is_left_out(drawn: Drawn, gap_us: int) -> None:
+def test_a_long_silence_is_left_out(gap_us: int) -> None:
     first, second = np.arange(0, 100_000, 1_000), np.arange(0, 100_000, 1_000) + gap_us
-    run(Annotator(Packets([packet(first), packet(second)]), fps=10), [(50_000, [])])
+    drawn, _ = run(Moments(Packets([packet(first), packet(second)]), fps=10), [(50_000, [])])
     events = [times for _, times, _ in drawn]
     assert len(events) < 35
     assert {t for times in events for t in times} >= set(second[second < second[-1] - 100_000])
     assert any(times and times[-1] >= gap_us for times in events)
 
 
-def test_a_face_that_is_held_in_silence_is_shown(drawn: Drawn) -> None:
-    annotator = Annotator(Packets([packet([0]), packet([10_000_000])]), fps=10)
-    run(annotator, [(t, ["held"]) for t in range(100_000, 10_000_000, 100_000)])
+def test_a_face_that_is_held_in_silence_is_shown() -> None:
+    moments = Moments(Packets([packet([0]), packet([10_000_000])]), fps=10)
+    drawn, _ = run(moments, [(t, ["held"]) for t in range(100_000, 10_000_000, 100_000)])
     assert len(drawn) == 100
 
 
-def test_a_recording_shorter_than_a_picture_gives_one(drawn: Drawn) -> None:
-    run(Annotator(Packets([packet([5, 6])])), [])
-    assert [events for _, events, _ in drawn] == [[5, 6]]
-    run(Annotator(Packets([])), [])
-    assert drawn[1][1] == []
+def test_a_recording_shorter_than_a_picture_gives_one() -> None:
+    drawn, _ = run(Moments(Packets([packet([5, 6])])), [])
+    assert [shown.events for shown in drawn] == [[5, 6]]
+    drawn, _ = run(Moments(Packets([])), [])
+    assert [shown.events for shown in drawn] == [[]]
 
 
-@pytest.mark.parametrize("change", [{"fps": 0}, {"speed": 0}, {"speed": float("nan")}])
+def test_accumulation_and_rate() -> None:
+    times = np.arange(0, 100_001, 1_000)
+    moments = Moments(Packets([packet(times)]), fps=25, accumulation_us=60_000)
+    for _ in moments.source:
+        pass
+    found = list(moments.finish())
+    assert [m.events["t"].tolist() for m in found] == [
+        list(range(0, 40_001, 1_000)),
+        list(range(21_000, 80_001, 1_000)),
+    ]
+    assert found[1].rate_hz == pytest.approx(1000)
+    assert found[1].faces is None
+
+
+@pytest.mark.parametrize(
+    "change", [{"fps": 0}, {"speed": 0}, {"speed": float("nan")}, {"accumulation_us": 0}]
+)
 def test_refuses_a_rate_that_is_none(change: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=next(iter(change))):
-        Annotator(Packets([]), **change)
+        Moments(Packets([]), **change)

@@ -1,14 +1,14 @@
-"""One pass over a source that serves both the predictor and a film.
+"""One pass over a source that serves both the predictor and what shows its results.
 
-    annotator = Annotator(source, model="evface-s")
-    for t_us, faces in predictor.stream(annotator.source):
-        for picture in annotator.advance(t_us, faces):
-            film.add(picture)
-    for picture in annotator.finish():
-        film.add(picture)
+    moments = Moments(source)
+    for t_us, faces in predictor.stream(moments.source):
+        for moment in moments.advance(t_us, faces):
+            film.add(draw_moment(moment, source.size))
+    for moment in moments.finish():
+        film.add(draw_moment(moment, source.size))
 
-The predictor draws packets from `annotator.source`, which keeps each until it has been drawn.
-What is kept is what the predictor has read ahead of its results, and one picture's events.
+The predictor draws packets from `moments.source`, which keeps each until it has been shown. What
+is kept is what the predictor has read ahead of its results, and one moment's events.
 """
 
 from __future__ import annotations
@@ -16,19 +16,18 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 
 import numpy as np
-from PIL import Image
 
 from evface_edge.errors import ConfigError
 from evface_edge.events.array import EVENT_DTYPE, EventArray
 from evface_edge.events.source import Counters, EventSource
 from evface_edge.geometry import SensorSize
 from evface_edge.results.face import FaceLandmarks
-from evface_edge.results.picture import face_picture
 
-#: A picture shows at least the events of this time: fewer make no shape.
+#: A moment has at least the events of this time: fewer make no shape.
 ACCUMULATION_US = 20_000
 
 #: A silence without events and results is shown for this long, then left out.
@@ -91,55 +90,82 @@ class _Tee:
         return default
 
 
-class Annotator:
-    """Pictures at a steady rate from a source and the results of a predictor that reads it.
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """What is shown at one instant.
 
-    A picture shows the events since the picture before, at least of `ACCUMULATION_US`, and the
-    newest faces of its instant.
+    Attributes:
+        t_us: the instant; seconds: since the first event.
+        events: those of the last `window_us`.
+        faces: the newest of that instant; None where nobody looks for faces.
+    """
+
+    t_us: int
+    seconds: float
+    events: EventArray
+    window_us: int
+    faces: Sequence[FaceLandmarks] | None
+
+    @property
+    def rate_hz(self) -> float:
+        """Events a second."""
+        return 1e6 * len(self.events) / self.window_us
+
+
+class Moments:
+    """Moments at a steady rate from a source and the results of a predictor that reads it.
+
+    A moment has the events since the moment before, at least of `accumulation_us`, and the newest
+    faces.
 
     Args:
-        source: to be read by the predictor through `Annotator.source`.
-        model: name of the model, for the text under the picture.
-        fps: pictures a second of the film.
+        source: to be read by the predictor through `Moments.source`.
+        fps: moments a second of the film.
         speed: seconds of the recording ÷ seconds of the film; 0.1 is slow motion.
+        accumulation_us: time over which events are gathered, µs.
 
     Raises:
-        ConfigError: fps or speed not above 0.
+        ConfigError: a number not above 0.
     """
 
     def __init__(
-        self, source: EventSource, *, model: str = "", fps: float = 25, speed: float = 1
+        self,
+        source: EventSource,
+        *,
+        fps: float = 25,
+        speed: float = 1,
+        accumulation_us: int = ACCUMULATION_US,
     ) -> None:
-        for field, value in (("fps", fps), ("speed", speed)):
+        numbers = (("fps", fps), ("speed", speed), ("accumulation_us", accumulation_us))
+        for field, value in numbers:
             if not value > 0:
                 raise ConfigError(field, value, "a number above 0")
         self.source = _Tee(source)
-        self._text = " · ".join([model] * bool(model) + [f"speed ×{speed:g}"] * (speed != 1))
         self._interval_us = max(1e6 * speed / fps, 1.0)
-        self._window_us = max(round(self._interval_us), ACCUMULATION_US)
-        self._faces: Sequence[FaceLandmarks] = ()
+        self._window_us = max(round(self._interval_us), accumulation_us)
+        self._faces: Sequence[FaceLandmarks] | None = None
         self._start_us: int | None = None
         self._active_us = 0
         self._step = 1
-        self._drawn = 0
+        self._shown = 0
 
-    def advance(self, t_us: int, faces: Sequence[FaceLandmarks]) -> Iterator[Image.Image]:
-        """The pictures due before `t_us`; from then on `faces` are shown. `t_us` never falls."""
+    def advance(self, t_us: int, faces: Sequence[FaceLandmarks] | None = None) -> Iterator[Moment]:
+        """The moments due before `t_us`; from then on `faces` are shown. `t_us` never falls."""
         yield from self._due(t_us)
         self._faces = faces
         if faces:
             self._active_us = t_us
 
-    def finish(self) -> Iterator[Image.Image]:
-        """The pictures up to the last event; at least one picture in all."""
+    def finish(self) -> Iterator[Moment]:
+        """The moments up to the last event; at least one in all."""
         last_us = int(self.source.packets[-1]["t"][-1]) if self.source.packets else None
         if last_us is not None:
             yield from self._due(last_us + 1)
-        if not self._drawn:
+        if not self._shown:
             stop_us = last_us or 0
-            yield self._picture(stop_us, self.source.take(stop_us - self._window_us, stop_us))
+            yield self._moment(stop_us, self.source.take(stop_us - self._window_us, stop_us))
 
-    def _due(self, until_us: int) -> Iterator[Image.Image]:
+    def _due(self, until_us: int) -> Iterator[Moment]:
         if self._start_us is None:
             if not self.source.packets:
                 return
@@ -154,24 +180,9 @@ class Annotator:
                 skipped = math.ceil((resume_us - self._start_us) / self._interval_us)
                 self._step = max(self._step, skipped)
                 continue
-            yield self._picture(due_us, events)
+            yield self._moment(due_us, events)
 
-    def _picture(self, due_us: int, events: EventArray) -> Image.Image:
-        self._drawn += 1
+    def _moment(self, due_us: int, events: EventArray) -> Moment:
+        self._shown += 1
         start_us = due_us if self._start_us is None else self._start_us
-        seconds = (due_us - start_us) / 1e6
-        rate = 1e6 * len(events) / self._window_us
-        return face_picture(
-            events,
-            self._faces,
-            self.source.size,
-            left_text=f"{seconds:.2f} s" + ("" if self._faces else " · no face"),
-            right_text=f"{self._text} · {_rate(rate)}" if self._text else _rate(rate),
-        )
-
-
-def _rate(events_per_s: float) -> str:
-    for unit, factor in (("Mev/s", 1e6), ("kev/s", 1e3)):
-        if events_per_s >= factor:
-            return f"{events_per_s / factor:.1f} {unit}"
-    return f"{events_per_s:.0f} ev/s"
+        return Moment(due_us, (due_us - start_us) / 1e6, events, self._window_us, self._faces)

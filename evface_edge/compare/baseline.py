@@ -1,0 +1,112 @@
+"""A comparison held against an earlier one: what became worse beyond a stated tolerance."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evface_edge.compare.figures import VERSION
+from evface_edge.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How much worse is still accepted.
+
+    Attributes:
+        nme: of NME-98, relative to the baseline; failures: of FR@10 and of the instants without a
+            face, in percentage points; latency: of the network's p10, relative. Machines differ and
+            are busy, so latency is that of each artefact ÷ that of the first one of the same run.
+    """
+
+    nme: float = 0.02
+    failures: float = 1.0
+    latency: float = 0.10
+
+    def __post_init__(self) -> None:
+        for field in ("nme", "failures", "latency"):
+            if not getattr(self, field) >= 0:
+                raise ConfigError(f"tolerance {field}", getattr(self, field), "0 or more")
+
+
+def load_baseline(path: Path) -> dict[str, Any]:
+    """An earlier compare.json.
+
+    Raises:
+        ConfigError: not there, or not made by this command.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError("--baseline", str(path), f"a file ({error.strerror})") from None
+    except ValueError as error:
+        raise ConfigError("--baseline", str(path), f"JSON ({error})") from None
+    if not isinstance(found, dict) or found.get("version") != VERSION or "models" not in found:
+        raise ConfigError(
+            "--baseline", str(path), f"a compare.json of version {VERSION}; make it again"
+        )
+    return found
+
+
+def regressions(
+    report: Mapping[str, Any], baseline: Mapping[str, Any], tolerance: Tolerance
+) -> list[str]:
+    """One sentence for each figure that became worse; empty where all is well.
+
+    Raises:
+        ConfigError: the baseline is of other instants or other landmarks.
+    """
+    if report["data"]["sha256"] != baseline["data"]["sha256"]:
+        raise ConfigError(
+            "--baseline",
+            f"{baseline['data']['recordings']}, {baseline['data']['instants']} instants",
+            f"one of the same data and --rate-hz: {report['data']['recordings']}, "
+            f"{report['data']['instants']} instants",
+        )
+    new = {model["model"]: model for model in report["models"]}
+    found = []
+    for old in baseline["models"]:
+        name = old["model"]
+        if name not in new:
+            found.append(f"{name}: in the baseline, but not in this comparison")
+            continue
+        found += [f"{name}: {text}" for text in _accuracy(new[name], old, tolerance)]
+    return found + _latency(report, baseline, tolerance)
+
+
+def _accuracy(new: Mapping[str, Any], old: Mapping[str, Any], tolerance: Tolerance) -> list[str]:
+    found = []
+    now, before = new["nme98_percent"][0], old["nme98_percent"][0]
+    if before is not None and (now is None or now > before * (1 + tolerance.nme)):
+        shown = "no face at all" if now is None else f"{now:.3f} %"
+        found.append(f"NME-98 {shown}, was {before:.3f} % (tolerance {tolerance.nme:.1%})")
+    for what, now, before in (
+        ("FR@10", new["fr10_percent"][0], old["fr10_percent"][0]),
+        ("instants without a face", new["without_face_percent"], old["without_face_percent"]),
+    ):
+        if now > before + tolerance.failures:
+            found.append(
+                f"{what} {now:.2f} %, was {before:.2f} % (tolerance {tolerance.failures:g} points)"
+            )
+    return found
+
+
+def _latency(
+    report: Mapping[str, Any], baseline: Mapping[str, Any], tolerance: Tolerance
+) -> list[str]:
+    first = baseline["models"][0]["model"]
+    now, before = _relative(report, first), _relative(baseline, first)
+    return [
+        f"{name}: latency {now[name]:.3f} × that of {first}, was {ratio:.3f} × "
+        f"(tolerance {tolerance.latency:.0%})"
+        for name, ratio in before.items()
+        if name in now and now[name] > ratio * (1 + tolerance.latency)
+    ]
+
+
+def _relative(report: Mapping[str, Any], first: str) -> dict[str, float]:
+    fast = {model["model"]: model["network_fast_ms"] for model in report["models"]}
+    return {name: value / fast[first] for name, value in fast.items()} if first in fast else {}

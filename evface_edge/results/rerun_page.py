@@ -1,0 +1,163 @@
+"""rerun's own server of its web viewer, as a process of ours.
+
+The server inside rerun's Python library listens on every interface; its program can be bound to
+one address, and is therefore what is used here.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from types import FrameType
+from urllib.parse import quote
+
+from evface_edge.errors import ConfigError, RuntimeUnavailable
+
+LOOPBACK = "127.0.0.1"
+#: A browser that comes late gets so much of what was before.
+_SERVER_MEMORY = "512MiB"
+_START_S = 30.0
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page that is being served.
+
+    Attributes:
+        url: to open in a browser.
+        log_url: where data goes.
+    """
+
+    url: str
+    log_url: str
+
+
+def viewer_program() -> Path:
+    """rerun's program, as it came with rerun-sdk.
+
+    Raises:
+        RuntimeUnavailable: it is not there.
+    """
+    spec = find_spec("rerun_cli")
+    places = [] if spec is None else [Path(p) for p in spec.submodule_search_locations or ()]
+    for place in places:
+        for name in ("rerun", "rerun.exe"):
+            if (place / name).is_file():
+                return place / name
+    raise RuntimeUnavailable(
+        "rerun's program is not there: pip install --force-reinstall 'evface-edge[web]'"
+    )
+
+
+@contextmanager
+def serve_page(*, address: str = LOOPBACK, port: int = 9090) -> Iterator[Page]:
+    """The page is there until the block ends. SIGTERM ends the block as Ctrl-C does.
+
+    Args:
+        address: an address of this machine; 0.0.0.0 is every one, and lets everybody in reach see
+            the page.
+        port: of the page; 0 takes a free one. Data goes through one more free port.
+
+    Raises:
+        ConfigError: an address that is not of this machine, or a port that is taken.
+        RuntimeUnavailable: rerun's program is not there, or does not start.
+    """
+    program = viewer_program()
+    port, log_port = _free_port(address, port), _free_port(address, 0)
+    command = [
+        *(str(program), "--serve-web", "--bind", address, "--port", str(log_port)),
+        *("--web-viewer-port", str(port), "--server-memory-limit", _SERVER_MEMORY),
+    ]
+    if address != LOOPBACK:
+        command += ["--cors-allow-origin", f"http://*:{port}"]
+    # rerun's program sends figures on its use to its makers, but for continuous integration.
+    environment = {**os.environ, "CI": "1", "BROWSER": "true"}
+    here = address if address not in ("0.0.0.0", "::") else LOOPBACK
+    with tempfile.TemporaryFile() as log, _ended_by_sigterm():
+        server = subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # Ctrl-C is for us alone: the server ends when we say so
+        )
+        try:
+            for number in (port, log_port):
+                _wait_for(server, here, number)
+            data = f"rerun+http://{_outside(address)}:{log_port}/proxy"
+            url = f"http://{_outside(address)}:{port}/?url={quote(data, safe='')}"
+            yield Page(url, f"rerun+http://{here}:{log_port}/proxy")
+        except _NotStarted as error:
+            log.seek(0)
+            lines = log.read().decode(errors="replace").strip().splitlines() or [str(error)]
+            raise RuntimeUnavailable(f"rerun's server did not start: {lines[-1]}") from None
+        finally:
+            server.terminate()
+            try:
+                server.wait(5)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+
+
+class _NotStarted(Exception):
+    pass
+
+
+def _free_port(address: str, port: int) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except (OSError, OverflowError) as error:
+            raise ConfigError(
+                "bind and port", f"{address}:{port}", f"a free port of this machine ({error})"
+            ) from None
+        return int(probe.getsockname()[1])
+
+
+def _wait_for(server: subprocess.Popen[bytes], address: str, port: int) -> None:
+    end_s = time.monotonic() + _START_S
+    while time.monotonic() < end_s:
+        if server.poll() is not None:
+            raise _NotStarted(f"it ended with {server.returncode}")
+        try:
+            socket.create_connection((address, port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise _NotStarted(f"nothing listens on port {port} after {_START_S:.0f} s")
+
+
+def _outside(address: str) -> str:
+    """The name under which a browser finds an address."""
+    return socket.gethostname() if address in ("0.0.0.0", "::") else address
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM unwinds the program, so that the server does not outlive it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,26 @@
+"""What docs/results.md says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from evface_edge.cli.recording import PREDICT_SUFFIXES
+from evface_edge.results.table import CSV_COLUMNS, CSV_POSE_COLUMNS
+
+DOCUMENT = (Path(__file__).parents[3] / "docs" / "results.md").read_text()
+SNIPPETS = re.findall(r"<!-- runs -->\n```python\n(.*?)```", DOCUMENT, re.S)
+
+
+@pytest.mark.parametrize("code", SNIPPETS)
+def test_snippets_run(code: str, capsys: pytest.CaptureFixture[str]) -> None:
+    exec(compile(code, "docs/results.md", "exec"), {})
+    assert capsys.readouterr().out.startswith("(98, 2) (68, 2) ")
+
+
+def test_all_outputs_and_columns_are_explained() -> None:
+    assert SNIPPETS
+    for name in (*PREDICT_SUFFIXES, *CSV_COLUMNS[:11], *CSV_POSE_COLUMNS):
+        assert f"`{name}`" in DOCUMENT

@@ -1,0 +1,47 @@
+"""Which layer costs what: a layer that was damaged on purpose is the one that is found."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from evface_export.calibration import CalibrationSet
+from evface_export.conversion import Conversion
+from evface_export.sensitivity import ALL, sensitivity, sensitivity_table
+
+
+def test_the_damaged_layer_is_the_worst(checkpoint: Any, clips_path: Path) -> None:
+    network = copy.deepcopy(checkpoint.network)
+    with torch.no_grad():  # channel 0 is always 0, and its weights stretch the steps of the others
+        network.backbone[1].weight[0] = 0
+        network.backbone[1].bias[0] = -1
+        network.backbone[3].weight[:, 0] = 8
+    damaged = dataclasses.replace(checkpoint, network=network)
+    done: list[str] = []
+    conversion = Conversion(damaged, CalibrationSet.load(clips_path))
+    layers = sensitivity(conversion, advance=done.append)
+    assert [layer.name for layer in layers] == done
+    *single, together = layers
+    assert together.name == ALL
+    worst = max(single, key=lambda layer: layer.parity.mean_px)
+    assert worst.name == "backbone.3"
+    others = [layer.parity.mean_px for layer in single if layer is not worst]
+    assert worst.parity.mean_px > 3 * max(others)
+    assert together.parity.mean_px > 0.7 * worst.parity.mean_px
+    lines = sensitivity_table(layers).splitlines()
+    assert len({len(line) for line in lines}) == 1
+    assert f"{worst.parity.mean_px:.3f}" in next(line for line in lines if "backbone.3" in line)
+
+
+@pytest.mark.parametrize("scheme", ["u8", "s8"])
+def test_one_layer_alone_costs_less_than_all(
+    checkpoint: Any, clips_path: Path, scheme: Any
+) -> None:
+    layers = sensitivity(Conversion(checkpoint, CalibrationSet.load(clips_path)), scheme=scheme)
+    *single, together = layers
+    assert all(0 < layer.parity.mean_px < together.parity.mean_px for layer in single)
