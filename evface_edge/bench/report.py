@@ -156,9 +156,7 @@ def as_text(found: Mapping[str, Any]) -> str:
 def as_markdown(found: Mapping[str, Any]) -> str:
     """For a document."""
     bullets = "\n".join(f"- {key}: {value}" for key, value in found["machine"].items())
-    parts = _parts(
-        found, markdown_table, lambda items: "\n".join(f"- {item}" for item in items)
-    )
+    parts = _parts(found, markdown_table, lambda items: "\n".join(f"- {item}" for item in items))
     return "\n\n".join(["### Machine", bullets, "### Network and end to end", *parts])
 
 

@@ -255,9 +255,7 @@ def file_mb(path: Path) -> float:
 def _end_to_end(
     cases: Sequence[Case], effort: Effort, worker: Worker, report: Callable[[str], None]
 ) -> list[dict[str, Any]]:
-    settings = [
-        (case, size, rate) for case in cases for size in SIZES for rate in RATES_MEV_PER_S
-    ]
+    settings = [(case, size, rate) for case in cases for size in SIZES for rate in RATES_MEV_PER_S]
     answers: list[list[dict[str, Any]]] = [[] for _ in settings]
     for turn in range(effort.rounds):
         for (case, size, rate), taken in zip(settings, answers, strict=True):

@@ -24,7 +24,9 @@ def text_table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def markdown_table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """The same for Markdown."""
     lines = [list(heading), ["---", *["---:"] * (len(heading) - 1)], *(list(row) for row in rows)]
-    return "\n".join("| " + " | ".join(cell.replace("|", "/") for cell in line) + " |" for line in lines)
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "/") for cell in line) + " |" for line in lines
+    )
 
 
 def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:

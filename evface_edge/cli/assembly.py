@@ -44,6 +44,12 @@ ROWS: tuple[Row, ...] = (
     Row("convert", "evface_edge.cli.convert:convert", "Write a recording in another format."),
     Row("models", "evface_edge.cli.models:models", "List the models that came along."),
     Row("bench", "evface_edge.cli.bench:bench", "Measure how fast models are on this machine."),
+    Row(
+        "compare",
+        "evface_edge.cli.compare:compare",
+        "Hold models against each other: accuracy and latency.",
+        "report",
+    ),
     Row("doctor", "evface_edge.cli.doctor:doctor", "Say what is missing, and what mends it."),
 )
 

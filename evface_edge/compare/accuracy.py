@@ -119,10 +119,10 @@ def run_all(
                 rows += _instants(predictor, video, index)
             if not rows:
                 raise ConfigError("--data", str(videos[0].path), "events in the time of its labels")
-            recording, t_us, truth, landmarks, update_ms = (list(part) for part in zip(*rows, strict=True))
-            instants = instants or Instants(
-                np.array(recording), np.array(t_us), np.stack(truth)
+            recording, t_us, truth, landmarks, update_ms = (
+                list(part) for part in zip(*rows, strict=True)
             )
+            instants = instants or Instants(np.array(recording), np.array(t_us), np.stack(truth))
             results.append(
                 Found(
                     entry,

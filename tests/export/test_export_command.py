@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +89,10 @@ def test_nine_rows_for_scripts(
 ) -> None:
     """Every target has a row: its figures, or why there are none."""
     pytest.importorskip("openvino")
-    from evface_export import command
+    from evface_export import command, summary
 
+    quick = partial(summary.measure_speed, seconds=0.02)
+    monkeypatch.setattr(summary, "measure_speed", quick)
     monkeypatch.setattr(command.importlib.util, "find_spec", _without("tensorrt_rtx"))
     arguments = ("-t", "all", "--calibration", clips_path, "-o", tmp_path, "--json")
     result: Result = run("toy.ckpt", *arguments, "--quantizer", "nncf")

@@ -117,7 +117,7 @@ def simulate(
 def clips(
     faces: Annotated[list[Path], typer.Option("--faces", help=_FACES_HELP)],
     output: Annotated[Path, typer.Option("-o", "--output", help="The .npz to write.")],
-    count: Annotated[int, typer.Option(help="How many clips.")] = 3072,
+    count: Annotated[int, typer.Option(help="How many clips.")] = 3500,
     recipe: Annotated[str, typer.Option(help="Recipe whose clips to draw.")] = "evface-s",
     seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 7,
     cache: Annotated[Path | None, typer.Option(help="File that keeps the packed faces.")] = None,

@@ -8,11 +8,11 @@ from urllib.parse import parse_qsl
 
 import numpy as np
 
+from evface_edge.compare.labelled import LabelledVideo
 from evface_edge.errors import ConfigError
 from evface_training.data.faces import FaceSet
 from evface_training.data.loading import load_faces
 from evface_training.data.split import split_faces
-from evface_training.evaluate import LabelledVideo
 
 #: Identities of rendered heads that no recipe trains on.
 _HEADS_SEED = 1_000_000

@@ -1,0 +1,116 @@
+"""`evface-edge compare`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def compare(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODEL[@RUNTIME]]...", help="Names or files; by default the bundled ones."
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="SET",
+            help="A recording with NAME.landmarks.npz beside it, or a folder of such; by default "
+            "the one that came along.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Made where it is missing.")
+    ] = Path("evface-compare"),
+    baseline: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="An earlier compare.json: exit 1 if it became worse."),
+    ] = None,
+    max_nme_loss: Annotated[
+        float, typer.Option(metavar="X", help="Tolerated growth of NME-98, relative.")
+    ] = 0.02,
+    max_failures: Annotated[
+        float, typer.Option(metavar="X", help="Tolerated growth of failures, in points.")
+    ] = 1.0,
+    max_slowdown: Annotated[
+        float,
+        typer.Option(
+            metavar="X", help="Tolerated growth of latency ÷ the first model's, relative."
+        ),
+    ] = 0.10,
+    rate_hz: Annotated[float, typer.Option(metavar="HZ", help="Instants a second.")] = 50.0,
+    seconds: Annotated[
+        float, typer.Option(metavar="N", help="That each network is measured for.")
+    ] = 1.0,
+    page: Annotated[bool, typer.Option(help="Whether to make the page, report.html.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
+) -> None:
+    """Hold models against each other: accuracy and latency on the same recordings.
+
+    Writes compare.json, models.csv, landmarks.csv, instants.csv and report.html, which opens
+    without a network. Recordings with landmarks are what `evface-edge simulate` writes.
+
+    \b
+    Examples:
+      evface-edge compare
+      evface-edge compare evface-s-fp32 evface-s-int8 evface-s-int8@openvino
+      evface-edge compare mine.onnx evface-s --data recordings -o results
+      evface-edge compare mine.onnx evface-s --baseline results/compare.json
+    """
+    from evface_edge.bench.table import csv_text, text_table
+    from evface_edge.bench.writing import check_folder, write_text
+    from evface_edge.cli.demo import RECORDING
+    from evface_edge.compare import figures, pictures
+    from evface_edge.compare.accuracy import Entry, run_all
+    from evface_edge.compare.baseline import Tolerance, load_baseline, regressions
+    from evface_edge.compare.labelled import load_set
+    from evface_edge.compare.page import HEADING, model_cells, note, pair_sentences
+    from evface_edge.compare.page import page as page_text
+    from evface_edge.models import bundled_names
+
+    tolerance = Tolerance(max_nme_loss, max_failures, max_slowdown)
+    earlier = None if baseline is None else load_baseline(baseline)
+    if page:
+        pictures.require_matplotlib()
+    entries = [Entry.parse(text) for text in models or bundled_names()]
+    videos = load_set(data or RECORDING)
+    check_folder(output)
+    instants, results = run_all(
+        entries,
+        videos,
+        rate_hz=rate_hz,
+        seconds=seconds,
+        report=lambda text: typer.echo(text, err=True),
+    )
+    report = figures.compare(instants, results, videos, rate_hz)
+    worse = [] if earlier is None else regressions(report, earlier, tolerance)
+    texts = {
+        "compare.json": json.dumps(report, indent=1, ensure_ascii=False) + "\n",
+        "models.csv": csv_text(figures.model_rows(report)),
+        "landmarks.csv": csv_text(figures.landmark_rows(report)),
+        "instants.csv": csv_text(figures.instant_rows(instants, results, videos)),
+    }
+    if page:
+        drawn = pictures.draw_all(report, instants, results, videos)
+        texts["report.html"] = page_text(report, drawn)
+    for name, text in texts.items():
+        write_text(output / name, text)
+    if as_json:
+        typer.echo(json.dumps({**report, "regressions": worse}))
+    else:
+        typer.echo(text_table(HEADING, model_cells(report)))
+        typer.echo("\n" + note(report) + "\n")
+        for sentence in pair_sentences(report):
+            typer.echo(sentence)
+        typer.echo(f"written to {output}: {', '.join(texts)}")
+    for sentence in worse:
+        typer.echo(f"regression: {sentence}", err=True)
+    if worse:
+        raise typer.Exit(1)
+    if earlier is not None and not as_json:
+        typer.echo(f"nothing became worse than in {baseline}, within the tolerances")

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# The whole benchmark on a Jetson, unattended; leaves one archive to send home.
+#
+#     bash examples/jetson_benchmark.sh FOLDER_WITH_MODELS [RESULTS]
+#
+# FOLDER_WITH_MODELS: what `evface-edge export` wrote (trt-fp16 and trt-int8, and onnx for the CPU).
+# Needs JetPack 6 or later and an environment as docs/runtimes.md makes it, with
+# `pip install 'evface-edge[report]'`. Set power mode and clocks before, as they are left alone:
+#
+#     sudo nvpmodel -m 0 && sudo jetson_clocks
+#
+# Has never been run on a Jetson. A step that fails is written down, and the rest goes on.
+set -uo pipefail
+
+models=${1:?usage: jetson_benchmark.sh FOLDER_WITH_MODELS [RESULTS]}
+results=${2:-evface-jetson-$(date +%Y%m%d-%H%M%S)}
+mkdir -p "$results" || exit 1
+failed=0
+
+step() { # NAME COMMAND...: its output goes to NAME.log
+    local name=$1 code
+    shift
+    echo "$name: $*"
+    "$@" >"$results/$name.log" 2>&1
+    code=$?
+    echo "$name: exit $code" | tee -a "$results/steps.txt"
+    [ "$code" -eq 0 ] || failed=$((failed + 1))
+}
+
+facts() {
+    cat /etc/nv_tegra_release
+    tr -d '\0' </proc/device-tree/model
+    echo
+    nvpmodel -q
+    jetson_clocks --show
+    python3 -m pip freeze
+}
+
+shopt -s nullglob
+step machine facts
+for onnx in "$models"/*trt-*.onnx; do
+    [ -f "${onnx%.onnx}.engine" ] || step "build-$(basename "$onnx" .onnx)" evface-edge build "$onnx"
+done
+engines=("$models"/*.engine)
+networks=("${engines[@]}")
+for onnx in "$models"/*.onnx; do
+    case $onnx in *trt-*) ;; *) networks+=("$onnx") ;; esac
+done
+[ ${#networks[@]} -gt 0 ] || networks=(evface-s-fp32 evface-s-int8)
+
+if command -v tegrastats >/dev/null; then
+    tegrastats --interval 200 --logfile "$results/tegrastats.log" &
+    watcher=$!
+    trap 'kill "$watcher" 2>/dev/null' EXIT
+fi
+step bench evface-edge bench "${networks[@]}" --seconds 10 --rounds 5 -o "$results"
+step compare evface-edge compare "${networks[@]}" --seconds 10 -o "$results"
+step demo evface-edge demo -o "$results/demo"
+
+tar -czf "$results.tar.gz" -C "$(dirname "$results")" "$(basename "$results")"
+echo "send home: $results.tar.gz ($failed steps failed)"
