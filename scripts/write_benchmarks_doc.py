@@ -67,7 +67,8 @@ def _shortfalls(bench: Mapping[str, Any], compared: Mapping[str, Any] | None) ->
         if row["status"] == "ok" and row["keeps_up_mev_per_s"] < row["mev_per_s"]:
             lines.append(
                 f"{row['model']} on {row['runtime']}, {row['width']}×{row['height']}: of "
-                f"{row['mev_per_s']:g} Mev/s, {row['keeps_up_mev_per_s']:.1f} are worked off in time"
+                f"{row['mev_per_s']:g} Mev/s, {row['keeps_up_mev_per_s']:.1f} are worked off in "
+                "time"
             )
         elif row["status"] == "ok" and row["with_face"] < row["instants"]:
             lines.append(
@@ -79,8 +80,8 @@ def _shortfalls(bench: Mapping[str, Any], compared: Mapping[str, Any] | None) ->
         share = row.get("share_of_peak")
         if share is not None and share < 0.25:
             lines.append(
-                f"{row['model']} on {row['runtime']}, {row['threads']} threads: only {share:.0%} of "
-                "what the cores can compute"
+                f"{row['model']} on {row['runtime']}, {row['threads']} threads: only {share:.0%} "
+                "of what the cores can compute"
             )
     for model in (compared or {"models": []})["models"]:
         parts = model.get("parts_percent", {})

@@ -175,7 +175,7 @@ def _latencies(
                 representation, side = from_config(network.card.representation)
                 tensor = representation.crop(look.events, look.crop, side)[None]
                 feed = {network.card.inputs[0].name: tensor}
-                calls[entry.label] = lambda run=network.runtime.run, feed=feed: run(feed)  # type: ignore[misc]
+                calls[entry.label] = lambda run=network.runtime.run, feed=feed: run(feed)
             return measure(calls, seconds=seconds)
         finally:
             for network in networks.values():

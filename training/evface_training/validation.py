@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from evface_edge.errors import ConfigError
+from evface_training.clip_maker import ENOUGH_FILLED
 from evface_training.metrics import nme68, nme98
 from evface_training.networks.student import Student
 from evface_training.simulation.clips import Clips
@@ -22,11 +23,14 @@ from evface_training.teacher.network import Teacher
 _BATCH = 64
 
 
-def _figures(points: Tensor, truth: Tensor) -> dict[str, float]:
-    found, expected = points.float().cpu().numpy(), truth.cpu().numpy()
+def _figures(points: Tensor, clips: Clips) -> dict[str, float]:
+    found, expected = points.float().cpu().numpy(), clips.points.cpu().numpy()
     errors = 100 * nme98(found, expected)
+    filled = (clips.inputs != 0).float().mean((1, 2, 3)).cpu().numpy() >= ENOUGH_FILLED
     return {
         "nme98_percent": float(errors.mean()),
+        # Without the clips that hardly have an event, which nobody should look at.
+        "nme98_enough_events_percent": float(errors[filled].mean()) if filled.any() else math.nan,
         "nme98_median_percent": float(np.median(errors)),
         "nme68_percent": 100 * float(nme68(found, expected).mean()),
     }
@@ -46,7 +50,7 @@ def validate_student(network: Student, clips: Clips) -> dict[str, float]:
     """Mean and median NME in percent over clips of the whole prior."""
     network.eval()
     points = torch.cat([network(*part)[0] for part in _parts(network, clips.inputs)])
-    return _figures(points, clips.points)
+    return _figures(points, clips)
 
 
 @torch.no_grad()
@@ -57,10 +61,10 @@ def validate_teacher(network: Teacher, clips: Clips) -> dict[str, float]:
     events = clips.inputs if config.uses_events else None
     rgb = clips.rgb if config.uses_rgb else None
     points = torch.cat([network(*part).points for part in _parts(network, events, rgb)])
-    figures = _figures(points, clips.points)
+    figures = _figures(points, clips)
     if events is not None and rgb is not None:
         alone = torch.cat([network(*part).points for part in _parts(network, events, None)])
-        figures["events_only_nme98_percent"] = _figures(alone, clips.points)["nme98_percent"]
+        figures["events_only_nme98_percent"] = _figures(alone, clips)["nme98_percent"]
     return figures
 
 

@@ -17,6 +17,8 @@ from evface_edge.geometry import SensorSize
 
 #: A batch in which the clock jumps more often than this holds no times.
 _MAX_JUMPS = 16
+#: Differences of two times within it fit into 64 bits, whatever their signs.
+_BOUND_US = MAX_TIME_US - 1
 
 
 class Admission:
@@ -70,7 +72,7 @@ class Admission:
         if last <= first and end - last <= MAX_GAP_US and (t[1:] >= t[:-1]).all():
             self._last_us = end
             return t
-        np.clip(t, -MAX_TIME_US, MAX_TIME_US, out=t)
+        np.clip(t, -_BOUND_US, _BOUND_US, out=t)
         start = 0
         for _ in range(_MAX_JUMPS):
             running = np.maximum.accumulate(np.concatenate([[last], t[start:]]))
@@ -90,6 +92,7 @@ class Admission:
             # Modulo 2^64, where the sum comes out right though the shift may not fit.
             shift = (shift + 2**63) % 2**64 - 2**63
             t[start:] += np.int64(shift)
+            np.clip(t[start:], -_BOUND_US, _BOUND_US, out=t[start:])
             self._shift_us = (self._shift_us + shift + 2**63) % 2**64 - 2**63
             self.clock_resets += 1
         self._last_us = last

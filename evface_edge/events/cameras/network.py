@@ -21,7 +21,7 @@ from evface_edge.events.cameras.options import refuse
 from evface_edge.events.contents import reason
 
 # The file format and the wire are one format, so its parts are shared.
-from evface_edge.events.formats.aedat4 import _COMPRESSIONS, _EVENT, _decompressor, _streams
+from evface_edge.events.formats.aedat4 import COMPRESSIONS, EVENT, decompressor, event_streams
 from evface_edge.events.formats.flatbuffer import Table
 from evface_edge.geometry import SensorSize
 
@@ -85,8 +85,8 @@ class _Network:
         header = self._header()
         try:
             table = Table.root(header)
-            streams = _streams(table.text(2), Path(address))
-            compression = _COMPRESSIONS.get(table.integer(0, "i", 0))
+            streams = event_streams(table.text(2), Path(address))
+            compression = COMPRESSIONS.get(table.integer(0, "i", 0))
         except (ValueError, EventFormatError) as error:
             raise CameraError(f"dv://{address} sends a damaged header: {reason(error)}") from error
         events = [(number, named) for number, kind, named in streams if kind == "EVTS"]
@@ -101,7 +101,7 @@ class _Network:
                 f"name it as 'dv://{address}?width=640&height=480' with the true numbers"
             )
         self.size = chosen
-        self._decompress: Any = _decompressor(compression, Path(address))
+        self._decompress: Any = decompressor(compression, Path(address))
         self.title = f"dv://{address}"
         # The system waits until a whole packet is there: each return to Python may have to wait
         # for a busy consumer to let go of the interpreter.
@@ -156,7 +156,7 @@ class _Network:
             data = self._decompress(body)
             if data[8:12] != b"EVTS":
                 raise ValueError("it is none of events")
-            events: np.ndarray[Any, Any] = Table.root(data).structs(0, _EVENT)
+            events: np.ndarray[Any, Any] = Table.root(data).structs(0, EVENT)
         except (ValueError, RuntimeError, EOFError) as error:
             raise self._damaged(f"a packet that cannot be read: {reason(error)}") from error
         if not len(events):

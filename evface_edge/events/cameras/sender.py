@@ -19,7 +19,7 @@ import numpy as np
 
 from evface_edge.errors import CameraError, ConfigError
 from evface_edge.events.array import EventArray, check_events
-from evface_edge.events.formats.aedat4 import _EVENT
+from evface_edge.events.formats.aedat4 import EVENT
 from evface_edge.geometry import SensorSize
 
 logger = logging.getLogger(__name__)
@@ -202,7 +202,7 @@ class _Reader:
 
 def _packet(events: EventArray) -> bytes:
     """Number of the stream, length, and an EventPacket: one vector of structs of 16 bytes."""
-    records = np.zeros(len(events), _EVENT)
+    records = np.zeros(len(events), EVENT)
     for name in "txyp":
         records[name] = events[name]
     body = records.tobytes()

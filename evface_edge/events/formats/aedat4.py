@@ -44,7 +44,7 @@ from evface_edge.events.guard import (
 )
 from evface_edge.geometry import SensorSize
 
-__all__ = ["Writer", "read"]
+__all__ = ["COMPRESSIONS", "EVENT", "Writer", "decompressor", "event_streams", "read"]
 
 _VERSION = b"#!AER-DAT4.0\r\n"
 
@@ -62,12 +62,21 @@ def _record(size_bytes: int) -> np.dtype[Any]:
 
 
 _EVENT, _OUT = _record(16), _record(EVENT_DTYPE.itemsize)
+#: An event as it is stored and sent; three bytes of padding follow.
+EVENT = np.dtype(
+    {
+        "names": ["t", "x", "y", "p"],
+        "formats": ["<i8", "<i2", "<i2", "u1"],
+        "offsets": [0, 8, 10, 12],
+        "itemsize": 16,
+    }
+)
 _HEADER_LIMIT_BYTES = 16 << 20
 #: No camera makes packets of so many events.
 _PACKET_LIMIT_BYTES = 256 << 20
 #: Nearly all packets are smaller.
 _USUAL_BYTES = 4 << 20
-_COMPRESSIONS = {0: "none", 1: "lz4", 2: "lz4", 3: "zstd", 4: "zstd"}
+COMPRESSIONS = {0: "none", 1: "lz4", 2: "lz4", 3: "zstd", 4: "zstd"}
 
 
 @dataclass(frozen=True)
@@ -91,10 +100,10 @@ def read(path: Path, options: ReadOptions) -> Contents:
     """
     header = _header(path)
     size = sensor_size(path, options.size, header.size)
-    _decompressor(header.compression, path)  # is what it needs there?
+    decompressor(header.compression, path)  # is what it needs there?
 
     def packets(guard: Guard) -> Iterator[EventArray]:
-        unpack = _decompressor(header.compression, path)
+        unpack = decompressor(header.compression, path)
         for offset, data in _event_packets(path, header, guard):
             try:
                 events = Table.root(unpack(data)).structs(0, _EVENT)
@@ -152,9 +161,9 @@ def _header(path: Path) -> _Header:
         data = prefix + file.read(length)
     try:
         table = Table.root(data)
-        compression = _COMPRESSIONS.get(table.integer(0, "i", 0))
+        compression = COMPRESSIONS.get(table.integer(0, "i", 0))
         end = table.integer(1, "q", -1)
-        streams = _streams(table.text(2), path)
+        streams = event_streams(table.text(2), path)
     except ValueError as error:
         raise EventFormatError(
             f"the header is damaged: {reason(error)}", path=path, offset=14
@@ -171,7 +180,7 @@ def _header(path: Path) -> _Header:
     )
 
 
-def _streams(text: str, path: Path) -> list[tuple[int, str, SensorSize | None]]:
+def event_streams(text: str, path: Path) -> list[tuple[int, str, SensorSize | None]]:
     """Number, type and size of each stream, from the tree of XML that DV writes.
 
     The tree has one `<node path=".../outInfo/N/">` for each; it is flat enough to be searched,
@@ -225,7 +234,7 @@ def _event_packets(path: Path, header: _Header, guard: Guard) -> Iterator[tuple[
             raise EventFormatError("the file is truncated", path=path, offset=file_end)
 
 
-def _decompressor(name: str, path: Path) -> Any:
+def decompressor(name: str, path: Path) -> Any:
     """bytes → bytes of at most _PACKET_LIMIT_BYTES, ValueError or RuntimeError where damaged."""
     if name == "none":
         return lambda data: data

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from evface_edge.events import check_events
@@ -119,6 +119,13 @@ def test_times_beyond_every_clock(dtype: type[np.integer[Any]]) -> None:
         ),
         max_size=5,
     )
+)
+@example(
+    [
+        [(-203, 0, 0, 0), (-(2**62), 0, 0, 0)],
+        [(0, 0, 0, 0), (2**62 + 202, 0, 0, 0)],
+        [(0, 0, 0, 0)] * 6 + [(303, 0, 0, 0)],
+    ]
 )
 def test_whatever_comes_the_promise_holds(batches: list[list[tuple[int, int, int, int]]]) -> None:
     admission = Admission(SIZE)
