@@ -1,6 +1,6 @@
 """Does the simulation matter? Small students, each trained on another part of it.
 
-    python scripts/ablate_simulation.py --faces ../shared/data/faces/300w_train -o runs/ablation \\
+    python scripts/ablate_simulation.py --faces faces/300w_train -o runs/ablation \\
         --steps 3000 --seeds 2
 
 All students see the same faces, the same number of clips and the same order of identities; they

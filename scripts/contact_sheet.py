@@ -1,6 +1,6 @@
 """Pictures of what the simulator makes: events with their landmarks, and the RGB frame beside.
 
-    python scripts/contact_sheet.py --faces ../shared/data/faces/300w_train -o sheets
+    python scripts/contact_sheet.py --faces faces/300w_train -o sheets
 
 Writes a sheet of the training clips of each way of turning heads, one of each benchmark set, one of
 each camera preset, and, with --source (repeatable; whatever `evface-edge simulate` takes), one of

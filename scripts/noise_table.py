@@ -1,6 +1,6 @@
 """The noise of real recordings beside that of the simulator, as a table.
 
-    python scripts/noise_table.py ../shared/data/events/event_camera_py/test_events_2 …
+    python scripts/noise_table.py recordings/event_camera_py/test_events_2 …
 
 For each recording: events per pixel and second over the pixels that are quiet (below the 90th
 percentile, so that what moves in view and hot pixels count little), the share of ON events, the

@@ -39,9 +39,7 @@ def compare(
     ] = 1.0,
     max_slowdown: Annotated[
         float,
-        typer.Option(
-            metavar="X", help="Tolerated growth of latency ÷ the first model's, relative."
-        ),
+        typer.Option(metavar="X", help="Tolerated growth of latency ÷ that of the first model."),
     ] = 0.10,
     rate_hz: Annotated[float, typer.Option(metavar="HZ", help="Instants a second.")] = 50.0,
     seconds: Annotated[

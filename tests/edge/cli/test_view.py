@@ -84,7 +84,11 @@ def test_without_a_display_it_says_what_to_do(
 def test_a_page_until_ctrl_c(recording: Path) -> None:
     pytest.importorskip("rerun")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    code = f"import sys; from evface_edge.cli import main; sys.exit(main({_arguments(recording)}))"
+    code = (
+        # A job in the background of a script is born with Ctrl-C ignored.
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        f"from evface_edge.cli import main; sys.exit(main({_arguments(recording)}))"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True
     ) as child:

@@ -1,0 +1,238 @@
+"""The whole benchmark over a stand-in for its workers; and one real worker."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from evface_edge.bench.cases import Case, Target, cases, model_paths, thread_counts
+from evface_edge.bench.machine import describe_machine
+from evface_edge.bench.report import as_markdown, as_text, left_out
+from evface_edge.bench.run import Effort, ask_worker, run_benchmark
+from evface_edge.bench.stages import STAGES, StageClock, stage_events
+from evface_edge.bench.table import csv_text, markdown_table, text_table
+from evface_edge.bench.work import count_macs, mega_macs
+from evface_edge.bench.writing import write_bench
+from evface_edge.card_file import read_card
+from evface_edge.cli import main
+from evface_edge.errors import ConfigError, ModelError
+from evface_edge.geometry import SensorSize
+from evface_edge.models import find_model
+
+INT8, FP32 = find_model("evface-s-int8"), find_model("evface-s-fp32")
+
+
+def case(name: str, runtime: str = "onnxruntime", device: str = "cpu", threads: int = 1) -> Case:
+    path = FP32 if "fp32" in name else INT8
+    return Case(name, str(path), name.rpartition("-")[2], runtime, device, threads)
+
+
+class Workers:
+    """Answers like a worker, and keeps what was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def __call__(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        kind, name = request["kind"], Path(request.get("path", "-")).stem
+        self.asked.append(f"{kind} {name} {request.get('device', '')}".strip())
+        if kind == "peak":
+            return {"status": "ok", "tried": {"a fp32": 100.0, "a int8": 400.0, "b int8": 500.0}}
+        if request["device"] == "cuda":
+            return {"status": "absent", "reason": "no such GPU"}
+        if kind == "stages":
+            each = {stage: [1.0, 2.0, 3.0] for stage in STAGES}
+            return {
+                "status": "ok",
+                "stages_ms": each,
+                "total_ms": [5.0, 10.0, 15.0],
+                "instants": 3,
+                "with_face": 3,
+                "mev_per_s": 4.0,
+            }
+        slow = 2.0 if "fp32" in name else 1.0
+        return {
+            "status": "ok",
+            "runs_on": "x",
+            "base_mb": 30.0,
+            "peak_mb": 50.0,
+            "load_ms": 7.0,
+            "first_ms": 3.0,
+            "samples_ms": [slow * value for value in (1.0, 1.0, 1.0, 1.2)],
+            "energy_j": 0.008,
+            "energy_of": "a meter",
+        }
+
+
+def test_every_case_has_its_turn_in_every_round() -> None:
+    workers = Workers()
+    chosen = [
+        case("evface-s-fp32"),
+        case("evface-s-int8"),
+        case("evface-s-fp32", device="cuda"),
+        case("evface-s-int8", device="cuda"),
+    ]
+    found = run_benchmark(chosen, Effort(rounds=2, end_to_end=False), worker=workers)
+    turn = ["peak -", "network evface-s-fp32 cpu", "network evface-s-int8 cpu"]
+    # A device that is not there is asked for once.
+    assert workers.asked == [*turn, "network evface-s-fp32 cuda", *turn]
+    slow, fast, *rest = found["network"]
+    assert [row["status"] for row in rest] == ["absent", "absent"]
+    assert left_out(found) == ["onnxruntime cuda: no such GPU"]
+    assert (slow["fast_ms"], fast["fast_ms"], fast["samples"]) == (2.0, 1.0, 8)
+    assert fast["per_s"] == pytest.approx(1000 / 1.05)
+    assert fast["energy_mj"] == pytest.approx(1e3 * 0.016 / 8)
+    assert (fast["peak_mb"], fast["network_mb"]) == (50, 20)
+    macs = fast["mega_macs"]
+    assert fast["gops"] == pytest.approx(2 * macs)  # in 1 ms
+    assert fast["share_of_peak"] == pytest.approx(2 * macs / 500)
+    assert slow["share_of_peak"] == pytest.approx(macs / 100)
+    json.dumps(found, allow_nan=False)
+
+
+def test_tables_and_files(tmp_path: Path) -> None:
+    chosen = [case("evface-s-fp32"), case("evface-s-int8")]
+    found = run_benchmark(chosen, Effort(rounds=1), worker=Workers())
+    assert len(found["end_to_end"]) == 2 * 2 * 3
+    text = as_text(found)
+    line = next(line for line in text.splitlines() if line.startswith("evface-s-int8"))
+    assert line.split()[:4] == ["evface-s-int8", "onnxruntime", "cpu", "1"]
+    assert line.split()[-1] == "2.00"  # × fp32
+    assert "| evface-s-int8 | onnxruntime cpu | 1 |" in as_markdown(found)
+    names = [path.name for path in write_bench(found, tmp_path)]
+    assert names == ["bench.json", "bench.csv", "end_to_end.csv"]
+    assert json.loads((tmp_path / "bench.json").read_text()) == found
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "end_to_end.csv").read_text())))
+    assert [row["p50_ms"] for row in rows] == ["10.0"] * 12
+
+
+def test_a_worker_that_dies_is_told_and_the_rest_goes_on() -> None:
+    answer = ask_worker({"kind": "no such kind"})
+    assert answer["status"] == "failed"
+    assert "KeyError" in answer["reason"]
+    answer = ask_worker(
+        {"kind": "stages", "path": "gone.onnx", "width": 346, "height": 260, "mev_per_s": 0.1}
+        | {"runtime": "onnxruntime", "device": "cpu", "threads": 1}
+    )
+    assert answer["status"] == "failed"
+    assert "gone.onnx" in answer["reason"]
+
+
+def test_a_real_worker(tmp_path: Path) -> None:
+    tensor = tmp_path / "tensor.npy"
+    np.save(tensor, np.zeros((1, 10, 128, 128), np.float32))
+    request = {"kind": "network", "path": str(INT8), "runtime": "onnxruntime", "threads": 1}
+    request |= {"input": "events", "tensor": str(tensor), "seconds": 0.01, "warm_up": 1}
+    answer = ask_worker({**request, "device": "cpu"})
+    assert answer["status"] == "ok"
+    assert min(answer["samples_ms"]) > 0
+    assert answer["first_ms"] > 0
+    assert answer["peak_mb"] > answer["base_mb"] > 0
+    absent = ask_worker({**request, "device": "tensorrt"})
+    assert absent["status"] == "absent"
+    assert "TensorrtExecutionProvider" in absent["reason"]
+
+
+def test_multiply_adds_by_hand_and_of_both_precisions() -> None:
+    def entry(operator: str, inputs: list[list[int]], output: list[int]) -> dict[str, Any]:
+        shapes = {"input_type_shape": [{"float": shape} for shape in inputs]}
+        about = {"op_name": operator, "output_type_shape": [{"float": output}], **shapes}
+        return {"name": "x_kernel_time", "args": about}
+
+    assert count_macs([entry("Conv", [[1, 3, 8, 8], [16, 3, 5, 5], [16]], [1, 16, 4, 4])]) == (
+        16 * 4 * 4 * 3 * 5 * 5
+    )
+    assert count_macs([entry("MatMul", [[1, 7, 20], [20, 5]], [1, 7, 5])]) == 7 * 5 * 20
+    assert count_macs([entry("Gemm", [[2, 30], [30, 4], [4]], [2, 4])]) == 2 * 4 * 30
+    assert count_macs([entry("Relu", [[1, 3]], [1, 3])]) == 0
+    int8, fp32 = (mega_macs(path, read_card(path)) for path in (INT8, FP32))
+    assert int8 is not None
+    assert int8 == pytest.approx(fp32, rel=1e-3)
+    assert 100 < int8 < 400
+
+
+def test_which_cases_there_are() -> None:
+    paths = model_paths([])
+    assert list(paths) == ["evface-s-fp32", "evface-s-int8"]
+    found = list(cases(paths, [1, 2], Target("onnxruntime", "cpu")))
+    assert [(c.name, c.threads) for c in found] == [
+        (name, threads) for name in paths for threads in (1, 2)
+    ]
+    everywhere = {(c.runtime, c.device) for c in cases(paths, [1], Target())}
+    assert ("openvino", "npu") in everywhere
+    assert "tensorrt" not in {runtime for runtime, _ in everywhere}  # builds only what is for it
+    assert [thread_counts(cores) for cores in (1, 2, 6)] == [[1], [1, 2], [1, 2, 4, 6]]
+    with pytest.raises(ConfigError, match="--runtime"):
+        Target("onnx")
+    with pytest.raises(ConfigError, match="--device"):
+        Target("onnxruntime", "npu")
+    with pytest.raises(ModelError, match="neither a file nor a bundled model"):
+        model_paths(["nonsense"])
+    with pytest.raises(ConfigError, match="rounds = 0"):
+        Effort(rounds=0)
+
+
+@pytest.mark.parametrize("rate", [0.05, 3.0])
+def test_events_of_any_sensor_and_rate(rate: float) -> None:
+    size = SensorSize(640, 480)
+    events = stage_events(size, rate)
+    assert len(events) == round(rate * 500_000)
+    assert (np.diff(events["t"]) >= 0).all()
+    assert events["x"].max() < 640
+    assert events["y"].max() < 480
+    assert np.ptp(events["x"]) > 300  # enlarged with the sensor
+    with pytest.raises(ConfigError, match="mev_per_s"):
+        stage_events(size, 0)
+
+
+def test_a_stage_within_a_stage_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([0.0, 0.010, 0.013, 0.020])
+    monkeypatch.setattr("evface_edge.bench.stages.time.perf_counter", lambda: next(times))
+    clock = StageClock()
+    with clock.stage("tracking"), clock.stage("network"):
+        pass
+    taken = clock.take()
+    assert taken["network"] == pytest.approx(3)
+    assert taken["tracking"] == pytest.approx(17)
+    assert sum(clock.take().values()) == 0
+
+
+def test_tables_read_back() -> None:
+    assert text_table(["a", "b"], [["x", "10"], ["yy", "2"]]) == "a    b\nx   10\nyy   2"
+    assert markdown_table(["a", "b"], [["x|y", "1"]]).splitlines()[-1] == "| x/y | 1 |"
+    rows = [{"a": 1, "b": 'say "x", y'}, {"a": 2, "c": None}]
+    back = list(csv.DictReader(io.StringIO(csv_text(rows))))
+    assert back[0] == {"a": "1", "b": 'say "x", y', "c": ""}
+    assert back[1] == {"a": "2", "b": "", "c": ""}
+
+
+def test_the_machine_from_recorded_files(tmp_path: Path) -> None:
+    for name, text in {
+        "proc/cpuinfo": "processor\t: 0\nmodel name\t: A Fast One\nflags\t\t: fpu hypervisor\n",
+        "proc/meminfo": "MemTotal:        8000000 kB\n",
+        "proc/device-tree/model": "NVIDIA Jetson Orin Nano\0",
+        "etc/nv_tegra_release": "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic\n",
+    }.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    found = describe_machine(tmp_path)
+    assert found["processor"] == "A Fast One"
+    assert found["memory"] == "8.2 GB"
+    assert found["board"] == "NVIDIA Jetson Orin Nano, R36 (release), REVISION: 4.3"
+    assert found["hypervisor"] == "a virtual machine"
+
+
+def test_the_command_fails_when_nothing_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["bench", "evface-s", "--runtime", "onnxruntime", "--device", "tensorrt"]
+    assert main([*arguments, "--rounds", "1", "--seconds", "0.01"]) == 1
+    assert "error: nothing could be measured. onnxruntime tensorrt" in capsys.readouterr().err
+    assert main(["bench", "--threads", "1,none"]) == 2
+    assert main(["bench", "--rounds", "0"]) == 1
