@@ -2,6 +2,7 @@
 
     evface-edge bench -o results
     evface-edge compare evface-s-fp32 evface-s-int8 -o results
+    python scripts/compare_peer_yunet.py yunet.onnx --json results/peer.json      # if you like
     python scripts/write_benchmarks_doc.py results
 
 Folders of several machines may be given; each becomes a chapter.
@@ -50,6 +51,9 @@ def main(folders: list[str]) -> None:
         chapters.append(as_markdown(bench) + "\n")
         if compared is not None:
             chapters.append(_accuracy(compared))
+        peer_path = folder / "peer.json"
+        if peer_path.is_file():
+            chapters.append(_peer(json.loads(peer_path.read_text(encoding="utf-8"))))
         chapters.append(_shortfalls(bench, compared))
     DOCUMENT.write_text("\n".join(chapters), encoding="utf-8")
 
@@ -58,6 +62,18 @@ def _accuracy(compared: Mapping[str, Any]) -> str:
     pairs = "\n".join(f"- {sentence}" for sentence in pair_sentences(compared))
     table = markdown_table(HEADING, model_cells(compared))
     return f"### Accuracy\n\n{table}\n\n{note(compared)}\n\n{pairs}\n"
+
+
+def _peer(rows: list[dict[str, Any]]) -> str:
+    """What one would do without us, at the same instants."""
+    cells = [["–" if value is None else str(value) for value in row.values()] for row in rows]
+    text = (
+        "`python scripts/compare_peer_yunet.py yunet.onnx --json results/peer.json`: events summed "
+        "with fading into frames, and YuNet on them, by the five points that both know, ÷ distance "
+        "of the pupils. YuNet finds faces, and was trained on photographs: this is what is at "
+        "hand for frames, not the best that frames allow."
+    )
+    return f"### A peer on rebuilt frames\n\n{text}\n\n{markdown_table(list(rows[0]), cells)}\n"
 
 
 def _shortfalls(bench: Mapping[str, Any], compared: Mapping[str, Any] | None) -> str:
@@ -87,7 +103,7 @@ def _shortfalls(bench: Mapping[str, Any], compared: Mapping[str, Any] | None) ->
         parts = model.get("parts_percent", {})
         if parts:
             worst = max(parts, key=lambda name: parts[name])
-            lines.append(f"{model['model']}: the {worst} are worst, {parts[worst]:.2f} %")
+            lines.append(f"{model['model']}: largest error at the {worst}, {parts[worst]:.2f} %")
     listed = "\n".join(f"- {line}" for line in lines) or "- nothing found in these figures"
     return f"### Where it falls short\n\n{listed}\n"
 

@@ -25,7 +25,7 @@ def describe_machine(root: Path = Path("/")) -> dict[str, str]:
         "memory": _memory(root),
         "board": _board(root),
         "hypervisor": _hypervisor(root),
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "system": f"{platform.system()} {_release()} {platform.machine()}",
         "governor": _text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "load": _load(),
         "python": platform.python_version(),
@@ -49,6 +49,11 @@ def _processor(root: Path) -> str:
 def _cores() -> str:
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{usable} of {os.cpu_count()} usable"
+
+
+def _release() -> str:
+    """The kernel's version, without what a distributor or host adds."""
+    return ".".join(platform.release().split(".")[:2])
 
 
 def _memory(root: Path) -> str:

@@ -81,6 +81,8 @@ def pair_sentences(report: Mapping[str, Any]) -> list[str]:
             sentences.append(f"{pair['second']} and {pair['first']}: no instant with both")
             continue
         certain = "" if low > 0 or high < 0 else ": no difference that could be told from chance"
+        if max(abs(low), abs(high)) < 0.0005:
+            certain = ": the same"
         sentences.append(
             f"{pair['second']} against {pair['first']}: NME-98 {mean:+.3f} points "
             f"({low:+.3f} to {high:+.3f}){certain}; {pair['speed_up']:.2f} × as fast; landmarks "

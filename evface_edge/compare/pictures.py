@@ -76,9 +76,9 @@ def pareto(report: dict[str, Any]) -> bytes:
     for model in known:
         mean, low, high = model["nme98_percent"]
         x = model["network_fast_ms"]
-        axes.errorbar(x, mean, yerr=[[mean - low], [high - mean]], fmt="o", ms=9, capsize=4)
-        note = f" {model['model']}\n {model['file_mb']:.2f} MB"
-        axes.annotate(note, (x, mean), xytext=(8, 4), textcoords="offset points", fontsize=9)
+        label = f"{model['model']}, {model['file_mb']:.2f} MB"
+        spread = [[mean - low], [high - mean]]
+        axes.errorbar(x, mean, yerr=spread, fmt="o", ms=9, capsize=4, alpha=0.8, label=label)
     best, front = np.inf, []
     for model in sorted(known, key=lambda m: (m["network_fast_ms"], m["nme98_percent"][0])):
         if model["nme98_percent"][0] < best:
@@ -86,7 +86,9 @@ def pareto(report: dict[str, Any]) -> bytes:
             front.append((model["network_fast_ms"], best))
     if front:
         axes.step(*zip(*front, strict=True), where="post", color="grey", ls=":", zorder=0)
-    axes.margins(x=0.35, y=0.3)
+    if known:
+        axes.legend(fontsize=9)
+    axes.margins(x=0.25, y=0.35)
     axes.set(xlabel="network, one core, batch 1: ms (p10)", ylabel="NME-98, % (95 % interval)")
     axes.set_title("Error and latency: the lower left is better")
     axes.grid(alpha=0.3)
@@ -130,12 +132,14 @@ def landmark_faces(report: dict[str, Any], instants: Instants) -> bytes:
 
 
 def precision_faces(report: dict[str, Any], instants: Instants) -> bytes | None:
-    """What a lower precision costs at each landmark; None where no two precisions met."""
+    """What a lower precision costs at each landmark; None where no two met on one runtime."""
     precisions = {model["model"]: model["precision"] for model in report["models"]}
     values, titles = [], []
     for pair in report["pairs"]:
         names = {precisions[pair[key]]: pair[key] for key in ("first", "second")}
-        if "fp32" not in names or len(names) < 2 or "landmark_more_percent" not in pair:
+        runtimes = {pair[key].partition("@")[2] for key in ("first", "second")}
+        differ = "fp32" in names and len(names) == 2 and len(runtimes) == 1
+        if not differ or "landmark_more_percent" not in pair:
             continue
         sign = 1.0 if precisions[pair["first"]] == "fp32" else -1.0
         values.append(sign * np.array(pair["landmark_more_percent"]))
