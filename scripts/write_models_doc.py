@@ -62,6 +62,7 @@ Seen among the ten worst faces of each set (`evface-edge evaluate --worst sheet.
 - a hat, glasses or hair in place of the brows;
 - in the dark, a face that hardly stands out of the noise;
 - almost no motion: there is nothing to see, the points are a mean face in the box, and σ says so;
+- closed eyes: the lids stay open, so that blinks are not found (0 of 7 on two rendered heads);
 - tiny faces: a box below 32 pixels is not tried by the finder.
 
 What is not a face is told from one by presence, by σ relative to the size of the box, and by
