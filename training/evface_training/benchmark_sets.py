@@ -23,6 +23,7 @@ from evface_training.data.faces import CROP_SIDE_PX, FaceSet
 from evface_training.simulation.camera import CameraPrior
 from evface_training.simulation.frame_camera import FrameCameraPrior
 from evface_training.simulation.lamps import with_flicker
+from evface_training.simulation.lids import Blinking, fit_eyelids, sample_blinks
 from evface_training.simulation.motion import MotionPrior, sample_motion
 from evface_training.simulation.occluders import occluder_bank, sample_passing
 from evface_training.simulation.recording import Frame, one_camera, record
@@ -48,6 +49,7 @@ class Condition:
         max_travel_px: a recording ends after this way, or after `max_duration_us`.
         settle_us: how long nothing moves before.
         passing_share: of recordings in which a hand or an object passes.
+        blink_share: of recordings in which lids close, are closed or open at the end.
         side_px: of the sensor; the face is half as tall.
     """
 
@@ -58,6 +60,7 @@ class Condition:
     max_duration_us: int = 250_000
     settle_us: int = 30_000
     passing_share: float = 0.0
+    blink_share: float = 0.0
     side_px: int = CROP_SIDE_PX
 
 
@@ -93,6 +96,7 @@ CONDITIONS: dict[str, Condition] = {
         Condition("still_then_move", _WALK, _ORDINARY, max_travel_px=6.0, settle_us=400_000),
         Condition("flicker", _WALK, _LAMPS),
         Condition("occluded", _WALK, _ORDINARY, passing_share=1.0),
+        Condition("blinking", _WALK, _ORDINARY, blink_share=1.0),
         Condition("noisy", _WALK, _NOISY),
         Condition("low_resolution", _WALK, _ORDINARY, side_px=80),
     )
@@ -173,7 +177,12 @@ def _one(
     picture = picture.permute(2, 0, 1)[None] if picture.ndim == 3 else picture[None, None]
     if side != CROP_SIDE_PX:
         picture = F.interpolate(picture, (side, side), mode="bilinear", antialias=True)
-    crop = (torch.from_numpy(faces.points[index])[None] + 0.5) / CROP_SIDE_PX
+    points = (torch.from_numpy(faces.points[index])[None] + 0.5) * (side / CROP_SIDE_PX) - 0.5
+    lids = fit_eyelids(points)
+    # A generator of its own: the other sets are what they were.
+    blinks = sample_blinks(1, condition.blink_share, torch.Generator().manual_seed(index))
+    points = lids.closed(points, blinks.at(torch.zeros(1)))
+    crop = (points + 0.5) / side
     head = fit_head(crop)
     camera = one_camera(condition.camera, generator)
     # Speeds are of a face that is 96 of 192 pixels tall, whatever the sensor.
@@ -194,7 +203,8 @@ def _one(
     passing = sample_passing(1, condition.passing_share, objects, generator, picture.device)
     fields = crop_fields(crop, head, courses, side, _GRID)
     to_source = torch.tensor([[[side, 0.0, -0.5], [0.0, side, -0.5]]])
-    scenes = Scenes(to_source, fields, courses, passing, side, exact_head=head)
+    blinking = Blinking(lids, blinks, duration)
+    scenes = Scenes(to_source, fields, courses, passing, side, head, blinking)
     steps = max(12, math.ceil(2.5 * condition.max_travel_px * side / CROP_SIDE_PX))
 
     def frames() -> Iterator[Frame]:
@@ -209,8 +219,8 @@ def _one(
     lit = with_flicker(frames(), float(camera.flicker[0]), float(camera.flicker_hz[0]))
     parts = list(record(lit, camera, size, generator, condition.camera.readout))
     events = np.concatenate(parts) if parts else np.empty(0, EVENT_DTYPE)
-    points = (faces.points[index] + 0.5) * (side / CROP_SIDE_PX) - 0.5
-    box = _jittered(Box.around(points), box_jitter, generator)
+    truth = points[0].numpy().astype(np.float32)
+    box = _jittered(Box.around(truth), box_jitter, generator)
     rgb = None
     if frame_cameras is not None:
         cameras = frame_cameras.sample(camera.lux, generator)
@@ -221,7 +231,7 @@ def _one(
     return LabelledRecording(
         events,
         size,
-        points.astype(np.float32),
+        truth,
         box,
         str(faces.names[index]),
         math.radians(float(speed[0])) * px_per_rad,

@@ -24,6 +24,7 @@ PLAIN = ClipPrior(
     negative_share=0.0,
     occlusion_share=0.0,
     passing_share=0.0,
+    blink_share=0.0,
     shift=0.0,
     roll_deg=0.0,
 )
@@ -81,7 +82,9 @@ def test_a_frame_shows_the_instant_of_the_landmarks(drawn_faces: FaceSet) -> Non
         mass = bright.sum((1, 2))
         center = torch.stack([(bright.sum(1) * places).sum(1), (bright.sum(2) * places).sum(1)], -1)
         error_px = (center / mass[:, None] - clips.points[:, landmark]).norm(dim=1) * 64
-        assert error_px.max() < 0.5
+        whole = ((clips.points[:, landmark] - 0.5).abs() < 0.42).all(1)  # not cut by the edge
+        assert whole.sum() >= 10
+        assert error_px[whole].max() < 0.5
 
 
 def test_frames_change_nothing_about_the_events(drawn_faces: FaceSet) -> None:

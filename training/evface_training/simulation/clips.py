@@ -16,6 +16,7 @@ from evface_training.representation import normalise_counts_
 from evface_training.simulation.accumulate import Voxels
 from evface_training.simulation.camera import CameraBatch, CameraPrior
 from evface_training.simulation.frame_camera import FrameCameraPrior, FrameCameras
+from evface_training.simulation.lids import Blinking, Blinks, Eyelids, fit_eyelids, sample_blinks
 from evface_training.simulation.motion import MotionPrior, sample_motion
 from evface_training.simulation.negatives import texture_bank
 from evface_training.simulation.noise import NoiseEvents, draw_noise
@@ -43,6 +44,7 @@ class ClipPrior:
         negative_share: of clips that show no face, or not where the crop is.
         occlusion_share: of faces that something hides a part of, and moves with.
         passing_share: of clips in which a hand or an object passes before the face.
+        blink_share: of faces that blink about the end of the window, or have their eyes closed.
         steps_per_bin: simulation steps between two time bins.
     """
 
@@ -55,6 +57,7 @@ class ClipPrior:
     negative_share: float = 0.12
     occlusion_share: float = 0.2
     passing_share: float = 0.12
+    blink_share: float = 0.3
     bins: int = 5
     steps_per_bin: int = 2
 
@@ -63,7 +66,7 @@ class ClipPrior:
             low, high = getattr(self, name)
             if not 0 < low <= high:
                 raise ConfigError(f"ClipPrior.{name}", (low, high), "0 < low <= high")
-        for name in ("negative_share", "occlusion_share", "passing_share"):
+        for name in ("negative_share", "occlusion_share", "passing_share", "blink_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"ClipPrior.{name}", getattr(self, name), "0 to 1")
         if self.bins < 2 or self.steps_per_bin < 1:
@@ -174,7 +177,11 @@ class ClipSimulator:
         pixels = images.to(self.device).float().div_(255)
         pixels = pixels.permute(0, 3, 1, 2) if pixels.ndim == 4 else pixels[:, None]
         pixels, points = self._mirror(pixels, points.to(self.device))
-        pixels = self._occlude(pixels)
+        pixels, hidden = self._occlude(pixels)
+        lids = fit_eyelids(points)
+        blinks = sample_blinks(len(points), self.prior.blink_share, self.generator)
+        blinks = blinks.only(~hidden)  # what hides a face does not close with its lids
+        points = lids.closed(points, blinks.at(torch.zeros(len(points), device=self.device)))
         to_source, moved, presence = self._place(points)
         textured = (presence == 0) & (self._uniform(len(points)) < 0.6)
         chosen = torch.randint(
@@ -184,7 +191,7 @@ class ClipSimulator:
             device=self.device,
         )
         pixels[textured] = self._textures[chosen][:, None]
-        return self._simulate(pixels, to_source, moved, presence)
+        return self._simulate(pixels, to_source, moved, presence, lids, blinks.only(~textured))
 
     def _mirror(self, pixels: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
         flip = self._uniform(len(pixels)) < 0.5
@@ -193,9 +200,10 @@ class ClipSimulator:
         pixels = torch.where(flip[:, None, None, None], pixels.flip(3), pixels)
         return pixels, torch.where(flip[:, None, None], mirrored, points)
 
-    def _occlude(self, pixels: Tensor) -> Tensor:
-        """Hide a rectangle of some pictures behind a piece of another picture."""
-        hidden = torch.nonzero(self._uniform(len(pixels)) < self.prior.occlusion_share)[:, 0]
+    def _occlude(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Hide a rectangle of some pictures behind a piece of another picture; which (B,)."""
+        occluded = self._uniform(len(pixels)) < self.prior.occlusion_share
+        hidden = torch.nonzero(occluded)[:, 0]
         size = (CROP_SIDE_PX * (0.08 + 0.22 * self._uniform(len(hidden), 2))).long().tolist()
         corner = self._uniform(len(hidden), 2).tolist()
         other = pixels.roll(1, 0).roll(CROP_SIDE_PX // 3, 2)
@@ -207,7 +215,7 @@ class ClipSimulator:
             x, y = max(x, 0), max(y, 0)
             patch = other[index, :, y : y + height, x : x + width]
             result[index, :, y : y + height, x : x + width] = patch
-        return result
+        return result, occluded
 
     def _place(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Draw crops → affine maps crop → picture (B, 2, 3), points in the crop, presence."""
@@ -249,7 +257,13 @@ class ClipSimulator:
         return self.RESOLUTIONS[0][0]
 
     def _simulate(
-        self, pixels: Tensor, to_source: Tensor, points: Tensor, presence: Tensor
+        self,
+        pixels: Tensor,
+        to_source: Tensor,
+        points: Tensor,
+        presence: Tensor,
+        lids: Eyelids,
+        blinks: Blinks,
     ) -> Clips:
         prior, batch = self.prior, len(pixels)
         earliest = -self._warm_up / self._steps
@@ -269,7 +283,8 @@ class ClipSimulator:
         share = prior.passing_share
         passing = sample_passing(batch, share, self._objects, self.generator, self.device)
         fields = crop_fields(points, head, courses, side)
-        scenes = Scenes(to_source, fields, courses, passing, side)
+        blinking = Blinking(lids, blinks, duration_s)
+        scenes = Scenes(to_source, fields, courses, passing, side, blinking=blinking)
         volume, events = self._events(pixels, scenes, tone, camera, duration_s)
         if side != self.side:
             volume = F.interpolate(

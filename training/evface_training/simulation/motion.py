@@ -18,7 +18,8 @@ from evface_edge.errors import ConfigError
 
 #: Of `fields.basis_fields`: head x, y, roll, size, two of turning; background x, y; mouth, right
 #: lid, left lid, brows; camera x, y.
-HEAD, BACKGROUND, FACE, CAMERA = slice(0, 6), slice(6, 8), slice(8, 12), slice(12, 14)
+HEAD, BACKGROUND, CAMERA = slice(0, 6), slice(6, 8), slice(12, 14)
+MOUTH, BROWS = 8, 11
 NUM_FIELDS = 14
 DEPTHS = ("none", "smooth", "relief")
 #: Farther than this a still shows what was never photographed.

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from evface_training.simulation.fields import GRID, basis_fields, grid_places, turning_fields
 from evface_training.simulation.frame_camera import FrameCameras
+from evface_training.simulation.lids import Blinking
 from evface_training.simulation.motion import Courses
 from evface_training.simulation.occluders import Passing
 from evface_training.simulation.relief import FittedHead, source_places
@@ -27,6 +28,7 @@ class Scenes:
         side: of the crops, pixels.
         exact_head: where given, it is turned anew at each instant, instead of along the parabola
             of `courses`.
+        blinking: lids that close in the pictures.
     """
 
     to_source: Tensor
@@ -35,6 +37,7 @@ class Scenes:
     passing: Passing
     side: int
     exact_head: FittedHead | None = None
+    blinking: Blinking | None = None
 
     def __getitem__(self, part: slice) -> Scenes:
         return Scenes(
@@ -44,6 +47,7 @@ class Scenes:
             self.passing[part],
             self.side,
             None if self.exact_head is None else self.exact_head[part],
+            None if self.blinking is None else self.blinking[part],
         )
 
     def show(self, pictures: Tensor, times: Tensor, amounts: Tensor | None = None) -> Tensor:
@@ -57,6 +61,8 @@ class Scenes:
         """
         if amounts is None:
             amounts = self.courses.at(times[:, None])[..., 0]
+        if self.blinking is not None:
+            pictures = self.blinking.show(pictures, times)
         batch, count, _, grid, _ = self.fields.shape
         places = grid_places(grid, self.side, pictures.device)
         turned: Tensor | float = 0.0

@@ -17,7 +17,8 @@ from evface_edge.landmarks import NUM_LANDMARKS
 from evface_training.head.animation import SPEEDS, HeadAnimation
 from evface_training.head.scene import Expression, Pose
 from evface_training.simulation.fields import basis_fields
-from evface_training.simulation.motion import FACE, MAX_TURN_RAD
+from evface_training.simulation.lids import fit_eyelids
+from evface_training.simulation.motion import BROWS, MAX_TURN_RAD, MOUTH
 from evface_training.simulation.recording import Frame
 from evface_training.simulation.relief import fit_head, head_mask, source_places, turned_points
 from evface_training.simulation.sources import LABELS_HZ, PICTURES_HZ, Labelled
@@ -25,8 +26,8 @@ from evface_training.simulation.video import log_light
 
 _GRID = 65
 _DISTANCE_MM = 650.0
-#: Of a face's height: how far an open jaw carries the mouth, closed lids and raised brows go.
-_MOUTH, _LIDS, _BROWS = 0.07, 0.045, 0.04
+#: Of a face's height: how far an open jaw carries the mouth, and raised brows go.
+_MOUTH, _BROWS = 0.07, 0.04
 _SOLVE_STEPS = 12
 
 
@@ -95,7 +96,7 @@ class StillSource:
             expression, pose = animation.state(t_us)
             warp.set(expression, pose)
             source = warp.source(warp.grid)[0].reshape(_GRID, _GRID, 2)
-            frame = warp.show(light, source)
+            frame = warp.show(warp.blink(light), source)
             yield Labelled(Frame(t_us, frame), None if index % every else warp.landmarks())
 
 
@@ -104,7 +105,9 @@ class _Warp:
 
     def __init__(self, points: NDArray[np.float32], size: SensorSize) -> None:
         self._size, self._unit = size, float(max(size.width, size.height))
-        self._still = torch.from_numpy((points + 0.5) / self._unit).float()[None]
+        self._points = torch.from_numpy(points).float()[None]
+        self._still = (self._points + 0.5) / self._unit
+        self._lids = fit_eyelids(self._points)
         x, y = (
             torch.linspace(0.5, side - 0.5, _GRID) / self._unit
             for side in (size.width, size.height)
@@ -113,8 +116,8 @@ class _Warp:
         self.grid = places.reshape(1, -1, 2)
         self._head = fit_head(self._still)
         self._face = (self._still.amax(1) - self._still.amin(1)).amax()
-        # Displacements of mouth, lids and brows: (1, 8, G, G).
-        self._fields = basis_fields(self._still, places)[:, FACE].flatten(1, 2)
+        # Displacements of mouth and brows: (1, 4, G, G).
+        self._fields = basis_fields(self._still, places)[:, [MOUTH, BROWS]].flatten(1, 2)
 
     def set(self, expression: Expression, pose: Pose) -> None:
         # A still shows no more than its own half of a head.
@@ -130,8 +133,12 @@ class _Warp:
         self._shift = shift * self._head.scale[:, None, None]
         mouth = expression.jaw_open * _MOUTH
         brows = -0.5 * (expression.brow_right + expression.brow_left) * _BROWS
-        lids = (expression.blink_right * _LIDS, expression.blink_left * _LIDS)
-        self._amounts = torch.tensor([mouth, *lids, brows]) * self._face
+        self._amounts = torch.tensor([mouth, brows]) * self._face
+        self._closure = torch.tensor([[expression.blink_right, expression.blink_left]])
+
+    def blink(self, light: Tensor) -> Tensor:
+        """The still (1, 1, H, W) with its lids as far closed as they are now."""
+        return self._lids.cover(light, self._closure)
 
     def source(self, places: Tensor) -> Tensor:
         """Places (1, N, 2) of the moved picture → places of the still."""
@@ -147,18 +154,19 @@ class _Warp:
         # Grid points stand at the middles of the first and the last pixel.
         at = at / (1 - 1 / torch.tensor([self._size.width, self._size.height]))
         fields = F.grid_sample(self._fields, at[:, None], "bilinear", "border", align_corners=True)
-        return torch.einsum("k,kcn->nc", self._amounts, fields[0, :, 0].reshape(4, 2, -1))[None]
+        return torch.einsum("k,kcn->nc", self._amounts, fields[0, :, 0].reshape(2, 2, -1))[None]
 
     def landmarks(self) -> NDArray[np.float32]:
-        """(98, 2) pixels: where `source` is each landmark of the still."""
-        turned, _ = turned_points(self._head, self._yaw, self._pitch, self._still)
+        """(98, 2) pixels: where `source` is each landmark of the still, its lids closed."""
+        still = (self._lids.closed(self._points, self._closure) + 0.5) / self._unit
+        turned, _ = turned_points(self._head, self._yaw, self._pitch, still)
         middle = self._head.offset[:, None, :2]
         guess = (turned - middle) * self._scale @ self._rotate + middle + self._shift
-        moved = guess + self._expressed(self._still)
+        moved = guess + self._expressed(still)
         for _ in range(_SOLVE_STEPS):
-            moved = moved + 0.7 * (self._still - self.source(moved))
+            moved = moved + 0.7 * (still - self.source(moved))
         # A hidden point is in no place of the picture: it stays where the turn has carried it.
-        error = (self._still - self.source(moved)).norm(dim=-1) * self._unit
+        error = (still - self.source(moved)).norm(dim=-1) * self._unit
         away = (moved - guess).norm(dim=-1) > 0.1 * self._face
         found = torch.where(((error > 0.5) | away)[..., None], guess, moved)
         result: NDArray[np.float32] = (found[0] * self._unit - 0.5).numpy()
