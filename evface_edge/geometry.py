@@ -67,6 +67,5 @@ class Box:
     @classmethod
     def around(cls, points: NDArray[np.floating]) -> Box:
         """The tight box around points (N, 2), x then y; at least one pixel wide and high."""
-        low, high = points.min(axis=0), points.max(axis=0)
-        width, height = np.maximum(high - low, 1.0)
-        return cls(float(low[0]), float(low[1]), float(width), float(height))
+        (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+        return cls(left, top, max(right - left, 1.0), max(bottom - top, 1.0))

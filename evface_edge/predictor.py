@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -262,17 +263,19 @@ def _instants(
     newest: int | None = None
     for packet in _unbroken(packets):
         times: NDArray[np.int64] = packet["t"]
-        if newest is not None and times[0] < newest:
+        first = int(times[0])
+        if newest is not None and first < newest:
             raise EventFormatError(
-                f"the source delivered an event at {times[0]} µs after one at {newest} µs; a "
+                f"the source delivered an event at {first} µs after one at {newest} µs; a "
                 "source must be in order of time"
             )
-        if due is None or newest is None or times[0] - newest > MAX_GAP_US:
-            due = int(times[0]) + period_us
+        if due is None or newest is None or first - newest > MAX_GAP_US:
+            due = first + period_us
         done = 0
         newest = int(times[-1])
         while due <= newest:
-            upto = int(np.searchsorted(times, due, side="right"))
+            # Not NumPy's search, which would first copy the whole field.
+            upto = bisect_right(times, due, done)
             recent.append(packet[done:upto])
             done = upto
             due += period_us
@@ -284,7 +287,21 @@ def _instants(
 
 
 def _unbroken(packets: Iterable[EventArray]) -> Iterator[EventArray]:
-    """The same events, with no gap of more than MAX_GAP_US inside a packet."""
+    """The same events, with no gap of more than MAX_GAP_US inside a packet.
+
+    Looks at a few events for each stretch of that duration, not at all of them.
+    """
     for packet in packets:
-        gaps = np.flatnonzero(np.diff(packet["t"]) > MAX_GAP_US) + 1
-        yield from (part for part in np.split(packet, gaps) if len(part))
+        times: NDArray[np.int64] = packet["t"]
+        start = seen = 0  # of the part; no gap lies before `seen`
+        while seen < len(packet):
+            beyond = bisect_right(times, int(times[seen]) + MAX_GAP_US, seen)
+            if beyond == len(packet):
+                break
+            if times[beyond] - times[beyond - 1] > MAX_GAP_US:
+                yield packet[start:beyond]
+                start = seen = beyond
+            else:
+                seen = beyond - 1
+        if start < len(packet):
+            yield packet[start:]

@@ -1,35 +1,41 @@
 """Does the simulation matter? Small students, each trained on another part of it.
 
-    python scripts/ablate_simulation.py --faces faces/300w_train -o runs/ablation \\
-        --steps 3000 --seeds 2
+    python scripts/ablate_simulation.py --faces faces/300w_train -o runs/ablation --steps 3000
+    python scripts/ablate_simulation.py --document runs/ablation/results.json
 
 All students see the same faces, the same number of clips and the same order of identities; they
 differ in the simulation alone:
 
     full          the whole prior: noise of every kind, pauses, heads that turn in depth
     clean         thresholds, bandwidth and everything else of an ideal camera
+    plane         heads do not turn: they move in the picture plane
     no pauses     motion never stops or starts within a window
     ellipsoid     heads turn as ellipsoids, in small turns
-    plane         heads do not turn: they move in the picture plane
     static        no objects that pass, no shaking camera
 
 They are tested on people kept for validation, on recordings that none of them was trained on: lists
-of events through cameras and speeds drawn apart from the training prior (noisy, dark, fast, normal,
-still, still_then_move, flicker, occluded), and heads that turn exactly. Writes a checkpoint of each
-student after every --save steps and goes on from there when run again; table.md grows with each
-student that is done. Without --faces it trains on the rendered heads of the package (a smoke test).
+of events through cameras and speeds drawn apart from the training prior, and heads that turn
+exactly; and on clips of unseen cameras whose motion stops or starts within the window.
+
+Run it again after it was stopped, and it goes on: a student from its last checkpoint (--save
+steps), the table from the students that are done. Without --faces it trains on the rendered heads
+of the package (a smoke test). --document writes a copy of the results beside the docs, and their
+table into docs/simulation.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from evface_edge.landmarks import MIRROR, nme, to_68
@@ -44,9 +50,18 @@ from evface_training.simulation.camera import CameraPrior
 from evface_training.simulation.clips import ClipPrior, ClipSimulator
 from evface_training.simulation.presets import PRESETS
 
-SIDE, BATCH = 128, 64
+SIDE, BATCH = 96, 64
 CROP_SCALE = 1.35
 LATEST, LONGEST_US = 12_000, 200_000
+STUDENT = StudentConfig(side=SIDE, stem="patch", channels=(32, 64, 96))
+#: Sensors of an input this small: the prior's, without the finest.
+RESOLUTIONS = ((104, 0.76), (80, 0.14), (60, 0.10))
+DOCS = Path(__file__).parents[1] / "docs"
+BEGIN, END = (
+    "<!-- ablation: written by scripts/ablate_simulation.py -->",
+    "<!-- end of ablation -->",
+)
+Floats = NDArray[np.floating]
 
 
 def _changed(**motion: object) -> ClipPrior:
@@ -57,9 +72,9 @@ def _changed(**motion: object) -> ClipPrior:
 VARIANTS: dict[str, ClipPrior] = {
     "full": ClipPrior(),
     "clean": replace(ClipPrior(), camera=PRESETS["ideal"]),
+    "plane": _changed(depth="none"),
     "no pauses": _changed(pause_share=0.0),
     "ellipsoid": _changed(depth="smooth"),
-    "plane": _changed(depth="none"),
     "static": replace(_changed(shake_share=0.0), passing_share=0.0),
 }
 
@@ -83,6 +98,18 @@ SETS: dict[str, Condition] = {
         for name in ("normal", "fast", "dark", "noisy", "still", "still_then_move", "occluded")
     },
 }
+PAUSED = "stops or starts"
+_PAUSED = replace(
+    ClipPrior(),
+    camera=_UNSEEN,
+    motion=replace(ClipPrior().motion, pause_share=1.0, speed_deg_per_s=(10.0, 500.0)),
+    negative_share=0.0,
+    occlusion_share=0.0,
+    passing_share=0.0,
+    blink_share=0.0,
+    crop_scale=(CROP_SCALE, CROP_SCALE),
+    roll_deg=0.0,
+)
 
 
 def train(
@@ -96,7 +123,7 @@ def train(
 ) -> Student:
     """A student of one variant; from its last checkpoint where there is one."""
     torch.manual_seed(seed)
-    network = Student(StudentConfig(channels=(16, 32, 64, 96)))
+    network = Student(STUDENT)
     optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=0.02)
     path = folder / f"{variant.replace(' ', '_')}_{seed}.pt"
     begun = 0
@@ -111,6 +138,7 @@ def train(
         if simulator is None or step % save == 0:
             # A new seed for each stretch: a run that goes on sees what it would have seen.
             simulator = ClipSimulator(VARIANTS[variant], SIDE, 1_000_003 * seed + step // save)
+            simulator.RESOLUTIONS = RESOLUTIONS
         chosen = np.random.default_rng((seed, step)).integers(len(faces), size=BATCH)
         clips = simulator(
             torch.from_numpy(faces.images[chosen]), torch.from_numpy(faces.points[chosen])
@@ -127,20 +155,30 @@ def train(
         nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimiser.step()
         if (step + 1) % save == 0 or step + 1 == steps:
-            partial = path.with_name(path.name + ".partial")
-            state = {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
-            torch.save({**state, "step": step + 1}, partial)
-            partial.replace(path)
+            state = {
+                "network": network.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "step": step + 1,
+            }
+            _replace(path, partial(torch.save, state))
             log(f"{variant}, seed {seed}: step {step + 1}, loss {losses['total'].item():.3f}")
     return network
 
 
-@torch.no_grad()
-def test(network: Student, faces: FaceSet, condition: Condition) -> float:
-    """Mean NME-68 in percent over one recording of each face."""
-    network.eval()
+def test_set(faces: FaceSet, name: str, folder: Path) -> tuple[torch.Tensor, Floats]:
+    """Inputs (N, 10, side, side) and points (N, 98, 2), fractions of the crop; made only once."""
+    path = folder / f"test_{name.replace(' ', '_')}.npz"
+    if not path.is_file():
+        inputs, points = _paused(faces) if name == PAUSED else _recorded(faces, SETS[name])
+        half = inputs.astype(np.float16)
+        _replace(path, partial(_save_npz, inputs=half, points=points))
+    with np.load(path) as stored:
+        return torch.from_numpy(stored["inputs"].astype(np.float32)), stored["points"]
+
+
+def _recorded(faces: FaceSet, condition: Condition) -> tuple[Floats, Floats]:
     grid = VoxelGrid(bins=5, normalisation="mean")
-    errors = []
+    inputs, points = [], []
     for recording in recordings(faces, condition, seed=77):
         events = recording.events
         box = recording.box.square(CROP_SCALE)
@@ -150,25 +188,86 @@ def test(network: Student, faces: FaceSet, condition: Condition) -> float:
         events = events[inside][-LATEST:]
         if len(events):
             events = events[events["t"] > events["t"][-1] - LONGEST_US]
-        tensor = torch.from_numpy(grid.crop(events, box, (SIDE, SIDE)))[None]
-        points = network(tensor)[0][0].numpy() * box.width + (box.x, box.y)
-        errors.append(float(nme(to_68(points), to_68(recording.points), (36, 45))))
-    return 100 * float(np.mean(np.minimum(errors, 1.0)))
+        inputs.append(grid.crop(events, box, (SIDE, SIDE)))
+        points.append((recording.points - (box.x, box.y)) / box.width)
+    return np.stack(inputs), np.stack(points).astype(np.float32)
 
 
-def write_table(results: dict[str, dict[str, float]], path: Path) -> None:
-    """Mean over seeds, and the largest distance of a seed from it."""
-    lines = ["| NME-68 % | " + " | ".join(SETS) + " |", "|---" * (len(SETS) + 1) + "|"]
+def _paused(faces: FaceSet) -> tuple[Floats, Floats]:
+    simulator = ClipSimulator(_PAUSED, SIDE, 77)
+    simulator.RESOLUTIONS = ((128, 1.0),)
+    clips = simulator(torch.from_numpy(faces.images), torch.from_numpy(faces.points))
+    return clips.inputs.numpy(), clips.points.numpy()
+
+
+@torch.no_grad()
+def test(network: Student, inputs: torch.Tensor, points: Floats) -> list[float]:
+    """NME-68 of each face in percent, at most 100."""
+    network.eval()
+    errors = []
+    for index in range(len(inputs)):
+        found = network(inputs[index : index + 1])[0][0].numpy()
+        errors.append(100 * min(float(nme(to_68(found), to_68(points[index]), (36, 45))), 1.0))
+    return [round(error, 2) for error in errors]
+
+
+def as_table(results: Mapping[str, Any]) -> str:
+    """Rows: students. Cells: mean error, and in brackets how far it is from the first row's, with
+    the standard error of the mean difference over faces (and seeds)."""
+    errors: dict[str, dict[str, Floats]] = {}
+    for key, row in results["rows"].items():
+        variant = key.rpartition("_")[0]
+        for name, values in row.items():
+            known = errors.setdefault(variant, {})
+            known[name] = np.concatenate([known.get(name, np.empty(0)), values])
+    names = list(next(iter(errors.values())))
+    lines = ["| NME-68 % | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    first = errors.get("full")
     for variant in VARIANTS:
-        runs = [row for key, row in results.items() if key.rpartition("_")[0] == variant]
-        if runs:
-            cells = []
-            for name in SETS:
-                values = np.array([run[name] for run in runs])
-                spread = f" ± {np.abs(values - values.mean()).max():.2f}" if len(runs) > 1 else ""
-                cells.append(f"{values.mean():.2f}{spread}")
-            lines.append(f"| {variant} | " + " | ".join(cells) + " |")
-    path.write_text("\n".join(lines) + "\n")
+        if variant not in errors:
+            continue
+        cells = []
+        for name in names:
+            cell = f"{errors[variant][name].mean():.1f}"
+            if variant != "full" and first is not None:
+                count = min(len(first[name]), len(errors[variant][name]))
+                more = errors[variant][name][:count] - first[name][:count]
+                cell += f" ({more.mean():+.1f} ± {more.std(ddof=1) / count**0.5:.1f})"
+            cells.append(cell)
+        lines.append(f"| {variant} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def write_document(results_path: Path) -> None:
+    """The table into docs/simulation.md, and its figures beside the docs."""
+    results = json.loads(results_path.read_text(encoding="utf-8"))
+    page = DOCS / "simulation.md"
+    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise SystemExit(f"{page}: expected the lines {BEGIN!r} and {END!r}")
+    settings = results["settings"]
+    about = (
+        f"{settings['steps']} steps of {settings['batch']} clips of {settings['faces']} faces, "
+        f"{settings['parameters']} parameters, inputs {settings['side']} px; tested on "
+        f"{settings['test_faces']} faces of other people. In brackets: against the full model, "
+        "± standard error over faces."
+    )
+    page.write_text(f"{before}{BEGIN}\n{about}\n\n{as_table(results)}{END}{after}", "utf-8")
+    kept = json.dumps(results)
+    (DOCS / "evaluations" / "simulation_ablation.json").write_text(kept + "\n", encoding="utf-8")
+
+
+def _save_npz(path: Path, **arrays: Floats) -> None:
+    with path.open("wb") as stream:
+        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
+
+
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
+    """A file that is whole or not there."""
+    unfinished = path.with_name(path.name + ".partial")
+    write(unfinished)
+    unfinished.replace(path)
 
 
 def main() -> None:
@@ -177,14 +276,18 @@ def main() -> None:
     )
     parser.add_argument("--faces", type=Path, action="append")
     parser.add_argument("--cache", type=Path)
-    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("-o", "--output", type=Path, default=Path("runs/ablation"))
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--save", type=int, default=250)
+    parser.add_argument("--save", type=int, default=100)
     parser.add_argument("--test-faces", type=int, default=100)
     parser.add_argument("--variant", action="append", choices=list(VARIANTS))
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--document", type=Path, help="write the table of these results, no more")
     arguments = parser.parse_args()
+    if arguments.document:
+        write_document(arguments.document)
+        return
     torch.set_num_threads(arguments.threads)
     folder: Path = arguments.output
     folder.mkdir(parents=True, exist_ok=True)
@@ -196,30 +299,37 @@ def main() -> None:
         training, held = heads.select(np.arange(80)), heads.select(np.arange(80, len(heads)))
     count = min(arguments.test_faces, len(held))
     held = held.select(np.linspace(0, len(held) - 1, count).round().astype(int))
-    settings = {"steps": arguments.steps, "test_faces": count, "faces": len(training)}
+    settings = {
+        "steps": arguments.steps,
+        "batch": BATCH,
+        "side": SIDE,
+        "parameters": sum(p.numel() for p in Student(STUDENT).parameters()),
+        "faces": len(training),
+        "test_faces": count,
+    }
     stored = folder / "results.json"
     known = json.loads(stored.read_text()) if stored.is_file() else {"settings": settings}
     if known["settings"] != settings:
         raise SystemExit(
             f"{folder} holds another ablation, {known['settings']}: name another folder"
         )
-    results: dict[str, dict[str, float]] = known.setdefault("results", {})
+    rows: dict[str, dict[str, list[float]]] = known.setdefault("rows", {})
     # Seed by seed, so that every table compares all variants as soon as it can.
     for seed in range(arguments.seeds):
         for variant in arguments.variant or VARIANTS:
             key = f"{variant}_{seed}"
-            if key in results:
+            if key in rows:
                 continue
             network = train(
                 variant, seed, training, arguments.steps, arguments.save, folder,
                 lambda text: print(text, flush=True),  # noqa: T201
             )  # fmt: skip
-            results[key] = {name: test(network, held, one) for name, one in SETS.items()}
-            partial = stored.with_name(stored.name + ".partial")
-            partial.write_text(json.dumps(known, indent=1))
-            partial.replace(stored)
-            write_table(results, folder / "table.md")
-            print((folder / "table.md").read_text(), flush=True)  # noqa: T201
+            rows[key] = {
+                name: test(network, *test_set(held, name, folder)) for name in (*SETS, PAUSED)
+            }
+            _replace(stored, lambda path: path.write_text(json.dumps(known)))
+            (folder / "table.md").write_text(as_table(known))
+            print(as_table(known), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

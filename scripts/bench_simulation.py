@@ -52,7 +52,7 @@ def run(case: Case, batch: int, seconds: float, device: str, seed: int) -> tuple
     points = torch.from_numpy(heads.points[chosen]).to(device)
     frames = FrameCameraPrior() if case.frames else None
     simulator = ClipSimulator(case.prior, SIDE, seed, device, frames=frames, lists=case.lists)
-    simulator.RESOLUTIONS = ((SIDE, 1.0),)  # type: ignore[misc]
+    simulator.RESOLUTIONS = ((SIDE, 1.0),)
     for _ in range(2):
         simulator(images, points)
     _wait(device)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -69,28 +70,45 @@ def _enlarge(values: Any, scale: float, length: int, original: int, rng: Any) ->
     return np.clip(np.floor(place), 0, length - 1).astype(np.int64)
 
 
+@dataclass(frozen=True)
+class Spent:
+    """On one instant, stage by stage, ms.
+
+    Attributes:
+        wall_ms: as a clock on the wall sees it, with the time in which others had the core.
+        cpu_ms: of the processor, in all threads of this process.
+    """
+
+    wall_ms: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
+    cpu_ms: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
+
+
 class StageClock:
     """Time spent in each stage, without that of stages called from within it."""
 
     def __init__(self) -> None:
-        self.spent_ms: dict[str, float] = dict.fromkeys(STAGES, 0.0)
-        self._within: list[float] = []
+        self._spent = Spent()
+        self._within: list[tuple[float, float]] = []
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        began = time.perf_counter()
-        self._within.append(0.0)
+        began, began_cpu = time.perf_counter(), time.process_time()
+        self._within.append((0.0, 0.0))
         try:
             yield
         finally:
+            took_cpu = 1e3 * (time.process_time() - began_cpu)
             took = 1e3 * (time.perf_counter() - began)
-            self.spent_ms[name] += took - self._within.pop()
+            inner, inner_cpu = self._within.pop()
+            self._spent.wall_ms[name] += took - inner
+            self._spent.cpu_ms[name] += took_cpu - inner_cpu
             if self._within:
-                self._within[-1] += took
+                outer, outer_cpu = self._within[-1]
+                self._within[-1] = outer + took, outer_cpu + took_cpu
 
-    def take(self) -> dict[str, float]:
+    def take(self) -> Spent:
         """What was spent since the last time this was asked."""
-        spent, self.spent_ms = self.spent_ms, dict.fromkeys(STAGES, 0.0)
+        spent, self._spent = self._spent, Spent()
         return spent
 
 
@@ -144,9 +162,10 @@ def measure_stages(
     """Follow the face at 100 results a second, as fast as it goes.
 
     Returns:
-        `stages_ms`: stage → one time for each instant counted; `total_ms`: their sums; `instants`
-        counted, and `with_face`: how many of them had a face; `mev_per_s`: the most that it could
-        keep up with on average, searching included.
+        `stages_ms`: stage → one time for each instant counted; `total_ms`: their sums;
+        `stages_cpu_ms` and `total_cpu_ms`: the same of the processor's time; `instants` counted,
+        and `with_face`: how many of them had a face; `mev_per_s`: the most that it could keep up
+        with on average, searching included.
     """
     events = stage_events(size, mev_per_s)
     clock = StageClock()
@@ -157,20 +176,26 @@ def measure_stages(
     finally:
         network.close()
     counted = taken[_NOT_COUNTED:]
-    stages = {stage: [round(instant[stage], 5) for instant in counted] for stage in STAGES}
-    busy_s = 1e-3 * sum(sum(instant.values()) for instant in taken)
+    wall, cpu = [spent.wall_ms for spent in counted], [spent.cpu_ms for spent in counted]
+    busy_s = 1e-3 * sum(sum(spent.wall_ms.values()) for spent in taken)
     return {
-        "stages_ms": stages,
-        "total_ms": [round(sum(instant.values()), 5) for instant in counted],
+        "stages_ms": _by_stage(wall),
+        "total_ms": [round(sum(instant.values()), 5) for instant in wall],
+        "stages_cpu_ms": _by_stage(cpu),
+        "total_cpu_ms": [round(sum(instant.values()), 5) for instant in cpu],
         "instants": len(counted),
         "with_face": sum(faces[_NOT_COUNTED:]),
         "mev_per_s": len(events) / busy_s * 1e-6,
     }
 
 
+def _by_stage(instants: list[dict[str, float]]) -> dict[str, list[float]]:
+    return {stage: [round(instant[stage], 5) for instant in instants] for stage in STAGES}
+
+
 def _run(
     network: TimedNetwork, clock: StageClock, events: EventArray, size: SensorSize
-) -> tuple[list[dict[str, float]], list[bool]]:
+) -> tuple[list[Spent], list[bool]]:
     recent = RecentEvents(network.card.window.max_duration_us)
     tracker = Tracker(network, size)
     first, last = int(events["t"][0]), int(events["t"][-1])

@@ -57,6 +57,7 @@ ROWS: tuple[Row, ...] = (
 ADDED: dict[str, tuple[str, str]] = {
     "simulate": ("Turn faces in a video or picture into events.", "train"),
     "calibrate": ("Fit the uncertainty of a trained model, before export.", "train"),
+    "ablate": ("Take the method apart: what does each part bring?", "train"),
     "clips": ("Draw the clips that an export calibrates INT8 with.", "train"),
     "train": ("Train a model.", "train"),
     "evaluate": ("Measure a model on faces whose landmarks are known.", "train"),

@@ -141,32 +141,6 @@ def deviation(number: float, total: float, squares: float) -> float:
 
 
 @compiled
-def window_start(
-    events: EventArray,
-    x0: float,
-    y0: float,
-    width: float,
-    height: float,
-    wanted: int,
-    oldest_us: int,
-) -> tuple[int, int]:
-    """Where the newest `wanted` events inside a box begin, none older than `oldest_us`.
-
-    Returns:
-        index of the oldest event of the window, and how many inside the box there are from it on.
-    """
-    x1, y1 = x0 + width, y0 + height
-    found, index, start = 0, len(events), len(events)
-    while index > 0 and found < wanted and events[index - 1].t >= oldest_us:
-        index -= 1
-        event = events[index]
-        if x0 <= event.x < x1 and y0 <= event.y < y1:
-            found += 1
-            start = index
-    return start, found
-
-
-@compiled
 def enlarge(cells: NDArray[np.float32], larger: NDArray[np.float32]) -> None:
     """Bilinear, from (C, h, w) to (C, H, W), outer edges aligned, borders replicated."""
     channels, rows, columns = cells.shape

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -36,11 +37,11 @@ class Observation:
     events: int
     t_us: int
 
-    @property
+    @cached_property
     def box(self) -> Box:
         return Box.around(self.landmarks)
 
-    @property
+    @cached_property
     def relative_sigma(self) -> float:
         """Mean σ ÷ longer side of the box."""
         box = self.box
@@ -52,7 +53,7 @@ class Look:
     """A square crop and the newest events around it.
 
     Attributes:
-        events: those of its time span, outside the crop too; count: how many lie inside.
+        events: those inside, and with them the newest of all; count: how many lie inside.
         now_us: the instant it was cut for.
     """
 
@@ -114,9 +115,9 @@ class LandmarkNetwork:
         """What the network makes of each look; all of them in one batch."""
         if not looks:
             return []
-        tensors = np.stack(
-            [self._representation.crop(look.events, look.crop, self._side) for look in looks]
-        )
+        crops = [self._representation.crop(look.events, look.crop, self._side) for look in looks]
+        # One look, the usual case, goes on as it is; a copy would cost as much as its events.
+        tensors = crops[0][None] if len(crops) == 1 else np.stack(crops)
         outputs = self.runtime.run({self.card.inputs[0].name: tensors})
         # The far tails of a logistic function need no more than this.
         logits = np.clip(outputs["presence"][:, 0], -30, 30)

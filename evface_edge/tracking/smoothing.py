@@ -61,19 +61,22 @@ class KalmanSmoother:
     def _begin(self, seen: NDArray[np.float64], noise: NDArray[np.float64]) -> None:
         scale = np.linalg.norm(seen[EYE_CORNERS[0]] - seen[EYE_CORNERS[1]])
         self._place, self._velocity = seen, np.zeros_like(seen)
-        self._covariance = np.zeros((len(seen), 2, 2))
-        self._covariance[:, 0, 0] = noise
-        self._covariance[:, 1, 1] = (2.0 * scale) ** 2  # heads move two inter-oculars a second
+        # Variance of the place, covariance with the velocity, variance of the velocity; heads
+        # move two inter-oculars a second.
+        self._covariance = noise, np.zeros_like(noise), np.full_like(noise, (2.0 * scale) ** 2)
 
     def _step(self, seconds: float, seen: NDArray[np.float64], noise: NDArray[np.float64]) -> None:
         scale = np.linalg.norm(seen[EYE_CORNERS[0]] - seen[EYE_CORNERS[1]])
         density = (self._policy.acceleration * scale) ** 2
-        move = np.array([[1.0, seconds], [0.0, 1.0]])
-        grown = density * np.array([[seconds**3 / 3, seconds**2 / 2], [seconds**2 / 2, seconds]])
-        covariance = move @ self._covariance @ move.T + grown
+        place_var, cross, speed_var = self._covariance
+        place_var = place_var + seconds * (2 * cross + seconds * speed_var) + density * seconds**3 / 3
+        cross = cross + seconds * speed_var + density * seconds**2 / 2
+        speed_var = speed_var + density * seconds
+        certainty = 1 / (place_var + noise + 1e-12)
+        gain, speed_gain = place_var * certainty, cross * certainty
         place = self._place + seconds * self._velocity
-        gain = covariance[:, :, 0] / (covariance[:, 0, 0] + noise + 1e-12)[:, None]
         surprise = seen - place
-        self._place = place + gain[:, :1] * surprise
-        self._velocity = self._velocity + gain[:, 1:] * surprise
-        self._covariance = covariance - gain[:, :, None] * covariance[:, None, 0, :]
+        self._place = place + gain[:, None] * surprise
+        self._velocity = self._velocity + speed_gain[:, None] * surprise
+        left = 1 - gain
+        self._covariance = left * place_var, left * cross, speed_var - speed_gain * cross

@@ -1,4 +1,4 @@
-"""The commands that training offers to `evface-edge`: simulate, train, evaluate."""
+"""The commands that training offers to `evface-edge`: simulate, train, evaluate, ablate."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from evface_edge.errors import ConfigError, EvfaceError
+from evface_training.command_ablate import ablate
 from evface_training.command_evaluate import evaluate
 from evface_training.command_train import FACES_HELP as _FACES_HELP
 from evface_training.command_train import calibrate, train
 
-__all__ = ["calibrate", "clips", "evaluate", "simulate", "train"]
+__all__ = ["ablate", "calibrate", "clips", "evaluate", "simulate", "train"]
 
 
 def simulate(

@@ -72,3 +72,31 @@ def test_after_a_gap_it_begins_again() -> None:
 def test_the_policy_is_checked(field: str) -> None:
     with pytest.raises(ConfigError, match=field):
         SmoothingPolicy(**{field: 0.0})
+
+
+def test_it_is_the_filter_of_the_textbook() -> None:
+    """Matrices and loops, one point at a time (Bar-Shalom et al., section 5.2)."""
+    rng = np.random.default_rng(3)
+    policy = SmoothingPolicy(acceleration=2.0, jitter=0.7)
+    sigma = rng.uniform(0.5, 6, 98)
+    times_us = np.cumsum(rng.integers(1_000, 30_000, 25))
+    track = _face(0) + np.cumsum(rng.normal(0, 1.5, (25, 98, 2)), 0)
+    smoother = KalmanSmoother(policy)
+    shown = [smoother.update(int(t), seen, sigma) for t, seen in zip(times_us, track, strict=True)]
+    for point in (0, 60, 97):
+        noise = (policy.jitter * sigma[point]) ** 2
+        for axis in (0, 1):
+            scale = np.linalg.norm(track[0, 60] - track[0, 72])
+            state = np.array([track[0, point, axis], 0.0])
+            covariance = np.diag([noise, (2 * scale) ** 2])
+            for index in range(1, len(track)):
+                dt = (times_us[index] - times_us[index - 1]) * 1e-6
+                scale = np.linalg.norm(track[index, 60] - track[index, 72])
+                move = np.array([[1, dt], [0, 1]])
+                grown = np.array([[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]])
+                covariance = move @ covariance @ move.T + (policy.acceleration * scale) ** 2 * grown
+                gain = covariance[:, 0] / (covariance[0, 0] + noise)
+                state = move @ state
+                state = state + gain * (track[index, point, axis] - state[0])
+                covariance = covariance - np.outer(gain, covariance[0])
+                np.testing.assert_allclose(shown[index][point, axis], state[0], rtol=1e-5)

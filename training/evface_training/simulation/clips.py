@@ -133,7 +133,7 @@ class ClipSimulator:
     """
 
     #: Sensor resolutions across the crop, and how often each is drawn (a batch shares one).
-    RESOLUTIONS = ((128, 0.62), (104, 0.14), (80, 0.14), (60, 0.10))
+    RESOLUTIONS: tuple[tuple[int, float], ...] = ((128, 0.62), (104, 0.14), (80, 0.14), (60, 0.10))
 
     def __init__(
         self,

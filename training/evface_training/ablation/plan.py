@@ -1,0 +1,163 @@
+"""Which networks are trained, and which of the others each begins from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from evface_edge.errors import ConfigError
+from evface_training.networks.hrnet import HRNetConfig
+from evface_training.networks.student import StudentConfig
+from evface_training.optimiser import OptimiserConfig
+from evface_training.recipe import TrainRecipe
+from evface_training.ssmer.task import SsmerConfig
+from evface_training.teacher.config import SIZES, Fusion, TeacherConfig
+
+#: tiny and base as in `teacher.config.SIZES`; smoke only shows that everything runs.
+AblationSize = Literal["smoke", "tiny", "base"]
+_SMOKE = TeacherConfig(
+    side=64,
+    backbone=HRNetConfig(
+        stem=8, bottlenecks=1, width=8, modules=(1,), blocks=1, out_channels=16
+    ),
+    layers=1,
+    heads=2,
+    feed_forward=16,
+    grid=3,
+)  # fmt: skip
+_STUDENTS: Mapping[str, StudentConfig] = {
+    "smoke": StudentConfig(stem="patch", side=64, channels=(16, 16, 32), hidden=16),
+    "tiny": StudentConfig(stem="patch", side=64, channels=(32, 64, 128)),
+    "base": StudentConfig(stem="patch", channels=(48, 96, 192)),
+}
+_BATCH = {"smoke": 4, "tiny": 48, "base": 64}
+#: Rows of the table under each of its headings; what is trained for others only is in none.
+ROWS: Mapping[str, tuple[str, ...]] = {
+    "Pretraining and fusion": (
+        "events",
+        "events + SSMER, frame",
+        "events + SSMER, voxel",
+        "events + SSMER, surface",
+        "events + SSMER, all three",
+        "events + MIRROR, all three",
+        "RGB",
+        "CMFA",
+        "CMFA + SSMER",
+        "EFNet fusion",
+    ),
+    "Few labels": (
+        "events, 1 % of labels",
+        "events + SSMER, 1 % of labels",
+        "events, 10 % of labels",
+        "events + SSMER, 10 % of labels",
+    ),
+    "Student": ("student", "student + SSMER", "student, distilled"),
+}
+
+
+@dataclass(frozen=True)
+class Training:
+    """One network of the ablation.
+
+    Attributes:
+        starts: field of `tasks.Starts` → name of the training whose checkpoint it is.
+    """
+
+    recipe: TrainRecipe
+    starts: Mapping[str, str] = field(default_factory=dict)
+
+
+def trainings(
+    size: AblationSize, steps: int, pretraining_steps: int, seed: int
+) -> dict[str, Training]:
+    """All trainings by name, each after those that it begins from.
+
+    Args:
+        steps: of everything that learns from labels; pretraining_steps: of SSMER.
+
+    Raises:
+        ConfigError: an unknown size, fewer steps than 1.
+    """
+    if size not in _STUDENTS:
+        raise ConfigError("--size", size, f"one of {', '.join(_STUDENTS)}")
+    teacher = _SMOKE if size == "smoke" else SIZES[size]
+    common = TrainRecipe(
+        name="ablation",
+        teacher=teacher,
+        student=_STUDENTS[size],
+        steps=steps,
+        batch=_BATCH[size],
+        reuse=2.0,
+        pool=16 * _BATCH[size],
+        seed=seed,
+        validation_clips=8 if size == "smoke" else 256,
+        validate_every=max(1, steps // 4),
+    )
+
+    def learns(fusion: Fusion, labels: float = 1.0) -> TrainRecipe:
+        return replace(
+            common,
+            task="teacher",
+            teacher=replace(teacher, fusion=fusion),
+            label_share=labels,
+            optimiser=OptimiserConfig(name="adam", learning_rate=1e-3, weight_decay=0.0),
+        )
+
+    def pretrains(
+        views: tuple[str, ...],
+        objective: Literal["simsiam", "mirror"] = "simsiam",
+        encoder: Literal["teacher", "student"] = "teacher",
+    ) -> TrainRecipe:
+        width = 64 if size == "smoke" else 512
+        side = common.student.side if encoder == "student" else teacher.side
+        ssmer = SsmerConfig(views, objective, side, projection=width, prediction=width // 4)
+        return replace(
+            common,
+            task="ssmer",
+            ssmer_encoder=encoder,
+            ssmer=ssmer,
+            steps=pretraining_steps,
+            validate_every=max(1, pretraining_steps // 4),
+            reuse=1.0,
+            # SGD, 0.05 × batch ÷ 256, as SimSiam and the paper have it.
+            optimiser=OptimiserConfig(
+                name="sgd",
+                learning_rate=0.05 * common.batch / 256,
+                weight_decay=1e-4,
+                floor=0.0,
+            ),
+        )
+
+    views = ("frame", "voxel", "surface")
+    from_rgb, from_all = {"rgb_side": "RGB"}, {"encoder": "encoder, all three"}
+    student = replace(common, task="landmarks")
+    return {
+        **{f"encoder, {view}": Training(pretrains((view,))) for view in views},
+        "encoder, all three": Training(pretrains(views)),
+        "encoder, MIRROR": Training(pretrains(views, "mirror")),
+        "encoder of the student": Training(pretrains(views, encoder="student")),
+        "events": Training(learns("events")),
+        **{
+            f"events + SSMER, {view}": Training(learns("events"), {"encoder": f"encoder, {view}"})
+            for view in views
+        },
+        "events + SSMER, all three": Training(learns("events"), from_all),
+        "events + MIRROR, all three": Training(learns("events"), {"encoder": "encoder, MIRROR"}),
+        "RGB": Training(learns("rgb")),
+        "CMFA": Training(learns("cmfa"), from_rgb),
+        "CMFA + SSMER": Training(learns("cmfa"), {**from_rgb, **from_all}),
+        "EFNet fusion": Training(learns("efnet"), from_rgb),
+        **{
+            f"events{plus}, {percent} % of labels": Training(
+                learns("events", percent / 100), from_all if plus else {}
+            )
+            for percent in (1, 10)
+            for plus in ("", " + SSMER")
+        },
+        "student": Training(student),
+        "student + SSMER": Training(student, {"encoder": "encoder of the student"}),
+        "student, distilled": Training(
+            replace(common, task="distill"), {"teacher": "CMFA + SSMER"}
+        ),
+    }

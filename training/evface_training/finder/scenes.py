@@ -1,0 +1,354 @@
+"""Simulated scenes for the finder: faces and other things, moving before a background.
+
+    pictures ─▶ layers (texture, cover, course) ─▶ light over time ─▶ pixels ─▶ counts on the grid
+
+A scene is simulated at two pixels to a cell of the grid. What counts there is events per pixel, so
+that finer sensors give nearly the same numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from evface_edge.errors import ConfigError
+from evface_edge.tracking.finder_grid import SATURATION, SHARES, GridShape
+from evface_training.data.faces import CROP_SIDE_PX
+from evface_training.finder.layers import Layer, face_layer, plain_layer
+from evface_training.simulation.camera import CameraBatch, CameraPrior
+from evface_training.simulation.negatives import texture_bank
+from evface_training.simulation.noise import draw_noise
+from evface_training.simulation.occluders import occluder_bank
+from evface_training.simulation.pixels import PixelArray
+from evface_training.simulation.tone import Tone, grey
+
+PIXELS_PER_CELL = 2
+#: Faces of one scene, at most.
+MAX_FACES = 2
+#: Frames of light within each window of time, from the longest to the latest.
+_FRAMES = (6, 4, 3)
+_WARM_UP = 2
+_CHUNK = 8
+#: A face of fewer events per pixel than this is not there for anyone to see ...
+_LEAST_EVENTS = 0.02
+#: ... nor one of which less than this is in view.
+_LEAST_IN_VIEW = 0.6
+
+
+@dataclass(frozen=True)
+class ScenePrior:
+    """From which scenes are drawn.
+
+    Attributes:
+        camera: of the event camera.
+        face_share: how often there is a first, and where there is one a second face.
+        side: longer side of the face box ÷ shorter side of the sensor, log-uniform.
+        speed: of whatever moves, in sides of it a second, log-uniform.
+        turn_rad_per_s: standard deviation of the rolling of whatever moves.
+        still_background_share: of scenes whose camera stands still.
+        begins_share: of scenes in which all is at rest first, and begins to move.
+        wide_share: of scenes on a sensor of 16:9; the others fill the grid.
+    """
+
+    camera: CameraPrior = field(
+        default_factory=lambda: CameraPrior(
+            lux=(1.0, 1000.0), shot_hz=(0.01, 8.0), flicker_share=0.0
+        )
+    )
+    face_share: tuple[float, float] = (0.7, 0.35)
+    side: tuple[float, float] = (0.08, 1.0)
+    speed: tuple[float, float] = (0.03, 4.0)
+    turn_rad_per_s: float = 0.5
+    still_background_share: float = 0.5
+    begins_share: float = 0.3
+    wide_share: float = 0.45
+
+    def __post_init__(self) -> None:
+        for name in ("side", "speed"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high:
+                raise ConfigError(f"ScenePrior.{name}", (low, high), "0 < low <= high")
+        for name in ("still_background_share", "begins_share", "wide_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"ScenePrior.{name}", getattr(self, name), "0 to 1")
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """B scenes.
+
+    Attributes:
+        inputs: (B, C, height, width) float32 in [0, 1], as `SensorGrid` gives them.
+        boxes: (B, 2, 3) float32: middle x, y and longer side of each face box, in cells.
+        state: (B, 2) int64: 1 a face to be found, 0 no face, -1 one that may be found or not.
+    """
+
+    inputs: Tensor
+    boxes: Tensor
+    state: Tensor
+
+
+class SceneSimulator:
+    """Draws scenes; one instance per process, seeded."""
+
+    def __init__(
+        self, prior: ScenePrior, shape: GridShape, seed: int, device: str = "cpu"
+    ) -> None:
+        self.prior, self.shape = prior, shape
+        self.device = torch.device(device)
+        self.generator = torch.Generator(self.device).manual_seed(seed)
+        self._textures = texture_bank(256, CROP_SIDE_PX, seed).to(self.device)
+        objects = F.interpolate(occluder_bank(96, seed), CROP_SIDE_PX, mode="bilinear")
+        colour, cover = objects[:, :3], objects[:, 3:]
+        self._objects = torch.cat([grey(colour), cover], 1).to(self.device)
+
+    def _uniform(self, *shape: int) -> Tensor:
+        return torch.rand(*shape, generator=self.generator, device=self.device)
+
+    def _log_uniform(self, bounds: tuple[float, float], *shape: int) -> Tensor:
+        low, high = (math.log(bound) for bound in bounds)
+        return torch.exp(low + (high - low) * self._uniform(*shape))
+
+    def _chosen(self, bank: Tensor, count: int) -> Tensor:
+        index = torch.randint(
+            len(bank), (count,), generator=self.generator, device=self.device
+        )
+        return bank[index]
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor, points: Tensor) -> Scenes:
+        """Faces → half as many scenes, two faces to draw from for each.
+
+        Args:
+            images: (2 B, 192, 192) uint8 grey; points: (2 B, 98, 2) pixels of them.
+        """
+        prior, batch = self.prior, len(images) // 2
+        pixels = images[: 2 * batch].to(self.device).float().div_(255)[:, None]
+        points = points[: 2 * batch].to(self.device)
+        extent = self._extent(batch)
+        steps_s, windows = self._times()
+        delay = torch.where(
+            self._uniform(batch) < prior.begins_share,
+            self._uniform(batch) * steps_s[0].abs(),
+            torch.full((batch,), math.inf, device=self.device),
+        )
+        present = self._uniform(batch, MAX_FACES) < torch.tensor(
+            prior.face_share, device=self.device
+        )
+        present[:, 1] &= present[:, 0]
+        layers = [self._background(batch, extent), self._thing(batch, extent, 0.6)]
+        for k in range(MAX_FACES):
+            rows = slice(k * batch, (k + 1) * batch)
+            layers.append(self._face(pixels[rows], points[rows], extent, present[:, k]))
+        layers.append(self._thing(batch, extent, 0.35))
+        layers = [layer.starting(delay) for layer in layers]
+        camera = prior.camera.sample(batch, self.generator, self.device)
+        parts = [
+            self._record([layer.only(rows) for layer in layers], camera[chunk], steps_s, windows)
+            for chunk, rows in _chunks(batch, self.device)
+        ]
+        counts = torch.cat([part[0] for part in parts])
+        covers = [torch.cat(columns) for columns in zip(*(part[1] for part in parts), strict=True)]
+        inside = self._inside(extent)
+        counts = counts * inside[:, None, None]
+        inputs = (counts / (SATURATION * PIXELS_PER_CELL**2)).clamp_(max=1).sqrt_().flatten(1, 2)
+        boxes = torch.stack([layer.box(self._side) for layer in layers[2:4]], 1)
+        state = torch.stack(
+            [
+                self._state(boxes[:, k], present[:, k], covers[3 + k :], counts, extent)
+                for k in range(MAX_FACES)
+            ],
+            1,
+        )
+        return Scenes(inputs, boxes, state)
+
+    @property
+    def _side(self) -> Tensor:
+        """Width and height of the scene in cells."""
+        return torch.tensor([self.shape.width, self.shape.height], device=self.device)
+
+    def _extent(self, batch: int) -> Tensor:
+        """(B, 2) width and height of the sensor in cells."""
+        extent = self._side.float().repeat(batch, 1)
+        wide = self._uniform(batch) < self.prior.wide_share
+        extent[:, 1] = torch.where(wide, (extent[:, 0] * 9 / 16).round(), extent[:, 1])
+        return extent
+
+    def _inside(self, extent: Tensor) -> Tensor:
+        """(B, height, width): 1 on the sensor."""
+        x = torch.arange(self.shape.width, device=self.device) < extent[:, :1]
+        y = torch.arange(self.shape.height, device=self.device) < extent[:, 1:]
+        return (y[:, :, None] & x[:, None]).float()
+
+    def _times(self) -> tuple[Tensor, list[int]]:
+        """Instants in seconds, the last one 0; and the window of the step to each of them."""
+        edges = [-share * self.shape.lookback_us * 1e-6 for share in reversed(SHARES)] + [0.0]
+        parts, windows = [], []
+        for number, (begin, end) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+            count = _FRAMES[number]
+            parts.append(torch.linspace(begin, end, count + 1)[:-1])
+            windows += [len(SHARES) - 1 - number] * count
+        first = parts[0][1] - parts[0][0]
+        before = edges[0] - first * torch.arange(_WARM_UP, 0, -1)
+        return torch.cat([before, *parts, torch.zeros(1)]).to(self.device), windows
+
+    def _motion(self, batch: int, side: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Velocity in cells a second (B, 2), growth a second, roll in radians a second (B,)."""
+        way = self._uniform(batch) * 2 * math.pi
+        speed = self._log_uniform(self.prior.speed, batch) * side
+        velocity = speed[:, None] * torch.stack([way.cos(), way.sin()], 1)
+        drawn = torch.randn(2, batch, generator=self.generator, device=self.device)
+        return velocity, 0.3 * drawn[0], self.prior.turn_rad_per_s * drawn[1]
+
+    def _background(self, batch: int, extent: Tensor) -> Layer:
+        shorter = extent.amin(1)
+        side = extent.amax(1) * (1.2 + 2.0 * self._uniform(batch))
+        velocity, growth, roll = self._motion(batch, shorter * 0.5)
+        still = self._uniform(batch) < self.prior.still_background_share
+        velocity[still], growth[still], roll[still] = 0.0, 0.0, 0.0
+        texture = self._chosen(self._textures, batch)[:, None]
+        # A quarter of the backgrounds is nearly plain: walls.
+        plain = (self._uniform(batch) < 0.25).float()[:, None, None, None]
+        texture = texture * (1 - 0.9 * plain) + 0.9 * plain * texture.mean((2, 3), keepdim=True)
+        texture = torch.cat([texture, torch.ones_like(texture)], 1)
+        angle = self._uniform(batch) * 2 * math.pi
+        return Layer(
+            texture, extent / 2, side, angle, velocity, growth * 0.3, roll * 0.3, edged=False
+        )
+
+    def _thing(self, batch: int, extent: Tensor, share: float) -> Layer:
+        """Hands, objects, and textures in the shape of heads: what is no face."""
+        shorter = extent.amin(1)
+        side = shorter * self._log_uniform((0.15, 1.6), batch)
+        place = extent * self._uniform(batch, 2)
+        velocity, growth, roll = self._motion(batch, side)
+        drawn = self._chosen(self._objects, batch)
+        shaped = plain_layer(self._chosen(self._textures, batch), self._uniform(batch, 3))
+        texture = torch.where((self._uniform(batch) < 0.5)[:, None, None, None], drawn, shaped)
+        there = (self._uniform(batch) < share).float()
+        texture[:, 1] *= there[:, None, None]
+        angle = 0.5 * torch.randn(batch, generator=self.generator, device=self.device)
+        return Layer(texture, place, side, angle, velocity, growth, roll)
+
+    def _face(self, pixels: Tensor, points: Tensor, extent: Tensor, present: Tensor) -> Layer:
+        prior, batch = self.prior, len(pixels)
+        side = extent.amin(1) * self._log_uniform(prior.side, batch)
+        side = side.clamp(min=5.0)
+        # Anywhere, a part of the face out of view at times.
+        margin = 0.35 * side[:, None]
+        room = (extent - 2 * margin).clamp(min=0.0)
+        place = margin.minimum(extent / 2) + room * self._uniform(batch, 2)
+        velocity, growth, roll = self._motion(batch, side)
+        flip = self._uniform(batch) < 0.5
+        angle = 0.3 * torch.randn(batch, generator=self.generator, device=self.device)
+        # The outline may rest while what is within moves: a head that turns, speaks, nods.
+        way = self._uniform(batch) * 2 * math.pi
+        inner = self._log_uniform(prior.speed, batch) * 0.5 * CROP_SIDE_PX / 2
+        inner = inner.clamp(max=80.0) * (self._uniform(batch) < 0.6)
+        rests = self._uniform(batch) < 0.25
+        velocity[rests], growth[rests], roll[rests] = 0.0, 0.0, 0.0
+        layer = face_layer(pixels, points, flip, self._uniform(batch, 4))
+        layer.texture[:, 1] *= present.float()[:, None, None]
+        return layer.placed(
+            place,
+            side,
+            angle,
+            velocity,
+            growth,
+            roll,
+            inner=inner[:, None] * torch.stack([way.cos(), way.sin()], 1),
+        )
+
+    def _record(
+        self, layers: list[Layer], camera: CameraBatch, times_s: Tensor, windows: list[int]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """→ counts (B, windows, 2, height, width), and of each layer what it covers in the end."""
+        batch = len(camera.lux)
+        shape = (self.shape.height * PIXELS_PER_CELL, self.shape.width * PIXELS_PER_CELL)
+        tone = Tone(
+            gamma=1.6 + 1.0 * self._uniform(batch, 1, 1, 1),
+            stray=self._log_uniform((0.003, 0.08), batch, 1, 1, 1),
+        )
+        counts = torch.zeros(batch, len(SHARES), 2, *shape, device=self.device)
+        pixels: PixelArray | None = None
+        filled = [torch.nonzero(layer.texture[:, 1].amax((1, 2)))[:, 0] for layer in layers]
+        there = [
+            (rows, layer.only(rows))
+            for rows, layer in zip(filled[1:], layers[1:], strict=True)
+            if len(rows)
+        ]
+        for index, t_s in enumerate(times_s.tolist()):
+            light = layers[0].show(t_s, shape, PIXELS_PER_CELL)[:, :1]
+            for rows, layer in there:
+                shown = layer.show(t_s, shape, PIXELS_PER_CELL)
+                light[rows] = torch.lerp(light[rows], shown[:, :1], shown[:, 1:])
+            log_light = tone.log_light(light)[:, 0]
+            if pixels is None:
+                pixels = PixelArray(log_light, camera, self.generator)
+                continue
+            step_s = float(times_s[index] - times_s[index - 1])
+            fired = pixels.step(log_light, torch.full((batch,), step_s, device=self.device))
+            if index <= _WARM_UP:
+                continue
+            window = windows[index - _WARM_UP - 1]
+            area = shape[0] * shape[1]
+            clip = fired.cell // area
+            plane = (clip * len(SHARES) + window) * 2 + fired.on
+            counts.view(-1).index_add_(0, plane * area + fired.cell % area, fired.count)
+        self._add_noise(counts, camera, log_light)
+        counts = counts.cumsum(1)  # windows lie in each other, the latest first
+        cells = F.avg_pool2d(counts.flatten(0, 2)[:, None], PIXELS_PER_CELL) * PIXELS_PER_CELL**2
+        covers = [layer.show(0.0, shape, PIXELS_PER_CELL)[:, 1:] for layer in layers]
+        covers = [F.avg_pool2d(cover, PIXELS_PER_CELL) for cover in covers]
+        return cells.reshape(*counts.shape[:3], self.shape.height, self.shape.width), covers
+
+    def _add_noise(self, counts: Tensor, camera: CameraBatch, light: Tensor) -> None:
+        batch, _, _, height, width = counts.shape
+        lookback_s = self.shape.lookback_us * 1e-6
+        duration_s = torch.full((batch,), lookback_s, device=self.device)
+        noise = draw_noise(camera, (height, width), duration_s, self.generator, light)
+        age = 1 - noise.time
+        window = sum((age > share).long() for share in SHARES[:-1])
+        plane = (noise.clip * len(SHARES) + window) * 2 + noise.on
+        index = (plane * height + noise.y) * width + noise.x
+        counts.view(-1).index_add_(0, index, torch.ones_like(age))
+
+    def _state(
+        self, box: Tensor, present: Tensor, later: list[Tensor], counts: Tensor, extent: Tensor
+    ) -> Tensor:
+        """(B,): 1, 0 or -1, see `Scenes`."""
+        middle, side = box[:, :2], box[:, 2:]
+        x = torch.arange(self.shape.width, device=self.device) + 0.5
+        y = torch.arange(self.shape.height, device=self.device) + 0.5
+        # Tight boxes of faces are about as wide as high; the middle of them is what counts.
+        across = (x - middle[:, :1]).abs() < side * 0.4
+        down = (y - middle[:, 1:]).abs() < side * 0.45
+        within = (down[:, :, None] & across[:, None]).float()
+        area = within.sum((1, 2)).clamp_min(1)
+        events = (counts[:, -1].sum(1) * within).sum((1, 2)) / (area * PIXELS_PER_CELL**2)
+        open_share = torch.ones_like(within)
+        for cover in later:
+            open_share = open_share * (1 - cover[:, 0])
+        low = (middle - side / 2).clamp_min(0)
+        high = torch.minimum(middle + side / 2, extent)
+        in_view = (high - low).clamp_min(0).prod(1) / (side * side)[:, 0]
+        seen = (open_share * within).sum((1, 2)) / area
+        clear = (
+            (events >= _LEAST_EVENTS) & (seen >= _LEAST_IN_VIEW) & (in_view >= _LEAST_IN_VIEW)
+        )
+        # One that is hidden altogether is no face at all.
+        gone = (seen < 0.1) | (in_view < 0.1) | ~present
+        return torch.where(gone, 0, torch.where(clear, 1, -1))
+
+
+def _chunks(batch: int, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
+    """Scenes whose pixels fit into a core's cache; on a GPU all at once."""
+    count = _CHUNK if device.type == "cpu" else batch
+    for start in range(0, batch, count):
+        stop = min(start + count, batch)
+        yield slice(start, stop), torch.arange(start, stop, device=device)
