@@ -17,10 +17,10 @@ They are tested on people kept for validation, on recordings that none of them w
 of events through cameras and speeds drawn apart from the training prior, and heads that turn
 exactly; and on clips of unseen cameras whose motion stops or starts within the window.
 
-Run it again after it was stopped, and it goes on: a student from its last checkpoint (--save
-steps), the table from the students that are done. Without --faces it trains on the rendered heads
-of the package (a smoke test). --document writes a copy of the results beside the docs, and their
-table into docs/simulation.md.
+The students take turns, --save steps each, and after each round the table compares all of them at
+the same step. Run it again after it was stopped, or with more --steps, and it goes on from there.
+Without --faces it trains on the rendered heads of the package (a smoke test). --document writes a
+copy of the results beside the docs, and their table into docs/simulation.md.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from evface_edge.landmarks import MIRROR, nme, to_68
 from evface_edge.representation import VoxelGrid
@@ -52,6 +53,7 @@ from evface_training.simulation.presets import PRESETS
 
 SIDE, BATCH = 96, 64
 CROP_SCALE = 1.35
+RATE = 1.5e-3
 LATEST, LONGEST_US = 12_000, 200_000
 STUDENT = StudentConfig(side=SIDE, stem="patch", channels=(32, 64, 96))
 #: Sensors of an input this small: the prior's, without the finest.
@@ -112,57 +114,62 @@ _PAUSED = replace(
 )
 
 
-def train(
-    variant: str,
-    seed: int,
-    faces: FaceSet,
-    steps: int,
-    save: int,
-    folder: Path,
-    log: Callable[[str], None],
-) -> Student:
-    """A student of one variant; from its last checkpoint where there is one."""
-    torch.manual_seed(seed)
-    network = Student(STUDENT)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=0.02)
-    path = folder / f"{variant.replace(' ', '_')}_{seed}.pt"
-    begun = 0
-    if path.is_file():
-        stored = torch.load(path, weights_only=True)
-        network.load_state_dict(stored["network"])
-        optimiser.load_state_dict(stored["optimiser"])
-        begun = stored["step"]
-    mirror = torch.from_numpy(MIRROR)
-    simulator: ClipSimulator | None = None
-    for step in range(begun, steps):
-        if simulator is None or step % save == 0:
-            # A new seed for each stretch: a run that goes on sees what it would have seen.
-            simulator = ClipSimulator(VARIANTS[variant], SIDE, 1_000_003 * seed + step // save)
-            simulator.RESOLUTIONS = RESOLUTIONS
-        chosen = np.random.default_rng((seed, step)).integers(len(faces), size=BATCH)
-        clips = simulator(
-            torch.from_numpy(faces.images[chosen]), torch.from_numpy(faces.points[chosen])
+class Training:
+    """A student of one variant, on its way; from its last checkpoint where there is one.
+
+    The rate of learning stays what it is and the student that is tested is the running average of
+    its weights, so that students may be compared at any step.
+    """
+
+    def __init__(self, variant: str, seed: int, folder: Path) -> None:
+        torch.manual_seed(seed)
+        self.variant, self.seed, self.step = variant, seed, 0
+        self._network = Student(STUDENT)
+        self.average = AveragedModel(
+            self._network,
+            multi_avg_fn=get_ema_multi_avg_fn(0.99),  # type: ignore[no-untyped-call]
+            use_buffers=True,
         )
-        weights = torch.from_numpy(faces.weights[chosen])
-        weights = (weights + weights[:, mirror]) / 2  # faces may be mirrored
-        for group in optimiser.param_groups:
-            group["lr"] = 2e-3 * min(1, (step + 1) / 100) * 0.5 * (1 + np.cos(np.pi * step / steps))
-        network.train()
-        raw, presence = network.head.logits(network.backbone(clips.inputs))
-        losses = student_loss(network.head, raw, presence, clips.points, weights, clips.presence)
-        optimiser.zero_grad(set_to_none=True)
-        losses["total"].backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-        optimiser.step()
-        if (step + 1) % save == 0 or step + 1 == steps:
-            state = {
-                "network": network.state_dict(),
-                "optimiser": optimiser.state_dict(),
-                "step": step + 1,
-            }
-            _replace(path, partial(torch.save, state))
-            log(f"{variant}, seed {seed}: step {step + 1}, loss {losses['total'].item():.3f}")
-    return network
+        self._optimiser = torch.optim.AdamW(self._network.parameters(), lr=RATE, weight_decay=0.02)
+        self._path = folder / f"{variant.replace(' ', '_')}_{seed}.pt"
+        if self._path.is_file():
+            stored = torch.load(self._path, weights_only=True)
+            self.step = stored["step"]
+            for name, part in self._parts().items():
+                part.load_state_dict(stored[name])
+
+    def _parts(self) -> dict[str, Any]:
+        return {"network": self._network, "average": self.average, "optimiser": self._optimiser}
+
+    def go_on(self, faces: FaceSet, until: int) -> float:
+        """Train up to a step, and keep it; the last loss."""
+        # A new seed for each stretch: a run that goes on sees what it would have seen.
+        simulator = ClipSimulator(VARIANTS[self.variant], SIDE, 1_000_003 * self.seed + self.step)
+        simulator.RESOLUTIONS = RESOLUTIONS
+        mirror, loss = torch.from_numpy(MIRROR), float("nan")
+        self._network.train()
+        while self.step < until:
+            chosen = np.random.default_rng((self.seed, self.step)).integers(len(faces), size=BATCH)
+            clips = simulator(
+                torch.from_numpy(faces.images[chosen]), torch.from_numpy(faces.points[chosen])
+            )
+            weights = torch.from_numpy(faces.weights[chosen])
+            weights = (weights + weights[:, mirror]) / 2  # faces may be mirrored
+            for group in self._optimiser.param_groups:
+                group["lr"] = RATE * min(1, (self.step + 1) / 100)
+            head = self._network.head
+            raw, presence = head.logits(self._network.backbone(clips.inputs))
+            losses = student_loss(head, raw, presence, clips.points, weights, clips.presence)
+            self._optimiser.zero_grad(set_to_none=True)
+            losses["total"].backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(self._network.parameters(), 5.0)
+            self._optimiser.step()
+            self.average.update_parameters(self._network)
+            self.step += 1
+            loss = losses["total"].item()
+        state = {name: part.state_dict() for name, part in self._parts().items()}
+        _replace(self._path, partial(torch.save, {**state, "step": self.step}))
+        return loss
 
 
 def test_set(faces: FaceSet, name: str, folder: Path) -> tuple[torch.Tensor, Floats]:
@@ -201,7 +208,7 @@ def _paused(faces: FaceSet) -> tuple[Floats, Floats]:
 
 
 @torch.no_grad()
-def test(network: Student, inputs: torch.Tensor, points: Floats) -> list[float]:
+def test(network: nn.Module, inputs: torch.Tensor, points: Floats) -> list[float]:
     """NME-68 of each face in percent, at most 100."""
     network.eval()
     errors = []
@@ -216,9 +223,8 @@ def as_table(results: Mapping[str, Any]) -> str:
     the standard error of the mean difference over faces (and seeds)."""
     errors: dict[str, dict[str, Floats]] = {}
     for key, row in results["rows"].items():
-        variant = key.rpartition("_")[0]
+        known = errors.setdefault(key.rpartition("_")[0], {})
         for name, values in row.items():
-            known = errors.setdefault(variant, {})
             known[name] = np.concatenate([known.get(name, np.empty(0)), values])
     names = list(next(iter(errors.values())))
     lines = ["| NME-68 % | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
@@ -248,19 +254,22 @@ def write_document(results_path: Path) -> None:
         raise SystemExit(f"{page}: expected the lines {BEGIN!r} and {END!r}")
     settings = results["settings"]
     about = (
-        f"{settings['steps']} steps of {settings['batch']} clips of {settings['faces']} faces, "
+        f"{results['steps']} steps of {settings['batch']} clips of {settings['faces']} faces, "
         f"{settings['parameters']} parameters, inputs {settings['side']} px; tested on "
         f"{settings['test_faces']} faces of other people. In brackets: against the full model, "
         "± standard error over faces."
     )
     page.write_text(f"{before}{BEGIN}\n{about}\n\n{as_table(results)}{END}{after}", "utf-8")
-    kept = json.dumps(results)
-    (DOCS / "evaluations" / "simulation_ablation.json").write_text(kept + "\n", encoding="utf-8")
+    _save_json(results, DOCS / "evaluations" / "simulation_ablation.json")
 
 
 def _save_npz(path: Path, **arrays: Floats) -> None:
     with path.open("wb") as stream:
         np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
+
+
+def _save_json(values: Mapping[str, Any], path: Path) -> None:
+    path.write_text(json.dumps(values) + "\n", encoding="utf-8")
 
 
 def _replace(path: Path, write: Callable[[Path], object]) -> None:
@@ -292,44 +301,54 @@ def main() -> None:
     folder: Path = arguments.output
     folder.mkdir(parents=True, exist_ok=True)
     if arguments.faces:
-        training, held = split_faces(load_faces(arguments.faces, arguments.cache))
+        faces, held = split_faces(load_faces(arguments.faces, arguments.cache))
         held = held.select(held.human)
     else:
         heads = load_heads()
-        training, held = heads.select(np.arange(80)), heads.select(np.arange(80, len(heads)))
+        faces, held = heads.select(np.arange(80)), heads.select(np.arange(80, len(heads)))
     count = min(arguments.test_faces, len(held))
     held = held.select(np.linspace(0, len(held) - 1, count).round().astype(int))
     settings = {
-        "steps": arguments.steps,
         "batch": BATCH,
         "side": SIDE,
+        "rate": RATE,
         "parameters": sum(p.numel() for p in Student(STUDENT).parameters()),
-        "faces": len(training),
+        "faces": len(faces),
         "test_faces": count,
+        "seeds": arguments.seeds,
+        "variants": arguments.variant or list(VARIANTS),
+        "round": arguments.save,
     }
     stored = folder / "results.json"
-    known = json.loads(stored.read_text()) if stored.is_file() else {"settings": settings}
+    known: dict[str, Any] = {"settings": settings, "steps": 0}
+    if stored.is_file():
+        known = json.loads(stored.read_text())
     if known["settings"] != settings:
         raise SystemExit(
             f"{folder} holds another ablation, {known['settings']}: name another folder"
         )
-    rows: dict[str, dict[str, list[float]]] = known.setdefault("rows", {})
-    # Seed by seed, so that every table compares all variants as soon as it can.
-    for seed in range(arguments.seeds):
-        for variant in arguments.variant or VARIANTS:
-            key = f"{variant}_{seed}"
-            if key in rows:
-                continue
-            network = train(
-                variant, seed, training, arguments.steps, arguments.save, folder,
-                lambda text: print(text, flush=True),  # noqa: T201
-            )  # fmt: skip
+    trainings = [
+        Training(variant, seed, folder)
+        for seed in range(arguments.seeds)
+        for variant in settings["variants"]
+    ]
+    while known["steps"] < arguments.steps:
+        until = known["steps"] + arguments.save
+        rows = {}
+        for training in trainings:
+            key = f"{training.variant}_{training.seed}"
+            if training.step < until:
+                loss = training.go_on(faces, until)
+                print(f"{key}: step {until}, loss {loss:.3f}", flush=True)  # noqa: T201
             rows[key] = {
-                name: test(network, *test_set(held, name, folder)) for name in (*SETS, PAUSED)
+                name: test(training.average, *test_set(held, name, folder))
+                for name in (*SETS, PAUSED)
             }
-            _replace(stored, lambda path: path.write_text(json.dumps(known)))
-            (folder / "table.md").write_text(as_table(known))
-            print(as_table(known), flush=True)  # noqa: T201
+        known |= {"steps": until, "rows": rows}
+        _replace(stored, partial(_save_json, known))
+        table = as_table(known)
+        (folder / "table.md").write_text(f"step {until}\n\n{table}")
+        print(table, flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

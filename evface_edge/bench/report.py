@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from evface_edge.bench.stages import STAGES
+from evface_edge.bench.stages import PERIOD_US, STAGES
 from evface_edge.bench.table import figure, markdown_table, text_table
 
 Maker = Callable[[Sequence[str], Sequence[Sequence[str]]], str]
@@ -87,15 +87,11 @@ def stage_rows(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
         "face",
     ]
     cells = []
-    for row in found["end_to_end"]:
-        if row["status"] != "ok":
-            continue
+    for row in _worked(found):
         cells.append(
             [
                 row["model"],
-                f"{row['runtime']} {row['device']}",
-                f"{row['width']}×{row['height']}",
-                f"{row['mev_per_s']:g}",
+                *_where(row),
                 *(f"{row[f'{stage}_p50_ms']:.2f}" for stage in STAGES),
                 f"{row['fast_ms']:.2f}",
                 f"{row['p50_ms']:.2f}",
@@ -105,6 +101,59 @@ def stage_rows(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
             ]
         )
     return heading, cells
+
+
+def percentile_rows(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Heading and cells of every stage: p50, p95 and p99."""
+    cells = []
+    for row in _worked(found):
+        stages = [
+            " / ".join(f"{row[f'{stage}_p{share}_ms']:.2f}" for share in (50, 95, 99))
+            for stage in STAGES
+        ]
+        total = " / ".join(f"{row[f'p{share}_ms']:.2f}" for share in (50, 95, 99))
+        cells.append([row["model"], *_where(row), *stages, total])
+    return ["model", "on", "sensor", "Mev/s", *STAGES, "all"], cells
+
+
+def cpu_rows(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Heading and cells of the processor's time for one result, and for one more event."""
+    heading = ["model", "on", "sensor", "Mev/s", *STAGES, "all", "ns per further event"]
+    cells = []
+    before: Mapping[str, Any] | None = None
+    for row in _worked(found):
+        further = marginal_ns(before, row) if before is not None else None
+        stages = [f"{row[f'{stage}_cpu_p50_ms']:.2f}" for stage in STAGES]
+        cpu = f"{row['cpu_p50_ms']:.2f}"
+        cells.append([row["model"], *_where(row), *stages, cpu, figure(further, 1)])
+        before = row
+    return heading, cells
+
+
+def marginal_ns(slow: Mapping[str, Any], fast: Mapping[str, Any]) -> float | None:
+    """Processor's time for each event that one rate has more than another, ns.
+
+    None where the two are not of the same case, or not in this order.
+    """
+    if any(slow[key] != fast[key] for key in ("model", "runtime", "device", "width", "height")):
+        return None
+    more = (fast["mev_per_s"] - slow["mev_per_s"]) * PERIOD_US  # events for each result
+    if more <= 0:
+        return None
+    further: float = 1e6 * (fast["cpu_p50_ms"] - slow["cpu_p50_ms"]) / more
+    return further
+
+
+def _worked(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [row for row in found["end_to_end"] if row["status"] == "ok"]
+
+
+def _where(row: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{row['runtime']} {row['device']}",
+        f"{row['width']}×{row['height']}",
+        f"{row['mev_per_s']:g}",
+    ]
 
 
 def left_out(found: Mapping[str, Any]) -> list[str]:
@@ -162,6 +211,13 @@ STAGE_NOTE = (
 )
 
 
+CPU_NOTE = (
+    "The processor's time for one result in all threads, medians in ms; other work on the machine "
+    "disturbs it less. “ns per further event”: what each event costs that this rate has more than "
+    "the one above it."
+)
+
+
 def as_text(found: Mapping[str, Any]) -> str:
     """For a terminal."""
     return "\n\n".join(_parts(found, text_table, lambda items: "\n".join(items)))
@@ -183,6 +239,8 @@ def _parts(
     parts.append(listed(notes(found)))
     if any(row["status"] == "ok" for row in found["end_to_end"]):
         parts += [table(*stage_rows(found)), STAGE_NOTE]
+        parts += ["p50 / p95 / p99 in ms:", table(*percentile_rows(found))]
+        parts += [table(*cpu_rows(found)), CPU_NOTE]
     missing = left_out(found)
     if missing:
         parts += ["Not measured:", listed(missing)]

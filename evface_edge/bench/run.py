@@ -284,8 +284,16 @@ def _end_to_end(
             row["instants"] = sum(answer["instants"] for answer in taken)
             row["with_face"] = sum(answer["with_face"] for answer in taken)
             row["keeps_up_mev_per_s"] = float(np.median([a["mev_per_s"] for a in taken]))
+            row["cpu_p50_ms"] = _median(taken, "total_cpu_ms")
             for stage in STAGES:
                 times = [value for answer in taken for value in answer["stages_ms"][stage]]
-                row[f"{stage}_p50_ms"] = summarise(times)["p50_ms"]
+                for name, value in summarise(times).items():
+                    row[f"{stage}_{name}"] = value
+                cpu_ms = [value for answer in taken for value in answer["stages_cpu_ms"][stage]]
+                row[f"{stage}_cpu_p50_ms"] = summarise(cpu_ms)["p50_ms"]
         rows.append(row)
     return rows
+
+
+def _median(answers: Sequence[Mapping[str, Any]], key: str) -> float:
+    return float(np.median([value for answer in answers for value in answer[key]]))

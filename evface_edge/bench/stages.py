@@ -37,8 +37,18 @@ _FROM_US, _UNTIL_US, _NOT_COUNTED = 1_000_000, 1_500_000, 10
 _SPREAD_US = 20_000
 
 
-def stage_events(size: SensorSize, mev_per_s: float, seed: int = 0) -> EventArray:
-    """Half a second of a face that moves, on such a sensor, at such a rate.
+def stage_events(
+    size: SensorSize,
+    mev_per_s: float,
+    seed: int = 0,
+    *,
+    from_us: int = _FROM_US,
+    until_us: int = _UNTIL_US,
+) -> EventArray:
+    """A face that moves, half a second of it, on such a sensor, at such a rate.
+
+    Args:
+        from_us, until_us: another part of the recording that came along; it has three seconds.
 
     Raises:
         ConfigError: a rate that is not above 0.
@@ -47,8 +57,8 @@ def stage_events(size: SensorSize, mev_per_s: float, seed: int = 0) -> EventArra
         raise ConfigError("mev_per_s", mev_per_s, "above 0")
     rng = np.random.default_rng(seed)
     events, original = read_events(RECORDING)
-    events = events[(events["t"] >= _FROM_US) & (events["t"] < _UNTIL_US)]
-    wanted = round(mev_per_s * (_UNTIL_US - _FROM_US))
+    events = events[(events["t"] >= from_us) & (events["t"] < until_us)]
+    wanted = round(mev_per_s * (until_us - from_us))
     if wanted <= len(events):
         chosen = np.sort(rng.choice(len(events), wanted, replace=False))
         spread = np.zeros(wanted, np.int64)
@@ -56,7 +66,7 @@ def stage_events(size: SensorSize, mev_per_s: float, seed: int = 0) -> EventArra
         chosen = rng.integers(0, len(events), wanted)
         spread = rng.integers(-_SPREAD_US, _SPREAD_US, wanted)
     events = events[chosen]
-    t = np.clip(events["t"] + spread, _FROM_US, _UNTIL_US - 1)
+    t = np.clip(events["t"] + spread, from_us, until_us - 1)
     scale = min(size.width / original.width, size.height / original.height)
     x = _enlarge(events["x"], scale, size.width, original.width, rng)
     y = _enlarge(events["y"], scale, size.height, original.height, rng)

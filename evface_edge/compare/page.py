@@ -108,21 +108,33 @@ def note(report: Mapping[str, Any]) -> str:
 def page(report: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
     """The whole document."""
     figures = "".join(
-        f'<figure><img alt="{escape(_CAPTIONS[name])}" src="data:image/png;base64,'
-        f'{base64.b64encode(pictures[name]).decode()}"><figcaption>{escape(_CAPTIONS[name])}'
-        "</figcaption></figure>\n"
-        for name in _CAPTIONS
-        if name in pictures
+        picture(pictures[name], caption) for name, caption in _CAPTIONS.items() if name in pictures
     )
     machine = "; ".join(f"{key} {value}" for key, value in report["machine"].items())
     pairs = "".join(f"<li>{escape(sentence)}</li>" for sentence in pair_sentences(report))
+    return document(
+        "evface-edge compare",
+        "<h1>Accuracy and latency, side by side</h1>\n"
+        f"{table(HEADING, model_cells(report))}<p><small>{escape(note(report))}</small></p>\n"
+        f"<ul>{pairs}</ul>\n{figures}<h2>Error by part of the face, %</h2>\n{_parts(report)}"
+        f"<h2>Machine</h2><p>{escape(machine)}</p>",
+    )
+
+
+def document(title: str, body: str) -> str:
+    """HTML that asks for no other file."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>evface-edge compare</title><style>{_STYLE}</style></head><body>\n"
-        "<h1>Accuracy and latency, side by side</h1>\n"
-        f"{_table(HEADING, model_cells(report))}<p><small>{escape(note(report))}</small></p>\n"
-        f"<ul>{pairs}</ul>\n{figures}<h2>Error by part of the face, %</h2>\n{_parts(report)}"
-        f"<h2>Machine</h2><p>{escape(machine)}</p>\n</body></html>\n"
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>\n{body}\n"
+        "</body></html>\n"
+    )
+
+
+def picture(png: bytes, caption: str) -> str:
+    """A PNG inside the page."""
+    return (
+        f'<figure><img alt="{escape(caption)}" src="data:image/png;base64,'
+        f'{base64.b64encode(png).decode()}"><figcaption>{escape(caption)}</figcaption></figure>\n'
     )
 
 
@@ -132,10 +144,11 @@ def _parts(report: Mapping[str, Any]) -> str:
         return ""
     names = list(known[0]["parts_percent"])
     rows = [[m["model"], *(f"{m['parts_percent'][name]:.2f}" for name in names)] for m in known]
-    return _table(["model", *names], rows)
+    return table(["model", *names], rows)
 
 
-def _table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of text."""
     head = "".join(f"<th>{escape(cell)}</th>" for cell in heading)
     body = "".join(
         "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>\n" for row in rows

@@ -94,7 +94,12 @@ class RecentEvents:
 
         wanted = policy.target_events(crop.width * crop.height)
         oldest = now_us - policy.max_duration_us
-        edges = float(crop.x), float(crop.y), float(crop.x + crop.width), float(crop.y + crop.height)
+        edges = (
+            float(crop.x),
+            float(crop.y),
+            float(crop.x + crop.width),
+            float(crop.y + crop.height),
+        )
         window = np.empty(wanted + 1, EVENT_DTYPE)
         start, found = wanted + 1, 0
         for piece in reversed(self._pieces):

@@ -69,7 +69,9 @@ class KalmanSmoother:
         scale = np.linalg.norm(seen[EYE_CORNERS[0]] - seen[EYE_CORNERS[1]])
         density = (self._policy.acceleration * scale) ** 2
         place_var, cross, speed_var = self._covariance
-        place_var = place_var + seconds * (2 * cross + seconds * speed_var) + density * seconds**3 / 3
+        place_var = (
+            place_var + seconds * (2 * cross + seconds * speed_var) + density * seconds**3 / 3
+        )
         cross = cross + seconds * speed_var + density * seconds**2 / 2
         speed_var = speed_var + density * seconds
         certainty = 1 / (place_var + noise + 1e-12)

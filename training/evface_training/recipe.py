@@ -11,6 +11,8 @@ from evface_edge.errors import ConfigError
 from evface_edge.representation import Representation, from_config
 from evface_training.config import load_yaml
 from evface_training.distillation import DistillConfig
+from evface_training.finder.network import FinderConfig
+from evface_training.finder.scenes import ScenePrior
 from evface_training.head.stills import HeadStills
 from evface_training.networks.student import StudentConfig
 from evface_training.optimiser import OptimiserConfig
@@ -28,11 +30,13 @@ class TrainRecipe:
 
     Attributes:
         task: what is trained: a student on labels ("landmarks") or also on what a teacher says
-            ("distill"), a teacher, or an encoder without labels ("ssmer").
+            ("distill"), a teacher, an encoder without labels ("ssmer"), or the finder of faces on
+            the whole sensor ("finder").
         student, teacher, distill, ssmer: sizes and settings; a task reads those that it is about.
         ssmer_encoder: whose backbone is pretrained.
         representation: what the network looks at: `name` and parameters of a row of
             `evface_edge.representation`, such as {name: multi_scale_surface}.
+        finder, scenes: the finder's size, and the scenes that it learns from instead of clips.
         clips: what is simulated; frames: the frame camera, where the task needs RGB as well.
         steps, batch: optimiser steps, clips in each on each process.
         reuse: how often a simulated clip is shown before it is replaced.
@@ -47,7 +51,7 @@ class TrainRecipe:
     """
 
     name: str
-    task: Literal["landmarks", "ssmer", "teacher", "distill"] = "landmarks"
+    task: Literal["landmarks", "ssmer", "teacher", "distill", "finder"] = "landmarks"
     student: StudentConfig = field(default_factory=StudentConfig)
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
     distill: DistillConfig = field(default_factory=DistillConfig)
@@ -56,6 +60,8 @@ class TrainRecipe:
     representation: Mapping[str, Any] = field(
         default_factory=lambda: {"name": "voxel_grid", "bins": 5, "normalisation": "mean"}
     )
+    finder: FinderConfig = field(default_factory=FinderConfig)
+    scenes: ScenePrior = field(default_factory=ScenePrior)
     clips: ClipPrior = field(default_factory=ClipPrior)
     frames: FrameCameraPrior = field(default_factory=FrameCameraPrior)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
@@ -93,7 +99,7 @@ class TrainRecipe:
         if self.task == "teacher":
             read = {"teacher.event_channels": self.teacher.event_channels}
         for name, found in read.items():
-            if found != channels and self.task != "ssmer":
+            if found != channels and self.task not in ("ssmer", "finder"):
                 expected = f"{channels}, as {self.representation['name']} has"
                 raise ConfigError(f"TrainRecipe.{name}", found, expected)
 

@@ -14,14 +14,17 @@ from torch import nn
 
 from evface_edge.errors import ConfigError, ModelError
 from evface_training.checkpoint import load_raw, load_weights
+from evface_training.clip_maker import ClipMaker, draw_clips
 from evface_training.config import build
 from evface_training.distillation import DistillTask
+from evface_training.finder.maker import SceneMaker, draw_scenes
+from evface_training.finder.network import Finder
+from evface_training.finder.task import FinderTask, validate_finder
 from evface_training.networks.student import Student
 from evface_training.recipe import TrainRecipe
-from evface_training.simulation.clips import Clips
 from evface_training.ssmer.network import Encoder, SharedEncoder
 from evface_training.ssmer.task import SsmerTask, load_pretrained
-from evface_training.stream import mixed_seed
+from evface_training.stream import MakeClips, mixed_seed
 from evface_training.task import StudentTask, Task
 from evface_training.teacher.config import TeacherConfig
 from evface_training.teacher.network import Teacher
@@ -57,8 +60,8 @@ class Starts:
         }
 
 
-#: A network and clips → figures by name.
-Judge = Callable[[Any, Clips], Mapping[str, float]]
+#: A network and what `TaskSpec.draw` drew → figures by name.
+Judge = Callable[[Any, Any], Mapping[str, float]]
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ class TaskSpec:
         judge: of the network while it is trained.
         kind: of the network, as checkpoints call it.
         starts: the fields of `Starts` that it can begin from; needs: those that it must.
+        maker: makes the batches, as `ClipMaker` does; draw: what it is judged by, as `draw_clips`.
     """
 
     build: Callable[[TrainRecipe, Starts], Task]
@@ -77,6 +81,8 @@ class TaskSpec:
     kind: str
     starts: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    maker: Callable[..., MakeClips] = ClipMaker
+    draw: Callable[..., Any] = draw_clips
 
 
 def _student(recipe: TrainRecipe, starts: Starts) -> Student:
@@ -129,6 +135,10 @@ def _distill(recipe: TrainRecipe, starts: Starts) -> Task:
     return DistillTask(_student(recipe, starts), teacher, recipe.distill, recipe.steps)
 
 
+def _finder(recipe: TrainRecipe, starts: Starts) -> Task:
+    return FinderTask(Finder(recipe.finder))
+
+
 TASKS: dict[str, TaskSpec] = {
     "landmarks": TaskSpec(_landmarks, validate_student, "student", ("encoder", "student")),
     "ssmer": TaskSpec(_ssmer, validate_encoder, "ssmer"),
@@ -136,6 +146,7 @@ TASKS: dict[str, TaskSpec] = {
     "distill": TaskSpec(
         _distill, validate_student, "student", ("encoder", "student", "teacher"), ("teacher",)
     ),
+    "finder": TaskSpec(_finder, validate_finder, "finder", maker=SceneMaker, draw=draw_scenes),
 }
 
 

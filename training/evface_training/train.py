@@ -18,7 +18,7 @@ from torch import nn
 
 from evface_edge.errors import ConfigError, ModelError
 from evface_training.checkpoint import load_raw, load_weights, save_checkpoint
-from evface_training.clip_maker import ClipMaker, draw_clips, fingerprint, with_share_of_people
+from evface_training.clip_maker import fingerprint, with_share_of_people
 from evface_training.config import differences
 from evface_training.data.faces import FaceSet
 from evface_training.loop import Course, run
@@ -77,9 +77,9 @@ def train(
         load_weights(task, resume["task"], path)
     replay = Replay(recipe.batch, recipe.reuse, recipe.pool)
     device = simulation_device(machine, fabric)
-    maker = ClipMaker(training, recipe, replay.group, fabric.global_rank, device, task.needs)
+    maker = spec.maker(training, recipe, replay.group, fabric.global_rank, device, task.needs)
     count = recipe.validation_clips
-    judged = draw_clips(validation, recipe, count, _VALIDATION_SEED, task.needs)
+    judged = spec.draw(validation, recipe, count, _VALIDATION_SEED, task.needs)
     card = student_card(recipe) if spec.kind == "student" else None
 
     def make_batches(steps: range) -> Iterator[Batch]:

@@ -49,10 +49,14 @@ class Workers:
             return {"status": "absent", "reason": "no such GPU"}
         if kind == "stages":
             each = {stage: [1.0, 2.0, 3.0] for stage in STAGES}
+            # 1 ms of the processor, and 20 ns for each event of the 10 ms.
+            cpu_ms = 1.0 + 20e-6 * 1e4 * request["mev_per_s"]
             return {
                 "status": "ok",
                 "stages_ms": each,
                 "total_ms": [5.0, 10.0, 15.0],
+                "stages_cpu_ms": each,
+                "total_cpu_ms": [cpu_ms] * 3,
                 "instants": 3,
                 "with_face": 3,
                 "mev_per_s": 4.0,
@@ -111,6 +115,11 @@ def test_tables_and_files(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "bench.json").read_text()) == found
     rows = list(csv.DictReader(io.StringIO((tmp_path / "end_to_end.csv").read_text())))
     assert [row["p50_ms"] for row in rows] == ["10.0"] * 12
+    assert [row["window_p95_ms"] for row in rows] == ["2.9"] * 12
+    assert "2.00 / 2.90 / 2.98" in text
+    # The first rate of each sensor has none before it.
+    marginal = [line.split()[-1] for line in text.partition("ns per further")[2].splitlines()[1:13]]
+    assert marginal == ["–", "20.0", "20.0"] * 4
 
 
 def test_a_worker_that_dies_is_told_and_the_rest_goes_on() -> None:
@@ -193,15 +202,18 @@ def test_events_of_any_sensor_and_rate(rate: float) -> None:
 
 
 def test_a_stage_within_a_stage_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    times = iter([0.0, 0.010, 0.013, 0.020])
-    monkeypatch.setattr("evface_edge.bench.stages.time.perf_counter", lambda: next(times))
+    wall, cpu = iter([0.0, 0.010, 0.013, 0.020]), iter([0.0, 0.001, 0.003, 0.009])
+    monkeypatch.setattr("evface_edge.bench.stages.time.perf_counter", lambda: next(wall))
+    monkeypatch.setattr("evface_edge.bench.stages.time.process_time", lambda: next(cpu))
     clock = StageClock()
     with clock.stage("tracking"), clock.stage("network"):
         pass
     taken = clock.take()
-    assert taken["network"] == pytest.approx(3)
-    assert taken["tracking"] == pytest.approx(17)
-    assert sum(clock.take().values()) == 0
+    assert taken.wall_ms["network"] == pytest.approx(3)
+    assert taken.wall_ms["tracking"] == pytest.approx(17)
+    assert taken.cpu_ms["network"] == pytest.approx(2)
+    assert taken.cpu_ms["tracking"] == pytest.approx(7)
+    assert sum(clock.take().wall_ms.values()) == 0
 
 
 def test_tables_read_back() -> None:

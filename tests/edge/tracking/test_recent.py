@@ -90,12 +90,14 @@ def test_a_window_is_what_a_search_of_all_events_finds(
 
 @pytest.mark.parametrize("packet", [100, LARGE_PACKET, 50_000])
 def test_memory_is_bounded_by_the_duration(packet: int) -> None:
-    """1 µs from event to event, 20 ms kept: 20,000 events, and at most two packets or pieces more."""
+    """One event each µs, 20 ms kept: 20,000 events, and at most two packets or pieces more."""
     recent = RecentEvents(20_000)
     for first in range(0, 1_000_000, packet):
         t = np.arange(first, first + packet)
         recent.append(make_events(t, t % 64, t % 48, t % 2))
-    held = sum(piece.base.size if piece.base is not None else len(piece) for piece in recent._pieces)
+    held = sum(
+        piece.base.size if piece.base is not None else len(piece) for piece in recent._pieces
+    )
     assert 20_000 < held <= 20_001 + 2 * max(packet, PIECE_EVENTS)
 
 

@@ -169,9 +169,12 @@ def face_layer(pixels: Tensor, points: Tensor, flip: Tensor, drawn: Tensor) -> L
     x, y = x - middle[:, 0][column], y - centre_y
     head = ((x / across) ** 2 + (y / down) ** 2).sqrt() - 1
     # Neck and shoulders come with half of the heads.
-    below = torch.maximum(
-        x.abs() / (across * (0.6 + 0.9 * drawn[:, 2])[column]), (0.6 - y / down) / 0.4
-    ) - 1
+    below = (
+        torch.maximum(
+            x.abs() / (across * (0.6 + 0.9 * drawn[:, 2])[column]), (0.6 - y / down) / 0.4
+        )
+        - 1
+    )
     with_body = torch.minimum(head, below)
     distance = torch.where((drawn[:, 1] < 0.5)[column], head, with_body)
     cover = _step(distance, torch.full_like(across, 0.05) + 0.15 * drawn[:, 3][column])
@@ -179,6 +182,4 @@ def face_layer(pixels: Tensor, points: Tensor, flip: Tensor, drawn: Tensor) -> L
     nothing = torch.zeros(len(pixels), device=pixels.device)
     pair = torch.zeros(len(pixels), 2, device=pixels.device)
     texture = torch.stack([pixels[:, 0], cover], 1)
-    return Layer(
-        texture, pair, nothing + math.inf, nothing, pair, nothing, nothing, None, anchor
-    )
+    return Layer(texture, pair, nothing + math.inf, nothing, pair, nothing, nothing, None, anchor)

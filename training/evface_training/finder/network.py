@@ -40,10 +40,10 @@ class FinderConfig:
 
 class Finder(nn.Module):
     """Input (N, 6, height, width) in [0, 1]
-      └─ backbone → (N, C, height/4, width/4)
-          └─ heads → heat (N, 1, h, w) logit
-                     place (N, 3, h, w): x and y of the middle from the cell's own, in cells of
-                     the heat map; natural log of the side of the face box, in cells of the input
+    └─ backbone → (N, C, height/4, width/4)
+        └─ heads → heat (N, 1, h, w) logit
+                   place (N, 3, h, w): x and y of the middle from the cell's own, in cells of
+                   the heat map; natural log of the side of the face box, in cells of the input
     """
 
     def __init__(self, config: FinderConfig) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -96,9 +97,7 @@ class Scenes:
 class SceneSimulator:
     """Draws scenes; one instance per process, seeded."""
 
-    def __init__(
-        self, prior: ScenePrior, shape: GridShape, seed: int, device: str = "cpu"
-    ) -> None:
+    def __init__(self, prior: ScenePrior, shape: GridShape, seed: int, device: str = "cpu") -> None:
         self.prior, self.shape = prior, shape
         self.device = torch.device(device)
         self.generator = torch.Generator(self.device).manual_seed(seed)
@@ -115,9 +114,7 @@ class SceneSimulator:
         return torch.exp(low + (high - low) * self._uniform(*shape))
 
     def _chosen(self, bank: Tensor, count: int) -> Tensor:
-        index = torch.randint(
-            len(bank), (count,), generator=self.generator, device=self.device
-        )
+        index = torch.randint(len(bank), (count,), generator=self.generator, device=self.device)
         return bank[index]
 
     @torch.no_grad()
@@ -189,7 +186,7 @@ class SceneSimulator:
         """Instants in seconds, the last one 0; and the window of the step to each of them."""
         edges = [-share * self.shape.lookback_us * 1e-6 for share in reversed(SHARES)] + [0.0]
         parts, windows = [], []
-        for number, (begin, end) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+        for number, (begin, end) in enumerate(pairwise(edges)):
             count = _FRAMES[number]
             parts.append(torch.linspace(begin, end, count + 1)[:-1])
             windows += [len(SHARES) - 1 - number] * count
@@ -338,9 +335,7 @@ class SceneSimulator:
         high = torch.minimum(middle + side / 2, extent)
         in_view = (high - low).clamp_min(0).prod(1) / (side * side)[:, 0]
         seen = (open_share * within).sum((1, 2)) / area
-        clear = (
-            (events >= _LEAST_EVENTS) & (seen >= _LEAST_IN_VIEW) & (in_view >= _LEAST_IN_VIEW)
-        )
+        clear = (events >= _LEAST_EVENTS) & (seen >= _LEAST_IN_VIEW) & (in_view >= _LEAST_IN_VIEW)
         # One that is hidden altogether is no face at all.
         gone = (seen < 0.1) | (in_view < 0.1) | ~present
         return torch.where(gone, 0, torch.where(clear, 1, -1))

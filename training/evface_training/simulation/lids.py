@@ -149,7 +149,8 @@ class Eyelids:
         across = self.across[:, :, None]
         down = torch.stack([-across[..., 1], across[..., 0]], -1)
         down = down / down.norm(dim=-1, keepdim=True).clamp_min(1e-3)
-        return self.middle[:, :, None] + s[..., None] * across + below[..., None] * down
+        place: Tensor = self.middle[:, :, None] + s[..., None] * across + below[..., None] * down
+        return place
 
     @staticmethod
     def _curve(lid: Tensor, s: Tensor) -> Tensor:
@@ -176,7 +177,8 @@ def fit_eyelids(points: Tensor) -> Eyelids:
         design = torch.stack([bow, bow * s], -1)
         # A little ridge: three points that lie together leave the slope open.
         square = design.transpose(2, 3) @ design + 1e-3 * torch.eye(2, device=device)
-        return torch.linalg.solve(square, design.transpose(2, 3) @ below[..., None])[..., 0]
+        solved: Tensor = torch.linalg.solve(square, design.transpose(2, 3) @ below[..., None])
+        return solved[..., 0]
 
     upper, lower = fitted(_UPPER), fitted(_LOWER)
     brow = bare._eye(points[:, _BROW.to(device)])[1].mean(-1)
