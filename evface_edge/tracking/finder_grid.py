@@ -120,6 +120,5 @@ class SensorGrid:
             if window:
                 counts[window] += counts[window - 1]
             end = start
-        return np.sqrt(np.minimum(counts * per_event, 1)).reshape(
-            shape.channels, shape.height, shape.width
-        )
+        cells: NDArray[np.float32] = np.sqrt(np.minimum(counts * per_event, 1))
+        return cells.reshape(shape.channels, shape.height, shape.width)

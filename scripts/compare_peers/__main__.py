@@ -22,6 +22,7 @@ change of our models only ours are measured anew. Writes peers.json, peers.csv, 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import subprocess
@@ -167,7 +168,8 @@ def _source(data: str) -> str:
 def _peers(path: Path, given: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
     """The answers of the worker, and what it says about itself."""
     python = os.environ.get(PEERS_PYTHON)
-    kept = path.with_name(path.name.replace("clips-", "peers-"))
+    asked = hashlib.sha256(repr((python, given.mediapipe, given.yunet)).encode()).hexdigest()[:6]
+    kept = path.with_name(path.name.replace("clips-", f"peers-{asked}-"))
     for option in ("mediapipe", "yunet"):
         file = getattr(given, option)
         if file is not None and not file.is_file():
@@ -177,19 +179,15 @@ def _peers(path: Path, given: argparse.Namespace) -> tuple[dict[str, Any], dict[
             reason = f"{PEERS_PYTHON} names no Python that has peers: see --help"
             _say(reason)
             return {}, {"left_out": {"all peers": reason}, "versions": {}}
-        command = [
-            python,
-            str(Path(__file__).with_name("worker.py")),
-            str(path),
-            f"{kept}.part.npz",
-        ]
+        partial = kept.with_name(f"{kept.name}.partial.npz")
+        command = [python, str(Path(__file__).with_name("worker.py")), str(path), str(partial)]
         for option in ("mediapipe", "yunet"):
             if getattr(given, option) is not None:
                 command += [f"--{option}", str(getattr(given, option))]
         done = subprocess.run(command, check=False)
         if done.returncode:
             raise ConfigError(PEERS_PYTHON, python, f"a worker that ends well, not {done}")
-        Path(f"{kept}.part.npz").replace(kept)
+        partial.replace(kept)
     with np.load(kept, allow_pickle=False) as stored:
         answers = {key: stored[key] for key in stored.files}
     return answers, json.loads(str(answers.pop("about")))

@@ -57,7 +57,7 @@ def look(model: str, clips: Clips, *, follow: bool) -> Found:
 
 
 def _accepted(predictor: Predictor, face: Any) -> bool:
-    """Whether the limits of the model's card take it for a face: those of a detector, for a peer."""
+    """Whether the limits of the model's card take it for a face, as a peer's detector has its."""
     box = Box.around(face.landmarks)
     spread = float(face.sigma.mean()) / max(box.width, box.height)
     card = predictor.card

@@ -1,4 +1,4 @@
-"""The peers, in an environment of their own: `python worker.py CLIPS ANSWERS --yunet … --mediapipe …`.
+"""The peers, in an environment of their own: `python worker.py CLIPS ANSWERS --yunet FILE …`.
 
 Imports nothing of evface-edge. Needs, and leaves out with a sentence what is missing:
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import itertools
 import json
 import sys
 import time
@@ -82,7 +83,7 @@ class PieNet:
         starts = np.searchsorted(events["t"], edges, side="right")
         starts[-1] = len(events)
         padded = -(-side // PIE_NET_MULTIPLE) * PIE_NET_MULTIPLE
-        for start, stop in zip(starts[:-1], starts[1:]):
+        for start, stop in itertools.pairwise(starts):
             grid = np.zeros((PIE_NET_BINS, padded, padded), np.float32)
             grid[:, :side, :side] = voxels(events[start:stop], side, PIE_NET_BINS)
             with torch.inference_mode():

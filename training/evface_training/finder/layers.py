@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -96,10 +97,10 @@ class Layer:
 
     def only(self, rows: Tensor) -> Layer:
         """Of some scenes, by their indices."""
-        parts = {
-            field.name: value[rows] if isinstance(value, Tensor) else value
-            for field, value in ((f, getattr(self, f.name)) for f in fields(self))
-        }
+        parts: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        for name, value in parts.items():
+            if isinstance(value, Tensor):
+                parts[name] = value[rows]
         return Layer(**parts)
 
 

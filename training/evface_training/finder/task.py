@@ -53,7 +53,8 @@ def _varied(inputs: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
     inputs = torch.where(mirror[:, None, None, None], inputs.flip(3), inputs)
     x, y, side = boxes.unbind(-1)
     x = torch.where(mirror[:, None], inputs.shape[3] - x, x)
-    swapped = inputs.unflatten(1, (-1, 2)).flip(2).flatten(1, 2)
+    batch, channels, height, width = inputs.shape
+    swapped = inputs.reshape(batch, channels // 2, 2, height, width).flip(2).reshape(inputs.shape)
     inputs = torch.where(swap[:, None, None, None], swapped, inputs)
     return inputs, torch.stack([x, y, side], -1)
 

@@ -22,6 +22,8 @@ Appearing = Literal["enters", "uncovered", "begins"]
 WAYS: tuple[Appearing, ...] = ("enters", "uncovered", "begins")
 
 AWAY_S, MOVES_S, HIDDEN_S, AGAIN_S, PAUSE_S, LAST_S, BACK_S = 0.3, 1.4, 0.5, 1.0, 5.0, 0.6, 1.0
+#: From out of view to home.
+LONGEST_WAY_S = 1.3
 #: How long an object takes to cover a face, and to leave it.
 COVER_S = 0.2
 #: How long a face takes to stop, and to be at full speed.
@@ -112,9 +114,10 @@ class Course:
 
     @property
     def _way_s(self) -> float:
-        """From out of view to home, at twice the speed of the swing, 2 sides a second at most."""
+        """From out of view to home, at twice the speed of the swing, 2 sides a second at most;
+        from afar faster."""
         distance = float(np.hypot(*(self._home - self._door)))
-        return distance / (min(2 * self.speed, 2.0) * self.side)
+        return min(distance / (min(2 * self.speed, 2.0) * self.side), LONGEST_WAY_S)
 
     def _phases(self, way: Appearing, late_s: float) -> Phases:
         appears = AWAY_S + late_s

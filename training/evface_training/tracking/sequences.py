@@ -365,6 +365,4 @@ class SequenceMaker:
 
 def _beside(course: Course, t_s: float, ways: float) -> Pose:
     pose = course.pose(t_s)
-    return Pose(
-        pose.x + ways * _COVER_WAY * course.side, pose.y, _COVER_SIDE * course.side, 0.0
-    )
+    return Pose(pose.x + ways * _COVER_WAY * course.side, pose.y, _COVER_SIDE * course.side, 0.0)
