@@ -52,6 +52,16 @@ def failure_rate(errors: NDArray[np.floating], limit: float = LIMIT) -> float:
     return float((errors > limit).mean())
 
 
+def ced_curve(errors: NDArray[np.floating]) -> tuple[Floats, Floats]:
+    """The cumulative error distribution as steps: (N + 1,) errors, from 0, and (N + 1,) shares.
+
+    From each error on, until the next, its share of all errors is no larger. No face (inf) is the
+    part that the curve never reaches.
+    """
+    rising = np.sort(np.asarray(errors, np.float64))
+    return np.append(0.0, rising), np.arange(len(rising) + 1) / len(rising)
+
+
 def area_under_ced(errors: NDArray[np.floating], limit: float = LIMIT) -> float:
     """Area under the cumulative error distribution from 0 to `limit`, divided by `limit`.
 

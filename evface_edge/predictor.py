@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import threading
-import time
-from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from evface_edge.card import ModelCard
-from evface_edge.errors import ConfigError, EventFormatError
+from evface_edge.errors import ConfigError
 from evface_edge.events import open_events
 from evface_edge.events.array import EventArray, check_events
 from evface_edge.events.source import EventSource
 from evface_edge.geometry import Box, SensorSize
+from evface_edge.instants import AskedFor, Haste, Schedule, SteadyRate, instants
 from evface_edge.models import find_model
 from evface_edge.results import FaceLandmarks, Predictions
 from evface_edge.tracking.given import GivenFace
@@ -26,16 +25,11 @@ from evface_edge.tracking.network import LandmarkNetwork
 from evface_edge.tracking.recent import RecentEvents
 from evface_edge.tracking.tracker import Tracker
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
 DEFAULT_RATE_HZ = 100.0
 #: Nobody can tell a face on fewer pixels than this, either way.
 MIN_SENSOR_PX = 16
 MAX_RATE_HZ = 1000.0
 MAX_FACES = 8
-#: A longer silence is a new beginning: nothing is walked through, and no face is held over it.
-MAX_GAP_US = 10_000_000
 
 
 class Predictor:
@@ -100,6 +94,7 @@ class Predictor:
         *,
         size: SensorSize | None = None,
         box: Box | None = None,
+        at_us: Iterable[int] | None = None,
     ) -> Predictions:
         """All faces of a recording, or of an array of events.
 
@@ -109,33 +104,43 @@ class Predictor:
             box: where the face is, if that is known, best tight around the landmarks: then nothing
                 is searched for or followed, and every instant has a result. It is looked at twice,
                 the second time in the box of the landmarks found.
+            at_us: instants at which results are wanted, rising, in place of the rate; those before
+                the first event or after the last have none.
 
         Returns:
-            one entry for each output instant at which there is a face; the last instant is that
-            of the last event.
+            one entry for each output instant at which there is a face; without `at_us`, the last
+            instant is that of the last event.
 
         Raises:
+            ConfigError: no size, or instants that do not rise.
             EventFormatError: events that are damaged, out of order, or outside the sensor.
         """
         with self._open(events, size) as source:
             faces: list[FaceLandmarks] = []
             windows = 0
-            for _, found in self.stream(source, box=box):
+            for _, found in self.stream(source, box=box, at_us=at_us):
                 windows += 1
                 faces += found
             return Predictions(faces, size=source.size, model=self.card.name, windows=windows)
 
     def stream(
-        self, source: EventSource, *, box: Box | None = None, latest: bool | None = None
+        self,
+        source: EventSource,
+        *,
+        box: Box | None = None,
+        latest: bool | None = None,
+        at_us: Iterable[int] | None = None,
     ) -> Iterator[tuple[int, list[FaceLandmarks]]]:
         """One item for each output instant: (t_us, the faces at that instant).
 
         Args:
+            box, at_us: as `run` takes them; with `at_us` it ends after the last of these instants.
             latest: while events wait, instants are skipped for the newest one, so that results do
                 not fall behind; by default for live sources only.
 
         Raises:
-            ConfigError: a sensor of fewer than 16 pixels either way.
+            ConfigError: a sensor of fewer than 16 pixels either way, or instants that do not rise.
+            EventFormatError: the source is not in order of time.
         """
         if min(source.size.width, source.size.height) < MIN_SENSOR_PX:
             raise ConfigError(
@@ -149,8 +154,8 @@ class Predictor:
             tracker = Tracker(self._network, source.size, faces=self._faces, smooth=self._smoothing)
         if latest is None:
             latest = bool(getattr(source, "live", False))
-        haste = _Haste(source) if latest else None
-        for now_us in _instants(source, recent, self._period_us, haste):
+        schedule: Schedule = SteadyRate(self._period_us) if at_us is None else AskedFor(at_us)
+        for now_us in instants(source, recent, schedule, Haste(source) if latest else None):
             self._check_thread()
             yield now_us, tracker.update(recent, now_us)
 
@@ -225,83 +230,3 @@ class _ArraySource:
     def __iter__(self) -> Iterator[EventArray]:
         if len(self._events):
             yield self._events
-
-
-class _Haste:
-    """Whether an instant had better be skipped, because events wait."""
-
-    #: However far behind, there is a result this often.
-    LONGEST_S = 0.05
-
-    def __init__(self, source: EventSource) -> None:
-        self._source = source
-        self._shown_s = time.monotonic()
-
-    def skips(self) -> bool:
-        now_s = time.monotonic()
-        waiting = getattr(self._source.counters, "backlog_events", 0)
-        if waiting and now_s - self._shown_s < self.LONGEST_S:
-            return True
-        self._shown_s = now_s
-        return False
-
-
-def _instants(
-    packets: Iterable[EventArray],
-    recent: RecentEvents,
-    period_us: int,
-    haste: _Haste | None = None,
-) -> Iterator[int]:
-    """Output instants of a stream; when one is yielded, `recent` holds the events up to it.
-
-    Instants lie a period apart, the first a period after the first event; the last event makes the
-    last one. Silence is walked through, since landmarks are held in it, but for a gap of more than
-    MAX_GAP_US, after which the instants start again. In haste, of the instants of a packet only
-    the last counts, and that only if no further packet waits.
-    """
-    due: int | None = None
-    newest: int | None = None
-    for packet in _unbroken(packets):
-        times: NDArray[np.int64] = packet["t"]
-        first = int(times[0])
-        if newest is not None and first < newest:
-            raise EventFormatError(
-                f"the source delivered an event at {first} µs after one at {newest} µs; a "
-                "source must be in order of time"
-            )
-        if due is None or newest is None or first - newest > MAX_GAP_US:
-            due = first + period_us
-        done = 0
-        newest = int(times[-1])
-        while due <= newest:
-            # Not NumPy's search, which would first copy the whole field.
-            upto = bisect_right(times, due, done)
-            recent.append(packet[done:upto])
-            done = upto
-            due += period_us
-            if haste is None or (due > newest and not haste.skips()):
-                yield due - period_us
-        recent.append(packet[done:])
-    if newest is not None and due is not None and newest > due - period_us:
-        yield newest
-
-
-def _unbroken(packets: Iterable[EventArray]) -> Iterator[EventArray]:
-    """The same events, with no gap of more than MAX_GAP_US inside a packet.
-
-    Looks at a few events for each stretch of that duration, not at all of them.
-    """
-    for packet in packets:
-        times: NDArray[np.int64] = packet["t"]
-        start = seen = 0  # of the part; no gap lies before `seen`
-        while seen < len(packet):
-            beyond = bisect_right(times, int(times[seen]) + MAX_GAP_US, seen)
-            if beyond == len(packet):
-                break
-            if times[beyond] - times[beyond - 1] > MAX_GAP_US:
-                yield packet[start:beyond]
-                start = seen = beyond
-            else:
-                seen = beyond - 1
-        if start < len(packet):
-            yield packet[start:]

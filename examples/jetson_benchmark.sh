@@ -9,11 +9,15 @@
 #
 #     sudo nvpmodel -m 0 && sudo jetson_clocks
 #
+# About an hour; SECONDS_EACH=1 ROUNDS=1 before the command for a first look of some minutes.
+#
 # Has never been run on a Jetson. A step that fails is written down, and the rest goes on.
 set -uo pipefail
 
 models=${1:?usage: jetson_benchmark.sh FOLDER_WITH_MODELS [RESULTS]}
 results=${2:-evface-jetson-$(date +%Y%m%d-%H%M%S)}
+seconds=${SECONDS_EACH:-10}
+rounds=${ROUNDS:-5}
 mkdir -p "$results" || exit 1
 failed=0
 
@@ -53,8 +57,9 @@ if command -v tegrastats >/dev/null; then
     watcher=$!
     trap 'kill "$watcher" 2>/dev/null' EXIT
 fi
-step bench evface-edge bench "${networks[@]}" --seconds 10 --rounds 5 -o "$results"
-step compare evface-edge compare "${networks[@]}" --seconds 10 -o "$results"
+step bench evface-edge bench "${networks[@]}" --seconds "$seconds" --rounds "$rounds" \
+    --repeat-check -o "$results"
+step compare evface-edge compare "${networks[@]}" --seconds "$seconds" -o "$results"
 step demo evface-edge demo -o "$results/demo"
 
 tar -czf "$results.tar.gz" -C "$(dirname "$results")" "$(basename "$results")"

@@ -1,37 +1,50 @@
 """Write docs/benchmarks.md from what the commands measured; nothing in it is typed by hand.
 
-    evface-edge bench -o results
+    evface-edge bench --repeat-check -o results
     evface-edge compare evface-s-fp32 evface-s-int8 -o results
-    python scripts/compare_peer_yunet.py yunet.onnx --json results/peer.json      # if you like
+    PEERS_PYTHON=… python scripts/compare_peers --data FACES … -o results      # if you like
     python scripts/write_benchmarks_doc.py results
 
-Folders of several machines may be given; each becomes a chapter.
+Folders of several machines may be given; each becomes a chapter. What is not in a folder is left
+out of its chapter, but for bench.json.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from evface_edge.bench import repeat
 from evface_edge.bench.report import as_markdown
 from evface_edge.bench.table import markdown_table
 from evface_edge.compare.page import HEADING, model_cells, note, pair_sentences
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+PEERS = Path(__file__).with_name("compare_peers")
 
 HEAD = """\
 # Benchmarks
 
-Written by `python scripts/write_benchmarks_doc.py results` from what `evface-edge bench -o results`
-and `evface-edge compare -o results` measured. Run the same two commands to get your own; ratios
-within one run mean more than milliseconds, which depend on what else the machine does.
+Written by `python scripts/write_benchmarks_doc.py results` from what these commands measured, none
+of it by hand; run them to get your own:
 
-**Never run so far:** a Jetson (`examples/jetson_benchmark.sh` does the whole matrix there), any
-GPU or NPU, TensorRT, the readers of energy on a real sensor (they are tested against recorded
-output), and peers on RGB frames.
+| command | what it measures |
+| --- | --- |
+| `evface-edge bench --repeat-check -o results` | latency of every model, runtime and device here, \
+twice: do the ratios agree? |
+| `evface-edge compare -o results` | accuracy and latency on the same recordings, and a page |
+| `python scripts/compare_peers --data FACES -o results` | RGB landmarkers on frames and on frames \
+rebuilt from events, beside ours; `--help` says what it needs |
+
+Ratios within one run mean more than milliseconds, which depend on what else the machine does.
+
+**Never run so far:** a Jetson (`examples/jetson_benchmark.sh` does the whole matrix there; a test
+runs it with a stand-in for tegrastats), any GPU or NPU, TensorRT, the readers of energy on a real
+sensor (they are tested against recorded output).
 
 **Accuracy below is on simulated events.** No recording of a real event camera with landmarks was at
 hand; `docs/models.md` has the figures of more faces.
@@ -41,21 +54,30 @@ hand; `docs/models.md` has the figures of more faces.
 def main(folders: list[str]) -> None:
     chapters = [HEAD]
     for folder in map(Path, folders):
-        bench = json.loads((folder / "bench.json").read_text(encoding="utf-8"))
-        compared_path = folder / "compare.json"
-        compared = None
-        if compared_path.is_file():
-            compared = json.loads(compared_path.read_text(encoding="utf-8"))
+        bench, repeated, compared, peers = (
+            read(folder / f"{name}.json") for name in ("bench", "repeat", "compare", "peers")
+        )
+        if bench is None:
+            raise SystemExit(f"{folder}: no bench.json; evface-edge bench -o {folder} writes it")
         machine = bench["machine"]
         chapters.append(f"## {machine.get('board') or machine['processor']}\n")
         chapters.append(as_markdown(bench) + "\n")
+        if repeated is not None:
+            chapters.append(_repeated(repeated))
         if compared is not None:
             chapters.append(_accuracy(compared))
-        peer_path = folder / "peer.json"
-        if peer_path.is_file():
-            chapters.append(_peer(json.loads(peer_path.read_text(encoding="utf-8"))))
-        chapters.append(_shortfalls(bench, compared))
+        if peers is not None:
+            chapters.append(_peers(peers))
+        chapters.append(_shortfalls(bench, compared, peers))
     DOCUMENT.write_text("\n".join(chapters), encoding="utf-8")
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """A JSON file, None where it is not there."""
+    if not path.is_file():
+        return None
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
 def _accuracy(compared: Mapping[str, Any]) -> str:
@@ -64,19 +86,39 @@ def _accuracy(compared: Mapping[str, Any]) -> str:
     return f"### Accuracy\n\n{table}\n\n{note(compared)}\n\n{pairs}\n"
 
 
-def _peer(rows: list[dict[str, Any]]) -> str:
-    """What one would do without us, at the same instants."""
-    cells = [["–" if value is None else str(value) for value in row.values()] for row in rows]
+def _repeated(repeated: Mapping[str, Any]) -> str:
+    """The ratios of two runs."""
+    repeats = [repeat.Repeat(**case) for case in repeated["cases"]]
+    _, sentence = repeat.verdict(repeats, repeated["tolerance"])
+    table = markdown_table(repeat.HEADING, repeat.cells(repeats))
     text = (
-        "`python scripts/compare_peer_yunet.py yunet.onnx --json results/peer.json`: events summed "
-        "with fading into frames, and YuNet on them, by the five points that both know, ÷ distance "
-        "of the pupils. YuNet finds faces, and was trained on photographs: this is what is at "
-        "hand for frames, not the best that frames allow."
+        "Each case ÷ the first of its run, in two runs one after the other. Cases of several "
+        "threads need as many idle cores: shown, not judged."
     )
-    return f"### A peer on rebuilt frames\n\n{text}\n\n{markdown_table(list(rows[0]), cells)}\n"
+    return f"### Do the numbers repeat?\n\n{text}\n\n{table}\n\n{sentence.capitalize()}.\n"
 
 
-def _shortfalls(bench: Mapping[str, Any], compared: Mapping[str, Any] | None) -> str:
+def _peers(peers: Mapping[str, Any]) -> str:
+    """Events against frames, with the pictures drawn anew from the figures."""
+    sys.path.insert(0, str(PEERS))
+    try:
+        drawing, report = (importlib.import_module(name) for name in ("drawing", "report"))
+    finally:
+        sys.path.remove(str(PEERS))
+    shown = []
+    for name, draw in (("board", drawing.board), ("curves", drawing.curves)):
+        picture = DOCUMENT.with_name(f"benchmarks_{name}.png")
+        picture.write_bytes(draw(peers))
+        shown.append(f"![{report.CAPTIONS[name]}]({picture.name})")
+    pictures = "\n\n".join(shown)
+    return f"### Events against frames\n\n{pictures}\n\n{report.markdown(peers)}"
+
+
+def _shortfalls(
+    bench: Mapping[str, Any],
+    compared: Mapping[str, Any] | None,
+    peers: Mapping[str, Any] | None,
+) -> str:
     """Where it falls short, found in the same figures."""
     lines = []
     for row in bench["end_to_end"]:
@@ -104,6 +146,7 @@ def _shortfalls(bench: Mapping[str, Any], compared: Mapping[str, Any] | None) ->
         if parts:
             worst = max(parts, key=lambda name: parts[name])
             lines.append(f"{model['model']}: largest error at the {worst}, {parts[worst]:.2f} %")
+    lines += [f"against frames, {line}" for line in (peers or {"losses": []})["losses"]]
     listed = "\n".join(f"- {line}" for line in lines) or "- nothing found in these figures"
     return f"### Where it falls short\n\n{listed}\n"
 

@@ -61,6 +61,11 @@ class Latency:
         return f"{self.p50_ms:.3f} ms (p95 {self.p95_ms:.3f}, p99 {self.p99_ms:.3f})"
 
 
+#: Calls of each in every round, however long they take: on a busy machine a round of a few
+#: milliseconds may otherwise hold one call, and that one interrupted.
+_LEAST_CALLS = 5
+
+
 def measure(
     calls: Mapping[str, Callable[[], object]],
     *,
@@ -69,7 +74,7 @@ def measure(
     warm_up: int = 5,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, Latency]:
-    """Time each call for about `seconds`, all of them in turns.
+    """Time each call for about `seconds` and at least five times a round, all of them in turns.
 
     In every round each has its share of the time, one after the other, so that a machine that
     slows down slows all of them.
@@ -93,12 +98,12 @@ def measure(
     for _ in range(rounds):
         for name, call in calls.items():
             until = time.perf_counter() + seconds / rounds
-            while True:
+            calls_made = 0
+            while calls_made < _LEAST_CALLS or time.perf_counter() < until:
                 before = clock()
                 call()
                 samples[name].append(1e3 * (clock() - before))
-                if time.perf_counter() >= until:
-                    break
+                calls_made += 1
     return {name: Latency(np.array(taken)) for name, taken in samples.items()}
 
 

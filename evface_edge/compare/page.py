@@ -21,14 +21,20 @@ _CAPTIONS = {
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1180px; margin: 2em auto; padding: 0 1em;
   color: #1c2330; }
-table { border-collapse: collapse; margin: 1em 0; }
-th, td { padding: .3em .8em; border-bottom: 1px solid #d5dae3; text-align: right; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; margin: 1em 0; font-size: 14px; }
+th, td { padding: .3em .7em; border-bottom: 1px solid #d5dae3; text-align: right; }
+td { white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
-figure { display: inline-block; vertical-align: top; margin: 0 1em 1.5em 0; max-width: 100%; }
+figure { display: inline-block; vertical-align: top; margin: 0 0 1.5em; max-width: 100%; }
+figure.half { width: 49%; min-width: 400px; }
 figcaption { color: #586174; max-width: 46em; }
 img { max-width: 100%; }
 small { color: #586174; }
+.verdict { font-size: 18px; border-left: 4px solid #2a9d8f; padding-left: .8em; }
 """
+#: Pictures that stand two in a row.
+_HALF = ("pareto", "ced")
 
 HEADING = (
     "model",
@@ -91,6 +97,36 @@ def pair_sentences(report: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
+def verdict(report: Mapping[str, Any]) -> str:
+    """The fastest and the most accurate, and what lies between them, in a sentence or two."""
+    known = [model for model in report["models"] if model["nme98_percent"][0] is not None]
+    if not known:
+        return "None of these models found a face."
+    best = min(known, key=lambda model: model["nme98_percent"][0])
+    quick = min(known, key=lambda model: model["network_fast_ms"])
+    error, ms = best["nme98_percent"][0], quick["network_fast_ms"]
+    if quick is best:
+        return f"{best['model']} is both fastest, {ms:.2f} ms, and most accurate, {error:.2f} %."
+    times = best["network_fast_ms"] / ms
+    more = quick["nme98_percent"][0] - error
+    low, high = _difference(report, best["model"], quick["model"])
+    chance = "" if low > 0 or high < 0 else ", which may be chance"
+    return (
+        f"{quick['model']} is fastest: {ms:.2f} ms. {best['model']} is most accurate: {error:.2f} "
+        f"%. The first is {times:.2f} × as fast, with {more:.2f} points more error{chance}."
+    )
+
+
+def _difference(report: Mapping[str, Any], first: str, second: str) -> tuple[float, float]:
+    """Interval of the difference of two models' NME-98; of no instant with both, without end."""
+    for pair in report["pairs"]:
+        if {pair["first"], pair["second"]} == {first, second}:
+            _, low, high = pair["nme98_difference_percent"]
+            if low is not None:
+                return low, high
+    return float("-inf"), float("inf")
+
+
 def note(report: Mapping[str, Any]) -> str:
     """How to read the figures."""
     data = report["data"]
@@ -108,13 +144,16 @@ def note(report: Mapping[str, Any]) -> str:
 def page(report: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
     """The whole document."""
     figures = "".join(
-        picture(pictures[name], caption) for name, caption in _CAPTIONS.items() if name in pictures
+        picture(pictures[name], caption, half=name in _HALF)
+        for name, caption in _CAPTIONS.items()
+        if name in pictures
     )
     machine = "; ".join(f"{key} {value}" for key, value in report["machine"].items())
     pairs = "".join(f"<li>{escape(sentence)}</li>" for sentence in pair_sentences(report))
     return document(
         "evface-edge compare",
         "<h1>Accuracy and latency, side by side</h1>\n"
+        f'<p class="verdict">{escape(verdict(report))}</p>\n'
         f"{table(HEADING, model_cells(report))}<p><small>{escape(note(report))}</small></p>\n"
         f"<ul>{pairs}</ul>\n{figures}<h2>Error by part of the face, %</h2>\n{_parts(report)}"
         f"<h2>Machine</h2><p>{escape(machine)}</p>",
@@ -130,10 +169,11 @@ def document(title: str, body: str) -> str:
     )
 
 
-def picture(png: bytes, caption: str) -> str:
-    """A PNG inside the page."""
+def picture(png: bytes, caption: str, *, half: bool = False) -> str:
+    """A PNG inside the page, over the whole width or half of it."""
+    kind = ' class="half"' if half else ""
     return (
-        f'<figure><img alt="{escape(caption)}" src="data:image/png;base64,'
+        f'<figure{kind}><img alt="{escape(caption)}" src="data:image/png;base64,'
         f'{base64.b64encode(png).decode()}"><figcaption>{escape(caption)}</figcaption></figure>\n'
     )
 
@@ -153,4 +193,7 @@ def table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     body = "".join(
         "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>\n" for row in rows
     )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>\n"
+    return (
+        f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+        "</div>\n"
+    )

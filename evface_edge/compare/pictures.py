@@ -17,7 +17,7 @@ from evface_edge.compare.labelled import LabelledVideo
 from evface_edge.errors import RuntimeUnavailable
 from evface_edge.events import read_events
 from evface_edge.geometry import Box
-from evface_edge.metrics import LIMIT, area_under_ced
+from evface_edge.metrics import LIMIT, area_under_ced, ced_curve
 from evface_edge.results.picture import event_picture
 
 _TILE_PX, _TEXT_PX = 280, 34
@@ -56,11 +56,11 @@ def draw_all(
     return pictures
 
 
-def _figure(width: float, height: float, columns: int = 1) -> tuple[Any, list[Any]]:
+def _figure(width: float, height: float, columns: int = 1, rows: int = 1) -> tuple[Any, list[Any]]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, list(figure.subplots(1, columns, squeeze=False)[0])
+    return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
 
 
 def _png(figure: Any) -> bytes:
@@ -99,11 +99,10 @@ def ced(instants: Instants, results: Sequence[Found]) -> bytes:
     """Cumulative error distributions."""
     figure, (axes,) = _figure(6.2, 4.4)
     for found in results:
-        errors = np.sort(face_errors(instants, found))
-        shares = np.arange(len(errors) + 1) / len(errors)
+        errors = face_errors(instants, found)
+        steps, shares = ced_curve(errors)
         label = f"{found.entry.label}: AUC@10 {area_under_ced(errors):.3f}"
-        steps = np.append(0, errors.clip(max=1))
-        axes.step(100 * steps, 100 * shares, where="post", label=label)
+        axes.step(100 * steps.clip(max=1), 100 * shares, where="post", label=label)
     axes.set(xlim=(0, 100 * LIMIT), ylim=(0, 100), xlabel="NME-98, %", ylabel="instants, %")
     axes.set_title("Instants with an error below …: the upper left is better")
     axes.legend(loc="lower right")
@@ -165,7 +164,9 @@ def _faces(
 ) -> bytes:
     shape = mean_face(instants.truth)
     count = max(len(values), 1)
-    figure, all_axes = _figure(max(3.6 * count + 0.9, 5), 4.4, count)
+    columns = 2 if count == 4 else min(count, 3)
+    rows = -(-count // columns)
+    figure, all_axes = _figure(max(3.6 * columns + 0.9, 5), 4.4 * rows, columns, rows)
     drawn = None
     for axes, value, title in zip(all_axes, values, titles, strict=False):
         for first, last, closed in wflw.CURVES:

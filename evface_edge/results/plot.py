@@ -71,7 +71,8 @@ def draw_plot(predictions: Predictions, *, pose: bool = True) -> Figure:
             axis.legend(fontsize=8, ncols=6, frameon=False, **corner)
     axes["presence"].set_ylim(-0.03, 1.03)
     for title in (*titles[:2], "σ, pixels"):
-        axes[title].set_ylim(bottom=0)
+        # Room above: a curve that touches the frame looks cut off.
+        axes[title].set_ylim(0, 1.12 * axes[title].get_ylim()[1])
     axes[titles[-1]].set_xlabel("seconds")
     many = "blink" if len(blinks) == 1 else "blinks"
     figure.suptitle(

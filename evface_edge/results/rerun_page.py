@@ -67,14 +67,19 @@ def serve_page(*, address: str = LOOPBACK, port: int = 9090) -> Iterator[Page]:
     Args:
         address: an address of this machine; 0.0.0.0 is every one, and lets everybody in reach see
             the page.
-        port: of the page; 0 takes a free one. Data goes through one more free port.
+        port: of the page; 0 takes a free one. Data goes through the next one, or, where that is
+            taken, any that is free.
 
     Raises:
         ConfigError: an address that is not of this machine, or a port that is taken.
         RuntimeUnavailable: rerun's program is not there, or does not start.
     """
     program = viewer_program()
-    port, log_port = _free_port(address, port), _free_port(address, 0)
+    port = _free_port(address, port)
+    try:
+        log_port = _free_port(address, port + 1)
+    except ConfigError:
+        log_port = _free_port(address, 0)
     command = [
         *(str(program), "--serve-web", "--bind", address, "--port", str(log_port)),
         *("--web-viewer-port", str(port), "--server-memory-limit", _SERVER_MEMORY),

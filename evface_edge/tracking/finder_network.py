@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 import evface_runtimes
+from evface_edge.card import ModelCard
 from evface_edge.card_file import check_tensors, read_card
 from evface_edge.errors import ConfigError, ModelError
 from evface_edge.geometry import Box, SensorSize
@@ -13,6 +15,7 @@ from evface_edge.models import FOLDER
 from evface_edge.tracking.finder_grid import GridShape, SensorGrid
 from evface_edge.tracking.peaks import find_peaks
 from evface_edge.tracking.recent import RecentEvents
+from evface_runtimes.base import BaseRuntime
 
 #: It came along. Not among the models that are asked for by name: it gives no landmarks.
 BUNDLED = FOLDER / "finder" / "evface-find-int8.onnx"
@@ -33,9 +36,7 @@ class FinderNetwork:
     """
 
     def __init__(self, size: SensorSize, path: Path = BUNDLED) -> None:
-        self.card = read_card(path)
-        self._runtime = evface_runtimes.load(path, runtime="onnxruntime", device="cpu", threads=1)
-        check_tensors(self.card, self._runtime.inputs, self._runtime.outputs, origin=str(path))
+        self.card, self._runtime = _opened(path)
         names = {spec.name: spec.shape for spec in self.card.outputs}
         try:
             shape = GridShape.from_config(self.card.representation)
@@ -72,5 +73,11 @@ class FinderNetwork:
                 found.append(Candidate(peak.score, Box(x - side / 2, y - side / 2, side, side)))
         return found
 
-    def close(self) -> None:
-        self._runtime.close()
+
+@lru_cache(maxsize=4)
+def _opened(path: Path) -> tuple[ModelCard, BaseRuntime]:
+    """Once for all streams: a runtime may be used by several threads, and holds no state."""
+    card = read_card(path)
+    runtime = evface_runtimes.load(path, runtime="onnxruntime", device="cpu", threads=1)
+    check_tensors(card, runtime.inputs, runtime.outputs, origin=str(path))
+    return card, runtime

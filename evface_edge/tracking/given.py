@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from evface_edge.geometry import Box
 from evface_edge.results import FaceLandmarks, FaceState
 from evface_edge.tracking.network import LandmarkNetwork, Observation
@@ -40,14 +42,15 @@ class GivenFace:
         """Look again in the box of the landmarks: a box from elsewhere is seldom cut as ours is.
 
         Measured on 40 faces, NME-68 % after one, two, three looks: 5.0, 4.9, 5.0 with a true box;
-        5.5, 5.0, 4.9 with one 1.25 × too large; 22.8, 6.8, 5.2 with one twice as large.
+        5.5, 5.0, 4.9 with one 1.25 × too large; 22.8, 6.8, 5.2 with one twice as large. Two looks
+        that agree err in part independently: their mean has 4.71 where the last one has 4.88 (83
+        faces, jittered boxes).
         """
         for _ in range(MAX_LOOKS - 1):
             again = self._network.observe(recent, [seen.box], now_us)[0]
-            settled = again.box.iou(seen.box) >= SETTLED_IOU
+            if again.box.iou(seen.box) >= SETTLED_IOU:
+                return replace(again, landmarks=(seen.landmarks + again.landmarks) / 2)
             seen = again
-            if settled:
-                break
         return seen
 
     def _result(self, seen: Observation, growth_px: float, state: FaceState) -> FaceLandmarks:

@@ -14,6 +14,8 @@ class FollowPolicy:
 
     Attributes:
         still_share: below this share of the wanted events, the landmarks are held.
+        rest_share: nor are they given up where the face's own share of the events around it is
+            below this: a background that moves behind a face at rest.
         max_hold_us: landmarks of a still face are given up after this long.
         lost_after_us: doubtful looks for so long end the following.
         remember_us: a face found again this soon, near where it was lost, keeps its number.
@@ -25,6 +27,7 @@ class FollowPolicy:
     """
 
     still_share: float = 0.08
+    rest_share: float = 0.2
     max_hold_us: int = 10_000_000
     lost_after_us: int = 60_000
     remember_us: int = 2_000_000
@@ -37,6 +40,8 @@ class FollowPolicy:
     def __post_init__(self) -> None:
         if not 0 <= self.still_share < 1:
             raise ConfigError("FollowPolicy.still_share", self.still_share, "0 to below 1")
+        if not 0 <= self.rest_share < 1:
+            raise ConfigError("FollowPolicy.rest_share", self.rest_share, "0 to below 1")
         if not 0 < self.keep_crop_iou <= 1:
             raise ConfigError("FollowPolicy.keep_crop_iou", self.keep_crop_iou, "above 0, up to 1")
         for name in ("max_hold_us", "lost_after_us", "find_every_us", "find_more_every_us"):

@@ -11,6 +11,9 @@ from evface_edge.tracking.network import LandmarkNetwork, Look, Observation
 from evface_edge.tracking.policy import FollowPolicy
 from evface_edge.tracking.smoothing import KalmanSmoother
 
+#: Middle of the face box that is still when a face is, ÷ the box: hair and ears are outside.
+_CORE = 0.8
+
 
 class Track:
     """A face that was found, and what becomes of it.
@@ -48,8 +51,8 @@ class Track:
         wanted = self._network.card.window.target_events(look.crop.width * look.crop.height)
         return look.count < self._policy.still_share * wanted
 
-    def follow(self, seen: Observation, now_us: int) -> FaceLandmarks | None:
-        """Take what the network saw; None when the face is gone."""
+    def follow(self, seen: Observation, look: Look, now_us: int) -> FaceLandmarks | None:
+        """Take what the network saw in this look; None when the face is gone."""
         card = self._network.card
         doubtful = (
             seen.presence < card.presence_threshold
@@ -57,8 +60,19 @@ class Track:
             or seen.box.iou(self._bounds) == 0
         )
         if doubtful:
-            return self.hold(now_us, self._policy.lost_after_us)
+            longest_us = None if self._rests(look) else self._policy.lost_after_us
+            return self.hold(now_us, longest_us)
         return self._accept(seen, FaceState.FOLLOWING, now_us)
+
+    def _rests(self, look: Look) -> bool:
+        """Whether what moves in the crop moves around the face, which itself is still."""
+        box, crop, events = self._last.box, look.crop, look.events
+        across, down = _CORE * box.width / 2, _CORE * box.height / 2
+        within = (np.abs(events["x"] - np.float32(box.center[0])) < across) & (
+            np.abs(events["y"] - np.float32(box.center[1])) < down
+        )
+        evenly = look.count * (4 * across * down) / (crop.width * crop.height)
+        return int(within.sum()) < self._policy.rest_share * evenly
 
     def hold(self, now_us: int, longest_us: int | None = None) -> FaceLandmarks | None:
         """The landmarks of before, less certain; None when they have become too old."""

@@ -65,7 +65,10 @@ class Tracker:
         )
         kept: list[Track] = []
         for index, track in enumerate(self._tracks):
-            face = track.follow(seen[index], now_us) if index in seen else track.hold(now_us)
+            if index in seen:
+                face = track.follow(seen[index], looks[index], now_us)
+            else:
+                face = track.hold(now_us)
             if face is None:
                 self._lost.append(
                     _Lost(track.face_id, track.search_box, now_us + self._policy.remember_us)

@@ -72,6 +72,12 @@ def main() -> int:
     parser.add_argument("--mediapipe", type=Path, help="face_landmarker.task")
     parser.add_argument("--yunet", type=Path, help="YuNet's ONNX file")
     parser.add_argument(
+        "--pie-net",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="half of all the time goes into it",
+    )
+    parser.add_argument(
         "--seconds", type=float, default=5.0, help="for each network alone; 0: none"
     )
     parser.add_argument("--work", type=Path, help="for what is kept; by default OUTPUT/work")
@@ -168,38 +174,51 @@ def _source(data: str) -> str:
 def _peers(path: Path, given: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
     """The answers of the worker, and what it says about itself."""
     python = os.environ.get(PEERS_PYTHON)
-    asked = hashlib.sha256(repr((python, given.mediapipe, given.yunet)).encode()).hexdigest()[:6]
-    kept = path.with_name(path.name.replace("clips-", f"peers-{asked}-"))
+    answers: dict[str, Any] = {}
+    about: dict[str, Any] = {"left_out": {}, "versions": {}}
+    if python is None:
+        about["left_out"]["all peers"] = f"{PEERS_PYTHON} names no Python that has them: see --help"
+        return answers, about
+    arguments = []
     for option in ("mediapipe", "yunet"):
         file = getattr(given, option)
-        if file is not None and not file.is_file():
-            raise ConfigError(f"--{option}", str(file), "a file")
+        if file is not None:
+            if not file.is_file():
+                raise ConfigError(f"--{option}", str(file), "a file")
+            arguments += [f"--{option}", str(file)]
+    for part in ([], ["--pie-net"]) if given.pie_net else ([],):
+        found = _ask(python, path, [*arguments, *part])
+        said = json.loads(str(found.pop("about")))
+        answers |= found
+        for key, values in about.items():
+            values |= said[key]
+    return answers, about
+
+
+def _ask(python: str, path: Path, arguments: list[str]) -> dict[str, Any]:
+    """What one run of the worker wrote, now or earlier."""
+    worker = Path(__file__).with_name("worker.py")
+    asked = hashlib.sha256(repr((python, arguments, worker.read_bytes())).encode()).hexdigest()
+    kept = path.with_name(path.name.replace("clips-", f"peers-{asked[:8]}-"))
     if not kept.is_file():
-        if python is None:
-            reason = f"{PEERS_PYTHON} names no Python that has peers: see --help"
-            _say(reason)
-            return {}, {"left_out": {"all peers": reason}, "versions": {}}
+        _say(f"peers: {' '.join(arguments)}")
         partial = kept.with_name(f"{kept.name}.partial.npz")
-        command = [python, str(Path(__file__).with_name("worker.py")), str(path), str(partial)]
-        for option in ("mediapipe", "yunet"):
-            if getattr(given, option) is not None:
-                command += [f"--{option}", str(getattr(given, option))]
-        done = subprocess.run(command, check=False)
+        done = subprocess.run([python, str(worker), str(path), str(partial), *arguments])
         if done.returncode:
             raise ConfigError(PEERS_PYTHON, python, f"a worker that ends well, not {done}")
         partial.replace(kept)
     with np.load(kept, allow_pickle=False) as stored:
-        answers = {key: stored[key] for key in stored.files}
-    return answers, json.loads(str(answers.pop("about")))
+        return {key: stored[key] for key in stored.files}
 
 
 def _ours(models: tuple[str, ...], shown: Clips) -> tuple[list[figures.Candidate], dict[str, Any]]:
     truth = points.common_truth(shown.points)
     candidates, landmarks = [], {}
     for model in models:
-        for follow, name in ((True, ours.FOLLOWED), (False, ours.SEARCHED)):
+        # Searching takes the most time, and is shown of the last one alone.
+        for name in (ours.FOLLOWED, ours.SEARCHED) if model == models[-1] else (ours.FOLLOWED,):
             _say(f"ours: {model}, {name}")
-            found = ours.look(model, shown, follow=follow)
+            found = ours.look(model, shown, follow=name == ours.FOLLOWED)
             common = points.common_truth(found.points)
             errors = {key: points.ERRORS[key](common[key], truth[key]) for key in truth}
             label = f"{model}, {name}"

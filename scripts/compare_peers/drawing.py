@@ -57,7 +57,9 @@ def curves(report: Mapping[str, Any]) -> bytes:
         axes.minorticks_off()
         axes.set_ylim(2, _TOP_PERCENT * 1.08)
         axes.grid(alpha=0.3)
-    panels[0].set_ylabel(f"median {_error_name(error)}, %  (× beyond {_TOP_PERCENT:g} or no face)")
+    panels[0].set_ylabel(
+        f"median {_error_name(error)}, %\n(×: beyond {_TOP_PERCENT:g}, or no face)"
+    )
     figure.legend(
         list(handles.values()), list(handles), loc="outside lower center", ncols=3, fontsize=9
     )
@@ -77,7 +79,7 @@ def _error_name(error: str) -> str:
 
 def board(report: Mapping[str, Any]) -> bytes:
     """Light × speed: who is better, and by how much; the best peer of every bin."""
-    figure, panels = _figure(12, 4.4, len(report["overtakes"]))
+    figure, panels = _figure(12, 5.6, len(report["overtakes"]))
     for axes, (against, entries) in zip(panels, report["overtakes"].items(), strict=True):
         for entry in entries:
             if "better" not in entry:
@@ -85,8 +87,9 @@ def board(report: Mapping[str, Any]) -> bytes:
             x, y = entry["speed"], entry["light"]
             axes.add_patch(_square(x, y, _COLOURS[entry["better"]]))
             ours, theirs = (_cell_text(entry[who]) for who in ("ours", "theirs"))
-            axes.text(x, y + 0.14, f"{ours}\n{theirs}", ha="center", va="center", fontsize=9)
-            axes.text(x, y - 0.33, entry["peer"], ha="center", va="center", fontsize=6.5)
+            axes.text(x, y + 0.2, f"{ours}\n{theirs}", ha="center", va="center", fontsize=10)
+            peer = entry["peer"].replace(" → ", "\n→ ")
+            axes.text(x, y - 0.25, peer, ha="center", va="center", fontsize=7.5)
         axes.set(xlim=(-0.5, 3.5), ylim=(-0.5, 3.5), xlabel="speed of the head, °/s")
         axes.set_xticks(range(len(_SPEED_NAMES)), _SPEED_NAMES)
         axes.set_yticks(range(len(_LIGHT_NAMES)), _LIGHT_NAMES)
@@ -122,7 +125,8 @@ def examples(clips: Clips, chosen: list[int], columns: Mapping[str, tuple[Any, A
     rows = []
     for index in chosen:
         tiles = []
-        light = f"{clips.lux[index]:.2g} lux, {clips.speed_deg_per_s[index]:.0f} °/s"
+        lux = clips.lux[index]
+        light = f"{lux:.{0 if lux >= 10 else 1}f} lux, {clips.speed_deg_per_s[index]:.0f} °/s"
         for name, (pictures, landmarks) in columns.items():
             shown = _events(clips, index) if pictures is None else pictures[index]
             if shown.ndim == 2:
@@ -139,7 +143,9 @@ def examples(clips: Clips, chosen: list[int], columns: Mapping[str, tuple[Any, A
                 "RGB", (picture.width + 4, picture.height + 2 * _TEXT_PX), (11, 14, 20)
             )
             tile.paste(picture, (0, 2 * _TEXT_PX))
-            said = name if np.isfinite(found).all() else f"{name}: no face"
+            said = name.replace(" → ", ", ")  # the font has no arrow
+            if not np.isfinite(found).all():
+                said = f"{said}: no face"
             text = ImageDraw.Draw(tile)
             text.text((4, 2), said, fill=(235, 238, 244), font=font)
             text.text((4, 2 + _TEXT_PX), light, fill=(160, 168, 180), font=font)

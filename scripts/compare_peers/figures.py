@@ -18,6 +18,9 @@ from evface_edge.metrics import LIMIT, area_under_ced, below_limit, bootstrap_me
 
 Errors = NDArray[np.float64]
 
+#: The bootstrap cannot speak of fewer.
+_LEAST_PEOPLE = 5
+
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
@@ -137,6 +140,8 @@ def overtakes(
                 mine, theirs = (one.errors[error][chosen] for one in (ours, best))
                 more = bootstrap_mean(below_limit(mine) - below_limit(theirs), bins.person[chosen])
                 who = "ours" if more.low > 0 else "peer" if more.high < 0 else "even"
+                if len(np.unique(bins.person[chosen])) < _LEAST_PEOPLE:
+                    who = "even"
                 entry |= {
                     "peer": best.name,
                     "ours": measures(mine, bins.person[chosen]),

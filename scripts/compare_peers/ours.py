@@ -98,7 +98,7 @@ def network_times(models: tuple[str, ...], clips: Clips, seconds: float) -> dict
     calls["CMFA of the paper's size, network"] = paper
     try:
         with pinned():
-            taken = measure(calls, seconds=seconds, warm_up=2, clock=time.process_time)
+            taken = measure(calls, seconds=seconds, rounds=5, warm_up=2, clock=time.process_time)
     finally:
         for network in networks.values():
             network.close()

@@ -24,6 +24,12 @@ HEADING = (
     "CPU ms",
 )
 
+CAPTIONS = {
+    "board": "Light and speed: where events overtake frames.",
+    "curves": "The same over speed, for each light: lower is better.",
+    "examples": "The same clips as each sees them; truth in white, answer in orange.",
+}
+
 
 def cells_of_rows(report: Mapping[str, Any]) -> list[list[str]]:
     """One row for each way, under `HEADING`."""
@@ -143,20 +149,13 @@ def markdown(report: Mapping[str, Any]) -> str:
         parts.append(markdown_table(*grid(report, against)))
     if report["network_cpu_ms"]:
         parts += [markdown_table(*latency_rows(report)), LATENCY_NOTE]
-    parts.append("**Where we lose here:**")
-    parts.append("\n".join(f"- {line}" for line in report["losses"]) or "- nowhere")
     return "\n\n".join(parts) + "\n"
 
 
 def page(report: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
     """All of it as one file."""
-    captions = {
-        "board": "Light and speed: where events overtake frames.",
-        "curves": "The same over speed, for each light: lower is better.",
-        "examples": "The same clips as each sees them; truth in white, answer in orange.",
-    }
     body = ["<h1>Events against frames, on the same clips</h1>"]
-    body += [picture(pictures[name], said) for name, said in captions.items() if name in pictures]
+    body += [picture(pictures[name], said) for name, said in CAPTIONS.items() if name in pictures]
     body.append(table(HEADING, cells_of_rows(report)))
     body.append("<ul>" + "".join(f"<li>{_escape(note)}</li>" for note in notes(report)) + "</ul>")
     if report["network_cpu_ms"]:

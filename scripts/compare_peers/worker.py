@@ -25,7 +25,7 @@ import numpy as np
 FADES_MS = (30, 100, 300)
 #: Of PIE-Net: the window of its own demonstration; five slices of time; sizes that it can halve.
 PIE_NET_WINDOW_US, PIE_NET_BINS, PIE_NET_MULTIPLE = 33_000, 5, 20
-YUNET_SIDE_PX, YUNET_SCORE = 640, 0.5
+YUNET_SIDE_PX, YUNET_SCORE = 320, 0.5
 
 
 def stretched(frame: Any) -> Any:
@@ -155,6 +155,7 @@ def main() -> int:
     parser.add_argument("answers")
     parser.add_argument("--yunet", help="the ONNX file")
     parser.add_argument("--mediapipe", help="the .task file")
+    parser.add_argument("--pie-net", action="store_true", help="its pictures, and no others")
     given = parser.parse_args()
     with np.load(given.clips, allow_pickle=False) as stored:
         clips = {key: stored[key] for key in ("events", "starts", "rgb", "stills")}
@@ -175,8 +176,13 @@ def main() -> int:
         "YuNet": start("YuNet", YuNet, given.yunet),
     }
     landmarkers = {name: one for name, one in landmarkers.items() if one is not None}
-    pie_net = start("PIE-Net", PieNet) if landmarkers else None
-    answers = look(clips, landmarkers, pie_net)
+    if given.pie_net:
+        pie_net = start("PIE-Net", PieNet) if landmarkers else None
+        answers = look(clips, landmarkers, {} if pie_net is None else rebuilt(pie_net, clips))
+    else:
+        answers = look(clips, landmarkers, simple(clips))
+        for name, one in landmarkers.items():
+            answers[f"stills/{name}"] = np.stack([one(still) for still in clips["stills"]])
     for one in landmarkers.values():
         one.close()
     about = {"left_out": left_out, "versions": versions()}
@@ -184,10 +190,10 @@ def main() -> int:
     return 0
 
 
-def look(clips: Any, landmarkers: Any, pie_net: Any) -> dict[str, Any]:
-    """Every picture of every clip through every landmarker, each clip in one go."""
+def simple(clips: Any) -> dict[str, Any]:
+    """Name → (index, events) → picture: of the frame itself, and of events that are summed."""
     side = clips["rgb"].shape[1]
-    makers: dict[str, Any] = {
+    return {
         "RGB": lambda index, events: clips["rgb"][index],
         "RGB stretched": lambda index, events: stretched(clips["rgb"][index]),
         **{
@@ -195,22 +201,27 @@ def look(clips: Any, landmarkers: Any, pie_net: Any) -> dict[str, Any]:
             for fade in FADES_MS
         },
     }
-    if pie_net is not None:
-        makers["PIE-Net"] = lambda index, events: pie_net(events, side)
-    count = len(clips["rgb"])
+
+
+def rebuilt(pie_net: PieNet, clips: Any) -> dict[str, Any]:
+    """The same, of the learned reconstruction."""
+    return {"PIE-Net": lambda index, events: pie_net(events, clips["rgb"].shape[1])}
+
+
+def look(clips: Any, landmarkers: Any, makers: Any) -> dict[str, Any]:
+    """Every picture of every clip through every landmarker, each clip in one go."""
+    count, side = clips["rgb"].shape[:2]
     answers: dict[str, Any] = {}
-    for name in makers if landmarkers else ():
+    for name in makers:
         answers[f"made_ms/{name}"] = np.zeros(count)
         if not name.startswith("RGB"):
             answers[f"frame/{name}"] = np.zeros((count, side, side), np.uint8)
         for landmarker, one in landmarkers.items():
             answers[f"points/{name}/{landmarker}"] = np.zeros((count, one.POINTS, 2), np.float32)
             answers[f"found_ms/{name}/{landmarker}"] = np.zeros(count)
-    for index in range(count):
+    for index in range(count if makers and landmarkers else 0):
         events = clips["events"][clips["starts"][index] : clips["starts"][index + 1]]
         for name, make in makers.items():
-            if not landmarkers:
-                break
             before = time.process_time()
             frame = make(index, events)
             answers[f"made_ms/{name}"][index] = 1e3 * (time.process_time() - before)
@@ -220,13 +231,10 @@ def look(clips: Any, landmarkers: Any, pie_net: Any) -> dict[str, Any]:
             for landmarker, one in landmarkers.items():
                 before = time.process_time()
                 answers[f"points/{name}/{landmarker}"][index] = one(frame)
-                answers[f"found_ms/{name}/{landmarker}"][index] = 1e3 * (
-                    time.process_time() - before
-                )
+                took_ms = 1e3 * (time.process_time() - before)
+                answers[f"found_ms/{name}/{landmarker}"][index] = took_ms
         if (index + 1) % 20 == 0:
             sys.stderr.write(f"peers: {index + 1} of {count} clips\n")
-    for landmarker, one in landmarkers.items():
-        answers[f"stills/{landmarker}"] = np.stack([one(still) for still in clips["stills"]])
     return answers
 
 

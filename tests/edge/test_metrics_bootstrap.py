@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from evface_edge.metrics import LIMIT, area_under_ced, below_limit, bootstrap_mean, failure_rate
+from evface_edge.metrics import (
+    LIMIT,
+    area_under_ced,
+    below_limit,
+    bootstrap_mean,
+    ced_curve,
+    failure_rate,
+)
 
 
 def test_intervals_as_scipy_has_them() -> None:
@@ -56,3 +63,27 @@ def test_area_of_an_exponential_distribution() -> None:
     assert area_under_ced(errors) == pytest.approx(closed, abs=1e-4)
     assert below_limit(errors).mean() == pytest.approx(closed, abs=1e-4)
     assert failure_rate(errors) == pytest.approx(np.exp(-LIMIT / mean), abs=1e-4)
+
+
+def test_the_curve_is_the_empirical_distribution_of_scipy() -> None:
+    errors = np.append(np.random.default_rng(5).exponential(0.05, 80).round(2), [np.inf] * 5)
+    steps, shares = ced_curve(errors)
+    theirs = stats.ecdf(errors).cdf
+    for x in (0.001, 0.02, 0.0201, 0.1, 5.0):
+        ours = shares[np.searchsorted(steps, x, side="right") - 1]
+        assert ours == pytest.approx(theirs.evaluate(x))
+    assert (steps[0], shares[0], shares[-1]) == (0, 0, 1)
+    # The area of the steps up to the limit, and the share that is left beyond it.
+    inside = steps.clip(max=LIMIT)
+    area = (np.diff(np.append(inside, LIMIT)) * shares).sum() / LIMIT
+    assert area_under_ced(errors) == pytest.approx(area)
+    beyond = 1 - shares[np.searchsorted(steps, LIMIT, side="right") - 1]
+    assert failure_rate(errors) == pytest.approx(beyond)
+
+
+def test_intervals_of_many_values_are_those_of_the_normal_distribution() -> None:
+    values = np.random.default_rng(6).normal(2, 3, 4000)
+    found = bootstrap_mean(values, np.arange(4000), level=0.9, resamples=2000)
+    half = stats.norm.ppf(0.95) * values.std() / np.sqrt(len(values))
+    assert found.low == pytest.approx(values.mean() - half, abs=0.1 * half)
+    assert found.high == pytest.approx(values.mean() + half, abs=0.1 * half)

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import evface_runtimes
-from evface_edge import predictor as predictor_module
+from evface_edge import instants
 from evface_edge.card import ModelCard, TensorSpec, WindowPolicy
-from evface_edge.errors import ConfigError, EventFormatError, ModelError
+from evface_edge.errors import ConfigError, EventFormatError, ModelError, RuntimeUnavailable
 from evface_edge.events.array import EventArray, make_events
 from evface_edge.events.cameras.live import LiveCounters
 from evface_edge.geometry import Box, SensorSize
@@ -279,13 +281,13 @@ def _packets(events: EventArray, period_us: int) -> list[EventArray]:
 def test_behind_a_live_source_only_the_newest_instant_counts(
     predictor: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(predictor_module._Haste, "LONGEST_S", 1000.0)
+    monkeypatch.setattr(instants.Haste, "LONGEST_S", 1000.0)
     packets = _packets(ring(0, 400_000, (70, 60)), 35_000)
     source = LateSource(packets, waiting_until=6)
-    instants = [t_us for t_us, _ in predictor.stream(source)]  # type: ignore[arg-type]
-    assert all(t_us > 5 * 35_000 for t_us in instants)
+    shown = [t_us for t_us, _ in predictor.stream(source)]  # type: ignore[arg-type]
+    assert all(t_us > 5 * 35_000 for t_us in shown)
     # From then on one for each packet of three or four instants, and the end.
-    assert len(instants) == len(packets) - 5 + 1
+    assert len(shown) == len(packets) - 5 + 1
     every = [
         t_us
         for t_us, _ in predictor.stream(LateSource(packets, 6), latest=False)  # type: ignore[arg-type]
@@ -296,7 +298,7 @@ def test_behind_a_live_source_only_the_newest_instant_counts(
 def test_however_far_behind_there_are_results(
     predictor: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(predictor_module._Haste, "LONGEST_S", 0.0)
+    monkeypatch.setattr(instants.Haste, "LONGEST_S", 0.0)
     packets = _packets(ring(0, 400_000, (70, 60)), 35_000)
     source = LateSource(packets, waiting_until=1000)
     faces = [found for _, found in predictor.stream(source) if found]  # type: ignore[arg-type]
@@ -313,6 +315,70 @@ def test_watching_ends_when_the_callback_says_so(predictor: Predictor) -> None:
     source = LateSource([ring(0, 400_000, (70, 60))], 0)
     predictor.watch(source, enough, latest=False)  # type: ignore[arg-type]
     assert len(seen) == 5
+
+
+@pytest.mark.parametrize("rate_hz", [1000.0, 250.0, 30.0])
+def test_results_come_at_the_rate(model: Path, rate_hz: float) -> None:
+    events = ring(5_000, 105_000, (70, 60))
+    source = LateSource([events], 0)
+    with Predictor(model, rate_hz=rate_hz) as predictor:
+        times = [t for t, _ in predictor.stream(source, latest=False)]  # type: ignore[arg-type]
+    first, last = int(events["t"][0]), int(events["t"][-1])
+    period_us = round(1e6 / rate_hz)
+    assert times == [*range(first + period_us, last, period_us), last]
+
+
+def test_results_at_the_instants_asked_for(predictor: Predictor) -> None:
+    """Each is what a run that ends there has last."""
+    events = ring(1_000, 200_000, (70, 60))
+    wanted = [0, 40_000, 40_001, 123_456, 150_000, 10**9]
+    box = Box(40, 30, 60, 60)
+    faces = predictor.run(events, size=SIZE, box=box, at_us=iter(wanted))
+    assert faces.windows == len(faces) == 4  # none before the first event or after the last
+    for face, t_us in zip(faces, wanted[1:5], strict=True):
+        alone = predictor.run(events[events["t"] <= t_us], size=SIZE, box=box)[-1]
+        assert face.t_us == alone.t_us <= t_us
+        np.testing.assert_array_equal(face.landmarks, alone.landmarks)
+
+
+def test_a_stream_ends_after_the_last_instant_asked_for(predictor: Predictor) -> None:
+    packets = _packets(ring(0, 400_000, (70, 60)), 10_000)
+    source = LateSource(packets, 0)
+    times = [
+        t
+        for t, _ in predictor.stream(source, latest=False, at_us=[50_000])  # type: ignore[arg-type]
+    ]
+    assert times == [50_000]
+    assert source._taken < 8
+
+
+@pytest.mark.parametrize("at_us", [[50_000, 50_000], [50_000, 40_000]])
+def test_instants_that_do_not_rise_are_refused(predictor: Predictor, at_us: list[int]) -> None:
+    with pytest.raises(ConfigError, match="an instant after 50000"):
+        predictor.run(ring(0, 100_000, (70, 60)), size=SIZE, at_us=at_us)
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from([0, 1, 4_000_000, 10_000_000, 10_000_001]), max_size=40))
+def test_long_gaps_are_found_without_a_look_at_every_event(gaps_us: list[int]) -> None:
+    times = np.cumsum([5, *gaps_us])
+    events = make_events(times, times * 0, times * 0, times * 0)
+    expected = np.split(events, np.flatnonzero(np.diff(times) > instants.MAX_GAP_US) + 1)
+    found = list(instants._unbroken([events]))
+    assert [part["t"].tolist() for part in found] == [part["t"].tolist() for part in expected]
+
+
+def test_it_warms_up_says_what_it_runs_on_and_closes(model: Path) -> None:
+    with Predictor(model) as predictor:
+        predictor.warmup()
+        assert predictor.describe() == "test-face 1 (fp32) on blob, cpu"
+
+
+def test_nothing_runs_after_the_end() -> None:
+    with Predictor("evface-s") as predictor:
+        pass
+    with pytest.raises(RuntimeUnavailable, match="after close"):
+        predictor.run(ring(0, 100_000, (70, 60)), size=SIZE, box=Box(40, 30, 60, 60))
 
 
 def test_a_silence_of_years_ends(predictor: Predictor) -> None:

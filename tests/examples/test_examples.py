@@ -1,27 +1,141 @@
-"""Every example runs."""
+"""Every example runs, as a user would start it, on the recording that came along."""
 
 from __future__ import annotations
 
+import configparser
+import importlib.util
+import inspect
+import os
+import shlex
+import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
+from evface_edge import Predictor
+from evface_edge.cli.demo import RECORDING
+
+FOLDER = Path(__file__).parents[2] / "examples"
+EXAMPLES = sorted(FOLDER.glob("*.py"))
+UNIT = FOLDER / "jetson_live.service"
+
+
+def run(name: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(FOLDER / name), *arguments]
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+        env={**os.environ, **environment},
+    )
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_it_runs(path: Path) -> None:
-    command = [sys.executable, "-W", "error", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = run(path.name, PYTHONWARNINGS="error")
     assert done.returncode == 0, done.stderr
     assert done.stdout
 
 
 def test_the_mouth_is_read_from_landmarks() -> None:
-    command = [sys.executable, str(EXAMPLES[0].with_name("mouth_openness.py"))]
-    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    lines = run("mouth_openness.py").stdout.splitlines()
     values = [float(line.split()[3]) for line in lines[1:] if "following" in line]
     assert len(values) > 20
     assert 0 <= min(values) < max(values) < 2
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Of two recordings, one of which is damaged."""
+    shutil.copy(RECORDING, tmp_path / "good.npz")
+    (tmp_path / "damaged.npz").write_bytes(RECORDING.read_bytes()[:1000])
+    return tmp_path
+
+
+def check_batch(done: subprocess.CompletedProcess[str], folder: Path) -> None:
+    assert done.returncode == 1, done.stderr
+    with Predictor("evface-s") as predictor:
+        faces = predictor.run(RECORDING)
+    lines = done.stdout.splitlines()
+    assert f"good.npz: {len(faces)} faces" in lines
+    assert any(line.startswith("damaged.npz: ") and "faces" not in line for line in lines)
+    assert lines[-1] == "1 of 2 recordings done"
+    assert (folder / "tables" / "good.csv").read_text() == faces.to_csv()
+
+
+def test_a_damaged_recording_does_not_stop_the_batch(folder: Path) -> None:
+    check_batch(run("batch_folder.py", str(folder), str(folder / "tables")), folder)
+
+
+def test_a_batch_on_ray(folder: Path) -> None:
+    """A real Ray with one worker, in processes of its own."""
+    pytest.importorskip("ray", reason="ray is not installed (extra ray)")
+    arguments = [str(folder), str(folder / "tables"), "--ray", "local", "--workers", "1"]
+    # Its parts are given half a minute to start by default, which a busy machine may need.
+    done = run("batch_folder.py", *arguments, RAY_raylet_start_wait_time_s="200")
+    check_batch(done, folder)
+
+
+def test_a_cluster_that_is_not_there_is_told(folder: Path) -> None:
+    pytest.importorskip("ray", reason="ray is not installed (extra ray)")
+    arguments = [str(folder), str(folder / "tables"), "--ray", "auto"]
+    done = run("batch_folder.py", *arguments, RAY_TMPDIR=str(folder), COLUMNS="300")
+    assert done.returncode == 2
+    assert "--ray auto: " in done.stderr
+
+
+def test_systemd_hears_that_it_is_ready_lives_and_ends(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.bind(str(tmp_path / "notify"))
+        channel.settimeout(5)
+        done = run("jetson_live.py", "--no-web", NOTIFY_SOCKET=str(tmp_path / "notify"))
+        assert done.returncode == 0, done.stderr
+        heard = []
+        while not heard or heard[-1] != "STOPPING=1":
+            heard.append(channel.recv(100).decode())
+    assert heard[0] == "READY=1"
+    assert set(heard[1:-1]) == {"WATCHDOG=1"}
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"example_{name}", FOLDER / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_unit_starts_the_example_with_options_that_it_has() -> None:
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read_string(UNIT.read_text())
+    program, script, *arguments = shlex.split(unit["Service"]["ExecStart"])
+    assert Path(program).name == "python"
+    assert Path(script).name == "jetson_live.py"
+    parameters = inspect.signature(load("jetson_live").main).parameters
+    known = {f"--{name.replace('_', '-')}" for name in parameters}
+    assert set(arguments[::2]) <= known
+    assert unit["Service"]["Type"] == "notify"  # READY=1 and WATCHDOG=1 are sent
+
+
+def test_systemd_understands_the_unit(tmp_path: Path) -> None:
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("no systemd-analyze")
+    # Paths and the user are those of a device.
+    text = UNIT.read_text().replace("/opt/evface/venv/bin/python", sys.executable)
+    text = text.replace("User=evface\n", "User=root\n").replace("=/opt/evface\n", f"={tmp_path}\n")
+    path = tmp_path / "evface-live.service"
+    path.write_text(text)
+    done = subprocess.run(
+        [program, "verify", "--man=no", str(path)], capture_output=True, text=True, check=False
+    )
+    about_it = [line for line in done.stderr.splitlines() if "evface-live" in line]
+    assert not about_it

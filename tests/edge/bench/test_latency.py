@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -40,8 +41,14 @@ def test_calls_take_turns() -> None:
 def test_a_call_longer_than_its_share_is_still_counted() -> None:
     calls = {"slow": lambda: threading.Event().wait(0.01)}
     found = measure(calls, seconds=1e-9, rounds=2, warm_up=0)
-    assert len(found["slow"].samples_ms) == 2
+    assert len(found["slow"].samples_ms) == 2 * 5
     assert found["slow"].samples_ms.min() >= 10
+
+
+def test_the_clock_of_the_processor_does_not_count_waiting() -> None:
+    calls = {"waits": lambda: threading.Event().wait(0.01)}
+    found = measure(calls, seconds=1e-9, rounds=1, warm_up=0, clock=time.process_time)
+    assert np.median(found["waits"].samples_ms) < 5
 
 
 @pytest.mark.parametrize("settings", [{"seconds": 0}, {"rounds": 0}])

@@ -206,6 +206,26 @@ def test_a_port_that_is_taken_is_told() -> None:
             pass
 
 
+def test_the_data_has_the_next_port_if_that_is_free() -> None:
+    for _ in range(5):  # another program may take either port meanwhile
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port = first.getsockname()[1]
+            second.bind(("127.0.0.1", 0))
+            taken = second.getsockname()[1]
+            first.close()
+            if taken == port + 1:
+                continue
+            second.listen()
+            with rerun_page.serve_page(port=taken - 1) as page:
+                assert urlsplit(page.url).port == taken - 1
+                assert urlsplit(page.log_url.removeprefix("rerun+")).port != taken
+            with rerun_page.serve_page(port=port) as page:
+                if urlsplit(page.log_url.removeprefix("rerun+")).port == port + 1:
+                    return
+    pytest.fail("the next port was never taken")
+
+
 def test_a_server_that_does_not_start_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -202,7 +202,7 @@ def test_what_passes_covers_and_moves() -> None:
     flat = torch.full((20, 1, 64, 64), -7.0)
     middles = []
     for time in (0.0, 1.0):
-        covered = (lit.cover(flat, torch.full((20,), time)) > -6.9).float()[:, 0]
+        covered = (lit.cover_(flat.clone(), torch.full((20,), time)) > -6.9).float()[:, 0]
         axis = (torch.arange(64) + 0.5) / 64
         mass = covered.sum((1, 2)).clamp_min(1)
         middles.append(

@@ -115,11 +115,12 @@ def _softened(texture: Tensor, side: Tensor) -> Tensor:
     size = texture.shape[-1]
     # At two pixels a cell; one level is left to the sharpness of a better sensor.
     level = torch.log2(size / (side * 2).clamp_min(1)).round().clamp(0, _LEVELS - 1)
-    result = texture
+    result = texture.clone()
     for k in range(1, _LEVELS):
-        small = F.avg_pool2d(texture, 2**k)
-        large = F.interpolate(small, (size, size), mode="bilinear", align_corners=False)
-        result = torch.where((level == k)[:, None, None, None], large, result)
+        rows = torch.nonzero(level == k)[:, 0]
+        if len(rows):
+            small = F.avg_pool2d(texture[rows], 2**k)
+            result[rows] = F.interpolate(small, (size, size), mode="bilinear", align_corners=False)
     return result
 
 

@@ -32,8 +32,8 @@ PIXELS_PER_CELL = 2
 #: Faces of one scene, at most.
 MAX_FACES = 2
 #: Frames of light within each window of time, from the longest to the latest.
-_FRAMES = (6, 4, 3)
-_WARM_UP = 2
+_FRAMES = (4, 3, 2)
+_WARM_UP = 1
 _CHUNK = 8
 #: A face of fewer events per pixel than this is not there for anyone to see ...
 _LEAST_EVENTS = 0.02
@@ -48,6 +48,7 @@ class ScenePrior:
     Attributes:
         camera: of the event camera.
         face_share: how often there is a first, and where there is one a second face.
+        thing_share: how often something else is behind the faces, and before them.
         side: longer side of the face box ÷ shorter side of the sensor, log-uniform.
         speed: of whatever moves, in sides of it a second, log-uniform.
         turn_rad_per_s: standard deviation of the rolling of whatever moves.
@@ -62,6 +63,7 @@ class ScenePrior:
         )
     )
     face_share: tuple[float, float] = (0.7, 0.35)
+    thing_share: tuple[float, float] = (0.6, 0.35)
     side: tuple[float, float] = (0.08, 1.0)
     speed: tuple[float, float] = (0.03, 4.0)
     turn_rad_per_s: float = 0.5
@@ -95,14 +97,30 @@ class Scenes:
 
 
 class SceneSimulator:
-    """Draws scenes; one instance per process, seeded."""
+    """Draws scenes; one instance per process, seeded.
 
-    def __init__(self, prior: ScenePrior, shape: GridShape, seed: int, device: str = "cpu") -> None:
+    Args:
+        prior: what to draw from.
+        shape: of the finder's grid.
+        seed: of everything it draws.
+        device: where it runs.
+        pictures: how many textures, and objects, there are to draw from.
+    """
+
+    def __init__(
+        self,
+        prior: ScenePrior,
+        shape: GridShape,
+        seed: int,
+        device: str = "cpu",
+        *,
+        pictures: tuple[int, int] = (256, 96),
+    ) -> None:
         self.prior, self.shape = prior, shape
         self.device = torch.device(device)
         self.generator = torch.Generator(self.device).manual_seed(seed)
-        self._textures = texture_bank(256, CROP_SIDE_PX, seed).to(self.device)
-        objects = F.interpolate(occluder_bank(96, seed), CROP_SIDE_PX, mode="bilinear")
+        self._textures = texture_bank(pictures[0], CROP_SIDE_PX, seed).to(self.device)
+        objects = F.interpolate(occluder_bank(pictures[1], seed), CROP_SIDE_PX, mode="bilinear")
         colour, cover = objects[:, :3], objects[:, 3:]
         self._objects = torch.cat([grey(colour), cover], 1).to(self.device)
 
@@ -138,11 +156,11 @@ class SceneSimulator:
             prior.face_share, device=self.device
         )
         present[:, 1] &= present[:, 0]
-        layers = [self._background(batch, extent), self._thing(batch, extent, 0.6)]
+        layers = [self._background(batch, extent), self._thing(batch, extent, prior.thing_share[0])]
         for k in range(MAX_FACES):
             rows = slice(k * batch, (k + 1) * batch)
             layers.append(self._face(pixels[rows], points[rows], extent, present[:, k]))
-        layers.append(self._thing(batch, extent, 0.35))
+        layers.append(self._thing(batch, extent, prior.thing_share[1]))
         layers = [layer.starting(delay) for layer in layers]
         camera = prior.camera.sample(batch, self.generator, self.device)
         parts = [

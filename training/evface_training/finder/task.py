@@ -79,7 +79,7 @@ def finder_loss(heat: Tensor, place: Tensor, boxes: Tensor, state: Tensor) -> di
     bell = torch.exp(-(dx * dx + dy * dy) / (2 * spread * spread))
     found = (state == 1)[..., None, None]
     target = (bell * found).amax(1)
-    peak = ((dx.abs() <= 0.5) & (dy.abs() <= 0.5) & found).any(1)
+    peak = ((dx >= -0.5) & (dx < 0.5) & (dy >= -0.5) & (dy < 0.5) & found).any(1)
     half = side[..., None, None] / 2
     unsure = ((dx.abs() < half) & (dy.abs() < half) & (state == -1)[..., None, None]).any(1)
     unsure &= ~peak & (target < 0.1)

@@ -23,11 +23,11 @@ from evface_training.simulation.noise import NoiseEvents, draw_noise
 from evface_training.simulation.occluders import occluder_bank, sample_passing
 from evface_training.simulation.pixels import Firings, PixelArray
 from evface_training.simulation.relief import fit_head
-from evface_training.simulation.scene import Scenes, crop_fields, exposed
+from evface_training.simulation.scene import Film, Scenes, crop_fields, exposed
 from evface_training.simulation.tone import Tone, grey
 
 _MIRROR = torch.from_numpy(MIRROR)
-_CHUNK = 16  # clips whose pixels fit into a core's cache
+_CHUNK = 16  # clips whose pixels fit into a core's cache; a GPU takes a whole batch at once
 #: Under flickering lamps a window fills at once, and steps must be finer than the flicker.
 _FLICKER_WINDOW_S = 0.02
 
@@ -326,14 +326,15 @@ class ClipSimulator:
         counts = torch.zeros(batch, 2, bins, side, side, device=self.device)
         first = torch.empty(batch, side, side, device=self.device)
         listed = _Listed(duration_s, side) if self._lists else None
-        for start in range(0, batch, _CHUNK):
-            part = slice(start, min(start + _CHUNK, batch))
-            some = scenes[part]
+        chunk = _CHUNK if self.device.type == "cpu" else batch
+        for start in range(0, batch, chunk):
+            part = slice(start, min(start + chunk, batch))
+            film = Film(scenes[part], light[part])
             voxels = Voxels(counts[part])
 
-            def frame(index: int, part: slice = part, some: Scenes = some) -> Tensor:
+            def frame(index: int, part: slice = part, film: Film = film) -> Tensor:
                 at = times[index].expand(part.stop - part.start)
-                shown = some.show(light[part], at, amounts[part, :, index])[:, 0]
+                shown = film.at(at, amounts[part, :, index])[:, 0]
                 return shown.add_(lamp[part, index, None, None])
 
             first[part] = frame(0)

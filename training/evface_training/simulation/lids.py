@@ -10,7 +10,6 @@ import math
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 #: Of the right and of the left eye: corners, upper lid, lower lid, pupil, lower edge of the brow.
@@ -23,6 +22,8 @@ _BROW = torch.tensor([[38, 39, 40, 41], [47, 48, 49, 50]])
 _LEFT_OPEN = 0.06
 #: Of an eye's width: lashes below the lid's edge, its rim above, the least and the most skin.
 _LASHES, _RIM, _LEAST_SKIN, _MOST_SKIN = 0.05, 0.08, 0.18, 0.6
+#: Of an eye's width: how far a lid has come down when its lashes are seen in full.
+_LASHES_OUT = 0.1
 #: Of the way from lid to brow that is the lid's own skin.
 _SKIN = 0.75
 
@@ -73,67 +74,7 @@ class Eyelids:
         closing = (closure > 0).any(1)
         if not closing.any():
             return pictures
-        chosen = torch.nonzero(closing)[:, 0]
-        result = pictures.clone()
-        for eye in range(2):
-            self._cover(result, chosen, closure, eye)
-        return result
-
-    def _cover(self, pictures: Tensor, chosen: Tensor, closure: Tensor, eye: int) -> None:
-        """Draw one eye's lid over some of the pictures, in place."""
-        some = self[chosen]
-        height, width = pictures.shape[2:]
-        reach = some.across[:, eye].norm(dim=-1)
-        half_x = int(1.25 * reach.amax()) + 2
-        half_y = int((0.5 * reach + some.skin[:, eye] + 0.5 * some._gap(eye)).amax()) + 2
-        dx = torch.arange(-half_x, half_x + 1, device=pictures.device)
-        dy = torch.arange(-half_y, half_y + 1, device=pictures.device)
-        # Whole pixels of a box about the eye; what lies outside of the picture is drawn nowhere.
-        corner = some.middle[:, eye].round().long()
-        x = (corner[:, None, None, 0] + dx[None, None, :]).expand(-1, len(dy), -1)
-        y = (corner[:, None, None, 1] + dy[None, :, None]).expand(-1, -1, len(dx))
-        inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-        at = torch.stack([x, y], -1).float()
-        source, cover = some._drawn_down(at, closure[chosen, eye], eye)
-        scale = torch.tensor([2 / width, 2 / height], device=pictures.device)
-        drawn = F.grid_sample(
-            pictures[chosen],
-            (source + 0.5) * scale - 1,
-            "bilinear",
-            "border",
-            align_corners=False,
-        )
-        rows, columns = y.clamp(0, height - 1), x.clamp(0, width - 1)
-        picture = chosen[:, None, None].expand_as(rows)
-        present = pictures[picture, :, rows, columns].permute(0, 3, 1, 2)
-        mixed = torch.lerp(present, drawn, (cover * inside)[:, None])
-        mixed = mixed.permute(0, 2, 3, 1)[inside]
-        pictures[picture[inside], :, rows[inside], columns[inside]] = mixed
-
-    def _drawn_down(self, at: Tensor, closure: Tensor, eye: int) -> tuple[Tensor, Tensor]:
-        """Places (B, h, w, 2) → where their skin comes from, and how far skin covers them."""
-        one = Eyelids(*(part[:, eye : eye + 1] for part in vars(self).values()))
-        shape = at.shape[:3]
-        s, below = one._eye(at.reshape(len(at), 1, -1, 2))
-        width = 2 * one.across.norm(dim=-1)[..., None]
-        skin = one.skin[..., None]
-        rest = one._curve(one.upper, s)
-        edge = one._edge(s, closure[:, None, None])
-        lashes = _LASHES * width * ((edge - rest) / (0.1 * width)).clamp(0, 1)
-        top = rest - skin
-        # The lid's rim with its lashes is carried along; the skin above it stretches evenly.
-        rim = _RIM * width
-        carried = below - (edge - rest)
-        stretched = top + (below - top) * (rest - rim - top) / (edge - rim - top)
-        origin = torch.where(below > edge - rim, carried, stretched.minimum(below))
-        covered = (0.5 + edge + lashes - below).clamp(0, 1) * (edge > rest)
-        return (
-            one._place(s, origin).reshape(*shape, 2),
-            covered.reshape(shape),
-        )
-
-    def _gap(self, eye: int) -> Tensor:
-        return (self.lower[:, eye, 0] - self.upper[:, eye, 0]).clamp_min(0)
+        return LidPainter(self, pictures, closing).draw(closure)
 
     def _eye(self, at: Tensor) -> tuple[Tensor, Tensor]:
         """Places (B, E, N, 2) → s along the corners' line, and pixels below it, (B, E, N)."""
@@ -159,8 +100,89 @@ class Eyelids:
     def _edge(self, s: Tensor, closure: Tensor) -> Tensor:
         """Where the edge of the upper lid is, pixels below the corners' line."""
         rest = self._curve(self.upper, s)
-        gap = (self._curve(self.lower, s) - rest).clamp_min(0)
-        return rest + closure * (1 - _LEFT_OPEN) * gap
+        return rest + closure * self._travel(s)
+
+    def _travel(self, s: Tensor) -> Tensor:
+        """How far the edge of the upper lid goes down until it is shut, pixels."""
+        gap = self._curve(self.lower, s) - self._curve(self.upper, s)
+        return (1 - _LEFT_OPEN) * gap.clamp_min(0)
+
+
+class LidPainter:
+    """Pictures whose lids are drawn at one closure after the other.
+
+    All work is done on a flat list of the K pixels that a lid may cover.
+
+    Args:
+        lids: of the pictures.
+        pictures: (B, C, H, W); they stay as they are.
+        chosen: (B,) bool, one at least: those that are drawn on.
+    """
+
+    def __init__(self, lids: Eyelids, pictures: Tensor, chosen: Tensor) -> None:
+        clips = torch.nonzero(chosen)[:, 0]
+        some = lids[clips]
+        channels, height, width = pictures.shape[1:]
+        # Whole pixels of a square about each eye, (N, 2, h × w, 2).
+        reach = some.across.norm(dim=-1)
+        tall = 0.5 * reach + some.skin + (some.lower - some.upper)[..., 0].clamp_min(0)
+        half = int((1.25 * reach).maximum(tall).amax()) + 2
+        axis = torch.arange(-half, half + 1, device=pictures.device)
+        square = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1).reshape(-1, 2)
+        at = some.middle.round().long()[:, :, None] + square
+        s, below = some._eye(at.to(reach))
+        under, travel = below - some._curve(some.upper, s), some._travel(s)
+        lashes = _LASHES * 2 * reach[..., None]
+        reached = (travel > 0) & (under > -some.skin[..., None]) & (under < travel + lashes + 0.5)
+        x, y = at.unbind(-1)
+        reached &= (x >= 0) & (x < width) & (y >= 0) & (y < height)
+        clip, self._eye, _ = torch.nonzero(reached).unbind(1)
+        self._x, self._y = x[reached], y[reached]
+        self._under, self._travel, self._lashes = (
+            part.expand_as(under)[reached] for part in (under, travel, lashes)
+        )
+        down = torch.stack([-some.across[..., 1], some.across[..., 0]], -1) / reach[..., None]
+        self._down = down[clip, self._eye]
+        self._skin = some.skin[clip, self._eye]
+        self._rim = _RIM * 2 * reach[clip, self._eye]
+        self._clip, self._size = clips[clip], (width, height)
+        self._clean, self._shown = pictures.reshape(-1), pictures.clone().contiguous()
+        # (C, K) where planes of the pictures begin, in a flat list of all their pixels.
+        channel = torch.arange(channels, device=pictures.device)[:, None]
+        self._plane = (self._clip * channels + channel) * (height * width)
+        self._pixel = self._plane + self._y * width + self._x
+        self._present = self._clean[self._pixel]
+        self._drawn: Tensor | None = None
+
+    def draw(self, closure: Tensor) -> Tensor:
+        """The pictures (B, C, H, W) with lids closed by shares (B, 2).
+
+        The same tensor each time, drawn anew: use it before the next call.
+        """
+        if self._drawn is None or not torch.equal(closure, self._drawn):
+            self._drawn = closure
+            shift = closure[self._clip, self._eye] * self._travel
+            lashes = (shift * (_LASHES / _LASHES_OUT)).minimum(self._lashes)
+            covered = (0.5 + shift + lashes - self._under).clamp_(0, 1) * (shift > 0)
+            mixed = torch.lerp(self._present, self._skin_from(shift), covered)
+            self._shown.view(-1)[self._pixel] = mixed
+        return self._shown
+
+    def _skin_from(self, shift: Tensor) -> Tensor:
+        """What is drawn at each of K pixels (C, K) once the lid's edge has gone down by `shift`."""
+        # The lid's rim with its lashes is carried along; the skin above it stretches evenly.
+        stretch = shift * (self._under + self._skin) / (self._skin + shift - self._rim)
+        up = torch.where(self._under > shift - self._rim, shift, stretch)
+        width, height = self._size
+        x = (self._x - up * self._down[:, 0]).clamp_(0, width - 1)
+        y = (self._y - up * self._down[:, 1]).clamp_(0, height - 1)
+        left, top = x.long().clamp_(max=width - 2), y.long().clamp_(max=height - 2)
+        right, low = x - left, y - top
+        corner = self._plane + top * width + left
+        above = torch.lerp(self._clean[corner], self._clean[corner + 1], right)
+        corner += width
+        under = torch.lerp(self._clean[corner], self._clean[corner + 1], right)
+        return torch.lerp(above, under, low)
 
 
 def fit_eyelids(points: Tensor) -> Eyelids:
@@ -264,6 +286,11 @@ class Blinking:
     def __getitem__(self, part: slice) -> Blinking:
         return Blinking(self.lids[part], self.blinks[part], self.duration_s[part])
 
-    def show(self, pictures: Tensor, times: Tensor) -> Tensor:
-        """Pictures (B, C, H, W) at times (B,), in windows."""
-        return self.lids.cover(pictures, self.blinks.at((times - 1) * self.duration_s))
+    def painter(self, pictures: Tensor) -> LidPainter | None:
+        """What draws their lids; None where nobody blinks."""
+        blinking = self.blinks.depth.any(1)
+        return LidPainter(self.lids, pictures, blinking) if blinking.any() else None
+
+    def closure(self, times: Tensor) -> Tensor:
+        """(B, 2) at times (B,), in windows."""
+        return self.blinks.at((times - 1) * self.duration_s)

@@ -141,7 +141,7 @@ class Passing:
         code = self.texture[:, :3] if color else grey(self.texture[:, :3])
         return replace(self, texture=torch.cat([light(code), self.texture[:, 3:]], 1))
 
-    def cover(self, pictures: Tensor, time: Tensor) -> Tensor:
+    def cover_(self, pictures: Tensor, time: Tensor) -> Tensor:
         """Draw the objects over pictures (B, C, S, S), as they are at time (B,) of the window."""
         if not len(self.clip):
             return pictures
@@ -150,18 +150,20 @@ class Passing:
         angle = self.angle_rad + self.spin_rad * since
         cos, sin = angle.cos() / self.size, angle.sin() / self.size
         # Crop in [-1, 1] → texture in [-1, 1].
-        linear = torch.stack([torch.stack([cos, sin], -1), torch.stack([-sin, cos], -1)], 1)
-        shift = -(linear @ (2 * middle - 1)[..., None])
         side = pictures.shape[-1]
-        grid = F.affine_grid(
-            torch.cat([linear, shift], -1), [len(self.clip), 1, side, side], align_corners=False
+        axis = torch.linspace(1 / side - 1, 1 - 1 / side, side, device=pictures.device)
+        x, y = (axis - (2 * middle[:, k, None] - 1) for k in (0, 1))
+        across = (cos[:, None] * x)[:, None] + (sin[:, None] * y)[..., None]
+        down = (-sin[:, None] * x)[:, None] + (cos[:, None] * y)[..., None]
+        drawn = F.grid_sample(
+            self.texture, torch.stack([across, down], -1), "bilinear", "border", align_corners=False
         )
-        drawn = F.grid_sample(self.texture, grid, "bilinear", "border", align_corners=False)
         # A texture ends softly within a twentieth of its side.
-        within = ((1 - grid.abs().amax(-1)) * 20).clamp_(0, 1)[:, None]
-        result = pictures.clone()
-        result[self.clip] = torch.lerp(pictures[self.clip], drawn[:, :-1], drawn[:, -1:] * within)
-        return result
+        within = across.abs().maximum(down.abs()).mul_(-20).add_(20).clamp_(0, 1)
+        pictures[self.clip] = torch.lerp(
+            pictures[self.clip], drawn[:, :-1], drawn[:, -1:] * within[:, None]
+        )
+        return pictures
 
 
 def sample_passing(

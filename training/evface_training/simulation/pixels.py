@@ -69,6 +69,9 @@ class PixelArray:
         spread.mul_(camera.mismatch[:, None, None]).add_(1).clamp_(0.3, 3.0)
         self._threshold_on = spread * camera.threshold_on[:, None, None]
         self._minus_threshold_off = spread.mul_(-camera.threshold_off[:, None, None])
+        # A pixel fires where the change is this far from the middle between its thresholds.
+        self._middle = (self._threshold_on + self._minus_threshold_off) / 2
+        self._half = (self._threshold_on - self._minus_threshold_off) / 2
         # Between its last event and the next, a pixel may be anywhere within its thresholds.
         start = torch.rand(shape, generator=generator, device=device).sub_(0.5)
         self._reference = torch.addcmul(first, start, self._threshold_on)
@@ -104,7 +107,7 @@ class PixelArray:
         leak = camera.leak_hz * camera.threshold_on * duration_s
         self._reference.sub_(leak[:, None, None])
         change = after - self._reference
-        fired = (change >= self._threshold_on).logical_or_(change <= self._minus_threshold_off)
+        fired = torch.sub(change, self._middle).abs_() >= self._half
         cell = torch.nonzero(fired.view(-1)).squeeze(1)
         end = change.view(-1)[cell]
         on = end > 0

@@ -210,10 +210,17 @@ def camera_of(size: SensorSize) -> CameraPrior:
 class SequenceMaker:
     """Draws sequences: the same one for the same number."""
 
-    def __init__(self, faces: FaceSet, size: SensorSize, seed: int = 0) -> None:
+    def __init__(
+        self,
+        faces: FaceSet,
+        size: SensorSize,
+        seed: int = 0,
+        *,
+        pictures: tuple[int, int] = (96, 48),
+    ) -> None:
         self._faces, self.size, self._seed = faces, size, seed
-        self._textures = texture_bank(96, 384, _SEED + seed)
-        objects = occluder_bank(48, _SEED + seed)
+        self._textures = texture_bank(pictures[0], 384, _SEED + seed)
+        objects = occluder_bank(pictures[1], _SEED + seed)
         self._objects = torch.cat([grey(objects[:, :3]), objects[:, 3:]], 1)
 
     def sequence(self, number: int, faces: int | None = None) -> FullSequence:
