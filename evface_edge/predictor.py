@@ -103,7 +103,7 @@ class Predictor:
             size: of the sensor; needed with an array, and where a file does not tell.
             box: where the face is, if that is known, best tight around the landmarks: then nothing
                 is searched for or followed, and every instant has a result. It is looked at twice,
-                the second time in the box of the landmarks found.
+                the second time in the box of the landmarks found; the mean of both is the answer.
             at_us: instants at which results are wanted, rising, in place of the rate; those before
                 the first event or after the last have none.
 

@@ -51,19 +51,25 @@ from evface_training.simulation.camera import CameraPrior
 from evface_training.simulation.clips import ClipPrior, ClipSimulator
 from evface_training.simulation.presets import PRESETS
 
-SIDE, BATCH = 96, 64
+BATCH = 64
 CROP_SCALE = 1.35
 RATE = 1.5e-3
 LATEST, LONGEST_US = 12_000, 200_000
-STUDENT = StudentConfig(side=SIDE, stem="patch", channels=(32, 64, 96))
-#: Sensors of an input this small: the prior's, without the finest.
-RESOLUTIONS = ((104, 0.76), (80, 0.14), (60, 0.10))
 DOCS = Path(__file__).parents[1] / "docs"
 BEGIN, END = (
     "<!-- ablation: written by scripts/ablate_simulation.py -->",
     "<!-- end of ablation -->",
 )
 Floats = NDArray[np.floating]
+
+
+def student(side: int) -> StudentConfig:
+    return StudentConfig(side=side, stem="patch", channels=(32, 64, 96))
+
+
+def resolutions(side: int) -> tuple[tuple[int, float], ...]:
+    """Of sensors across the crop, and how often each is drawn: none finer than the input."""
+    return (side, 0.7), (side * 3 // 4, 0.3)
 
 
 def _changed(**motion: object) -> ClipPrior:
@@ -121,10 +127,11 @@ class Training:
     its weights, so that students may be compared at any step.
     """
 
-    def __init__(self, variant: str, seed: int, folder: Path) -> None:
+    def __init__(self, variant: str, seed: int, side: int, folder: Path) -> None:
         torch.manual_seed(seed)
         self.variant, self.seed, self.step = variant, seed, 0
-        self._network = Student(STUDENT)
+        self._side = side
+        self._network = Student(student(side))
         self.average = AveragedModel(
             self._network,
             multi_avg_fn=get_ema_multi_avg_fn(0.99),  # type: ignore[no-untyped-call]
@@ -144,8 +151,9 @@ class Training:
     def go_on(self, faces: FaceSet, until: int) -> float:
         """Train up to a step, and keep it; the last loss."""
         # A new seed for each stretch: a run that goes on sees what it would have seen.
-        simulator = ClipSimulator(VARIANTS[self.variant], SIDE, 1_000_003 * self.seed + self.step)
-        simulator.RESOLUTIONS = RESOLUTIONS
+        seed = 1_000_003 * self.seed + self.step
+        simulator = ClipSimulator(VARIANTS[self.variant], self._side, seed)
+        simulator.RESOLUTIONS = resolutions(self._side)
         mirror, loss = torch.from_numpy(MIRROR), float("nan")
         self._network.train()
         while self.step < until:
@@ -172,18 +180,20 @@ class Training:
         return loss
 
 
-def test_set(faces: FaceSet, name: str, folder: Path) -> tuple[torch.Tensor, Floats]:
+def test_set(faces: FaceSet, name: str, side: int, folder: Path) -> tuple[torch.Tensor, Floats]:
     """Inputs (N, 10, side, side) and points (N, 98, 2), fractions of the crop; made only once."""
     path = folder / f"test_{name.replace(' ', '_')}.npz"
     if not path.is_file():
-        inputs, points = _paused(faces) if name == PAUSED else _recorded(faces, SETS[name])
+        inputs, points = (
+            _paused(faces, side) if name == PAUSED else _recorded(faces, SETS[name], side)
+        )
         half = inputs.astype(np.float16)
         _replace(path, partial(_save_npz, inputs=half, points=points))
     with np.load(path) as stored:
         return torch.from_numpy(stored["inputs"].astype(np.float32)), stored["points"]
 
 
-def _recorded(faces: FaceSet, condition: Condition) -> tuple[Floats, Floats]:
+def _recorded(faces: FaceSet, condition: Condition, side: int) -> tuple[Floats, Floats]:
     grid = VoxelGrid(bins=5, normalisation="mean")
     inputs, points = [], []
     for recording in recordings(faces, condition, seed=77):
@@ -195,13 +205,13 @@ def _recorded(faces: FaceSet, condition: Condition) -> tuple[Floats, Floats]:
         events = events[inside][-LATEST:]
         if len(events):
             events = events[events["t"] > events["t"][-1] - LONGEST_US]
-        inputs.append(grid.crop(events, box, (SIDE, SIDE)))
+        inputs.append(grid.crop(events, box, (side, side)))
         points.append((recording.points - (box.x, box.y)) / box.width)
     return np.stack(inputs), np.stack(points).astype(np.float32)
 
 
-def _paused(faces: FaceSet) -> tuple[Floats, Floats]:
-    simulator = ClipSimulator(_PAUSED, SIDE, 77)
+def _paused(faces: FaceSet, side: int) -> tuple[Floats, Floats]:
+    simulator = ClipSimulator(_PAUSED, side, 77)
     simulator.RESOLUTIONS = ((128, 1.0),)
     clips = simulator(torch.from_numpy(faces.images), torch.from_numpy(faces.points))
     return clips.inputs.numpy(), clips.points.numpy()
@@ -286,6 +296,7 @@ def main() -> None:
     parser.add_argument("--faces", type=Path, action="append")
     parser.add_argument("--cache", type=Path)
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/ablation"))
+    parser.add_argument("--side", type=int, default=96, help="of the inputs, pixels")
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--save", type=int, default=100)
@@ -310,9 +321,9 @@ def main() -> None:
     held = held.select(np.linspace(0, len(held) - 1, count).round().astype(int))
     settings = {
         "batch": BATCH,
-        "side": SIDE,
+        "side": arguments.side,
         "rate": RATE,
-        "parameters": sum(p.numel() for p in Student(STUDENT).parameters()),
+        "parameters": sum(p.numel() for p in Student(student(arguments.side)).parameters()),
         "faces": len(faces),
         "test_faces": count,
         "seeds": arguments.seeds,
@@ -328,7 +339,7 @@ def main() -> None:
             f"{folder} holds another ablation, {known['settings']}: name another folder"
         )
     trainings = [
-        Training(variant, seed, folder)
+        Training(variant, seed, arguments.side, folder)
         for seed in range(arguments.seeds)
         for variant in settings["variants"]
     ]
@@ -341,7 +352,7 @@ def main() -> None:
                 loss = training.go_on(faces, until)
                 print(f"{key}: step {until}, loss {loss:.3f}", flush=True)  # noqa: T201
             rows[key] = {
-                name: test(training.average, *test_set(held, name, folder))
+                name: test(training.average, *test_set(held, name, arguments.side, folder))
                 for name in (*SETS, PAUSED)
             }
         known |= {"steps": until, "rows": rows}

@@ -25,14 +25,14 @@ from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 
-from evface_edge import Predictor, open_events
+from evface_edge import EventSource, Predictor, open_events
 from evface_edge.bench.stages import stage_events
 from evface_edge.events import EventArray, EventWriter
-from evface_edge.events.cameras.live import LiveCounters, LiveSource
+from evface_edge.events.cameras.live import LiveCounters
 from evface_edge.geometry import SensorSize
 
 RECORDED_US = 3_000_000
@@ -127,14 +127,14 @@ class Watched:
 
     live = True
 
-    def __init__(self, source: LiveSource, timeline: Timeline, report: Report) -> None:
-        self.size = source.size
+    def __init__(self, source: EventSource, timeline: Timeline, report: Report) -> None:
+        self.size: SensorSize = source.size
         self._source, self._timeline, self._report = source, timeline, report
         self._expected = 0
 
     @property
     def counters(self) -> LiveCounters:
-        return self._source.counters
+        return cast(LiveCounters, self._source.counters)
 
     def __iter__(self) -> Iterator[EventArray]:
         report = self._report
@@ -185,7 +185,7 @@ def soak(
             predictor.warmup()
             uri = f"replay:{path}?loop=1&ring_events={ring_events}"
             with open_events(uri, size=size) as source:
-                watched = Watched(source, timeline, report)  # type: ignore[arg-type]
+                watched = Watched(source, timeline, report)
                 _consume(predictor, watched, report, random, seconds, say, every_s)
                 report.counters = watched.counters
     _judge(report)
@@ -205,7 +205,7 @@ def _consume(
     begin_cpu_s = time.process_time()
     offsets_ms = array("d")  # eight bytes a result: the memory measured is not our own
     said = 0
-    for t_us, faces in predictor.stream(source):
+    for t_us, faces in predictor.stream(source):  # type: ignore[arg-type]
         now_s = time.monotonic()
         offsets_ms.append(1e3 * now_s - 1e-3 * t_us)
         report.results += 1

@@ -36,7 +36,6 @@ def demo(
         predict_recording,
         progress,
         show_summary,
-        summary,
     )
     from evface_edge.errors import ConfigError
     from evface_edge.events import open_events
@@ -66,7 +65,7 @@ def demo(
             "events": count,
             "runs_on": described,
             "windows": predictions.windows,
-            "faces": summary(predictions),
+            "faces": done.rows,
             "outputs": [str(path) for path in outputs],
             "elapsed_s": round(elapsed, 3),
         }

@@ -160,7 +160,7 @@ def _tell(
     elapsed: float,
     as_json: bool,
 ) -> None:
-    from evface_edge.cli.recording import show_summary, summary, written
+    from evface_edge.cli.recording import show_summary, written
 
     predictions, counters = done.predictions, events.counters
     if as_json:
@@ -172,7 +172,7 @@ def _tell(
             "events": counters.events,
             "counters": asdict(counters),
             "windows": predictions.windows,
-            "faces": summary(predictions),
+            "faces": done.rows,
             "outputs": [str(path) for path in outputs],
             "elapsed_s": round(elapsed, 3),
         }

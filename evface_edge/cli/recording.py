@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,10 +128,53 @@ def open_files(outputs: Sequence[Path], *, fps: float, text: str) -> Iterator[li
         yield screens
 
 
+class Tally:
+    """What there is to say about faces in the end, counted on the way in bounded memory."""
+
+    def __init__(self) -> None:
+        self._rows: dict[int, dict[str, Any]] = {}
+
+    def add(self, faces: Iterable[FaceLandmarks]) -> None:
+        for face in faces:
+            row = self._rows.get(face.face_id)
+            if row is None:
+                row = {"first_us": face.t_us, "states": Counter(), "presence": 0.0, "sigma": 0.0}
+                self._rows[face.face_id] = row
+            row["last_us"] = face.t_us
+            row["states"][face.state.value] += 1
+            row["presence"] += face.presence
+            row["sigma"] += float(face.sigma.mean())
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One for each face: id, how many results, from when to when, states, means."""
+        told = []
+        for face_id, row in sorted(self._rows.items()):
+            results = row["states"].total()
+            told.append(
+                {
+                    "face_id": face_id,
+                    "results": results,
+                    "first_us": int(row["first_us"]),
+                    "last_us": int(row["last_us"]),
+                    "states": {n: count / results for n, count in row["states"].most_common()},
+                    "mean_presence": row["presence"] / results,
+                    "mean_sigma_px": row["sigma"] / results,
+                }
+            )
+        return told
+
+
 class Pass(NamedTuple):
-    """What came of one pass: the faces, and the times of the first and last window, µs."""
+    """What came of one pass.
+
+    Attributes:
+        predictions: the faces; none of a camera, where no table or plot wants them.
+        rows: of `Tally`.
+        first_us, last_us: the times of the first and last window.
+    """
 
     predictions: Predictions
+    rows: list[dict[str, Any]]
     first_us: int
     last_us: int
 
@@ -161,8 +204,11 @@ def predict_recording(
         EvfaceError: whatever reading, predicting or writing raises.
     """
     name = predictor.card.name
+    # A camera may run for months: what no output wants is not kept.
+    keep = not source.live or any(_wants_all(path) for path in outputs)
     faces: list[FaceLandmarks] = []
-    times: list[int] = []
+    tally = Tally()
+    first_us = last_us = windows = 0
     text = f"{name} · speed {speed:g}" if speed != 1 else name
     with ExitStack() as files:
         screens = [*files.enter_context(open_files(outputs, fps=fps, text=text)), *viewers]
@@ -175,10 +221,13 @@ def predict_recording(
         else:
             results = predictor.stream(source, box=box)
         for t_us, found in results:
-            times.append(t_us)
-            faces += found
+            first_us, last_us = (first_us if windows else t_us), t_us
+            windows += 1
+            tally.add(found)
+            if keep:
+                faces += found
             report(t_us)
-        predictions = Predictions(faces, size=source.size, model=name, windows=len(times))
+        predictions = Predictions(faces, size=source.size, model=name, windows=windows)
         for path in outputs:
             suffix = path.suffix.lower()
             if suffix in TABLES:
@@ -186,7 +235,13 @@ def predict_recording(
                 TABLES[suffix](predictions, part, pose=pose)
             elif suffix == PLOT_SUFFIX:
                 predictions.plot(files.enter_context(whole_file(path)))
-    return Pass(predictions, times[0] if times else 0, times[-1] if times else 0)
+    return Pass(predictions, tally.rows(), first_us, last_us)
+
+
+def _wants_all(path: Path) -> bool:
+    """Whether an output is written from all faces, when all of them are there."""
+    suffix = path.suffix.lower()
+    return suffix in TABLES or suffix == PLOT_SUFFIX
 
 
 @contextmanager
@@ -231,33 +286,12 @@ def progress(source: EventSource) -> Iterator[Callable[[int], None]]:
         yield report
 
 
-def summary(predictions: Predictions) -> list[dict[str, Any]]:
-    """One entry for each face: id, how many results, from when to when, states, means."""
-    ids = sorted({face.face_id for face in predictions})
-    rows = []
-    for face_id in ids:
-        faces = [face for face in predictions if face.face_id == face_id]
-        states = Counter(face.state.value for face in faces)
-        rows.append(
-            {
-                "face_id": face_id,
-                "results": len(faces),
-                "first_us": int(faces[0].t_us),
-                "last_us": int(faces[-1].t_us),
-                "states": {name: count / len(faces) for name, count in states.most_common()},
-                "mean_presence": sum(face.presence for face in faces) / len(faces),
-                "mean_sigma_px": sum(float(face.sigma.mean()) for face in faces) / len(faces),
-            }
-        )
-    return rows
-
-
 def show_summary(done: Pass) -> None:
     """A table with a row for each face, or the plain word that there is none."""
     predictions = done.predictions
     windows = "1 window" if predictions.windows == 1 else f"{predictions.windows:,} windows"
     examined = f"{windows} in {(done.last_us - done.first_us) / 1e6:.2f} s of recording"
-    if not len(predictions):
+    if not done.rows:
         typer.echo(f"no face in {examined}")
         return
     from rich import box as frames
@@ -267,7 +301,7 @@ def show_summary(done: Pass) -> None:
     table = Table(box=frames.SIMPLE_HEAD, pad_edge=False)
     for heading in ("face", "results", "from s", "to s", "presence", "σ px", "states"):
         table.add_column(heading, justify="left" if heading == "states" else "right")
-    for row in summary(predictions):
+    for row in done.rows:
         table.add_row(
             str(row["face_id"]),
             f"{row['results']:,}",

@@ -32,7 +32,8 @@ class EventSource(Protocol):
     """An iterable of event arrays in order of time; a context manager.
 
     Each array is of EVENT_DTYPE, not empty, inside `size`, and starts no earlier than the one
-    before it ended. Iterating a recording again starts it again.
+    before it ended, and the source does not write to it again: it may be kept without a copy.
+    Iterating a recording again starts it again.
 
     Attributes:
         size: of the sensor.

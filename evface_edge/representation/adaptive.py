@@ -120,9 +120,9 @@ class AdaptiveSurface(Representation):
     ) -> bool:
         if (np.diff(events["t"]) < 0).any():
             return False
+        cells[:] = 0
         counts = np.empty((2, *cells.shape[1:]), np.float32)
         for _, part in _slices(events, int(events[0]["t"]), self.slice_us):
-            counts[:] = 0
             if not count(part, counts):
                 return False
             cells[0] = self._after(cells[0], counts)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from evface_edge.errors import ConfigError
 from evface_edge.events.array import EVENT_DTYPE, EventArray, check_events
 from evface_edge.geometry import Box, SensorSize
-from evface_edge.representation.memory import zeros
+from evface_edge.representation.memory import uncleared
 
 if TYPE_CHECKING:
     from evface_edge.representation.crop_kernels import Edges
@@ -45,13 +45,13 @@ class Representation(ABC):
 
     @abstractmethod
     def _fill(self, events: EventArray, cells: NDArray[np.float32], now_us: int) -> bool:
-        """Put one or more events into `cells` (C, h, w), all zero; False: they are not sound."""
+        """Clear `cells` (C, h, w), put one or more events into it; False: they are not sound."""
 
     @abstractmethod
     def _fill_crop(
         self, events: EventArray, box: Edges, width: int, flat: NDArray[np.float32], now_us: int
     ) -> bool:
-        """The same for those in a box: `flat` is (C, h, width) flattened, and a spare cell."""
+        """For those in a box: `flat` is (C, h, width) flattened, and a spare cell, all zero."""
 
     @abstractmethod
     def incremental(
@@ -88,9 +88,11 @@ class Representation(ABC):
             EventFormatError: events that are not of EVENT_DTYPE, outside, or out of order.
             ConfigError: an instant before the last event.
         """
-        cells = zeros((self.channels, size.height, size.width))
+        cells = uncleared((self.channels, size.height, size.width))
         now_us = self._instant(events, size, t_us)
-        if now_us is not None and not self._fill(events, cells, now_us):
+        if now_us is None:
+            cells[:] = 0
+        elif not self._fill(events, cells, now_us):
             check_events(events, size)  # says what is wrong with them
         return self._finish(cells)
 

@@ -36,18 +36,16 @@ def _give_back(block: NDArray[np.uint8]) -> None:
         _spare.append(block)
 
 
-def zeros(shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """As np.zeros(shape, np.float32)."""
+def uncleared(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """As np.empty(shape, np.float32): whoever fills it clears it."""
     size = 4 * math.prod(shape)
     if size <= LARGE_BYTES:
-        return np.zeros(shape, np.float32)
+        return np.empty(shape, np.float32)
     try:
         block = _spare.pop()
     except IndexError:
         block = np.empty(0, np.uint8)
-    if size <= len(block) <= 2 * size:
-        block[:size].fill(0)
-    else:
-        block = np.zeros(size, np.uint8)
+    if not size <= len(block) <= 2 * size:
+        block = np.empty(size, np.uint8)
     cells: NDArray[np.float32] = np.asarray(_Lease(block, size // 4)).reshape(shape)
     return cells

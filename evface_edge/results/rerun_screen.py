@@ -49,15 +49,18 @@ _CIRCLE = np.stack([np.cos(_TURN), np.sin(_TURN)], axis=1)
 _FAINT = (np.array(POINT_COLOURS) + BACKGROUND) // 2
 
 _BLUE, _ORANGE, _GREEN = (0, 114, 178), (230, 159, 0), (0, 158, 115)
-#: Okabe and Ito's colours, which the colour-blind can tell apart.
-_CURVE_COLOURS = {
-    "openness/{}/right_eye": _BLUE,
-    "openness/{}/left_eye": _ORANGE,
-    "openness/{}/mouth": _GREEN,
-    "pose/{}/yaw_deg": _BLUE,
-    "pose/{}/pitch_deg": _ORANGE,
-    "pose/{}/roll_deg": _GREEN,
+#: Okabe and Ito's colours, which the colour-blind can tell apart, and the names of the curves.
+_CURVES = {
+    "openness/{}/right_eye": (_BLUE, "right eye"),
+    "openness/{}/left_eye": (_ORANGE, "left eye"),
+    "openness/{}/mouth": (_GREEN, "mouth"),
+    "pose/{}/yaw_deg": (_BLUE, "yaw"),
+    "pose/{}/pitch_deg": (_ORANGE, "pitch"),
+    "pose/{}/roll_deg": (_GREEN, "roll"),
 }
+#: The curves of which each face has one, and the colours of the faces.
+_FACE_CURVES = ("presence/{}", "sigma_px/{}")
+_FACE_COLOURS = (_BLUE, _ORANGE, _GREEN, (204, 121, 167), (213, 94, 0), (86, 180, 233))
 
 
 class RerunScreen:
@@ -98,12 +101,13 @@ class RerunScreen:
         self._states = states
 
     def _style(self, face_id: int) -> None:
-        """Colours of the curves of a face, once: the viewer's own are hard to tell apart."""
+        """Names and colours of the curves of a face, once: the viewer's own tell little."""
         if face_id in self._styled:
             return
         self._styled.add(face_id)
-        for path, colour in _CURVE_COLOURS.items():
-            line = self._rr.SeriesLines(colors=[colour])
+        own = _FACE_COLOURS[face_id % len(_FACE_COLOURS)], f"face {face_id}"
+        for path, (colour, name) in (_CURVES | dict.fromkeys(_FACE_CURVES, own)).items():
+            line = self._rr.SeriesLines(colors=[colour], names=[name])
             self._recording.log(path.format(face_id), line, static=True)
 
     def add_moment(self, moment: Moment, size: SensorSize) -> None:
@@ -251,13 +255,12 @@ def _layout(*, live: bool, speed: float = 1) -> Any:
     import rerun.blueprint as rrb
 
     curves = [
-        rrb.TimeSeriesView(name=name, origin=origin)
-        for name, origin in (
-            ("openness", "/openness"),
-            ("head pose, °", "/pose"),
-            ("presence", "/presence"),
-            ("σ, pixels", "/sigma_px"),
-        )
+        rrb.TimeSeriesView(name="openness", origin="/openness"),
+        rrb.TimeSeriesView(name="head pose, °", origin="/pose"),
+        rrb.TimeSeriesView(
+            name="presence", origin="/presence", axis_y=rrb.ScalarAxis(range=(0.0, 1.05))
+        ),
+        rrb.TimeSeriesView(name="σ, pixels", origin="/sigma_px"),
     ]
     states = rrb.TextLogView(name="states", origin="/state")
     return rrb.Blueprint(

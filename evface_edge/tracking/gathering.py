@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -59,7 +60,7 @@ def _pixel(edge: float) -> np.uint32:
 
 
 @compiled
-def _inside(pixel: np.uint16, first: np.uint32, count: np.uint32) -> np.int64:
+def _inside(pixel: Any, first: Any, count: Any) -> Any:
     """1 or 0; one comparison is enough, since a negative number is large as an unsigned one."""
     return np.int64(np.uint32(np.uint32(pixel) - first) < count)
 

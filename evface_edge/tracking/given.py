@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from evface_edge.geometry import Box
 from evface_edge.results import FaceLandmarks, FaceState
 from evface_edge.tracking.network import LandmarkNetwork, Observation
@@ -49,7 +51,8 @@ class GivenFace:
         for _ in range(MAX_LOOKS - 1):
             again = self._network.observe(recent, [seen.box], now_us)[0]
             if again.box.iou(seen.box) >= SETTLED_IOU:
-                return replace(again, landmarks=(seen.landmarks + again.landmarks) / 2)
+                mean = (seen.landmarks + again.landmarks) / np.float32(2)
+                return replace(again, landmarks=mean)
             seen = again
         return seen
 

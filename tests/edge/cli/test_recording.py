@@ -3,14 +3,18 @@ from __future__ import annotations
 import io
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from evface_edge.cli.recording import progress
+from evface_edge.cli.recording import predict_recording, progress
 from evface_edge.events import make_events, open_events, write_events
-from evface_edge.geometry import SensorSize
+from evface_edge.geometry import Box, SensorSize
+from evface_edge.results import FaceLandmarks, FaceState
+from evface_edge.results.screens import Result
 
 
 class Terminal(io.StringIO):
@@ -37,3 +41,57 @@ def test_progress_keeps_out_of_logs(recording: Path, capsys: pytest.CaptureFixtu
     with open_events(recording) as source, progress(source) as report:
         report(1)
     assert capsys.readouterr() == ("", "")
+
+
+def _face(t_us: int, face_id: int, state: FaceState) -> FaceLandmarks:
+    points = np.stack([np.arange(98.0), np.arange(98.0)], 1)
+    return FaceLandmarks(
+        t_us=t_us,
+        landmarks=points.astype(np.float32),
+        sigma=np.full(98, 1.0 + face_id, np.float32),
+        presence=0.5,
+        box=Box.around(points),
+        state=state,
+        face_id=face_id,
+    )
+
+
+FOUND = [
+    (10, []),
+    (20, [_face(20, 1, FaceState.FOUND)]),
+    (30, [_face(30, 0, FaceState.FOUND), _face(30, 1, FaceState.FOLLOWING)]),
+    (40, [_face(40, 1, FaceState.FOLLOWING)]),
+]
+
+
+class OneAnswer:
+    """A predictor that has found what there is."""
+
+    card = SimpleNamespace(name="m")
+
+    def stream(self, source: object, *, box: Box | None = None) -> Iterator[Result]:
+        return iter(FOUND)
+
+
+@pytest.mark.parametrize("live", [True, False])
+@pytest.mark.parametrize("table", [True, False])
+def test_a_camera_keeps_only_what_a_table_wants(tmp_path: Path, live: bool, table: bool) -> None:
+    source = SimpleNamespace(size=SensorSize(120, 90), live=live)
+    outputs = [tmp_path / "a.csv"] if table else []
+    done = predict_recording(OneAnswer(), source, outputs)  # type: ignore[arg-type]
+    assert len(done.predictions) == (4 if table or not live else 0)
+    assert done.predictions.windows == 4
+    assert (done.first_us, done.last_us) == (10, 40)
+    first, second = done.rows
+    assert first == {
+        "face_id": 0,
+        "results": 1,
+        "first_us": 30,
+        "last_us": 30,
+        "states": {"found": 1.0},
+        "mean_presence": 0.5,
+        "mean_sigma_px": 1.0,
+    }
+    assert (second["results"], second["first_us"], second["last_us"]) == (3, 20, 40)
+    assert second["states"] == {"following": pytest.approx(2 / 3), "found": pytest.approx(1 / 3)}
+    assert second["mean_sigma_px"] == pytest.approx(2.0)

@@ -91,6 +91,18 @@ def test_curves_stand_at_their_times(recorded: Any) -> None:
     assert times == [1.0]
 
 
+def test_curves_have_names_that_people_read(recorded: Any) -> None:
+    names = {}
+    for chunk in recorded[0].stream():
+        batch = chunk.to_record_batch()
+        for field in batch.schema.names:
+            if field.endswith("SeriesLines:names"):
+                (names[chunk.entity_path],) = batch.column(field).to_pylist()
+    assert names["/openness/3/right_eye"] == ["right eye"]
+    assert names["/pose/3/yaw_deg"] == ["yaw"]
+    assert names["/presence/4"] == names["/sigma_px/4"] == ["face 4"]
+
+
 def test_states_are_told_when_they_change(recorded: Any) -> None:
     store, _ = recorded
     assert column(store, "/state/3", "TextLog:text") == ([1.0], [["face 3: following"]])

@@ -1,0 +1,79 @@
+"""A short run of scripts/soak_predictor.py, and one with a source that is not honest."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from evface_edge.events.array import make_events
+from evface_edge.events.cameras.ring import PacketRing
+
+SCRIPT = Path(__file__).parents[3] / "scripts" / "soak_predictor.py"
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("soak_predictor", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["soak_predictor"] = module  # its dataclasses look themselves up
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_consumer_that_stalls(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(script, "STALL_EVERY", 10)
+    report = script.soak(1.5, rate_hz=5e5, ring_events=20_000, seed=1)
+    # How many results there are, and so what share has a face, is for the machine to say.
+    assert [fault for fault in report.faults if not fault.startswith("a face in only")] == []
+    assert report.missing > 0
+    assert report.delivered + report.missing > 300_000
+    assert "all promises kept" in report.summary() or "BROKEN" in report.summary()
+
+
+def test_it_sees_a_packet_that_nobody_counted(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push, calls = PacketRing.push, []
+
+    def forgetful(self: PacketRing, packet: object) -> None:
+        calls.append(1)
+        if len(calls) != 50:
+            push(self, packet)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(PacketRing, "push", forgetful)
+    report = script.soak(0.5, rate_hz=3e5, seed=1)
+    assert any("are gone" in fault for fault in report.faults)
+
+
+def test_growth_is_a_fault(script: ModuleType) -> None:
+    def report(rss_mb: list[float], latency_ms: list[float]) -> list[str]:
+        made = script.Report(seconds=60, rss_mb=rss_mb, latency_ms=latency_ms)
+        script._judge(made)
+        faults: list[str] = made.faults
+        return faults
+
+    assert report([100.0] * 9, [5.0] * 9) == []
+    assert report([100.0] * 6 + [120.0] * 3, [5.0] * 9) == ["memory grows: +20.0 MB"]
+    assert report([100.0] * 9, [5.0] * 6 + [50.0] * 3) == ["latency grows: +45.0 ms"]
+
+
+def test_events_of_one_microsecond_are_told_apart(script: ModuleType) -> None:
+    rng = np.random.default_rng(0)
+    t = np.sort(rng.integers(100, 400, 3_000))
+    events = make_events(
+        t, rng.integers(0, 300, 3_000), rng.integers(0, 200, 3_000), rng.integers(0, 2, 3_000)
+    )
+    timeline = script.Timeline(events)
+    span = int(t[-1]) + 1 - int(t[0])
+    for start in (0, 7, 1_234, 2_990):
+        for rounds in (0, 1, 5):
+            packet = events[start : start + 40].copy()
+            packet["t"] += rounds * span
+            assert timeline.number(packet) == rounds * 3_000 + start
