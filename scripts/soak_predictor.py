@@ -201,12 +201,14 @@ def _consume(
     say: Callable[[str], None],
     every_s: float,
 ) -> None:
-    begin_s = said_s = sampled_s = time.monotonic()
-    begin_cpu_s = time.process_time()
+    begin_s = said_s = sampled_s = begin_cpu_s = 0.0
     offsets_ms = array("d")  # eight bytes a result: the memory measured is not our own
     said = 0
     for t_us, faces in predictor.stream(source):  # type: ignore[arg-type]
         now_s = time.monotonic()
+        if not offsets_ms:
+            begin_s = said_s = sampled_s = now_s
+            begin_cpu_s = time.process_time()
         offsets_ms.append(1e3 * now_s - 1e-3 * t_us)
         report.results += 1
         report.with_face += bool(faces)

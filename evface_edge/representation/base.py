@@ -88,7 +88,7 @@ class Representation(ABC):
             EventFormatError: events that are not of EVENT_DTYPE, outside, or out of order.
             ConfigError: an instant before the last event.
         """
-        cells = uncleared((self.channels, size.height, size.width))
+        cells = uncleared(self.channels, size.height, size.width)
         now_us = self._instant(events, size, t_us)
         if now_us is None:
             cells[:] = 0

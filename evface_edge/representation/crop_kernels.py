@@ -57,38 +57,30 @@ def steps_to_cells(start: float, length: float, cells: int, step: int) -> NDArra
 
 
 @compiled
-def crop_event(
-    event: np.void,
-    columns: NDArray[np.int32],
-    rows: NDArray[np.int32],
-    on: np.int32,
-    flat: NDArray[np.float32],
-) -> bool:
-    """One more in its cell, or in the spare one; False: the polarity is not sound."""
-    if event.p > 1:
-        return False
-    beyond_x, beyond_y = np.uint32(len(columns) - 1), np.uint32(len(rows) - 1)
-    cell = columns[min(np.uint32(event.x), beyond_x)] + rows[min(np.uint32(event.y), beyond_y)]
-    flat[np.uint32(min(cell + on * np.int32(event.p), np.int32(len(flat) - 1)))] += np.float32(1)
-    return True
-
-
-@compiled
 def crop_frame(
     events: EventArray, box: Edges, width: int, plane: int, flat: NDArray[np.float32]
 ) -> bool:
     """Count events: flat (2 × plane + 1), OFF then ON."""
     columns = steps_to_cells(box[0], box[2], width, 1)
     rows = steps_to_cells(box[1], box[3], plane // width, width)
+    beyond_x, beyond_y = np.uint32(len(columns) - 1), np.uint32(len(rows) - 1)
+    spare = np.int32(len(flat) - 1)
     on = np.int32(plane)
     whole = len(events) // UNROLLED * UNROLLED
     for first in range(0, whole, UNROLLED):
         for step in range(UNROLLED):
-            if not crop_event(events[first + step], columns, rows, on, flat):
+            event = events[first + step]
+            if event.p > 1:
                 return False
-    for index in range(whole, len(events)):
-        if not crop_event(events[index], columns, rows, on, flat):
+            column = columns[min(np.uint32(event.x), beyond_x)]
+            cell = column + rows[min(np.uint32(event.y), beyond_y)] + on * np.int32(event.p)
+            flat[np.uint32(min(cell, spare))] += np.float32(1)
+    for event in events[whole:]:
+        if event.p > 1:
             return False
+        column = columns[min(np.uint32(event.x), beyond_x)]
+        cell = column + rows[min(np.uint32(event.y), beyond_y)] + on * np.int32(event.p)
+        flat[np.uint32(min(cell, spare))] += np.float32(1)
     return True
 
 

@@ -26,26 +26,21 @@ BLOCK = 128
 
 
 @compiled
-def count_event(event: np.void, cells: NDArray[np.float32]) -> bool:
-    """One more in its cell, if it is sound."""
-    if event.x >= cells.shape[2] or event.y >= cells.shape[1] or event.p > 1:
-        return False
-    cells[event.p, event.y, event.x] += np.float32(1)
-    return True
-
-
-@compiled
 def fill_frame(events: EventArray, cells: NDArray[np.float32]) -> bool:
     """Count events: cells (2, h, w), OFF then ON."""
     cells[:] = 0
+    height, width = cells.shape[1], cells.shape[2]
     whole = len(events) // UNROLLED * UNROLLED
     for first in range(0, whole, UNROLLED):
         for step in range(UNROLLED):
-            if not count_event(events[first + step], cells):
+            event = events[first + step]
+            if event.x >= width or event.y >= height or event.p > 1:
                 return False
-    for index in range(whole, len(events)):
-        if not count_event(events[index], cells):
+            cells[event.p, event.y, event.x] += np.float32(1)
+    for event in events[whole:]:
+        if event.x >= width or event.y >= height or event.p > 1:
             return False
+        cells[event.p, event.y, event.x] += np.float32(1)
     return True
 
 

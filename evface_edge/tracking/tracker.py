@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from evface_edge.geometry import Box, SensorSize
 from evface_edge.results import FaceLandmarks
-from evface_edge.tracking.finder import SAME_FACE_IOU, CropSearchFinder
+from evface_edge.tracking.finder import SAME_FACE_IOU, FaceFinder
 from evface_edge.tracking.network import LandmarkNetwork
 from evface_edge.tracking.policy import FollowPolicy
 from evface_edge.tracking.recent import RecentEvents
@@ -39,7 +39,7 @@ class Tracker:
     ) -> None:
         self._network, self._size, self._faces, self._smooth = network, size, faces, smooth
         self._policy = policy or FollowPolicy()
-        self._finder = CropSearchFinder(network, size)
+        self._finder = FaceFinder(network, size)
         self._tracks: list[Track] = []
         self._lost: list[_Lost] = []
         self._searched_us: int | None = None

@@ -72,6 +72,12 @@ def main() -> int:
     parser.add_argument("--mediapipe", type=Path, help="face_landmarker.task")
     parser.add_argument("--yunet", type=Path, help="YuNet's ONNX file")
     parser.add_argument(
+        "--search",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="whether the last model searches for the face as well",
+    )
+    parser.add_argument(
         "--pie-net",
         action=argparse.BooleanOptionalAction,
         default=True,
@@ -113,7 +119,7 @@ def compare(given: argparse.Namespace) -> tuple[dict[str, Any], dict[str, bytes]
     wanted = Wanted(given.data, given.people, given.stills, given.seed)
     shown, path = clips(wanted, work, _say)
     answers, about = _peers(path, given)
-    candidates, landmarks = _ours(models, shown)
+    candidates, landmarks = _ours(models, shown, given.search)
     peers, translations, translated = _theirs(answers, shown, about["left_out"])
     everyone = [*candidates, *peers]
     bins = figures.Bins.of(shown.lux, shown.speed_deg_per_s, shown.person)
@@ -211,12 +217,15 @@ def _ask(python: str, path: Path, arguments: list[str]) -> dict[str, Any]:
         return {key: stored[key] for key in stored.files}
 
 
-def _ours(models: tuple[str, ...], shown: Clips) -> tuple[list[figures.Candidate], dict[str, Any]]:
+def _ours(
+    models: tuple[str, ...], shown: Clips, search: bool
+) -> tuple[list[figures.Candidate], dict[str, Any]]:
     truth = points.common_truth(shown.points)
     candidates, landmarks = [], {}
     for model in models:
         # Searching takes the most time, and is shown of the last one alone.
-        for name in (ours.FOLLOWED, ours.SEARCHED) if model == models[-1] else (ours.FOLLOWED,):
+        both = search and model == models[-1]
+        for name in (ours.FOLLOWED, ours.SEARCHED) if both else (ours.FOLLOWED,):
             _say(f"ours: {model}, {name}")
             found = ours.look(model, shown, follow=name == ours.FOLLOWED)
             common = points.common_truth(found.points)

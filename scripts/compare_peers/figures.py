@@ -30,7 +30,8 @@ class Candidate:
         name: "evface-s-int8, followed", or "RGB → MediaPipe".
         source: "events", "RGB" or "rebuilt": what it looks at.
         errors: name of an error ("nme51", "nme5") → (N,) fractions, inf for no face.
-        cpu_ms: (N,) of an instant, everything from events or a finished RGB frame to landmarks.
+        cpu_ms: (T,) of an instant, of all clips or of some: everything from events or a finished
+            RGB frame to landmarks.
     """
 
     name: str

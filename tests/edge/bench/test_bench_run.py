@@ -49,14 +49,15 @@ class Workers:
             return {"status": "absent", "reason": "no such GPU"}
         if kind == "stages":
             each = {stage: [1.0, 2.0, 3.0] for stage in STAGES}
-            # 1 ms of the processor, and 20 ns for each event of the 10 ms.
-            cpu_ms = 1.0 + 20e-6 * 1e4 * request["mev_per_s"]
+            # 20 ns for each event of the 10 ms, half of them in each of two stages.
+            event_ms = 1.0 + 10e-6 * 1e4 * request["mev_per_s"]
+            cpu = {stage: [event_ms] * 3 for stage in ("window", "representation")}
             return {
                 "status": "ok",
                 "stages_ms": each,
                 "total_ms": [5.0, 10.0, 15.0],
-                "stages_cpu_ms": each,
-                "total_cpu_ms": [cpu_ms] * 3,
+                "stages_cpu_ms": each | cpu,
+                "total_cpu_ms": [4.0] * 3,
                 "instants": 3,
                 "with_face": 3,
                 "mev_per_s": 4.0,
@@ -118,8 +119,12 @@ def test_tables_and_files(tmp_path: Path) -> None:
     assert [row["window_p95_ms"] for row in rows] == ["2.9"] * 12
     assert "2.00 / 2.90 / 2.98" in text
     # The first rate of each sensor has none before it.
-    marginal = [line.split()[-1] for line in text.partition("ns per further")[2].splitlines()[1:13]]
-    assert marginal == ["–", "20.0", "20.0"] * 4
+    table = text.partition("ns an event more")[2].splitlines()[1:13]
+    assert [line.split()[-2:] for line in table] == [
+        ["2.5", "–"],
+        ["2.5", "20.0"],
+        ["2.5", "20.0"],
+    ] * 4
 
 
 def test_a_worker_that_dies_is_told_and_the_rest_goes_on() -> None:

@@ -28,13 +28,15 @@ def script() -> ModuleType:
 
 
 def test_a_consumer_that_stalls(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(script, "STALL_EVERY", 10)
+    monkeypatch.setattr(script, "STALL_EVERY", 1)
+    monkeypatch.setattr(script, "LONG_STALL_EVERY", 1)  # for half a second or longer, each time
     report = script.soak(1.5, rate_hz=5e5, ring_events=20_000, seed=1)
     # How many results there are, and so what share has a face, is for the machine to say.
     assert [fault for fault in report.faults if not fault.startswith("a face in only")] == []
-    assert report.missing > 0
-    assert report.delivered + report.missing > 300_000
-    assert "all promises kept" in report.summary() or "BROKEN" in report.summary()
+    assert report.stalls > 0
+    assert report.missing > 100_000
+    assert report.delivered > 0
+    assert f"{report.missing:,}" in report.summary()
 
 
 def test_it_sees_a_packet_that_nobody_counted(
@@ -44,11 +46,11 @@ def test_it_sees_a_packet_that_nobody_counted(
 
     def forgetful(self: PacketRing, packet: object) -> None:
         calls.append(1)
-        if len(calls) != 50:
+        if len(calls) != 5:
             push(self, packet)  # type: ignore[arg-type]
 
     monkeypatch.setattr(PacketRing, "push", forgetful)
-    report = script.soak(0.5, rate_hz=3e5, seed=1)
+    report = script.soak(1.0, rate_hz=3e5, seed=1)
     assert any("are gone" in fault for fault in report.faults)
 
 

@@ -469,3 +469,37 @@ def test_large_tensors_share_no_memory_while_they_live() -> None:
     again = grid(random_events(26), size)
     np.testing.assert_array_equal(again, third)
     assert third.sum() == pytest.approx(400)
+
+
+@pytest.mark.parametrize("count", [1, 15, 16, 17, 127, 128, 129, 300])
+@pytest.mark.parametrize(
+    "representation",
+    [EventFrame(), VoxelGrid(3), TimeSurface()],
+    ids=["frame", "voxels", "surface"],
+)
+def test_one_bad_event_anywhere_is_refused_and_writes_nothing_outside(
+    representation: Representation, count: int
+) -> None:
+    """Loops that work in blocks look at the first, the last and every event between."""
+    for index in {0, count // 2, count - 1}:
+        for field, value in (("x", SIZE.width), ("y", SIZE.height), ("x", 65535), ("p", 2)):
+            events = random_events(5, count)
+            events[field][index] = value
+            guarded = np.full((representation.channels + 2, SIZE.height, SIZE.width), np.float32(7))
+            assert not representation._fill(events, guarded[1:-1], int(events["t"][-1]))
+            assert (guarded[[0, -1]] == 7).all()
+            with pytest.raises(EventFormatError, match=rf"event {index} "):
+                representation(events, SIZE)
+
+
+@pytest.mark.parametrize("wild_us", [-(2**63), 2**63 - 1], ids=["past", "future"])
+@pytest.mark.parametrize("index", [1, 130, 298])
+def test_voxels_of_wild_times_stay_within_the_cells(wild_us: int, index: int) -> None:
+    events = random_events(6, 300)
+    events["t"][index] = wild_us
+    guarded = np.full((8, SIZE.height, SIZE.width), np.float32(7))
+    assert not VoxelGrid(3)._fill(events, guarded[1:-1], 0)
+    assert (guarded[[0, -1]] == 7).all()
+    events["t"][:index], events["t"][index:] = -(2**63), 2**63 - 1  # in order, but a span too long
+    VoxelGrid(3)._fill(events, guarded[1:-1], 0)
+    assert (guarded[[0, -1]] == 7).all()

@@ -90,5 +90,5 @@ def test_what_a_card_says_comes_back() -> None:
     assert GridShape.from_config(shape.to_config()) == shape
     with pytest.raises(ConfigError, match="finder_grid"):
         GridShape.from_config({"name": "voxel_grid", "bins": 5})
-    with pytest.raises(ConfigError, match="GridShape.width"):
+    with pytest.raises(ConfigError, match=r"GridShape\.width"):
         GridShape(width=20)
