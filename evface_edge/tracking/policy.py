@@ -14,7 +14,9 @@ class FollowPolicy:
 
     Attributes:
         still_share: below this share of the wanted events, the landmarks are held.
-        rest_share: nor are they given up where the face's own share of the events around it is
+        faint_share: below this share, doubts of the network do not end the following: noise alone
+            looks like no face.
+        rest_share: nor do they where the face's own share of the events around it is
             below this: a background that moves behind a face at rest.
         max_hold_us: landmarks of a still face are given up after this long.
         lost_after_us: doubtful looks for so long end the following.
@@ -27,6 +29,7 @@ class FollowPolicy:
     """
 
     still_share: float = 0.08
+    faint_share: float = 0.25
     rest_share: float = 0.2
     max_hold_us: int = 10_000_000
     lost_after_us: int = 60_000
@@ -38,10 +41,9 @@ class FollowPolicy:
     smoothing: SmoothingPolicy = field(default_factory=SmoothingPolicy)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.still_share < 1:
-            raise ConfigError("FollowPolicy.still_share", self.still_share, "0 to below 1")
-        if not 0 <= self.rest_share < 1:
-            raise ConfigError("FollowPolicy.rest_share", self.rest_share, "0 to below 1")
+        for name in ("still_share", "faint_share", "rest_share"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"FollowPolicy.{name}", getattr(self, name), "0 to below 1")
         if not 0 < self.keep_crop_iou <= 1:
             raise ConfigError("FollowPolicy.keep_crop_iou", self.keep_crop_iou, "above 0, up to 1")
         for name in ("max_hold_us", "lost_after_us", "find_every_us", "find_more_every_us"):

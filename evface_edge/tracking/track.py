@@ -65,7 +65,11 @@ class Track:
         return self._accept(seen, FaceState.FOLLOWING, now_us)
 
     def _rests(self, look: Look) -> bool:
-        """Whether what moves in the crop moves around the face, which itself is still."""
+        """Whether doubts come of a face at rest: there is hardly more than noise to look at, or
+        what moves in the crop moves around the face."""
+        wanted = self._network.card.window.target_events(look.crop.width * look.crop.height)
+        if look.count < self._policy.faint_share * wanted:
+            return True
         box, crop, events = self._last.box, look.crop, look.events
         across, down = _CORE * box.width / 2, _CORE * box.height / 2
         within = (np.abs(events["x"] - np.float32(box.center[0])) < across) & (

@@ -36,6 +36,7 @@ import numpy as np
 import ours
 import points
 import report as reporting
+import worker
 from clips import Clips, Wanted, clips
 
 from evface_edge.bench.machine import describe_machine
@@ -198,6 +199,8 @@ def _peers(path: Path, given: argparse.Namespace) -> tuple[dict[str, Any], dict[
         answers |= found
         for key, values in about.items():
             values |= said[key]
+    if not given.pie_net:
+        about["left_out"]["PIE-Net"] = "not asked for, --no-pie-net"
     return answers, about
 
 
@@ -293,9 +296,13 @@ def _examples(
         int(np.flatnonzero(bins.cell(*corner))[0]) for corner in corners if bins.cell(*corner).any()
     ]
     columns: dict[str, Any] = {"RGB": (shown.rgb, np.full_like(shown.points, np.nan))}
-    for name in ("RGB → MediaPipe", "RGB stretched → MediaPipe"):
+    bright = np.zeros_like(shown.rgb)
+    for index in chosen:
+        bright[index] = worker.stretched(shown.rgb[index])
+    for frame, pictures in (("RGB", shown.rgb), ("RGB stretched", bright)):
+        name = f"{frame} → MediaPipe"
         if name in translated:
-            columns[name] = (shown.rgb, translated[name])
+            columns[name] = (pictures, translated[name])
     if len(columns) > 1:
         del columns["RGB"]
     for frame in ("summed 100 ms", "PIE-Net"):

@@ -106,10 +106,14 @@ def notes(report: Mapping[str, Any]) -> list[str]:
             for error, fitted in errors.items()
         )
         + ". Ours get no such correction; they learned the scheme of these labels.",
-        "Summed: polarities that fade; PIE-Net: the one learned reconstruction on the package "
-        "index whose weights come with the package. CPU ms: time of the processor, all threads, "
-        "for one instant: events or a finished RGB frame to landmarks; for PIE-Net, of the whole "
-        "clip.",
+        "MediaPipe sees the frame as it is; YuNet sees it enlarged to 320 pixels, least score 0.5. "
+        "Its points are coarse on sharp stills already, at any size. Some pupils of these labels "
+        "were set by MediaPipe's own mesh.",
+        "Summed: polarities that fade; PIE-Net (package event-pienet): the one learned "
+        "reconstruction found on the package index whose weights come with it; evlib, evutils and "
+        "event-vision-library fetch or want those of E2VID from elsewhere.",
+        "CPU ms: time of the processor, all threads, for one instant: events or a finished RGB "
+        "frame to landmarks; for PIE-Net, of the whole clip.",
     ]
     if headline["error"] == "nme51":
         lines.append(

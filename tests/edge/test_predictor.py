@@ -22,7 +22,10 @@ from evface_edge.events.cameras.live import LiveCounters
 from evface_edge.geometry import Box, SensorSize
 from evface_edge.predictor import Predictor
 from evface_edge.results import FaceLandmarks, FaceState
+from evface_edge.tracking import finder as finder_module
 from evface_edge.tracking import network as network_module
+from evface_edge.tracking.finder_network import Candidate
+from evface_edge.tracking.recent import RecentEvents
 
 SIZE = SensorSize(160, 120)
 CARD = ModelCard(
@@ -83,12 +86,36 @@ class BlobNetwork:
     def close(self) -> None: ...
 
 
+class FullestSquares:
+    """Stands in for the finder's network: squares of 60 pixels, those with most events first."""
+
+    def __init__(self, size: SensorSize) -> None:
+        self._size = size
+
+    def candidates(self, recent: RecentEvents, now_us: int, count: int) -> list[Candidate]:
+        events = recent.newest(20_000)
+        totals = np.zeros((self._size.height + 1, self._size.width + 1))
+        np.add.at(totals, (events["y"] + 1, events["x"] + 1), 1)
+        totals = totals.cumsum(0).cumsum(1)
+        held = totals[60:, 60:] - totals[:-60, 60:] - totals[60:, :-60] + totals[:-60, :-60]
+        chosen: list[Candidate] = []
+        for place in np.argsort(-held, axis=None, kind="stable"):
+            y, x = divmod(int(place), held.shape[1])
+            box = Box(x, y, 60, 60)
+            if all(box.iou(other.box) < 0.4 for other in chosen):
+                chosen.append(Candidate(0.9, box))
+            if len(chosen) == count:
+                break
+        return chosen if len(events) else []
+
+
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     path = tmp_path / "test-face.onnx"
     path.write_bytes(b"a network")
     monkeypatch.setattr(network_module, "read_card", lambda _: CARD)
     monkeypatch.setattr(evface_runtimes, "load", lambda *_, **__: BlobNetwork())
+    monkeypatch.setattr(finder_module, "FinderNetwork", FullestSquares)
     return path
 
 

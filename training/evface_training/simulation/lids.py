@@ -170,9 +170,11 @@ class LidPainter:
 
     def _skin_from(self, shift: Tensor) -> Tensor:
         """What is drawn at each of K pixels (C, K) once the lid's edge has gone down by `shift`."""
-        # The lid's rim with its lashes is carried along; the skin above it stretches evenly.
+        # The lid's rim is carried along, and the skin above it stretches evenly. Lashes below the
+        # lid's edge look like the edge: what was seen there was white of the eye.
         stretch = shift * (self._under + self._skin) / (self._skin + shift - self._rim)
-        up = torch.where(self._under > shift - self._rim, shift, stretch)
+        carried = shift.maximum(self._under + 0.5)
+        up = torch.where(self._under > shift - self._rim, carried, stretch)
         width, height = self._size
         x = (self._x - up * self._down[:, 0]).clamp_(0, width - 1)
         y = (self._y - up * self._down[:, 1]).clamp_(0, height - 1)
