@@ -61,7 +61,7 @@ def tile(picture: Picture, points: NDArray[np.floating] | None, text: str) -> Im
     draw = ImageDraw.Draw(result)
     for x, y in [] if points is None else (points + 0.5) * scale:
         draw.ellipse((x - 1.5, y - 1.5, x + 1.5, y + 1.5), fill=(0, 150, 0))
-    draw.text((2, TILE + 1), text, fill="black")
+    draw.text((2, TILE + 1), text.replace("–", " to "), fill="black")
     return result
 
 

@@ -68,6 +68,7 @@ class Recording:
                     packet = events[start : start + PACKET_EVENTS]
                     counters.events += len(packet)
                     yield packet
+            self.fraction = 1.0
             counters.bytes_skipped = guard.bytes_skipped
             if not counters.events and counters.bytes_skipped > 64:
                 raise EventFormatError(

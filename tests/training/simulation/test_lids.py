@@ -12,7 +12,7 @@ from matplotlib.path import Path as Polygon
 from evface_training.data.faces import FaceSet
 from evface_training.simulation.camera import CameraPrior
 from evface_training.simulation.clips import ClipPrior, ClipSimulator
-from evface_training.simulation.lids import Blinks, fit_eyelids, sample_blinks
+from evface_training.simulation.lids import Blinks, LidPainter, fit_eyelids, sample_blinks
 from evface_training.simulation.motion import MotionPrior
 
 UPPER, LOWER = [61, 62, 63, 69, 70, 71], [67, 66, 65, 75, 74, 73]
@@ -71,6 +71,32 @@ def test_a_shut_eye_is_covered_and_the_rest_of_the_face_left_alone(drawn_faces: 
     assert shown[int(low) + 3 :].max() == 0
     half = fit_eyelids(points).cover(picture, SHUT * 0.5)[0, 0]
     assert shown[eyes].mean() < half[eyes].mean() - 0.1 < 0.9
+
+
+@pytest.mark.parametrize("index", [0, 1, 2, 3])
+def test_no_white_of_a_shut_eye_is_left_below_its_lashes(drawn_faces: FaceSet, index: int) -> None:
+    """Lids dark, eye white: what was seen below the lashes must not come down with them."""
+    points = points_of(drawn_faces, index)
+    eyes = inside(points, EYES[0]) | inside(points, EYES[1])
+    shown = fit_eyelids(points).cover(eyes.float()[None, None], SHUT)[0, 0]
+    middle = torch.zeros_like(eyes)
+    for upper, lower in ((62, 66), (70, 74)):
+        x, top = points[0, upper].long()
+        bottom = int(points[0, lower, 1])
+        middle[int(top) + 2 : bottom + 6, int(x) - 3 : int(x) + 4] = True
+    assert (middle & eyes).sum() > 50
+    assert shown[middle].max() < 0.5
+
+
+def test_closures_in_turn_are_what_each_is_alone(drawn_faces: FaceSet) -> None:
+    points = torch.cat([points_of(drawn_faces, index, 1.0) for index in range(3)])
+    pictures = torch.rand(3, 2, 192, 192, generator=torch.Generator().manual_seed(1))
+    lids = fit_eyelids(points)
+    painter = LidPainter(lids, pictures, torch.tensor([True, False, True]))
+    for closure in ([0.0, 0.9], [1.0, 0.2], [1.0, 0.2], [0.0, 0.0]):
+        shares = torch.tensor([closure, [0.0, 0.0], closure[::-1]])
+        torch.testing.assert_close(painter.draw(shares), lids.cover(pictures, shares))
+    assert torch.equal(painter.draw(torch.zeros(3, 2)), pictures)
 
 
 def test_one_eye_of_one_face(drawn_faces: FaceSet) -> None:
