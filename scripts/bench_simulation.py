@@ -1,11 +1,13 @@
 """Training samples a second: 128 × 128, full noise, with and without what costs extra.
 
     python scripts/bench_simulation.py --processes 2
+    python scripts/bench_simulation.py --heads
     python scripts/bench_simulation.py --device cuda --batch 1024
 
 `processes` simulate at once, each on one thread, as the workers of a training do. Two figures for
 each: samples per second of wall clock, which other work on the machine lowers, and per second of
-processor time, which it hardly does.
+processor time, which it hardly does. --heads times our own head instead: a picture of 256 × 256
+with its labels, in milliseconds of wall clock and of processor, of all threads together.
 """
 
 from __future__ import annotations
@@ -18,7 +20,17 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from evface_edge.geometry import SensorSize
 from evface_training.data.heads import load_heads
+from evface_training.head import (
+    HeadAnimation,
+    HeadIdentity,
+    HeadRenderer,
+    Light,
+    PinholeCamera,
+    Pose,
+)
+from evface_training.head.model import HeadModel
 from evface_training.simulation.clips import ClipPrior, ClipSimulator
 from evface_training.simulation.frame_camera import FrameCameraPrior
 from evface_training.simulation.motion import MotionPrior
@@ -64,6 +76,35 @@ def run(case: Case, batch: int, seconds: float, device: str, seed: int) -> tuple
     return samples, time.perf_counter() - began, time.process_time() - worked
 
 
+def time_heads(count: int) -> None:
+    size = SensorSize(256, 256)
+    camera = PinholeCamera(size, focal_px=400.0)
+    rng = np.random.default_rng(1)
+    identity, light = HeadIdentity.sample(rng), Light.sample(rng)
+    animation = HeadAnimation.sample(
+        rng, speed="fast", seconds=10, center=Pose(y_mm=10.0, distance_mm=650.0)
+    )
+    states = [animation.state(t_us) for t_us in np.linspace(0, 9e6, count)]
+    model = HeadModel(identity)
+    triangles = len(model.skin_attributes()[2]) + len(model.part_attributes()[2])
+    print(f"{triangles} triangles, medians of {count} pictures")  # noqa: T201
+    print(f"{'':26}{'ms':>12}{'CPU ms':>16}")  # noqa: T201
+    for name, oversample, antialias in (
+        ("antialiased", 1, True),
+        ("jagged outlines", 1, False),
+        ("recordings: twice as fine", 2, True),
+    ):
+        with HeadRenderer(size, oversample=oversample, antialias=antialias) as renderer:
+            renderer.render(identity, *states[0], camera, light)
+            spent = []
+            for expression, pose in states:
+                began = time.perf_counter(), time.process_time()
+                renderer.render(identity, expression, pose, camera, light, contour="outline")
+                spent.append((time.perf_counter() - began[0], time.process_time() - began[1]))
+        wall, work = 1e3 * np.median(spent, axis=0)
+        print(f"{name:26}{wall:12.1f}{work:16.1f}")  # noqa: T201
+
+
 def _wait(device: str) -> None:
     if device.startswith("cuda"):
         torch.cuda.synchronize()
@@ -77,7 +118,11 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=96)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--heads", action="store_true")
     arguments = parser.parse_args()
+    if arguments.heads:
+        time_heads(40)
+        return
     count = arguments.processes
     print(f"{arguments.device}, torch {torch.__version__}, {count} processes of one thread")  # noqa: T201
     print(f"{'':26}{'samples/s':>12}{'per CPU second':>16}")  # noqa: T201

@@ -18,6 +18,9 @@ class FollowPolicy:
             looks like no face.
         rest_share: nor do they where the face's own share of the events around it is
             below this: a background that moves behind a face at rest.
+        fading_sigma: with less than half of the wanted events, landmarks whose σ is so many times
+            that of a full look are not taken: a face that stops is held where it was seen well ...
+        fading_us: ... for this long; after that, it is a face that moves slowly.
         max_hold_us: landmarks of a still face are given up after this long.
         lost_after_us: doubtful looks for so long end the following.
         remember_us: a face found again this soon, near where it was lost, keeps its number.
@@ -31,6 +34,8 @@ class FollowPolicy:
     still_share: float = 0.08
     faint_share: float = 0.25
     rest_share: float = 0.2
+    fading_sigma: float = 1.25
+    fading_us: int = 500_000
     max_hold_us: int = 10_000_000
     lost_after_us: int = 60_000
     remember_us: int = 2_000_000
@@ -46,6 +51,8 @@ class FollowPolicy:
                 raise ConfigError(f"FollowPolicy.{name}", getattr(self, name), "0 to below 1")
         if not 0 < self.keep_crop_iou <= 1:
             raise ConfigError("FollowPolicy.keep_crop_iou", self.keep_crop_iou, "above 0, up to 1")
+        if not self.fading_sigma >= 1:
+            raise ConfigError("FollowPolicy.fading_sigma", self.fading_sigma, "1 or more")
         for name in ("max_hold_us", "lost_after_us", "find_every_us", "find_more_every_us"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"FollowPolicy.{name}", getattr(self, name), "1 or more")

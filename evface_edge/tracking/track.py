@@ -13,6 +13,8 @@ from evface_edge.tracking.smoothing import KalmanSmoother
 
 #: Middle of the face box that is still when a face is, ÷ the box: hair and ears are outside.
 _CORE = 0.8
+#: Share of the wanted events from which on a look is as good as any.
+_FULL_SHARE = 0.5
 
 
 class Track:
@@ -39,6 +41,7 @@ class Track:
         self._bounds = Box(-0.5, -0.5, size.width, size.height)
         self._smoother = KalmanSmoother(policy.smoothing) if smooth else None
         self._search_box = found.box
+        self._clear_sigma = found.relative_sigma
         self.face = self._accept(found, FaceState.FOUND, now_us)
 
     @property
@@ -48,8 +51,7 @@ class Track:
 
     def is_still(self, look: Look) -> bool:
         """Whether too little happens there for a new answer."""
-        wanted = self._network.card.window.target_events(look.crop.width * look.crop.height)
-        return look.count < self._policy.still_share * wanted
+        return look.count < self._policy.still_share * self._wanted(look)
 
     def follow(self, seen: Observation, look: Look, now_us: int) -> FaceLandmarks | None:
         """Take what the network saw in this look; None when the face is gone."""
@@ -62,13 +64,24 @@ class Track:
         if doubtful:
             longest_us = None if self._rests(look) else self._policy.lost_after_us
             return self.hold(now_us, longest_us)
+        full = look.count >= _FULL_SHARE * self._wanted(look)
+        policy = self._policy
+        if not full and seen.relative_sigma > policy.fading_sigma * self._clear_sigma:
+            # It is about to stop, and what is left of its events says less than was known before.
+            if now_us - self._seen_us <= policy.fading_us:
+                return self.hold(now_us)
+            full = True  # no: it moves that slowly
+        if full:
+            self._clear_sigma = seen.relative_sigma
         return self._accept(seen, FaceState.FOLLOWING, now_us)
+
+    def _wanted(self, look: Look) -> int:
+        return self._network.card.window.target_events(look.crop.width * look.crop.height)
 
     def _rests(self, look: Look) -> bool:
         """Whether doubts come of a face at rest: there is hardly more than noise to look at, or
         what moves in the crop moves around the face."""
-        wanted = self._network.card.window.target_events(look.crop.width * look.crop.height)
-        if look.count < self._policy.faint_share * wanted:
+        if look.count < self._policy.faint_share * self._wanted(look):
             return True
         box, crop, events = self._last.box, look.crop, look.events
         across, down = _CORE * box.width / 2, _CORE * box.height / 2

@@ -31,7 +31,7 @@ def _recent(events: EventArray, t_us: int) -> RecentEvents:
 def demo() -> tuple[EventArray, SensorSize, list[tuple[int, Box]]]:
     events, size = read_events(RECORDING)
     truth = np.load(TRUTH)
-    chosen = range(20, len(truth["t_us"]), 15)
+    chosen = range(5, len(truth["t_us"]), 5)
     boxes = [(int(truth["t_us"][k]), Box.around(truth["points98"][k])) for k in chosen]
     return events, size, boxes
 

@@ -82,6 +82,15 @@ def test_oversampling_only_refines_the_edges(renderer: HeadRenderer) -> None:
         HeadRenderer(CAMERA.size, oversample=9)
 
 
+def test_without_antialiasing_only_edges_differ(renderer: HeadRenderer) -> None:
+    smooth = draw(renderer)
+    with HeadRenderer(CAMERA.size, color=True, antialias=False) as jagged_renderer:
+        jagged = draw(jagged_renderer)
+    np.testing.assert_array_equal(jagged.landmarks, smooth.landmarks)
+    far = np.abs(jagged.image - smooth.image).max(axis=-1) > 0.05
+    assert 0 < far.mean() < 0.03
+
+
 def test_the_same_again_gives_the_same_picture(renderer: HeadRenderer) -> None:
     first = draw(renderer, Expression(jaw_open=0.2))
     draw(renderer, Expression(smile=1.0), Pose(yaw_deg=40))
