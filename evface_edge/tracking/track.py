@@ -13,6 +13,8 @@ from evface_edge.tracking.smoothing import KalmanSmoother
 
 #: Middle of the face box that is still when a face is, ÷ the box: hair and ears are outside.
 _CORE = 0.8
+#: A face of which less than this was on the sensor has left it, when its events end.
+_LEAVES_SHARE = 0.85
 #: Share of the wanted events from which on a look is as good as any.
 _FULL_SHARE = 0.5
 
@@ -94,7 +96,11 @@ class Track:
     def hold(self, now_us: int, longest_us: int | None = None) -> FaceLandmarks | None:
         """The landmarks of before, less certain; None when they have become too old."""
         age_us = now_us - self._seen_us
-        if age_us > (self._policy.max_hold_us if longest_us is None else longest_us):
+        if longest_us is None:
+            longest_us = self._policy.max_hold_us
+            if _share_inside(self._last.box, self._bounds) < _LEAVES_SHARE:
+                longest_us = self._policy.lost_after_us  # it did not stop, it left
+        if age_us > longest_us:
             return None
         growth = self._policy.growth_px_per_s * age_us * 1e-6
         last = self._last
@@ -129,3 +135,10 @@ class Track:
             state=state,
             face_id=self.face_id,
         )
+
+
+def _share_inside(box: Box, bounds: Box) -> float:
+    """How much of a box lies within others' bounds, 0 to 1."""
+    across = min(box.x + box.width, bounds.x + bounds.width) - max(box.x, bounds.x)
+    down = min(box.y + box.height, bounds.y + bounds.height) - max(box.y, bounds.y)
+    return max(across, 0.0) * max(down, 0.0) / (box.width * box.height)
