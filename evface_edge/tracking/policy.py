@@ -16,11 +16,13 @@ class FollowPolicy:
         still_share: below this share of the wanted events, the landmarks are held.
         faint_share: below this share, doubts of the network do not end the following: noise alone
             looks like no face.
-        rest_share: nor do they where the face's own share of the events around it is
-            below this: a background that moves behind a face at rest.
-        fading_sigma: with less than half of the wanted events, landmarks whose σ is so many times
-            that of a full look are not taken: a face that stops is held where it was seen well ...
-        fading_us: ... for this long; after that, it is a face that moves slowly.
+        rest_share: landmarks are held where the face's own share of the events around it is below
+            this: a background that moves behind a face at rest.
+        fading_share: with less than this share of a look's events in the newest quarter of its
+            time, a face has just stopped, and is held where it was seen well ...
+        fading_us: ... for this long at most.
+        stopped_sigma, slow_sigma: with less than half of the wanted events, landmarks are taken
+            whose σ is at most so many times that of a full look: at first, and after `fading_us`.
         max_hold_us: landmarks of a still face are given up after this long.
         lost_after_us: doubtful looks for so long end the following.
         remember_us: a face found again this soon, near where it was lost, keeps its number.
@@ -34,25 +36,28 @@ class FollowPolicy:
     still_share: float = 0.08
     faint_share: float = 0.25
     rest_share: float = 0.2
-    fading_sigma: float = 1.25
+    fading_share: float = 0.1
     fading_us: int = 500_000
+    stopped_sigma: float = 1.25
+    slow_sigma: float = 1.6
     max_hold_us: int = 10_000_000
     lost_after_us: int = 60_000
     remember_us: int = 2_000_000
-    find_every_us: int = 30_000
-    find_more_every_us: int = 60_000
+    find_every_us: int = 20_000
+    find_more_every_us: int = 40_000
     growth_px_per_s: float = 5.0
     keep_crop_iou: float = 0.85
     smoothing: SmoothingPolicy = field(default_factory=SmoothingPolicy)
 
     def __post_init__(self) -> None:
-        for name in ("still_share", "faint_share", "rest_share"):
+        for name in ("still_share", "faint_share", "rest_share", "fading_share"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"FollowPolicy.{name}", getattr(self, name), "0 to below 1")
         if not 0 < self.keep_crop_iou <= 1:
             raise ConfigError("FollowPolicy.keep_crop_iou", self.keep_crop_iou, "above 0, up to 1")
-        if not self.fading_sigma >= 1:
-            raise ConfigError("FollowPolicy.fading_sigma", self.fading_sigma, "1 or more")
+        for name in ("stopped_sigma", "slow_sigma"):
+            if not getattr(self, name) >= 1:
+                raise ConfigError(f"FollowPolicy.{name}", getattr(self, name), "1 or more")
         for name in ("max_hold_us", "lost_after_us", "find_every_us", "find_more_every_us"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"FollowPolicy.{name}", getattr(self, name), "1 or more")

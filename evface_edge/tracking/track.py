@@ -13,10 +13,12 @@ from evface_edge.tracking.smoothing import KalmanSmoother
 
 #: Middle of the face box that is still when a face is, ÷ the box: hair and ears are outside.
 _CORE = 0.8
-#: A face of which less than this was on the sensor has left it, when its events end.
-_LEAVES_SHARE = 0.85
+#: How many events of a look are asked where they lie.
+_SAMPLE = 512
 #: Share of the wanted events from which on a look is as good as any.
 _FULL_SHARE = 0.5
+#: A face of which less than this was on the sensor has left it, when its events end.
+_LEAVES_SHARE = 0.85
 
 
 class Track:
@@ -58,39 +60,51 @@ class Track:
     def follow(self, seen: Observation, look: Look, now_us: int) -> FaceLandmarks | None:
         """Take what the network saw in this look; None when the face is gone."""
         card = self._network.card
+        policy = self._policy
+        stopped_us = now_us - self._seen_us
+        fades = self._fades(look) and stopped_us <= policy.fading_us
+        if fades or self._background_moves(look):
+            return self.hold(now_us)
         doubtful = (
             seen.presence < card.presence_threshold
             or seen.relative_sigma > card.sigma_limit
             or seen.box.iou(self._bounds) == 0
         )
         if doubtful:
-            longest_us = None if self._rests(look) else self._policy.lost_after_us
-            return self.hold(now_us, longest_us)
-        full = look.count >= _FULL_SHARE * self._wanted(look)
-        policy = self._policy
-        if not full and seen.relative_sigma > policy.fading_sigma * self._clear_sigma:
-            # It is about to stop, and what is left of its events says less than was known before.
-            if now_us - self._seen_us <= policy.fading_us:
-                return self.hold(now_us)
-            full = True  # no: it moves that slowly
-        if full:
+            # Noise alone looks like no face.
+            faint = look.count < policy.faint_share * self._wanted(look)
+            return self.hold(now_us, None if faint else policy.lost_after_us)
+        if look.count >= _FULL_SHARE * self._wanted(look):
             self._clear_sigma = seen.relative_sigma
+        else:
+            # Noise alone may look like a face now and then; one that moves slowly is seen better.
+            worse = policy.stopped_sigma if stopped_us <= policy.fading_us else policy.slow_sigma
+            if seen.relative_sigma > worse * self._clear_sigma:
+                return self.hold(now_us)
         return self._accept(seen, FaceState.FOLLOWING, now_us)
 
     def _wanted(self, look: Look) -> int:
         return self._network.card.window.target_events(look.crop.width * look.crop.height)
 
-    def _rests(self, look: Look) -> bool:
-        """Whether doubts come of a face at rest: there is hardly more than noise to look at, or
-        what moves in the crop moves around the face."""
-        if look.count < self._policy.faint_share * self._wanted(look):
+    def _fades(self, look: Look) -> bool:
+        """Whether hardly an event is new: what moved has just stopped, and what is left of its
+        events says less than was known before."""
+        times_us = look.events["t"]
+        if not len(times_us):
             return True
-        box, crop, events = self._last.box, look.crop, look.events
+        recent_us = look.now_us - (look.now_us - int(times_us[0])) // 4
+        new = len(times_us) - int(np.searchsorted(times_us, recent_us, side="right"))
+        return new < self._policy.fading_share * len(times_us)
+
+    def _background_moves(self, look: Look) -> bool:
+        """Whether what moves in the crop moves around the face, which itself is still."""
+        box, crop = self._last.box, look.crop
+        events = look.events[:: 1 + len(look.events) // _SAMPLE]
         across, down = _CORE * box.width / 2, _CORE * box.height / 2
         within = (np.abs(events["x"] - np.float32(box.center[0])) < across) & (
             np.abs(events["y"] - np.float32(box.center[1])) < down
         )
-        evenly = look.count * (4 * across * down) / (crop.width * crop.height)
+        evenly = len(events) * (4 * across * down) / (crop.width * crop.height)
         return int(within.sum()) < self._policy.rest_share * evenly
 
     def hold(self, now_us: int, longest_us: int | None = None) -> FaceLandmarks | None:

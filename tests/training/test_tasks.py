@@ -142,14 +142,16 @@ def test_wrong_starts_are_named(teacher: Path, encoder: Path, rgb_side: Path) ->
 def test_packed_events_are_the_voxels_of_the_same_clips(drawn_faces: FaceSet) -> None:
     """Events given as lists fill the cells that the simulator fills itself."""
     recipe = replace(TINY, task="ssmer", ssmer=replace(TINY.ssmer, side=128))
-    made = ClipMaker(drawn_faces, recipe, 4, rank=0, needs=build_task(recipe).needs)(0)
+    made = ClipMaker(drawn_faces, recipe, 24, rank=0, needs=build_task(recipe).needs)(0)
     events = PackedEvents.of_batch(made)
-    assert events.clips == 4
+    assert events.clips == 24
     for column in (events.time, events.x, events.y):
         assert 0 <= float(column.min()) <= float(column.max()) <= 1
-    counts = torch.bincount(events.clip, minlength=4).float()
-    filled = (made["events"] > 0).flatten(1).sum(1).float()
-    assert float(torch.corrcoef(torch.stack([counts, filled]))[0, 1]) > 0.8
+    counts = torch.bincount(events.clip, minlength=24)
+    filled = (made["events"] > 0).flatten(1).sum(1)
+    # By rank: a few clips have ten times the events of others, many of them in the same cells.
+    ranks = torch.stack([counts.argsort().argsort(), filled.argsort().argsort()]).float()
+    assert float(torch.corrcoef(ranks)[0, 1]) > 0.8
 
 
 def test_lists_of_several_batches_are_one(drawn_faces: FaceSet) -> None:
