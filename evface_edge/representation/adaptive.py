@@ -94,13 +94,18 @@ class AdaptiveSurface(Representation):
     def channels(self) -> int:
         return 1
 
-    def _fill(self, events: EventArray, cells: NDArray[np.float32], now_us: int) -> bool:
+    def _fill(self, events: EventArray, cells: NDArray[np.float32], t_us: int | None) -> bool:
         from evface_edge.representation.kernels import fill_frame
 
         return self._integrate(events, cells, fill_frame)
 
     def _fill_crop(
-        self, events: EventArray, box: Edges, width: int, flat: NDArray[np.float32], now_us: int
+        self,
+        events: EventArray,
+        box: Edges,
+        width: int,
+        flat: NDArray[np.float32],
+        t_us: int | None,
     ) -> bool:
         from evface_edge.representation.crop_kernels import crop_frame
 

@@ -36,7 +36,7 @@ class Representation(ABC):
     the sensor; `crop` leaves out what lies outside the box.
 
     `t_us` is the instant that ages are counted from: not before the last event, and at the last
-    event unless it is given. Only surfaces have ages; the rest does not depend on it.
+    event where it is None. Only surfaces have ages; the rest does not depend on it.
     """
 
     @property
@@ -44,12 +44,17 @@ class Representation(ABC):
     def channels(self) -> int: ...
 
     @abstractmethod
-    def _fill(self, events: EventArray, cells: NDArray[np.float32], now_us: int) -> bool:
+    def _fill(self, events: EventArray, cells: NDArray[np.float32], t_us: int | None) -> bool:
         """Clear `cells` (C, h, w), put one or more events into it; False: they are not sound."""
 
     @abstractmethod
     def _fill_crop(
-        self, events: EventArray, box: Edges, width: int, flat: NDArray[np.float32], now_us: int
+        self,
+        events: EventArray,
+        box: Edges,
+        width: int,
+        flat: NDArray[np.float32],
+        t_us: int | None,
     ) -> bool:
         """For those in a box: `flat` is (C, h, width) flattened, and a spare cell, all zero."""
 
@@ -89,10 +94,9 @@ class Representation(ABC):
             ConfigError: an instant before the last event.
         """
         cells = uncleared(self.channels, size.height, size.width)
-        now_us = self._instant(events, size, t_us)
-        if now_us is None:
+        if not _any(events, size, t_us):
             cells[:] = 0
-        elif not self._fill(events, cells, now_us):
+        elif not self._fill(events, cells, t_us):
             check_events(events, size)  # says what is wrong with them
         return self._finish(cells)
 
@@ -118,26 +122,30 @@ class Representation(ABC):
         if self.channels * width * height >= MOST_CELLS:
             raise ConfigError("output_size", output_size, f"fewer than {MOST_CELLS} cells in all")
         flat = np.zeros(self.channels * height * width + 1, np.float32)
-        now_us = self._instant(events, _LARGEST, t_us)
-        if now_us is not None:
+        if _any(events, _LARGEST, t_us):
             edges = float(box.x), float(box.y), float(box.width), float(box.height)
-            if not self._fill_crop(events, edges, width, flat, now_us):
+            if not self._fill_crop(events, edges, width, flat, t_us):
                 check_events(events, _LARGEST)
         cells = flat[:-1].reshape(self.channels, height, width)
         return self._finish(enlarged(cells, output_size))
 
-    def _instant(self, events: EventArray, size: SensorSize, t_us: int | None) -> int | None:
-        """That of the tensor; None without events."""
-        if not isinstance(events, np.ndarray) or events.dtype != EVENT_DTYPE or events.ndim != 1:
-            check_events(events, size)
-        if not len(events):
-            return None
-        last_us: int = events["t"].item(-1)
-        if t_us is None:
-            return last_us
-        if t_us < last_us:
-            raise ConfigError("t_us", t_us, f"an instant not before the last event, at {last_us}")
-        return t_us
+
+def _any(events: EventArray, size: SensorSize, t_us: int | None) -> bool:
+    """Whether there are events; what can be said of them at a glance is right."""
+    if not isinstance(events, np.ndarray) or events.dtype != EVENT_DTYPE or events.ndim != 1:
+        check_events(events, size)
+    if not len(events):
+        return False
+    if t_us is not None and t_us < last_us(events):
+        raise ConfigError(
+            "t_us", t_us, f"an instant not before the last event, at {last_us(events)}"
+        )
+    return True
+
+
+def last_us(events: EventArray) -> int:
+    """Time of the last event."""
+    return int(events["t"].item(-1))
 
 
 def inner_size(box: Box, output_size: tuple[int, int]) -> tuple[int, int]:

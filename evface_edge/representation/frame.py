@@ -36,11 +36,16 @@ class EventFrame(Representation):
     def channels(self) -> int:
         return 2
 
-    def _fill(self, events: EventArray, cells: NDArray[np.float32], now_us: int) -> bool:
+    def _fill(self, events: EventArray, cells: NDArray[np.float32], t_us: int | None) -> bool:
         return _loops()[0](events, cells)
 
     def _fill_crop(
-        self, events: EventArray, box: Edges, width: int, flat: NDArray[np.float32], now_us: int
+        self,
+        events: EventArray,
+        box: Edges,
+        width: int,
+        flat: NDArray[np.float32],
+        t_us: int | None,
     ) -> bool:
         return _loops()[1](events, box, width, len(flat) // 2, flat)
 

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 
 from evface_edge.events.array import EventArray
 from evface_edge.events.compiled import compiled, compiled_reordering
-from evface_edge.representation.prefetch import prefetch
 
 #: Events in a turn of the inner loop of a count, which the compiler unrolls: a sixth is saved.
 UNROLLED = 16
 
-#: Events whose cells are worked out, and fetched, before the first of them is written to.
+#: Events whose cells are worked out before the first of them is written to.
 BLOCK = 128
 
 
@@ -48,45 +47,59 @@ def fill_frame(events: EventArray, cells: NDArray[np.float32]) -> bool:
 def fill_voxels(events: EventArray, cells: NDArray[np.float32]) -> bool:
     """Cells (2, bins, h, w): each event is shared between the two bins around its time.
 
-    On a large sensor most cells are in no cache: those of a block of events are fetched while the
-    rest of the block is worked out.
+    Pair of bins by pair: the planes of a bin are cleared just before they are written to, while
+    they still are in a cache.
     """
     bins, height, width = cells.shape[1], cells.shape[2], cells.shape[3]
     flat = cells.reshape(-1)
-    flat[:] = 0
-    row, plane = np.uint64(width), np.uint64(height * width)
-    on = np.uint64(bins) * plane
-    start, end = events[0].t, events[-1].t
-    per_us = (bins - 1) / max(end - start, 1)
-    last_pair = np.float64(bins - 2)
+    plane, on = height * width, bins * height * width
+    start = last = events[0].t
+    per_us = (bins - 1) / max(events[-1].t - start, 1)
     places = np.empty(BLOCK, np.uint64)
     shares = np.empty(BLOCK, np.float32)
-    last = start
-    for first in range(0, len(events), BLOCK):
-        block = events[first : first + BLOCK]
-        sound = True
-        for index in range(len(block)):
-            event = block[index]
-            t = event.t
-            # No short cuts: without branches, several events are under way at once.
-            sound &= (event.x < width) & (event.y < height) & (event.p <= 1) & (t >= last)
-            last = t
-            position = (t - start) * per_us
-            # Limited as a float: times of any kind stay within the cells.
-            pair = np.int64(min(max(position, 0.0), last_pair))
-            place = np.uint64(pair) * plane + np.uint64(event.y) * row + np.uint64(event.x)
-            place += np.uint64(event.p) * on
-            prefetch(flat, place)
-            prefetch(flat, place + plane)
-            places[index] = place
-            shares[index] = position - pair
-        if not sound:
-            return False
-        for index in range(len(block)):
-            place, share = places[index], shares[index]
-            flat[place] += np.float32(1) - share
-            flat[place + plane] += share
+    flat[:plane] = 0
+    flat[on : on + plane] = 0
+    first = 0
+    for pair in range(bins - 1):
+        off = pair * plane
+        flat[off + plane : off + 2 * plane] = 0
+        flat[on + off + plane : on + off + 2 * plane] = 0
+        end = len(events)
+        if pair < bins - 2:
+            end = first_at(events, first, start, per_us, pair + 1)
+        while first < end:
+            block = events[first : min(first + BLOCK, end)]
+            sound = True
+            for index in range(len(block)):
+                event = block[index]
+                # No short cuts: without branches, several events are under way at once.
+                sound &= event.x < width and event.y < height
+                sound &= event.p <= 1 and event.t >= last
+                last = event.t
+                pixel = np.uint64(event.y) * np.uint64(width) + np.uint64(event.x)
+                places[index] = np.uint64(off) + np.uint64(event.p) * np.uint64(on) + pixel
+                shares[index] = (event.t - start) * per_us - pair
+            if not sound:
+                return False
+            for index in range(len(block)):
+                place, share = places[index], shares[index]
+                flat[place] += np.float32(1) - share
+                flat[place + np.uint64(plane)] += share
+            first += len(block)
     return True
+
+
+@compiled
+def first_at(events: EventArray, low: int, start: int, per_us: float, position: float) -> int:
+    """Index of the first event from `low` on whose time is at that position or past it."""
+    high = len(events)
+    while low < high:
+        middle = (low + high) // 2
+        if (events[middle].t - start) * per_us >= position:
+            high = middle
+        else:
+            low = middle + 1
+    return low
 
 
 @compiled

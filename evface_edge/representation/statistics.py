@@ -42,13 +42,18 @@ class EventStatistics(Representation):
     def channels(self) -> int:
         return 3
 
-    def _fill(self, events: EventArray, cells: NDArray[np.float32], now_us: int) -> bool:
+    def _fill(self, events: EventArray, cells: NDArray[np.float32], t_us: int | None) -> bool:
         from evface_edge.representation.kernels import fill_statistics
 
         return fill_statistics(events, cells)
 
     def _fill_crop(
-        self, events: EventArray, box: Edges, width: int, flat: NDArray[np.float32], now_us: int
+        self,
+        events: EventArray,
+        box: Edges,
+        width: int,
+        flat: NDArray[np.float32],
+        t_us: int | None,
     ) -> bool:
         from evface_edge.representation.crop_kernels import crop_statistics
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from evface_edge.errors import ConfigError
 from evface_edge.events.array import EventArray
 from evface_edge.geometry import Box, SensorSize
-from evface_edge.representation.base import Representation
+from evface_edge.representation.base import Representation, last_us
 
 if TYPE_CHECKING:
     from evface_edge.representation.crop_kernels import Edges
@@ -46,19 +46,26 @@ class TimeSurface(Representation):
     def channels(self) -> int:
         return 2
 
-    def _fill(self, events: EventArray, cells: NDArray[np.float32], now_us: int) -> bool:
+    def _fill(self, events: EventArray, cells: NDArray[np.float32], t_us: int | None) -> bool:
         from evface_edge.representation.kernels import fill_exponential, fill_linear
 
+        now_us = last_us(events) if t_us is None else t_us
         if self.decay == "exponential":
             return fill_exponential(events, cells, now_us, float(self.tau_us))
         return fill_linear(events, cells[:, None], now_us, np.array([self.tau_us], np.float64))
 
     def _fill_crop(
-        self, events: EventArray, box: Edges, width: int, flat: NDArray[np.float32], now_us: int
+        self,
+        events: EventArray,
+        box: Edges,
+        width: int,
+        flat: NDArray[np.float32],
+        t_us: int | None,
     ) -> bool:
         from evface_edge.representation.crop_kernels import crop_exponential, crop_linear
 
         plane = len(flat) // 2
+        now_us = last_us(events) if t_us is None else t_us
         if self.decay == "exponential":
             return crop_exponential(events, box, width, plane, now_us, float(self.tau_us), flat)
         scales = np.array([self.tau_us], np.float64)
@@ -112,17 +119,24 @@ class MultiScaleSurface(Representation):
     def channels(self) -> int:
         return 2 * len(self.scales_us)
 
-    def _fill(self, events: EventArray, cells: NDArray[np.float32], now_us: int) -> bool:
+    def _fill(self, events: EventArray, cells: NDArray[np.float32], t_us: int | None) -> bool:
         from evface_edge.representation.kernels import fill_linear
 
+        now_us = last_us(events) if t_us is None else t_us
         volume = cells.reshape(2, len(self.scales_us), *cells.shape[1:])
         return fill_linear(events, volume, now_us, np.array(self.scales_us))
 
     def _fill_crop(
-        self, events: EventArray, box: Edges, width: int, flat: NDArray[np.float32], now_us: int
+        self,
+        events: EventArray,
+        box: Edges,
+        width: int,
+        flat: NDArray[np.float32],
+        t_us: int | None,
     ) -> bool:
         from evface_edge.representation.crop_kernels import crop_linear
 
+        now_us = last_us(events) if t_us is None else t_us
         plane, scales = len(flat) // self.channels, np.array(self.scales_us)
         return crop_linear(events, box, width, plane, now_us, scales, flat)
 

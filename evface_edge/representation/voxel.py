@@ -43,13 +43,18 @@ class VoxelGrid(Representation):
     def channels(self) -> int:
         return 2 * self.bins
 
-    def _fill(self, events: EventArray, cells: NDArray[np.float32], now_us: int) -> bool:
+    def _fill(self, events: EventArray, cells: NDArray[np.float32], t_us: int | None) -> bool:
         from evface_edge.representation.kernels import fill_voxels
 
         return fill_voxels(events, cells.reshape(2, self.bins, *cells.shape[1:]))
 
     def _fill_crop(
-        self, events: EventArray, box: Edges, width: int, flat: NDArray[np.float32], now_us: int
+        self,
+        events: EventArray,
+        box: Edges,
+        width: int,
+        flat: NDArray[np.float32],
+        t_us: int | None,
     ) -> bool:
         from evface_edge.representation.crop_kernels import crop_voxels
 
