@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evface_edge.cli.parse import parse_size
+from evface_edge.cli.options import SizeOption
 from evface_edge.errors import ConfigError
-from evface_edge.geometry import SensorSize
 
 if TYPE_CHECKING:
     from evface_edge.events.recording import Recording
@@ -23,14 +22,7 @@ if TYPE_CHECKING:
 def convert(
     source: Annotated[str, typer.Argument(metavar="INPUT", help="A recording.")],
     target: Annotated[str, typer.Argument(metavar="OUTPUT", help="Its suffix names the format.")],
-    size: Annotated[
-        SensorSize | None,
-        typer.Option(
-            parser=parse_size,
-            metavar="WxH",
-            help="Size of the sensor in pixels, where the recording does not say it.",
-        ),
-    ] = None,
+    size: SizeOption = None,
     from_zero: Annotated[
         bool, typer.Option("--from-zero", help="Let the first event be at 0 µs.")
     ] = False,

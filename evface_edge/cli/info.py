@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evface_edge.cli.parse import parse_size
+from evface_edge.cli.options import SizeOption
 from evface_edge.errors import ConfigError, EventFormatWarning
-from evface_edge.geometry import SensorSize
 
 if TYPE_CHECKING:
     from evface_edge.events.recording import Recording
@@ -25,14 +24,7 @@ _BINS = 60
 
 def info(
     source: Annotated[str, typer.Argument(metavar="INPUT", help="A recording, camera or model.")],
-    size: Annotated[
-        SensorSize | None,
-        typer.Option(
-            parser=parse_size,
-            metavar="WxH",
-            help="Size of the sensor in pixels, where the recording does not say it.",
-        ),
-    ] = None,
+    size: SizeOption = None,
     seconds: Annotated[
         float | None,
         typer.Option(metavar="N", help="Of a camera: how long to look; by default 2 seconds."),

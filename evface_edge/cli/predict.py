@@ -11,18 +11,24 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evface_edge.cli.live import Ending, ending, losses
-from evface_edge.cli.parse import parse_box, parse_size
+from evface_edge.cli.options import (
+    BindOption,
+    PortOption,
+    SalvageOption,
+    SecondsOption,
+    SizeOption,
+    SourceArgument,
+)
+from evface_edge.cli.parse import parse_box
 from evface_edge.events.source import EventSource
-from evface_edge.geometry import Box, SensorSize
+from evface_edge.geometry import Box
 
 if TYPE_CHECKING:
     from evface_edge.cli.recording import Pass
 
 
 def predict(
-    source: Annotated[
-        str, typer.Argument(metavar="INPUT", help="A recording, or another source of events.")
-    ],
+    source: SourceArgument,
     model: Annotated[
         str, typer.Option("--model", "-m", help="A model that came along, or a model file.")
     ] = "evface-s",
@@ -36,14 +42,7 @@ def predict(
             "for rerun (.rrd), window, or web: a live page; may be given several times.",
         ),
     ] = None,
-    size: Annotated[
-        SensorSize | None,
-        typer.Option(
-            parser=parse_size,
-            metavar="WxH",
-            help="Size of the sensor in pixels, where the recording does not say it.",
-        ),
-    ] = None,
+    size: SizeOption = None,
     box: Annotated[
         Box | None,
         typer.Option(
@@ -75,17 +74,10 @@ def predict(
         bool,
         typer.Option("--pose", help="Tables get yaw, pitch and roll, and openness of eyes, mouth."),
     ] = False,
-    bind: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Of web: where it listens; 0.0.0.0 everywhere.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(metavar="N", help="Of web; 0 takes a free one.")] = 9090,
-    seconds: Annotated[
-        float | None,
-        typer.Option(metavar="N", help="Of a camera: for how long; by default until Ctrl-C."),
-    ] = None,
-    salvage: Annotated[
-        bool, typer.Option("--salvage", help="Of a damaged recording, use what is sound.")
-    ] = False,
+    bind: BindOption = "127.0.0.1",
+    port: PortOption = 9090,
+    seconds: SecondsOption = None,
+    salvage: SalvageOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Find the 98 landmarks of faces in a recording of events, or in what a camera sees.

@@ -10,14 +10,18 @@ from typing import Annotated
 import typer
 
 from evface_edge.cli.live import Ending, ending, losses
-from evface_edge.cli.parse import parse_size
-from evface_edge.geometry import SensorSize
+from evface_edge.cli.options import (
+    BindOption,
+    PortOption,
+    SalvageOption,
+    SecondsOption,
+    SizeOption,
+    SourceArgument,
+)
 
 
 def view(
-    source: Annotated[
-        str, typer.Argument(metavar="INPUT", help="A recording, or another source of events.")
-    ],
+    source: SourceArgument,
     output: Annotated[
         list[Path] | None,
         typer.Option(
@@ -35,25 +39,11 @@ def view(
     speed: Annotated[
         float, typer.Option(metavar="N", help="0.1 is slow motion, ten times slower than life.")
     ] = 1,
-    size: Annotated[
-        SensorSize | None,
-        typer.Option(
-            parser=parse_size,
-            metavar="WxH",
-            help="Size of the sensor in pixels, where the recording does not say it.",
-        ),
-    ] = None,
-    bind: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Of web: where it listens; 0.0.0.0 everywhere.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(metavar="N", help="Of web; 0 takes a free one.")] = 9090,
-    seconds: Annotated[
-        float | None,
-        typer.Option(metavar="N", help="Of a camera: for how long; by default until Ctrl-C."),
-    ] = None,
-    salvage: Annotated[
-        bool, typer.Option("--salvage", help="Of a damaged recording, use what is sound.")
-    ] = False,
+    size: SizeOption = None,
+    bind: BindOption = "127.0.0.1",
+    port: PortOption = 9090,
+    seconds: SecondsOption = None,
+    salvage: SalvageOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the counts as JSON.")] = False,
 ) -> None:
     """Look at events alone: what made a pixel brighter in blue, darker in red.

@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from evface_edge.errors import ConfigError
 from evface_edge.events.array import EventArray
 from evface_edge.geometry import Box, SensorSize
-from evface_edge.representation.base import Representation
+from evface_edge.representation.base import (
+    CropCells,
+    Representation,
+)
 from evface_edge.representation.incremental import Incremental
 
 if TYPE_CHECKING:
-    from evface_edge.representation.crop_kernels import Edges
     from evface_edge.representation.incremental_kernels import PlacedArray
 
 SCORES = ("rate", "log", "spectrum")
@@ -99,23 +101,16 @@ class AdaptiveSurface(Representation):
 
         return self._integrate(events, cells, fill_frame)
 
-    def _fill_crop(
-        self,
-        events: EventArray,
-        box: Edges,
-        width: int,
-        flat: NDArray[np.float32],
-        t_us: int | None,
-    ) -> bool:
+    def _fill_crop(self, events: EventArray, crop: CropCells, t_us: int | None) -> bool:
         from evface_edge.representation.crop_kernels import crop_frame
 
         def count(part: EventArray, counts: NDArray[np.float32]) -> bool:
             spare = np.zeros(counts.size + 1, np.float32)
-            sound = crop_frame(part, box, width, counts[0].size, spare)
+            sound = crop_frame(part, crop.box, crop.width, counts[0].size, spare)
             counts[:] = spare[:-1].reshape(counts.shape)
             return sound
 
-        return self._integrate(events, flat[:-1].reshape(1, -1, width), count)
+        return self._integrate(events, crop.flat[:-1].reshape(1, -1, crop.width), count)
 
     def _integrate(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,20 @@ NORMALISATIONS = ("none", "mean")
 _LARGEST = SensorSize(65536, 65536)
 
 
+class CropCells(NamedTuple):
+    """What a crop is filled into.
+
+    Attributes:
+        box: x, y, width, height on the sensor.
+        width: of the tensor.
+        flat: (C, h, width) flattened and a spare cell, all zero.
+    """
+
+    box: Edges
+    width: int
+    flat: NDArray[np.float32]
+
+
 class Representation(ABC):
     """Events of one window → (C, H, W) float32. Never writes into the caller's array.
 
@@ -48,15 +62,8 @@ class Representation(ABC):
         """Clear `cells` (C, h, w), put one or more events into it; False: they are not sound."""
 
     @abstractmethod
-    def _fill_crop(
-        self,
-        events: EventArray,
-        box: Edges,
-        width: int,
-        flat: NDArray[np.float32],
-        t_us: int | None,
-    ) -> bool:
-        """For those in a box: `flat` is (C, h, width) flattened, and a spare cell, all zero."""
+    def _fill_crop(self, events: EventArray, crop: CropCells, t_us: int | None) -> bool:
+        """For those in a box."""
 
     @abstractmethod
     def incremental(
@@ -124,7 +131,7 @@ class Representation(ABC):
         flat = np.zeros(self.channels * height * width + 1, np.float32)
         if _any(events, _LARGEST, t_us):
             edges = float(box.x), float(box.y), float(box.width), float(box.height)
-            if not self._fill_crop(events, edges, width, flat, t_us):
+            if not self._fill_crop(events, CropCells(edges, width, flat), t_us):
                 check_events(events, _LARGEST)
         cells = flat[:-1].reshape(self.channels, height, width)
         return self._finish(enlarged(cells, output_size))

@@ -12,10 +12,14 @@ from numpy.typing import NDArray
 
 from evface_edge.events.array import EventArray
 from evface_edge.geometry import Box, SensorSize
-from evface_edge.representation.base import Representation, check_normalisation, normalise
+from evface_edge.representation.base import (
+    CropCells,
+    Representation,
+    check_normalisation,
+    normalise,
+)
 
 if TYPE_CHECKING:
-    from evface_edge.representation.crop_kernels import Edges
     from evface_edge.representation.sliding import SlidingFrame
 
 
@@ -39,15 +43,8 @@ class EventFrame(Representation):
     def _fill(self, events: EventArray, cells: NDArray[np.float32], t_us: int | None) -> bool:
         return _loops()[0](events, cells)
 
-    def _fill_crop(
-        self,
-        events: EventArray,
-        box: Edges,
-        width: int,
-        flat: NDArray[np.float32],
-        t_us: int | None,
-    ) -> bool:
-        return _loops()[1](events, box, width, len(flat) // 2, flat)
+    def _fill_crop(self, events: EventArray, crop: CropCells, t_us: int | None) -> bool:
+        return _loops()[1](events, crop.box, crop.width, len(crop.flat) // 2, crop.flat)
 
     def incremental(
         self,

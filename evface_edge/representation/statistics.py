@@ -10,10 +10,14 @@ from numpy.typing import NDArray
 
 from evface_edge.events.array import EventArray
 from evface_edge.geometry import Box, SensorSize
-from evface_edge.representation.base import Representation, check_normalisation, normalise
+from evface_edge.representation.base import (
+    CropCells,
+    Representation,
+    check_normalisation,
+    normalise,
+)
 
 if TYPE_CHECKING:
-    from evface_edge.representation.crop_kernels import Edges
     from evface_edge.representation.sliding import SlidingStatistics
 
 
@@ -47,17 +51,10 @@ class EventStatistics(Representation):
 
         return fill_statistics(events, cells)
 
-    def _fill_crop(
-        self,
-        events: EventArray,
-        box: Edges,
-        width: int,
-        flat: NDArray[np.float32],
-        t_us: int | None,
-    ) -> bool:
+    def _fill_crop(self, events: EventArray, crop: CropCells, t_us: int | None) -> bool:
         from evface_edge.representation.crop_kernels import crop_statistics
 
-        return crop_statistics(events, box, flat[:-1].reshape(3, -1, width))
+        return crop_statistics(events, crop.box, crop.flat[:-1].reshape(3, -1, crop.width))
 
     def incremental(
         self,

@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from evface_edge.errors import ConfigError
 from evface_edge.events.array import EventArray
 from evface_edge.geometry import Box, SensorSize
-from evface_edge.representation.base import Representation, last_us
+from evface_edge.representation.base import (
+    CropCells,
+    Representation,
+    last_us,
+)
 
 if TYPE_CHECKING:
-    from evface_edge.representation.crop_kernels import Edges
     from evface_edge.representation.incremental import NewestEvents
 
 _DECAYS = ("exponential", "linear")
@@ -54,22 +57,16 @@ class TimeSurface(Representation):
             return fill_exponential(events, cells, now_us, float(self.tau_us))
         return fill_linear(events, cells[:, None], now_us, np.array([self.tau_us], np.float64))
 
-    def _fill_crop(
-        self,
-        events: EventArray,
-        box: Edges,
-        width: int,
-        flat: NDArray[np.float32],
-        t_us: int | None,
-    ) -> bool:
-        from evface_edge.representation.crop_kernels import crop_exponential, crop_linear
+    def _fill_crop(self, events: EventArray, crop: CropCells, t_us: int | None) -> bool:
+        from evface_edge.representation.crop_kernels import crop_exponential
 
-        plane = len(flat) // 2
         now_us = last_us(events) if t_us is None else t_us
         if self.decay == "exponential":
-            return crop_exponential(events, box, width, plane, now_us, float(self.tau_us), flat)
-        scales = np.array([self.tau_us], np.float64)
-        return crop_linear(events, box, width, plane, now_us, scales, flat)
+            plane = len(crop.flat) // 2
+            return crop_exponential(
+                events, crop.box, crop.width, plane, now_us, float(self.tau_us), crop.flat
+            )
+        return _crop_linear(events, crop, now_us, (self.tau_us,))
 
     def _of_ages(self, ages_us: NDArray[np.float64]) -> NDArray[np.float32]:
         """Ages of the newest events (2, h, w), infinite where there is none → cells."""
@@ -126,19 +123,9 @@ class MultiScaleSurface(Representation):
         volume = cells.reshape(2, len(self.scales_us), *cells.shape[1:])
         return fill_linear(events, volume, now_us, np.array(self.scales_us))
 
-    def _fill_crop(
-        self,
-        events: EventArray,
-        box: Edges,
-        width: int,
-        flat: NDArray[np.float32],
-        t_us: int | None,
-    ) -> bool:
-        from evface_edge.representation.crop_kernels import crop_linear
-
+    def _fill_crop(self, events: EventArray, crop: CropCells, t_us: int | None) -> bool:
         now_us = last_us(events) if t_us is None else t_us
-        plane, scales = len(flat) // self.channels, np.array(self.scales_us)
-        return crop_linear(events, box, width, plane, now_us, scales, flat)
+        return _crop_linear(events, crop, now_us, self.scales_us)
 
     def _of_ages(self, ages_us: NDArray[np.float64]) -> NDArray[np.float32]:
         scales = np.array(self.scales_us)[:, None, None]
@@ -156,3 +143,13 @@ class MultiScaleSurface(Representation):
         from evface_edge.representation.incremental import NewestEvents
 
         return NewestEvents(self, self._of_ages, area, output_size, duration_us)
+
+
+def _crop_linear(
+    events: EventArray, crop: CropCells, now_us: int, scales_us: Sequence[float]
+) -> bool:
+    from evface_edge.representation.crop_kernels import crop_linear
+
+    scales = np.array(scales_us, np.float64)
+    plane = len(crop.flat) // (2 * len(scales))
+    return crop_linear(events, crop.box, crop.width, plane, now_us, scales, crop.flat)

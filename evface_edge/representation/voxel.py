@@ -11,10 +11,14 @@ from numpy.typing import NDArray
 from evface_edge.errors import ConfigError
 from evface_edge.events.array import EventArray
 from evface_edge.geometry import Box, SensorSize
-from evface_edge.representation.base import Representation, check_normalisation, normalise
+from evface_edge.representation.base import (
+    CropCells,
+    Representation,
+    check_normalisation,
+    normalise,
+)
 
 if TYPE_CHECKING:
-    from evface_edge.representation.crop_kernels import Edges
     from evface_edge.representation.sliding import SlidingVoxels
 
 
@@ -48,18 +52,11 @@ class VoxelGrid(Representation):
 
         return fill_voxels(events, cells.reshape(2, self.bins, *cells.shape[1:]))
 
-    def _fill_crop(
-        self,
-        events: EventArray,
-        box: Edges,
-        width: int,
-        flat: NDArray[np.float32],
-        t_us: int | None,
-    ) -> bool:
+    def _fill_crop(self, events: EventArray, crop: CropCells, t_us: int | None) -> bool:
         from evface_edge.representation.crop_kernels import crop_voxels
 
-        plane = len(flat) // self.channels
-        return crop_voxels(events, box, width, plane, self.bins, flat)
+        plane = len(crop.flat) // self.channels
+        return crop_voxels(events, crop.box, crop.width, plane, self.bins, crop.flat)
 
     def incremental(
         self,

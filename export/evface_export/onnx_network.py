@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
@@ -55,15 +56,16 @@ def from_onnx(model: bytes, *, origin: str = "the model") -> PlainNetwork:
     if features == inputs[0]:
         raise ModelError(f"{origin}: no feature map that all outputs come from: not one of ours")
     before = ancestors(graph, features)
+    nodes = _with_linear_layers(graph.node, constants)
     backbone = _build(
-        [node for node in graph.node if before.issuperset(node.output)],
+        [node for node in nodes if before.issuperset(node.output)],
         inputs[0],
         [features],
         constants,
         origin,
     )
     head = _build(
-        [node for node in graph.node if not before.issuperset(node.output)],
+        [node for node in nodes if not before.issuperset(node.output)],
         features,
         outputs,
         constants,
@@ -113,6 +115,34 @@ def ancestors(graph: onnx.GraphProto, tensor: str) -> set[str]:
 def _common(sets: list[dict[str, None]]) -> dict[str, None]:
     first, *others = sets
     return {name: None for name in first if all(name in other for other in others)}
+
+
+def _with_linear_layers(
+    nodes: Iterable[onnx.NodeProto], constants: dict[str, NDArray[Any]]
+) -> list[onnx.NodeProto]:
+    """The nodes, with MatMul and the Add of a bias after it joined to what they were: one layer.
+
+    Its weights, which the tracer turned and renamed, are added to `constants` by their old name.
+    """
+    joined = list(nodes)
+    users: dict[str, list[onnx.NodeProto]] = {}
+    for node in joined:
+        for name in node.input:
+            users.setdefault(name, []).append(node)
+    for product in [node for node in joined if node.op_type == "MatMul"]:
+        adds = users.get(product.output[0], [])
+        weight = constants.get(product.input[1])
+        if weight is None or weight.ndim != 2 or [node.op_type for node in adds] != ["Add"]:
+            continue
+        biases = [name for name in adds[0].input if name.endswith(".bias")]
+        if len(biases) == 1 and constants[biases[0]].shape == weight.shape[1:]:
+            name = f"{biases[0].removesuffix('.bias')}.weight"
+            constants[name] = np.ascontiguousarray(weight.T)
+            joined[joined.index(adds[0])] = onnx.helper.make_node(
+                "Gemm", [product.input[0], name, biases[0]], adds[0].output, transB=1
+            )
+            joined.remove(product)
+    return joined
 
 
 def _build(

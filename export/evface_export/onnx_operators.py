@@ -52,6 +52,9 @@ def _pool(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 def _gemm(attributes: Attributes, a: Tensor, b: Tensor, c: Any = None) -> Tensor:
+    plain = all(attributes.get(name, 1.0) == 1.0 for name in ("alpha", "beta"))
+    if plain and attributes.get("transB") and not attributes.get("transA"):
+        return F.linear(a, b, c)  # as a layer is, so that it is quantised as one
     a = a.mT if attributes.get("transA") else a
     b = b.mT if attributes.get("transB") else b
     product: Tensor = attributes.get("alpha", 1.0) * (a @ b)

@@ -1,7 +1,8 @@
 """INT8: which tensors are quantised, and the ranges that calibration finds for them.
 
-Only the backbone is touched. The head ends in coordinates, and an 8-bit step of a coordinate that
-spans the crop is half a pixel wide; the head stays in float32, for a few microseconds.
+That is the backbone, and of the head what comes before its softmax, a tenth of the network's time
+in float. What ends in coordinates stays in float32: an 8-bit step of a coordinate that spans the
+crop is half a pixel wide.
 
 Activations are asymmetric u8, one scale a tensor; weights symmetric s8, one scale an output
 channel: what ONNX Runtime and OpenVINO have fast kernels for. TensorRT knows no zero point: for it,
@@ -27,6 +28,9 @@ from torchao.quantization.pt2e.quantizer import (
 )
 
 from evface_edge.errors import ExportError
+
+#: Layers of heads that are quantised beside the backbone.
+HEAD_LAYERS = frozenset({"head.to_points", "head.mix", "head.to_bins"})
 
 #: How activations are quantised: u8 with a zero point, or s8 around zero.
 Scheme = Literal["u8", "s8"]
@@ -66,7 +70,7 @@ def quantize(
     scheme: Scheme = "u8",
     only: str | None = None,
 ) -> nn.Module:
-    """A copy of `network` whose submodule `part` computes in INT8 (emulated, when torch runs it).
+    """A copy of `network` that computes `part` and HEAD_LAYERS in INT8 (emulated, in torch).
 
     Args:
         network: in eval mode; BatchNorm is folded into the convolutions.
@@ -90,7 +94,9 @@ def quantize(
 
 
 def layer_names(network: nn.Module, example: Tensor, *, part: str = "backbone") -> list[str]:
-    """What `quantize` quantises, in order: convolutions, additions, and the output of the part."""
+    """What `quantize` quantises, in order: convolutions, additions, and the output of the part;
+    then HEAD_LAYERS.
+    """
     quantizer = PartQuantizer(part, ACTIVATIONS["u8"], WEIGHT)
     quantizer.annotate(trace(network, example))
     quantizer.check()
@@ -106,7 +112,7 @@ def trace(network: nn.Module, example: Tensor) -> fx.GraphModule:
 
 
 class PartQuantizer(Quantizer):  # type: ignore[misc]  # torchao carries no types
-    """Marks the convolutions and additions of one submodule, and what leaves it.
+    """Marks the convolutions and additions of one submodule, what leaves it, and HEAD_LAYERS.
 
     Attributes:
         marked: the names of what was marked.
@@ -128,14 +134,17 @@ class PartQuantizer(Quantizer):  # type: ignore[misc]  # torchao carries no type
     def annotate(self, model: fx.GraphModule) -> fx.GraphModule:
         aten = torch.ops.aten
         for node in model.graph.nodes:
-            if node.op != "call_function" or not self._inside(node):
+            if node.op != "call_function":
                 continue
             inputs: dict[fx.Node, Any] = {}
-            if node.target is aten.conv2d.default and self._mark(_weight_path(node)):
+            weighted = node.target in (aten.conv2d.default, aten.linear.default)
+            if not self._inside(node) and not (weighted and _weight_path(node) in HEAD_LAYERS):
+                continue
+            if weighted and self._mark(_weight_path(node)):
                 inputs = {node.args[0]: self._activation, node.args[1]: self._weight}
             elif node.target in (aten.add.Tensor, aten.add_.Tensor) and self._mark(node.name):
                 inputs = dict.fromkeys(node.args, self._activation)
-            leaves = any(not self._inside(user) for user in node.users)
+            leaves = self._inside(node) and any(not self._inside(user) for user in node.users)
             leaves = leaves and self._mark(f"output of {self._part}")
             if inputs or leaves:
                 node.meta["quantization_annotation"] = QuantizationAnnotation(

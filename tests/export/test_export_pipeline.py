@@ -78,14 +78,14 @@ def test_int8_is_int8_where_it_should_be(int8_path: Path) -> None:
     made_by = {name: node for node in model.graph.node for name in node.output}
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
     convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
-    *backbone, head = convolutions
-    assert len(backbone) == 4
-    for node in backbone:
+    assert len(convolutions) == 5
+    for node in convolutions:
         assert [made_by[name].op_type for name in node.input[:2]] == ["DequantizeLinear"] * 2
         weight = weights[made_by[node.input[1]].input[0]]
         assert weight.data_type == onnx.TensorProto.INT8
         assert len(onnx.numpy_helper.to_array(weights[made_by[node.input[1]].input[1]])) > 1
-    assert head.input[1] in weights  # in float
+    (presence,) = (node for node in model.graph.node if node.op_type == "Gemm")
+    assert presence.input[1] in weights  # in float
     for output in model.graph.output:
         assert made_by[output.name].op_type != "DequantizeLinear"
     assert "/" not in "".join(
@@ -93,8 +93,8 @@ def test_int8_is_int8_where_it_should_be(int8_path: Path) -> None:
     )
 
 
-def test_onnxruntime_fuses_the_backbone(int8_path: Path, tmp_path: Path) -> None:
-    """Every convolution of the backbone with its activation becomes one integer kernel."""
+def test_onnxruntime_fuses_all_layers(int8_path: Path, tmp_path: Path) -> None:
+    """A convolution with its activation becomes one integer kernel, as does the head's product."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -102,7 +102,8 @@ def test_onnxruntime_fuses_the_backbone(int8_path: Path, tmp_path: Path) -> None
     options.log_severity_level = 3
     ort.InferenceSession(int8_path, options, providers=["CPUExecutionProvider"])
     kinds = Counter(node.op_type for node in onnx.load(tmp_path / "fused.onnx").graph.node)
-    assert (kinds["QLinearConv"], kinds["QLinearAdd"], kinds["Conv"]) == (4, 1, 1)
+    assert (kinds["QLinearConv"], kinds["QLinearAdd"], kinds["Conv"]) == (5, 1, 0)
+    assert kinds["MatMulIntegerToFloat"] == 1
 
 
 @pytest.fixture(scope="module")
