@@ -3,7 +3,7 @@
     python scripts/ablate_simulation.py --faces faces/300w_train -o runs/ablation --steps 3000
     python scripts/ablate_simulation.py --document runs/ablation/results.json
 
-All students see the same faces, the same number of clips and the same order of identities; they
+All students see the same faces and the same number of clips, in the same order of identities; they
 differ in the simulation alone:
 
     full          the whole prior: noise of every kind, pauses, heads that turn in depth
@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -52,6 +53,8 @@ from evface_training.simulation.clips import ClipPrior, ClipSimulator
 from evface_training.simulation.presets import PRESETS
 
 BATCH = 64
+#: Each clip is drawn so often on average, from the newest of so many groups.
+REUSE, GROUPS = 4, 128
 CROP_SCALE = 1.35
 RATE = 1.5e-3
 LATEST, LONGEST_US = 12_000, 200_000
@@ -138,6 +141,7 @@ class Training:
             use_buffers=True,
         )
         self._optimiser = torch.optim.AdamW(self._network.parameters(), lr=RATE, weight_decay=0.02)
+        self._pool: deque[list[torch.Tensor]] = deque(maxlen=GROUPS)
         self._path = folder / f"{variant.replace(' ', '_')}_{seed}.pt"
         if self._path.is_file():
             stored = torch.load(self._path, weights_only=True)
@@ -150,24 +154,23 @@ class Training:
 
     def go_on(self, faces: FaceSet, until: int) -> float:
         """Train up to a step, and keep it; the last loss."""
-        # A new seed for each stretch: a run that goes on sees what it would have seen.
+        # A new seed for each stretch: a run that goes on sees new clips.
         seed = 1_000_003 * self.seed + self.step
         simulator = ClipSimulator(VARIANTS[self.variant], self._side, seed)
         simulator.RESOLUTIONS = resolutions(self._side)
-        mirror, loss = torch.from_numpy(MIRROR), float("nan")
+        random, loss = np.random.default_rng(seed), float("nan")
         self._network.train()
         while self.step < until:
-            chosen = np.random.default_rng((self.seed, self.step)).integers(len(faces), size=BATCH)
-            clips = simulator(
-                torch.from_numpy(faces.images[chosen]), torch.from_numpy(faces.points[chosen])
-            )
-            weights = torch.from_numpy(faces.weights[chosen])
-            weights = (weights + weights[:, mirror]) / 2  # faces may be mirrored
+            while len(self._pool) < REUSE - 1:
+                self._pool.append(_simulated(simulator, faces, random))
+            self._pool.append(_simulated(simulator, faces, random))
+            inputs, points, present, weights = self._drawn(random)
             for group in self._optimiser.param_groups:
                 group["lr"] = RATE * min(1, (self.step + 1) / 100)
             head = self._network.head
-            raw, presence = head.logits(self._network.backbone(clips.inputs))
-            losses = student_loss(head, raw, presence, clips.points, weights, clips.presence)
+            with torch.autocast("cpu", torch.bfloat16):
+                raw, presence = head.logits(self._network.backbone(inputs))
+            losses = student_loss(head, raw.float(), presence.float(), points, weights, present)
             self._optimiser.zero_grad(set_to_none=True)
             losses["total"].backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(self._network.parameters(), 5.0)
@@ -178,6 +181,26 @@ class Training:
         state = {name: part.state_dict() for name, part in self._parts().items()}
         _replace(self._path, partial(torch.save, {**state, "step": self.step}))
         return loss
+
+    def _drawn(self, random: np.random.Generator) -> list[torch.Tensor]:
+        """A batch: inputs, points, presence, weights."""
+        size = BATCH // REUSE
+        places = random.choice(size * len(self._pool), BATCH, replace=False)
+        drawn = [[part[place % size] for part in self._pool[place // size]] for place in places]
+        return [torch.stack(part).float() for part in zip(*drawn, strict=True)]
+
+
+def _simulated(
+    simulator: ClipSimulator, faces: FaceSet, random: np.random.Generator
+) -> list[torch.Tensor]:
+    """New clips of the pool: inputs in half the memory, points, presence, weights."""
+    chosen = random.integers(len(faces), size=BATCH // REUSE)
+    clips = simulator(
+        torch.from_numpy(faces.images[chosen]), torch.from_numpy(faces.points[chosen])
+    )
+    weights = torch.from_numpy(faces.weights[chosen])
+    weights = (weights + weights[:, torch.from_numpy(MIRROR)]) / 2  # faces may be mirrored
+    return [clips.inputs.half(), clips.points, clips.presence, weights]
 
 
 def test_set(faces: FaceSet, name: str, side: int, folder: Path) -> tuple[torch.Tensor, Floats]:
