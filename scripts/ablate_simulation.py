@@ -28,7 +28,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -49,12 +49,14 @@ from evface_training.data.heads import load_heads
 from evface_training.losses import student_loss
 from evface_training.networks.student import Student, StudentConfig
 from evface_training.simulation.camera import CameraPrior
-from evface_training.simulation.clips import ClipPrior, ClipSimulator
+from evface_training.simulation.clip_prior import ClipPrior
+from evface_training.simulation.clips import ClipSimulator
 from evface_training.simulation.presets import PRESETS
 
 BATCH = 64
-#: Each clip is drawn so often on average, from the newest of so many groups.
-REUSE, GROUPS = 4, 128
+#: Each clip is drawn so often on average, from the newest of so many groups; a stretch begins with
+#: some new ones.
+REUSE, GROUPS, FIRST_GROUPS = 4, 128, 16
 CROP_SCALE = 1.35
 RATE = 1.5e-3
 LATEST, LONGEST_US = 12_000, 200_000
@@ -141,7 +143,6 @@ class Training:
             use_buffers=True,
         )
         self._optimiser = torch.optim.AdamW(self._network.parameters(), lr=RATE, weight_decay=0.02)
-        self._pool: deque[list[torch.Tensor]] = deque(maxlen=GROUPS)
         self._path = folder / f"{variant.replace(' ', '_')}_{seed}.pt"
         if self._path.is_file():
             stored = torch.load(self._path, weights_only=True)
@@ -159,12 +160,12 @@ class Training:
         simulator = ClipSimulator(VARIANTS[self.variant], self._side, seed)
         simulator.RESOLUTIONS = resolutions(self._side)
         random, loss = np.random.default_rng(seed), float("nan")
+        pool: deque[list[torch.Tensor]] = deque(maxlen=GROUPS)
+        pool.extend(_simulated(simulator, faces, random) for _ in range(FIRST_GROUPS))
         self._network.train()
         while self.step < until:
-            while len(self._pool) < REUSE - 1:
-                self._pool.append(_simulated(simulator, faces, random))
-            self._pool.append(_simulated(simulator, faces, random))
-            inputs, points, present, weights = self._drawn(random)
+            pool.append(_simulated(simulator, faces, random))
+            inputs, points, present, weights = _drawn(pool, random)
             for group in self._optimiser.param_groups:
                 group["lr"] = RATE * min(1, (self.step + 1) / 100)
             head = self._network.head
@@ -182,12 +183,13 @@ class Training:
         _replace(self._path, partial(torch.save, {**state, "step": self.step}))
         return loss
 
-    def _drawn(self, random: np.random.Generator) -> list[torch.Tensor]:
-        """A batch: inputs, points, presence, weights."""
-        size = BATCH // REUSE
-        places = random.choice(size * len(self._pool), BATCH, replace=False)
-        drawn = [[part[place % size] for part in self._pool[place // size]] for place in places]
-        return [torch.stack(part).float() for part in zip(*drawn, strict=True)]
+
+def _drawn(pool: Sequence[list[torch.Tensor]], random: np.random.Generator) -> list[torch.Tensor]:
+    """A batch: inputs, points, presence, weights."""
+    size = BATCH // REUSE
+    places = random.choice(size * len(pool), BATCH, replace=False)
+    drawn = [[part[place % size] for part in pool[place // size]] for place in places]
+    return [torch.stack(part).float() for part in zip(*drawn, strict=True)]
 
 
 def _simulated(

@@ -31,7 +31,8 @@ from evface_training.head import (
     Pose,
 )
 from evface_training.head.model import HeadModel
-from evface_training.simulation.clips import ClipPrior, ClipSimulator
+from evface_training.simulation.clip_prior import ClipPrior
+from evface_training.simulation.clips import ClipSimulator
 from evface_training.simulation.frame_camera import FrameCameraPrior
 from evface_training.simulation.motion import MotionPrior
 

@@ -26,7 +26,8 @@ from evface_training.benchmark_sets import CONDITIONS, Condition, recordings
 from evface_training.data import load_faces
 from evface_training.data.faces import FaceSet
 from evface_training.data.heads import load_heads
-from evface_training.simulation.clips import ClipPrior, ClipSimulator
+from evface_training.simulation.clip_prior import ClipPrior
+from evface_training.simulation.clips import ClipSimulator
 from evface_training.simulation.frame_camera import FrameCameraPrior
 from evface_training.simulation.motion import DEPTHS
 from evface_training.simulation.presets import PRESETS

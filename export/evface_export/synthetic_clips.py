@@ -34,7 +34,7 @@ def synthetic_clips(
     """
     from evface_training.clip_set import draw_clip_set
     from evface_training.data.heads import load_heads
-    from evface_training.simulation.clips import ClipPrior
+    from evface_training.simulation.clip_prior import ClipPrior
 
     representation = card.representation
     channels, height, width = card.inputs[0].shape[1:]

@@ -9,7 +9,7 @@ from evface_edge.errors import ConfigError
 from evface_training.clip_set import MAX_CALIBRATION, draw_clip_set
 from evface_training.data.faces import CROP_SIDE_PX, FaceSet
 from evface_training.data.heads import HEADS, load_heads
-from evface_training.simulation.clips import ClipPrior
+from evface_training.simulation.clip_prior import ClipPrior
 
 SMALL = ClipPrior(bins=2, steps_per_bin=1)
 

@@ -26,7 +26,8 @@ from evface_training.machine import Machine
 from evface_training.networks.student import Student, StudentConfig
 from evface_training.optimiser import OptimiserConfig
 from evface_training.recipe import TrainRecipe
-from evface_training.simulation.clips import ClipPrior, ClipSimulator
+from evface_training.simulation.clip_prior import ClipPrior
+from evface_training.simulation.clips import ClipSimulator
 from evface_training.task import StudentTask
 from evface_training.train import train
 from evface_training.validation import validate_student

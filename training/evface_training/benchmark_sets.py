@@ -28,7 +28,7 @@ from evface_training.simulation.motion import MotionPrior, sample_motion
 from evface_training.simulation.occluders import occluder_bank, sample_passing
 from evface_training.simulation.recording import Frame, one_camera, record
 from evface_training.simulation.relief import fit_head
-from evface_training.simulation.scene import Scenes, crop_fields, exposed
+from evface_training.simulation.scene import Film, Scenes, crop_fields, exposed
 from evface_training.simulation.tone import Tone, grey
 
 #: Upper edges of the bins of light and of speed in which results are told apart.
@@ -209,12 +209,11 @@ def _one(
 
     def frames() -> Iterator[Frame]:
         shown = replace(scenes, passing=passing.lit(_TONE.log_light, color=False))
-        log_light = _TONE.log_light(grey(picture))
-        first = shown.show(log_light, torch.zeros(1))[0, 0]
-        yield Frame(0, first)  # noise alone, while nothing moves
+        film = Film(shown, _TONE.log_light(grey(picture)))
+        yield Frame(0, film.at(torch.zeros(1))[0, 0])  # noise alone, while nothing moves
         for share in np.linspace(0, 1, steps + 1):
             t_us = round(condition.settle_us + float(share) * duration_s * 1e6)
-            yield Frame(t_us, shown.show(log_light, torch.tensor([float(share)]))[0, 0])
+            yield Frame(t_us, film.at(torch.tensor([float(share)]))[0, 0])
 
     lit = with_flicker(frames(), float(camera.flicker[0]), float(camera.flicker_hz[0]))
     parts = list(record(lit, camera, size, generator, condition.camera.readout))

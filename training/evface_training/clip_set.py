@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from evface_edge.errors import ConfigError
 from evface_training.data.faces import FaceSet
-from evface_training.simulation.clips import ClipPrior, ClipSimulator
+from evface_training.simulation.clip_prior import ClipPrior
+from evface_training.simulation.clips import ClipSimulator
 
 #: More do not move the ranges that calibration finds.
 MAX_CALIBRATION = 512

@@ -16,7 +16,7 @@ from evface_training.finder.scenes import ScenePrior
 from evface_training.head.stills import HeadStills
 from evface_training.networks.student import StudentConfig
 from evface_training.optimiser import OptimiserConfig
-from evface_training.simulation.clips import ClipPrior
+from evface_training.simulation.clip_prior import ClipPrior
 from evface_training.simulation.frame_camera import FrameCameraPrior
 from evface_training.ssmer.task import SsmerConfig
 from evface_training.teacher.config import TeacherConfig

@@ -13,7 +13,8 @@ from evface_edge.errors import ConfigError
 from evface_training.data.faces import FaceSet
 from evface_training.representation import normalise_counts_
 from evface_training.simulation.camera import CameraPrior
-from evface_training.simulation.clips import ClipPrior, Clips, ClipSimulator
+from evface_training.simulation.clip_prior import ClipPrior
+from evface_training.simulation.clips import Clips, ClipSimulator
 from evface_training.simulation.frame_camera import FrameCameraPrior
 from evface_training.simulation.motion import DEPTHS, MotionPrior
 from evface_training.simulation.occluders import occluder_bank, sample_passing

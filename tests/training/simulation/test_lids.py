@@ -11,7 +11,8 @@ from matplotlib.path import Path as Polygon
 
 from evface_training.data.faces import FaceSet
 from evface_training.simulation.camera import CameraPrior
-from evface_training.simulation.clips import ClipPrior, ClipSimulator
+from evface_training.simulation.clip_prior import ClipPrior
+from evface_training.simulation.clips import ClipSimulator
 from evface_training.simulation.lids import Blinks, LidPainter, fit_eyelids, sample_blinks
 from evface_training.simulation.motion import MotionPrior
 

@@ -10,7 +10,8 @@ from evface_edge.errors import ConfigError
 from evface_edge.events.array import EventArray, make_events
 from evface_edge.geometry import Box
 from evface_training.data.faces import FaceSet
-from evface_training.simulation.clips import ClipPrior, ClipSimulator
+from evface_training.simulation.clip_prior import ClipPrior
+from evface_training.simulation.clips import ClipSimulator
 from evface_training.ssmer.events import (
     UNCHANGED,
     Augmentation,

@@ -20,7 +20,8 @@ from evface_training.data.faces import FaceSet
 from evface_training.networks.student import Student
 from evface_training.recipe import TrainRecipe
 from evface_training.simulation.camera import CameraPrior
-from evface_training.simulation.clips import ClipPrior, Clips
+from evface_training.simulation.clip_prior import ClipPrior
+from evface_training.simulation.clips import Clips
 from evface_training.simulation.frame_camera import FrameCameraPrior
 from evface_training.simulation.motion import MotionPrior
 from evface_training.tasks import load_teacher

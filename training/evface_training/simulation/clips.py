@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -14,10 +14,11 @@ from evface_edge.landmarks import MIRROR
 from evface_training.data.faces import CROP_SIDE_PX
 from evface_training.representation import normalise_counts_
 from evface_training.simulation.accumulate import Voxels
-from evface_training.simulation.camera import CameraBatch, CameraPrior
+from evface_training.simulation.camera import CameraBatch
+from evface_training.simulation.clip_prior import ClipPrior
 from evface_training.simulation.frame_camera import FrameCameraPrior, FrameCameras
 from evface_training.simulation.lids import Blinking, Blinks, Eyelids, fit_eyelids, sample_blinks
-from evface_training.simulation.motion import MotionPrior, sample_motion
+from evface_training.simulation.motion import sample_motion
 from evface_training.simulation.negatives import texture_bank
 from evface_training.simulation.noise import NoiseEvents, draw_noise
 from evface_training.simulation.occluders import occluder_bank, sample_passing
@@ -30,47 +31,6 @@ _MIRROR = torch.from_numpy(MIRROR)
 _CHUNK = 16  # clips whose pixels fit into a core's cache; a GPU takes a whole batch at once
 #: Under flickering lamps a window fills at once, and steps must be finer than the flicker.
 _FLICKER_WINDOW_S = 0.02
-
-
-@dataclass(frozen=True)
-class ClipPrior:
-    """From which training clips are drawn.
-
-    Attributes:
-        duration_us: shortest and longest window; speed and displacement of the motion decide.
-        crop_scale: side of the crop ÷ longer side of the face box, (low, high).
-        shift: standard deviation of the crop's centre, in sides of the face box.
-        roll_deg: standard deviation of an added rotation.
-        negative_share: of clips that show no face, or not where the crop is.
-        occlusion_share: of faces that something hides a part of, and moves with.
-        passing_share: of clips in which a hand or an object passes before the face.
-        blink_share: of faces that blink about the end of the window, or have their eyes closed.
-        steps_per_bin: simulation steps between two time bins.
-    """
-
-    motion: MotionPrior = field(default_factory=MotionPrior)
-    camera: CameraPrior = field(default_factory=CameraPrior)
-    duration_us: tuple[float, float] = (3_000, 200_000)
-    crop_scale: tuple[float, float] = (1.05, 1.8)
-    shift: float = 0.06
-    roll_deg: float = 14.0
-    negative_share: float = 0.12
-    occlusion_share: float = 0.2
-    passing_share: float = 0.12
-    blink_share: float = 0.3
-    bins: int = 5
-    steps_per_bin: int = 2
-
-    def __post_init__(self) -> None:
-        for name in ("duration_us", "crop_scale"):
-            low, high = getattr(self, name)
-            if not 0 < low <= high:
-                raise ConfigError(f"ClipPrior.{name}", (low, high), "0 < low <= high")
-        for name in ("negative_share", "occlusion_share", "passing_share", "blink_share"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"ClipPrior.{name}", getattr(self, name), "0 to 1")
-        if self.bins < 2 or self.steps_per_bin < 1:
-            raise ConfigError("ClipPrior.bins", self.bins, "2 or more, steps_per_bin 1 or more")
 
 
 @dataclass(frozen=True)
