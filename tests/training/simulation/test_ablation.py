@@ -20,7 +20,8 @@ def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    monkeypatch.setattr(module, "BATCH", 2)
+    monkeypatch.setattr(module, "BATCH", 8)
+    monkeypatch.setattr(module, "FIRST_GROUPS", 4)
     monkeypatch.setattr(module, "SETS", {})
     return module
 
