@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import torch
@@ -35,8 +35,12 @@ MAX_FACES = 2
 _FRAMES = (4, 3, 2)
 _WARM_UP = 1
 _CHUNK = 8
+#: How fast things go that have hidden a face, in its sides a second.
+_LEAVING = (3.0, 15.0)
 #: A face of fewer events per pixel than this is not there for anyone to see ...
 _LEAST_EVENTS = 0.02
+#: ... or of fewer than this for each event of noise ...
+_LEAST_OF_NOISE = 0.2
 #: ... nor one of which less than this is in view.
 _LEAST_IN_VIEW = 0.6
 
@@ -53,7 +57,9 @@ class ScenePrior:
         speed: of whatever moves, in sides of it a second, log-uniform.
         turn_rad_per_s: standard deviation of the rolling of whatever moves.
         still_background_share: of scenes whose camera stands still.
-        begins_share: of scenes in which all is at rest first, and begins to move.
+        begins_share: of scenes in which faces and things are at rest first, and begin to move; in
+            half of these the background, too.
+        uncovered_share: of scenes in which something has just moved away from before a face.
         wide_share: of scenes on a sensor of 16:9; the others fill the grid.
     """
 
@@ -64,11 +70,12 @@ class ScenePrior:
     )
     face_share: tuple[float, float] = (0.7, 0.35)
     thing_share: tuple[float, float] = (0.6, 0.35)
-    side: tuple[float, float] = (0.08, 1.0)
+    side: tuple[float, float] = (0.1, 1.0)
     speed: tuple[float, float] = (0.03, 4.0)
     turn_rad_per_s: float = 0.5
     still_background_share: float = 0.5
-    begins_share: float = 0.3
+    begins_share: float = 0.4
+    uncovered_share: float = 0.15
     wide_share: float = 0.45
 
     def __post_init__(self) -> None:
@@ -76,7 +83,8 @@ class ScenePrior:
             low, high = getattr(self, name)
             if not 0 < low <= high:
                 raise ConfigError(f"ScenePrior.{name}", (low, high), "0 < low <= high")
-        for name in ("still_background_share", "begins_share", "wide_share"):
+        shares = "still_background_share", "begins_share", "uncovered_share", "wide_share"
+        for name in shares:
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"ScenePrior.{name}", getattr(self, name), "0 to 1")
 
@@ -160,22 +168,34 @@ class SceneSimulator:
         for k in range(MAX_FACES):
             rows = slice(k * batch, (k + 1) * batch)
             layers.append(self._face(pixels[rows], points[rows], extent, present[:, k]))
-        layers.append(self._thing(batch, extent, prior.thing_share[1]))
-        layers = [layer.starting(delay) for layer in layers]
+        goes = self._uniform(batch) < prior.uncovered_share
+        layers.append(self._leaving(layers[2], extent, goes))
+        always = torch.full_like(delay, math.inf)
+        behind = torch.where(self._uniform(batch) < 0.5, delay, always)
+        delays = [behind, delay, delay, delay, torch.where(goes, always, delay)]
+        layers = [layer.starting(since) for layer, since in zip(layers, delays, strict=True)]
         camera = prior.camera.sample(batch, self.generator, self.device)
         parts = [
             self._record([layer.only(rows) for layer in layers], camera[chunk], steps_s, windows)
             for chunk, rows in _chunks(batch, self.device)
         ]
         counts = torch.cat([part[0] for part in parts])
-        covers = [torch.cat(columns) for columns in zip(*(part[1] for part in parts), strict=True)]
+        moved = torch.cat([part[1] for part in parts])
+        covers = [torch.cat(columns) for columns in zip(*(part[2] for part in parts), strict=True)]
         inside = self._inside(extent)
         counts = counts * inside[:, None, None]
         inputs = (counts / (SATURATION * PIXELS_PER_CELL**2)).clamp_(max=1).sqrt_().flatten(1, 2)
         boxes = torch.stack([layer.box(self._side) for layer in layers[2:4]], 1)
         state = torch.stack(
             [
-                self._state(boxes[:, k], present[:, k], covers[3 + k :], counts, extent)
+                self._state(
+                    boxes[:, k],
+                    present[:, k],
+                    covers[3 + k :],
+                    moved,
+                    counts[:, -1].sum(1) - moved,
+                    extent,
+                )
                 for k in range(MAX_FACES)
             ],
             1,
@@ -250,6 +270,27 @@ class SceneSimulator:
         angle = 0.5 * torch.randn(batch, generator=self.generator, device=self.device)
         return Layer(texture, place, side, angle, velocity, growth, roll)
 
+    def _leaving(self, face: Layer, extent: Tensor, goes: Tensor) -> Layer:
+        """What is before all faces; where it goes, it has hidden the face a moment ago."""
+        batch = len(goes)
+        layer = self._thing(batch, extent, self.prior.thing_share[1])
+        hiding = self._thing(batch, extent, 1.0)
+        box = face.box(self._side)
+        way = self._uniform(batch) * 2 * math.pi
+        ahead = torch.stack([way.cos(), way.sin()], 1) * box[:, 2:]
+        # In sides of the face; what is twice as large has passed it after one and a half.
+        place = box[:, :2] + ahead * (0.5 + 2.5 * self._uniform(batch, 1))
+        velocity = ahead * self._log_uniform(_LEAVING, batch, 1)
+        side = box[:, 2] * (1.2 + 1.2 * self._uniform(batch))
+        row = goes[:, None]
+        return replace(
+            layer,
+            texture=torch.where(row[..., None, None], hiding.texture, layer.texture),
+            place=torch.where(row, place, layer.place),
+            velocity=torch.where(row, velocity, layer.velocity),
+            side=torch.where(goes, side, layer.side),
+        )
+
     def _face(self, pixels: Tensor, points: Tensor, extent: Tensor, present: Tensor) -> Layer:
         prior, batch = self.prior, len(pixels)
         side = extent.amin(1) * self._log_uniform(prior.side, batch)
@@ -281,8 +322,9 @@ class SceneSimulator:
 
     def _record(
         self, layers: list[Layer], camera: CameraBatch, times_s: Tensor, windows: list[int]
-    ) -> tuple[Tensor, list[Tensor]]:
-        """→ counts (B, windows, 2, height, width), and of each layer what it covers in the end."""
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """→ events, all (B, windows, 2, height, width) and those without noise (B, height, width);
+        and of each layer what it covers in the end."""
         batch = len(camera.lux)
         shape = (self.shape.height * PIXELS_PER_CELL, self.shape.width * PIXELS_PER_CELL)
         tone = Tone(
@@ -315,12 +357,12 @@ class SceneSimulator:
             clip = fired.cell // area
             plane = (clip * len(SHARES) + window) * 2 + fired.on
             counts.view(-1).index_add_(0, plane * area + fired.cell % area, fired.count)
+        moved = _in_cells(counts.sum((1, 2)))
         self._add_noise(counts, camera, log_light)
         counts = counts.cumsum(1)  # windows lie in each other, the latest first
-        cells = F.avg_pool2d(counts.flatten(0, 2)[:, None], PIXELS_PER_CELL) * PIXELS_PER_CELL**2
         covers = [layer.show(0.0, shape, PIXELS_PER_CELL)[:, 1:] for layer in layers]
         covers = [F.avg_pool2d(cover, PIXELS_PER_CELL) for cover in covers]
-        return cells.reshape(*counts.shape[:3], self.shape.height, self.shape.width), covers
+        return _in_cells(counts), moved, covers
 
     def _add_noise(self, counts: Tensor, camera: CameraBatch, light: Tensor) -> None:
         batch, _, _, height, width = counts.shape
@@ -334,7 +376,13 @@ class SceneSimulator:
         counts.view(-1).index_add_(0, index, torch.ones_like(age))
 
     def _state(
-        self, box: Tensor, present: Tensor, later: list[Tensor], counts: Tensor, extent: Tensor
+        self,
+        box: Tensor,
+        present: Tensor,
+        later: list[Tensor],
+        moved: Tensor,
+        noise: Tensor,
+        extent: Tensor,
     ) -> Tensor:
         """(B,): 1, 0 or -1, see `Scenes`."""
         middle, side = box[:, :2], box[:, 2:]
@@ -345,7 +393,9 @@ class SceneSimulator:
         down = (y - middle[:, 1:]).abs() < side * 0.45
         within = (down[:, :, None] & across[:, None]).float()
         area = within.sum((1, 2)).clamp_min(1)
-        events = (counts[:, -1].sum(1) * within).sum((1, 2)) / (area * PIXELS_PER_CELL**2)
+        events, noise = (
+            (count * within).sum((1, 2)) / (area * PIXELS_PER_CELL**2) for count in (moved, noise)
+        )
         open_share = torch.ones_like(within)
         for cover in later:
             open_share = open_share * (1 - cover[:, 0])
@@ -353,10 +403,17 @@ class SceneSimulator:
         high = torch.minimum(middle + side / 2, extent)
         in_view = (high - low).clamp_min(0).prod(1) / (side * side)[:, 0]
         seen = (open_share * within).sum((1, 2)) / area
-        clear = (events >= _LEAST_EVENTS) & (seen >= _LEAST_IN_VIEW) & (in_view >= _LEAST_IN_VIEW)
+        enough = events >= (_LEAST_OF_NOISE * noise).clamp_min(_LEAST_EVENTS)
+        clear = enough & (seen >= _LEAST_IN_VIEW) & (in_view >= _LEAST_IN_VIEW)
         # One that is hidden altogether is no face at all.
         gone = (seen < 0.1) | (in_view < 0.1) | ~present
         return torch.where(gone, 0, torch.where(clear, 1, -1))
+
+
+def _in_cells(counts: Tensor) -> Tensor:
+    """Events of pixels (..., H, W) → of the cells that they lie in."""
+    pooled = F.avg_pool2d(counts.reshape(-1, 1, *counts.shape[-2:]), PIXELS_PER_CELL)
+    return pooled.reshape(*counts.shape[:-2], *pooled.shape[-2:]) * PIXELS_PER_CELL**2
 
 
 def _chunks(batch: int, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
