@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,8 +12,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from evface_edge.errors import ConfigError
+from evface_edge.geometry import SensorSize
 from evface_training.clip_maker import ClipMaker, chances, fingerprint, with_share_of_people
 from evface_training.data.faces import FaceSet
+from evface_training.head import HeadIdentity, PinholeCamera, Pose
+from evface_training.head.deformation import Deformer
+from evface_training.head.landmarks import LandmarkModel
+from evface_training.head.mesh import build
+from evface_training.head.scene import Expression
 from evface_training.networks.student import StudentConfig
 from evface_training.recipe import TrainRecipe
 from evface_training.stream import Replay, batches, mixed_seed
@@ -110,6 +118,21 @@ def test_shares_of_kinds_of_faces(drawn_faces: FaceSet) -> None:
     np.testing.assert_allclose(found[:3].sum(), 0.2)
     np.testing.assert_allclose(found[8:].sum(), 0.5)
     np.testing.assert_allclose(found.sum(), 1)
+
+
+def test_turned_faces_are_drawn_more_often(drawn_faces: FaceSet) -> None:
+    """As the poses have it in which a head of ours was put."""
+    yaw_deg = np.array([0.0, 30.0, -30.0])
+    head = build(HeadIdentity())
+    solid = LandmarkModel(head).points(Expression(), Deformer(head).apply(Expression()))
+    camera = PinholeCamera(SensorSize(192, 192), 400.0)
+    poses = [Pose(yaw_deg=float(yaw), distance_mm=600.0) for yaw in yaw_deg]
+    points = np.stack([camera.project(pose.to_camera(solid)) for pose in poses])
+    faces = replace(drawn_faces.select(np.arange(3)), points=points.astype(np.float32))
+    found = chances(faces, TrainRecipe("x", turned_weight=1.0))
+    mirrored = found[1:].mean() / found[0]
+    np.testing.assert_allclose(mirrored, 2, atol=0.15)
+    np.testing.assert_allclose(chances(faces, TrainRecipe("x")), 1 / 3)
 
 
 def test_small_shares_of_people_lie_within_large_ones(drawn_faces: FaceSet) -> None:

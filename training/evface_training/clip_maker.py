@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from evface_edge.head_pose import fit_head_pose
 from evface_edge.landmarks import MIRROR
 from evface_training.data.faces import FaceSet
 from evface_training.recipe import TrainRecipe
@@ -84,10 +85,14 @@ def chances(faces: FaceSet, recipe: TrainRecipe) -> np.ndarray[Any, np.dtype[np.
         (video, recipe.video_share),
         (~faces.human & ~video, 1 - recipe.human_share - recipe.video_share),
     )
+    weight = np.ones(len(faces))
+    if recipe.turned_weight:
+        yaw_deg = np.array([fit_head_pose(points).yaw_deg for points in faces.points])
+        weight += recipe.turned_weight * np.abs(yaw_deg) / 30
     probability = np.zeros(len(faces))
     for members, share in groups:
         if members.any():
-            probability[members] = share / members.sum()
+            probability[members] = share * weight[members] / weight[members].sum()
     normalised: np.ndarray[Any, np.dtype[np.float64]] = probability / probability.sum()
     return normalised
 
