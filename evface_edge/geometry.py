@@ -59,10 +59,17 @@ class Box:
 
     def iou(self, other: Box) -> float:
         """Intersection over union, 0 to 1."""
-        overlap_x = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
-        overlap_y = min(self.y + self.height, other.y + other.height) - max(self.y, other.y)
-        overlap = max(overlap_x, 0.0) * max(overlap_y, 0.0)
+        overlap = self._overlap(other)
         return overlap / (self.width * self.height + other.width * other.height - overlap)
+
+    def share_inside(self, other: Box) -> float:
+        """How much of this box lies inside another, 0 to 1."""
+        return self._overlap(other) / (self.width * self.height)
+
+    def _overlap(self, other: Box) -> float:
+        across = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
+        down = min(self.y + self.height, other.y + other.height) - max(self.y, other.y)
+        return max(across, 0.0) * max(down, 0.0)
 
     @classmethod
     def around(cls, points: NDArray[np.floating]) -> Box:

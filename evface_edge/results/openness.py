@@ -71,14 +71,15 @@ class BlinkRule:
     """What counts as a blink.
 
     Attributes:
-        closed_share: the eye counts as closed below this share of its open value, open again
+        closed_share: the eye counts as closed below this share of its open value (looks to another
+            place and flicker take it to 0.58, blinks to 0.2: measured on a rendered head), open again
             above `opened_share`.
         baseline_s: the open value is the upper quartile over so many seconds around.
         min_us, max_us: shorter dips are noise; longer ones are closed eyes, not blinks.
     """
 
-    closed_share: float = 0.6
-    opened_share: float = 0.75
+    closed_share: float = 0.5
+    opened_share: float = 0.7
     baseline_s: float = 10.0
     min_us: int = 40_000
     max_us: int = 600_000

@@ -25,10 +25,17 @@ SIGMA_SHARE = 0.75
 MAX_WANDER = 0.03
 #: The moved boxes: shift along x and y ÷ longer side, and scale.
 _MOVED = ((0.0, 0.0, 1.0), (0.1, 0.05, 1.15), (-0.1, 0.05, 1.0), (0.0, -0.1, 0.87))
+#: A box is settled when a further look at it moves it no farther; looks at most.
+SETTLED_IOU, MAX_LOOKS = 0.75, 3
 #: Boxes that overlap this much show the same face.
 SAME_FACE_IOU = 0.4
-#: How many more proposals than faces wanted are looked at, and how many of them closely.
-SPARE_LOOKS, SPARE_CHECKS = 2, 1
+#: No face lies so far inside another: it is a part of it.
+MAX_INSIDE = 0.5
+#: How many proposals are considered; how many more of them than faces wanted are looked at, and
+#: how many closely.
+PROPOSALS, SPARE_LOOKS, SPARE_CHECKS = 12, 1, 1
+#: A proposal less like a face than this, at any size, makes way for others for so long.
+DISMISSED_PRESENCE, DISMISSED_US, DISMISSED_IOU = 0.3, 50_000, 0.5
 #: Sizes at which a proposal is looked at: of a face of few cells, they are not told well.
 SCALES = (1.0, 0.72, 1.35)
 
@@ -39,6 +46,8 @@ class FaceFinder:
     def __init__(self, network: LandmarkNetwork, size: SensorSize) -> None:
         self._network = network
         self._finder = FinderNetwork(size)
+        self._promising: list[Box] = []  # like a face: looked at again next time
+        self._dismissed: list[tuple[Box, int]] = []  # unlike a face, and until when
 
     def find(
         self,
@@ -55,44 +64,77 @@ class FaceFinder:
             taken: boxes of faces that are known already.
         """
         network = self._network
-        proposed = self._finder.candidates(recent, now_us, wanted + len(taken) + SPARE_LOOKS)
-        squares = [c.box for c in proposed if _fresh(c.box, taken)][: wanted + SPARE_LOOKS]
-        boxes = [square.square(scale) for square in squares for scale in SCALES]
-        looked = sorted(network.observe(recent, boxes, now_us), key=lambda o: -o.presence)
+        looked = self._look(recent, now_us, wanted + SPARE_LOOKS, taken)
         found: list[Observation] = []
-        checked = list(taken)
+        checked: list[Box] = []
         for candidate in looked:
             unsure = candidate.presence < network.card.presence_threshold
             if unsure or len(found) == wanted:
                 break
-            if len(checked) - len(taken) == wanted + SPARE_CHECKS:
+            if len(checked) == wanted + SPARE_CHECKS:
                 break
-            if not _fresh(candidate.box, checked):
+            if not _fresh(candidate.box, checked) or not _apart(candidate.box, taken):
                 continue
             checked.append(candidate.box)
-            face = self._verify(recent, candidate, now_us)
-            if face is not None and _fresh(face.box, [*taken, *(f.box for f in found)]):
+            face, convincing = self._verify(recent, candidate, now_us)
+            if not _apart(face.box, [*taken, *(f.box for f in found)]):
+                continue
+            if convincing:
                 found.append(face)
+            elif face.presence >= network.card.presence_threshold:
+                self._promising.append(face.box)
         return found
+
+    def _look(
+        self, recent: RecentEvents, now_us: int, count: int, taken: Sequence[Box]
+    ) -> list[Observation]:
+        """One look at each of so many proposals, in all sizes, and at what was promising before;
+        most like a face first."""
+        self._dismissed = [(box, until) for box, until in self._dismissed if until > now_us]
+        squares = [
+            candidate.box
+            for candidate in self._finder.candidates(recent, now_us, PROPOSALS)
+            if _apart(candidate.box, taken)
+            and all(candidate.box.iou(box) < DISMISSED_IOU for box, _ in self._dismissed)
+        ][:count]
+        boxes = [square.square(scale) for square in squares for scale in SCALES]
+        boxes += [box for box in self._promising if _apart(box, taken)]
+        self._promising = []
+        looks = self._network.observe(recent, boxes, now_us)
+        for index, square in enumerate(squares):
+            of_square = looks[index * len(SCALES) : (index + 1) * len(SCALES)]
+            if max(look.presence for look in of_square) < DISMISSED_PRESENCE:
+                self._dismissed.append((square, now_us + DISMISSED_US))
+        return sorted(looks, key=lambda look: -look.presence)
 
     def _verify(
         self, recent: RecentEvents, candidate: Observation, now_us: int
-    ) -> Observation | None:
-        """The candidate after a second look, if moving the box does not move the face."""
+    ) -> tuple[Observation, bool]:
+        """The candidate after further looks, and whether moving the box does not move the face."""
         network = self._network
-        second = network.observe(recent, [candidate.box], now_us)[0]
-        looks = network.observe(recent, _moved(second.box), now_us)
+        for _ in range(MAX_LOOKS):
+            last, candidate = candidate, network.observe(recent, [candidate.box], now_us)[0]
+            if candidate.box.iou(last.box) >= SETTLED_IOU:
+                break
+        looks = network.observe(recent, _moved(candidate.box), now_us)
         convincing = (
             min(look.presence for look in looks) >= MIN_PRESENCE
             and looks[0].relative_sigma <= SIGMA_SHARE * network.card.sigma_limit
             and _wander(looks) <= MAX_WANDER
         )
-        return looks[0] if convincing else None
+        return looks[0], convincing
 
 
 def _fresh(box: Box, known: Sequence[Box]) -> bool:
     """Whether it shows none of the known faces."""
     return all(box.iou(other) < SAME_FACE_IOU for other in known)
+
+
+def _apart(box: Box, known: Sequence[Box]) -> bool:
+    """Whether it can be a further face beside the known ones."""
+    return _fresh(box, known) and all(
+        max(box.share_inside(other), other.share_inside(box)) < MAX_INSIDE for other in known
+    )
 
 
 def _moved(box: Box) -> list[Box]:

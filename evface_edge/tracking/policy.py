@@ -43,8 +43,8 @@ class FollowPolicy:
     max_hold_us: int = 10_000_000
     lost_after_us: int = 60_000
     remember_us: int = 2_000_000
-    find_every_us: int = 20_000
-    find_more_every_us: int = 40_000
+    find_every_us: int = 10_000
+    find_more_every_us: int = 30_000
     growth_px_per_s: float = 5.0
     keep_crop_iou: float = 0.85
     smoothing: SmoothingPolicy = field(default_factory=SmoothingPolicy)

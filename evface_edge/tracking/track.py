@@ -112,7 +112,7 @@ class Track:
         age_us = now_us - self._seen_us
         if longest_us is None:
             longest_us = self._policy.max_hold_us
-            if _share_inside(self._last.box, self._bounds) < _LEAVES_SHARE:
+            if self._last.box.share_inside(self._bounds) < _LEAVES_SHARE:
                 longest_us = self._policy.lost_after_us  # it did not stop, it left
         if age_us > longest_us:
             return None
@@ -149,10 +149,3 @@ class Track:
             state=state,
             face_id=self.face_id,
         )
-
-
-def _share_inside(box: Box, bounds: Box) -> float:
-    """How much of a box lies within others' bounds, 0 to 1."""
-    across = min(box.x + box.width, bounds.x + bounds.width) - max(box.x, bounds.x)
-    down = min(box.y + box.height, bounds.y + bounds.height) - max(box.y, bounds.y)
-    return max(across, 0.0) * max(down, 0.0) / (box.width * box.height)

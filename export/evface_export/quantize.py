@@ -29,8 +29,15 @@ from torchao.quantization.pt2e.quantizer import (
 
 from evface_edge.errors import ExportError
 
-#: Layers of heads that are quantised beside the backbone.
-HEAD_LAYERS = frozenset({"head.to_points", "head.mix", "head.to_bins"})
+#: Layers of the heads of students that are quantised beside the backbone.
+HEAD_LAYERS = frozenset(
+    f"head.{name}"
+    for name in (
+        *("to_points", "mix", "to_bins"),  # SimCC
+        *("enlarge.0", "enlarge.4", "to_cells"),  # heatmap
+        "reduce",  # regression, which has `mix` as well
+    )
+)
 
 #: How activations are quantised: u8 with a zero point, or s8 around zero.
 Scheme = Literal["u8", "s8"]

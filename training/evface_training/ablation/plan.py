@@ -53,6 +53,22 @@ ROWS: Mapping[str, tuple[str, ...]] = {
         "events + SSMER, 10 % of labels",
     ),
     "Student": ("student", "student + SSMER", "student, distilled"),
+    # As "student", SimCC on a voxel grid, but for what the name says.
+    "Head and representation": (
+        "student, regression",
+        "student, heatmap",
+        "student, event frame",
+        "student, time surface",
+        "student, multi-scale surface",
+        "student, adaptive surface",
+    ),
+}
+#: Representations of rows, and how many channels they have.
+_SEEN: Mapping[str, tuple[Mapping[str, object], int]] = {
+    "event frame": ({"name": "event_frame", "normalisation": "mean"}, 2),
+    "time surface": ({"name": "time_surface"}, 2),
+    "multi-scale surface": ({"name": "multi_scale_surface"}, 10),
+    "adaptive surface": ({"name": "adaptive_surface"}, 1),
 }
 
 
@@ -160,4 +176,20 @@ def trainings(
         "student, distilled": Training(
             replace(common, task="distill"), {"teacher": "CMFA + SSMER"}
         ),
+        **{
+            f"student, {head}": Training(
+                replace(student, student=replace(common.student, head=head))
+            )
+            for head in ("regression", "heatmap")
+        },
+        **{
+            f"student, {name}": Training(
+                replace(
+                    student,
+                    representation=representation,
+                    student=replace(common.student, in_channels=channels),
+                )
+            )
+            for name, (representation, channels) in _SEEN.items()
+        },
     }

@@ -74,7 +74,7 @@ def run_ablation(
         settings.pop(name)
     settings["faces"] = fingerprint(training)["sha256"]
     stored = _stored(folder / "results.json", settings)
-    moments: dict[int, dict[str, Clips]] = {}
+    moments: dict[str, dict[str, Clips]] = {}
     wanted = [
         row for rows in ROWS.values() for row in rows if not ablation.rows or row in ablation.rows
     ]
@@ -87,9 +87,10 @@ def run_ablation(
             path = _trained(row, plan, folder / str(seed), training, validation, machine, log)
             recipe = plan[row].recipe
             network = load_network(path, recipe.task).eval()
-            if recipe.side not in moments:
-                moments[recipe.side] = draw_moments(validation, recipe, ablation.clips)
-            done[str(seed)] = judge(network, moments[recipe.side])
+            looks = f"{recipe.side} {json.dumps(dict(recipe.representation))}"
+            if looks not in moments:
+                moments[looks] = draw_moments(validation, recipe, ablation.clips)
+            done[str(seed)] = judge(network, moments[looks])
             stored["costs"].setdefault(row, asdict(cost(network)))
             write_whole(folder / "results.json", json.dumps(stored, indent=1).encode())
             write_report(stored, folder)
@@ -123,7 +124,7 @@ def _trained(
     log: Callable[[str], None],
 ) -> Path:
     """The checkpoint of a training that is done, and before it those that it begins from."""
-    own, recipe = folder / _slug(name), plan[name].recipe
+    own, recipe = folder / slug(name), plan[name].recipe
     if (own / "last.pt").is_file():
         stored = load_raw(own / "last.pt")
         if stored["state"].get("step") == recipe.steps:
@@ -140,5 +141,6 @@ def _trained(
     return path
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
+    """The folder of a training within its seed's."""
     return "".join(c if c.isalnum() else "_" for c in name)
