@@ -71,18 +71,20 @@ class BlinkRule:
     """What counts as a blink.
 
     Attributes:
-        closed_share: the eye counts as closed below this share of its open value (looks to another
-            place and flicker take it to 0.58, blinks to 0.2: measured on a rendered head), open again
-            above `opened_share`.
+        closed_share: the eye counts as closed below this share of its open value, open again
+            above `opened_share`. Measured on rendered heads: a look to another place and flicker
+            take it to 0.58, blinks to 0.5 at most.
         baseline_s: the open value is the upper quartile over so many seconds around.
         min_us, max_us: shorter dips are noise; longer ones are closed eyes, not blinks.
+        apart_us: two that follow each other closer are one, in which the lids hesitated.
     """
 
-    closed_share: float = 0.5
+    closed_share: float = 0.55
     opened_share: float = 0.7
     baseline_s: float = 10.0
-    min_us: int = 40_000
+    min_us: int = 60_000
     max_us: int = 600_000
+    apart_us: int = 50_000
 
     def __post_init__(self) -> None:
         if not 0 < self.closed_share < self.opened_share < 1:
@@ -112,7 +114,8 @@ def find_blinks(
     rule = rule or BlinkRule()
     times = np.asarray(t_us, np.int64)
     share = np.asarray(openness, np.float64) / _open_value(times, openness, rule.baseline_s)
-    blinks, closed_at = [], None
+    blinks: list[Blink] = []
+    closed_at: int | None = None
     for index, value in enumerate(share):
         if closed_at is None:
             if value < rule.closed_share:
@@ -120,7 +123,8 @@ def find_blinks(
         elif value > rule.opened_share:
             blink = _measure(times, share, closed_at, index, face_id)
             if rule.min_us <= blink.duration_us <= rule.max_us:
-                blinks.append(blink)
+                near = blinks and blink.onset_us - _end_us(blinks[-1]) < rule.apart_us
+                blinks.append(_joined(blinks.pop(), blink) if near else blink)
             closed_at = None
     return blinks
 
@@ -152,6 +156,16 @@ def _measure(
     onset = _crossing(times, share, down, min(down + 1, lowest), level)
     end = _crossing(times, share, up, max(up - 1, lowest), level)
     return Blink(face_id, onset, end - onset, min(max(depth, 0.0), 1.0))
+
+
+def _end_us(blink: Blink) -> int:
+    return blink.onset_us + blink.duration_us
+
+
+def _joined(first: Blink, second: Blink) -> Blink:
+    onset_us = min(first.onset_us, second.onset_us)
+    duration_us = max(_end_us(first), _end_us(second)) - onset_us
+    return Blink(first.face_id, onset_us, duration_us, max(first.depth, second.depth))
 
 
 def _crossing(

@@ -75,11 +75,16 @@ class Predictions(Sequence[FaceLandmarks]):
     def blinks(self, rule: BlinkRule | None = None) -> list[Blink]:
         """The blinks of every face, in order of time.
 
-        Held landmarks do not count: nothing was seen then.
+        Of held faces only those count whose eyes were seen: their time moved on.
         """
         found: list[Blink] = []
         for face_id in sorted({face.face_id for face in self}):
-            seen = [f for f in self if f.face_id == face_id and f.state is not FaceState.HELD]
+            seen: list[FaceLandmarks] = []
+            for face in self:
+                if face.face_id == face_id and (
+                    face.state is not FaceState.HELD or not seen or face.t_us > seen[-1].t_us
+                ):
+                    seen.append(face)
             times = np.array([face.t_us for face in seen], np.int64)
             openness = np.array([sum(face.eye_openness) / 2 for face in seen])
             found += find_blinks(times, openness, face_id=face_id, rule=rule)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from evface_edge.errors import ConfigError
 from evface_edge.events.array import EventArray
-from evface_edge.geometry import SensorSize
+from evface_edge.geometry import Box, SensorSize
 
 NAME = "finder_grid"
 #: Windows of time that end now, as shares of the whole: the latest is where things are, the
@@ -62,36 +62,46 @@ class GridShape:
 
 @dataclass(frozen=True)
 class SensorGrid:
-    """The grid of one sensor: cells are square, the sensor lies in the grid's upper left corner.
+    """The grid of a sensor, or of a part of it: cells are square, and the part lies in the grid's
+    upper left corner.
 
     Attributes:
         shape: of the grid.
         size: of the sensor.
+        part: what of the sensor it shows, whole pixels; None: all.
     """
 
     shape: GridShape
     size: SensorSize
+    part: Box | None = None
+
+    @cached_property
+    def shown(self) -> Box:
+        """The part, or all of the sensor."""
+        return self.part or Box(0, 0, self.size.width, self.size.height)
 
     @cached_property
     def pixels_per_cell(self) -> float:
         """Along one axis, 1 or more: a sensor finer than the grid is not enlarged."""
-        size, shape = self.size, self.shape
-        return max(size.width / shape.width, size.height / shape.height, 1.0)
+        shown, shape = self.shown, self.shape
+        return max(shown.width / shape.width, shown.height / shape.height, 1.0)
 
     @cached_property
     def _cells(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:
-        """Of each column and of each row the cell; and 1 ÷ the events that make a cell full."""
-        across, down = (
-            np.minimum(((np.arange(length) + 0.5) / self.pixels_per_cell).astype(np.int32), last)
-            for length, last in (
-                (self.size.width, self.shape.width - 1),
-                (self.size.height, self.shape.height - 1),
-            )
-        )
-        columns = np.bincount(across, minlength=self.shape.width)
-        rows = np.bincount(down, minlength=self.shape.height)
+        """Of each column and of each row the cell, those outside the part in one beyond the grid;
+        and 1 ÷ the events that make a cell full."""
+        shown, shape = self.shown, self.shape
+        across = self._along(self.size.width, shown.x, shown.width, shape.width)
+        down = self._along(self.size.height, shown.y, shown.height, shape.height)
+        columns = np.bincount(across, minlength=shape.width)[: shape.width]
+        rows = np.bincount(down, minlength=shape.height)[: shape.height]
         pixels = np.maximum(rows[:, None] * columns[None], 1)
         return across, down, (1 / (SATURATION * pixels)).astype(np.float32)
+
+    def _along(self, sensor: int, first: float, length: float, cells: int) -> NDArray[np.int32]:
+        place = np.arange(sensor) - first
+        cell = np.minimum(((place + 0.5) / self.pixels_per_cell).astype(np.int32), cells - 1)
+        return np.where((place >= 0) & (place < length), cell, np.int32(cells))
 
     def __call__(self, events: EventArray, now_us: int) -> NDArray[np.float32]:
         """The newest events → (channels, height, width) in [0, 1].
@@ -111,7 +121,7 @@ class SensorGrid:
             events = events[-shape.max_events :]
             lookback_us = max(now_us - int(events["t"][0]), 1)
         across, down, per_event = self._cells
-        counts = np.zeros((len(SHARES), 2, shape.height, shape.width), np.float32)
+        counts = np.zeros((len(SHARES), 2, shape.height + 1, shape.width + 1), np.float32)
         end = len(events)
         for window, share in enumerate(SHARES):
             oldest = now_us - round(share * lookback_us)
@@ -120,5 +130,6 @@ class SensorGrid:
             if window:
                 counts[window] += counts[window - 1]
             end = start
-        cells: NDArray[np.float32] = np.sqrt(np.minimum(counts * per_event, 1))
+        inside = counts[:, :, : shape.height, : shape.width]
+        cells: NDArray[np.float32] = np.sqrt(np.minimum(inside * per_event, 1))
         return cells.reshape(shape.channels, shape.height, shape.width)

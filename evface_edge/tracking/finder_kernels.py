@@ -16,7 +16,7 @@ def count_cells(
     down: NDArray[np.int32],
     counts: NDArray[np.float32],
 ) -> None:
-    """Count events into cells (2, height, width), OFF then ON.
+    """Count events into cells (2, height + 1, width + 1), OFF then ON; the last ones are outside.
 
     Args:
         across, down: the cell of each column and of each row of the sensor.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +11,7 @@ import evface_runtimes
 from evface_edge.card import ModelCard
 from evface_edge.card_file import check_tensors, read_card
 from evface_edge.errors import ConfigError, ModelError
+from evface_edge.events.array import EventArray
 from evface_edge.geometry import Box, SensorSize
 from evface_edge.models import FOLDER
 from evface_edge.tracking.finder_grid import GridShape, SensorGrid
@@ -19,6 +21,14 @@ from evface_runtimes.base import BaseRuntime
 
 #: It came along. Not among the models that are asked for by name: it gives no landmarks.
 BUNDLED = FOLDER / "finder" / "evface-find-int8.onnx"
+#: Parts of the sensor that are looked at more finely, one with each search: their sides ÷ the
+#: sensor's. They overlap by more than the size of the faces that need them.
+PART = 0.6
+#: The same with everything four times as fast: what was there before a face came into view, such
+#: as that which hid it, is soon forgotten.
+BRIEF = 1 / 4
+#: Boxes that overlap this much show the same face.
+_SAME_IOU = 0.4
 
 
 class Candidate(NamedTuple):
@@ -50,14 +60,31 @@ class FinderNetwork:
             )
         self._stride = shape.width // names["heat"][-1]
         self._size, self._grid = size, SensorGrid(shape, size)
+        self._brief = SensorGrid(replace(shape, lookback_us=round(BRIEF * shape.lookback_us)), size)
+        parts = (SensorGrid(shape, size, part) for part in _parts(size))
+        self._parts = [grid for grid in parts if grid.pixels_per_cell < self._grid.pixels_per_cell]
+        self._searches = 0
 
     def candidates(self, recent: RecentEvents, now_us: int, count: int) -> list[Candidate]:
-        """At most so many, best first."""
+        """At most so many, best first: of the whole sensor, and of one part after the other."""
         events = recent.newest(self._grid.shape.max_events)
         if not len(events):
             return []
-        cells = self._grid(events, now_us)
-        outputs = self._runtime.run({self.card.inputs[0].name: cells[None]})
+        grids = [self._grid, self._brief]
+        if self._parts:
+            grids.append(self._parts[self._searches % len(self._parts)])
+            self._searches += 1
+        peaks = [peak for grid in grids for peak in self._peaks(grid, events, now_us, count)]
+        found: list[Candidate] = []
+        for peak in sorted(peaks, key=lambda peak: -peak.score):
+            if all(peak.box.iou(other.box) < _SAME_IOU for other in found):
+                found.append(peak)
+        return found[:count]
+
+    def _peaks(
+        self, grid: SensorGrid, events: EventArray, now_us: int, count: int
+    ) -> list[Candidate]:
+        outputs = self._runtime.run({self.card.inputs[0].name: grid(events, now_us)[None]})
         peaks = find_peaks(
             outputs["heat"][0, 0],
             outputs["place"][0],
@@ -65,13 +92,22 @@ class FinderNetwork:
             threshold=self.card.presence_threshold,
             count=count,
         )
-        scale = self._grid.pixels_per_cell
+        scale, shown = grid.pixels_per_cell, grid.shown
         found = []
         for peak in peaks:
-            side, x, y = peak.side * scale, peak.x * scale - 0.5, peak.y * scale - 0.5
+            side = peak.side * scale
+            x, y = shown.x + peak.x * scale - 0.5, shown.y + peak.y * scale - 0.5
             if 0 <= x < self._size.width and 0 <= y < self._size.height:
                 found.append(Candidate(peak.score, Box(x - side / 2, y - side / 2, side, side)))
         return found
+
+
+def _parts(size: SensorSize) -> list[Box]:
+    """The four corners."""
+    width, height = round(PART * size.width), round(PART * size.height)
+    return [
+        Box(x, y, width, height) for y in (0, size.height - height) for x in (0, size.width - width)
+    ]
 
 
 @lru_cache(maxsize=4)

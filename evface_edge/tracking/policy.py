@@ -23,6 +23,8 @@ class FollowPolicy:
         fading_us: ... for this long at most.
         stopped_sigma, slow_sigma: with less than half of the wanted events, landmarks are taken
             whose σ is at most so many times that of a full look: at first, and after `fading_us`.
+        eyes_sigma: the eyes of a held face move on while their σ is at most so many times that of
+            a full look: a face at rest blinks.
         max_hold_us: landmarks of a still face are given up after this long.
         lost_after_us: doubtful looks for so long end the following.
         remember_us: a face found again this soon, near where it was lost, keeps its number.
@@ -40,6 +42,7 @@ class FollowPolicy:
     fading_us: int = 500_000
     stopped_sigma: float = 1.25
     slow_sigma: float = 1.6
+    eyes_sigma: float = 1.3
     max_hold_us: int = 10_000_000
     lost_after_us: int = 60_000
     remember_us: int = 2_000_000
@@ -55,7 +58,7 @@ class FollowPolicy:
                 raise ConfigError(f"FollowPolicy.{name}", getattr(self, name), "0 to below 1")
         if not 0 < self.keep_crop_iou <= 1:
             raise ConfigError("FollowPolicy.keep_crop_iou", self.keep_crop_iou, "above 0, up to 1")
-        for name in ("stopped_sigma", "slow_sigma"):
+        for name in ("stopped_sigma", "slow_sigma", "eyes_sigma"):
             if not getattr(self, name) >= 1:
                 raise ConfigError(f"FollowPolicy.{name}", getattr(self, name), "1 or more")
         for name in ("max_hold_us", "lost_after_us", "find_every_us", "find_more_every_us"):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from evface_edge.geometry import Box, SensorSize
+from evface_edge.landmarks import LEFT_EYE, LEFT_PUPIL, RIGHT_EYE, RIGHT_PUPIL
 from evface_edge.results import FaceLandmarks, FaceState
 from evface_edge.tracking.network import LandmarkNetwork, Look, Observation
 from evface_edge.tracking.policy import FollowPolicy
@@ -17,6 +20,11 @@ _CORE = 0.8
 _SAMPLE = 512
 #: Share of the wanted events from which on a look is as good as any.
 _FULL_SHARE = 0.5
+#: The points of each eye, the two corners first.
+_EYES = tuple(
+    np.array([eye.start, eye.start + 4, *range(eye.start, eye.stop), pupil])
+    for eye, pupil in ((RIGHT_EYE, RIGHT_PUPIL), (LEFT_EYE, LEFT_PUPIL))
+)
 #: A face of which less than this was on the sensor has left it, when its events end.
 _LEAVES_SHARE = 0.85
 
@@ -28,6 +36,9 @@ class Track:
         face_id: its number, which stays.
         smooth: whether a filter takes out flicker.
     """
+
+    _last: Observation
+    _shown: NDArray[np.float32]
 
     def __init__(
         self,
@@ -45,7 +56,7 @@ class Track:
         self._bounds = Box(-0.5, -0.5, size.width, size.height)
         self._smoother = KalmanSmoother(policy.smoothing) if smooth else None
         self._search_box = found.box
-        self._clear_sigma = found.relative_sigma
+        self._note_clear(found)
         self.face = self._accept(found, FaceState.FOUND, now_us)
 
     @property
@@ -63,8 +74,10 @@ class Track:
         policy = self._policy
         stopped_us = now_us - self._seen_us
         fades = self._fades(look) and stopped_us <= policy.fading_us
-        if fades or self._background_moves(look):
+        if self._background_moves(look):
             return self.hold(now_us)
+        if fades:
+            return self._hold_but_eyes(seen, now_us)
         doubtful = (
             seen.presence < card.presence_threshold
             or seen.relative_sigma > card.sigma_limit
@@ -75,12 +88,12 @@ class Track:
             faint = look.count < policy.faint_share * self._wanted(look)
             return self.hold(now_us, None if faint else policy.lost_after_us)
         if look.count >= _FULL_SHARE * self._wanted(look):
-            self._clear_sigma = seen.relative_sigma
+            self._note_clear(seen)
         else:
             # Noise alone may look like a face now and then; one that moves slowly is seen better.
             worse = policy.stopped_sigma if stopped_us <= policy.fading_us else policy.slow_sigma
             if seen.relative_sigma > worse * self._clear_sigma:
-                return self.hold(now_us)
+                return self._hold_but_eyes(seen, now_us)
         return self._accept(seen, FaceState.FOLLOWING, now_us)
 
     def _wanted(self, look: Look) -> int:
@@ -106,6 +119,19 @@ class Track:
         )
         evenly = len(events) * (4 * across * down) / (crop.width * crop.height)
         return int(within.sum()) < self._policy.rest_share * evenly
+
+    def _note_clear(self, seen: Observation) -> None:
+        """What σ is, of all points and of the eyes, where there is enough to see."""
+        self._clear_sigma, self._clear_eye_sigma = seen.relative_sigma, _eye_sigma(seen)
+
+    def _hold_but_eyes(self, seen: Observation, now_us: int) -> FaceLandmarks | None:
+        """A face at rest blinks: its eyes move with what is seen, if that is seen well."""
+        sure = seen.presence >= self._network.card.presence_threshold
+        if sure and _eye_sigma(seen) <= self._policy.eyes_sigma * self._clear_eye_sigma:
+            last = _with_eyes(self._last.landmarks, seen.landmarks)
+            self._last = replace(self._last, landmarks=last, t_us=seen.t_us)
+            self._shown = _with_eyes(self._shown, seen.landmarks)
+        return self.hold(now_us)
 
     def hold(self, now_us: int, longest_us: int | None = None) -> FaceLandmarks | None:
         """The landmarks of before, less certain; None when they have become too old."""
@@ -149,3 +175,19 @@ class Track:
             state=state,
             face_id=self.face_id,
         )
+
+
+def _eye_sigma(seen: Observation) -> float:
+    """Mean σ of the points of the eyes ÷ longer side of the box."""
+    eyes = float(seen.sigma[np.concatenate(_EYES)].mean())
+    return eyes / max(seen.box.width, seen.box.height)
+
+
+def _with_eyes(landmarks: NDArray[np.float32], seen: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Eyes as they are seen, between the corners where they were."""
+    result = landmarks.copy()
+    for eye in _EYES:
+        corners = eye[:2]
+        shift = landmarks[corners].mean(0) - seen[corners].mean(0)
+        result[eye] = seen[eye] + shift
+    return result

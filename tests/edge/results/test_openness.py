@@ -69,3 +69,14 @@ def test_the_rule_is_checked() -> None:
         BlinkRule(closed_share=0.8, opened_share=0.7)
     with pytest.raises(ConfigError, match="min_us"):
         BlinkRule(min_us=0)
+
+
+def test_lids_that_hesitate_blink_once() -> None:
+    times = np.arange(0, 3_000_000, 5_000)
+    openness = np.full(len(times), 0.3)
+    openness[200:240] = 0.06
+    openness[212:218] = 0.24  # up for 30 ms, as no eye opens and closes
+    (blink,) = find_blinks(times, openness)
+    assert blink.onset_us == pytest.approx(1_000_000, abs=5_000)
+    assert blink.duration_us == pytest.approx(200_000, abs=10_000)
+    assert blink.depth == pytest.approx(0.8, abs=0.01)

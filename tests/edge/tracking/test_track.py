@@ -1,0 +1,87 @@
+"""A face at rest: all of it stays where it was, but the eyes, which blink."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evface_edge.card_file import read_card
+from evface_edge.events.array import EventArray, make_events
+from evface_edge.geometry import Box, SensorSize
+from evface_edge.landmarks import LEFT_EYE, RIGHT_EYE
+from evface_edge.models import find_model
+from evface_edge.results import FaceState
+from evface_edge.results.openness import eye_openness
+from evface_edge.tracking.network import Look, Observation
+from evface_edge.tracking.policy import FollowPolicy
+from evface_edge.tracking.track import Track
+
+SIZE = SensorSize(346, 260)
+CROP = Box(80, 60, 120, 120)
+EYES = np.r_[RIGHT_EYE, LEFT_EYE, 96:98]
+#: x ÷ half the width of an eye, and y ÷ half its opening.
+OUTLINE = np.array([(-1, 0), (-0.5, -1), (0, -1), (0.5, -1), (1, 0), (0.5, 1), (0, 1), (-0.5, 1)])
+
+
+def _face(opening_px: float, moved_px: float = 0.0) -> NDArray[np.float32]:
+    rng = np.random.default_rng(0)
+    points = rng.uniform((90, 70), (190, 170), (98, 2))
+    for eye, pupil, x in ((RIGHT_EYE, 96, 120.0), (LEFT_EYE, 97, 160.0)):
+        points[eye] = OUTLINE * [10, opening_px / 2] + [x, 105.0]
+        points[pupil] = x, 105.0
+    return (points + moved_px).astype(np.float32)
+
+
+def _seen(points: NDArray[np.float32], eye_sigma: float, sigma: float, t_us: int) -> Observation:
+    sigmas = np.full(98, sigma, np.float32)
+    sigmas[EYES] = eye_sigma
+    return Observation(points, sigmas, 0.99, 500, t_us)
+
+
+def _look(share: float, now_us: int) -> Look:
+    """Events all over the crop, as many as that share of those wanted."""
+    card = read_card(find_model("evface-s"))
+    count = round(share * card.window.target_events(CROP.width * CROP.height))
+    rng = np.random.default_rng(1)
+    events: EventArray = make_events(
+        np.linspace(now_us - 50_000, now_us, count).astype(np.int64),
+        rng.integers(80, 200, count),
+        rng.integers(60, 180, count),
+        rng.integers(0, 2, count),
+    )
+    return Look(CROP, events, count, now_us)
+
+
+def _track(open_px: float) -> Track:
+    network: Any = SimpleNamespace(card=read_card(find_model("evface-s")))
+    found = _seen(_face(open_px), 1.0, 1.0, 0)
+    return Track(found, 0, 0, SIZE, network, FollowPolicy(), smooth=False)
+
+
+def test_a_face_at_rest_blinks() -> None:
+    track = _track(6.0)
+    before = track.face
+    blink = _seen(_face(1.0, moved_px=3.0), 1.1, 2.5, 20_000)
+    face = track.follow(blink, _look(0.2, 20_000), 20_000)
+    assert face is not None
+    assert face.state is FaceState.HELD
+    assert face.t_us == 20_000
+    rest = np.setdiff1d(np.arange(98), EYES)
+    np.testing.assert_array_equal(face.landmarks[rest], before.landmarks[rest])
+    np.testing.assert_allclose(eye_openness(face.landmarks), 1 / 20, atol=1e-5)
+    np.testing.assert_allclose(face.landmarks[[60, 64]], before.landmarks[[60, 64]], atol=1e-4)
+    later = track.hold(40_000)
+    assert later is not None
+    np.testing.assert_array_equal(later.landmarks, face.landmarks)
+    assert later.t_us == 20_000
+
+
+def test_eyes_that_are_not_seen_well_stay() -> None:
+    track = _track(6.0)
+    face = track.follow(_seen(_face(1.0), 1.5, 2.5, 20_000), _look(0.2, 20_000), 20_000)
+    assert face is not None
+    assert (face.state, face.t_us) == (FaceState.HELD, 0)
+    np.testing.assert_array_equal(face.landmarks, _face(6.0))
