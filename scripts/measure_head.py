@@ -98,7 +98,8 @@ def measure(faces: Predictions, truth: Truth) -> dict[str, float]:
     yaw, pitch, roll = np.mean(angles, axis=0)
     found_us = np.array([blink.onset_us for blink in faces.blinks()])
     blinks_us = truth.scene.animation.blinks_us
-    inside = (blinks_us > t_us[0] + 100_000) & (blinks_us < t_us[-1] - 400_000)
+    # Those while the face was lost count as missed.
+    inside = (blinks_us > t_us[0] + 100_000) & (blinks_us < truth.t_us[-1] - 400_000)
     expected = blinks_us[inside]
     hits = sum(bool((np.abs(found_us - at) < BLINK_MATCH_US).any()) for at in expected)
     open_error = np.mean(

@@ -7,7 +7,7 @@ import pytest
 
 from evface_edge.errors import ConfigError
 from evface_edge.events.array import EventArray, make_events
-from evface_edge.geometry import SensorSize
+from evface_edge.geometry import Box, SensorSize
 from evface_edge.tracking.finder_grid import SATURATION, SHARES, GridShape, SensorGrid
 
 SIZES = [SensorSize(346, 260), SensorSize(1280, 720), SensorSize(128, 128), SensorSize(40, 30)]
@@ -92,3 +92,15 @@ def test_what_a_card_says_comes_back() -> None:
         GridShape.from_config({"name": "voxel_grid", "bins": 5})
     with pytest.raises(ConfigError, match=r"GridShape\.width"):
         GridShape(width=20)
+
+
+def test_a_part_is_the_grid_of_a_sensor_of_its_own() -> None:
+    size, part = SensorSize(346, 260), Box(138, 104, 208, 156)
+    events = _events(size, 8000, 128_000)
+    inside = (events["x"] >= 138) & (events["y"] >= 104)
+    alone = events[inside].copy()
+    alone["x"] -= 138
+    alone["y"] -= 104
+    found = SensorGrid(GridShape(), size, part)(events, 128_000)
+    expected = SensorGrid(GridShape(), SensorSize(208, 156))(alone, 128_000)
+    np.testing.assert_array_equal(found, expected)
