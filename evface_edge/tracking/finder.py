@@ -50,7 +50,8 @@ class FaceFinder:
     def __init__(self, network: LandmarkNetwork, size: SensorSize) -> None:
         self._network = network
         self._finder = FinderNetwork(size)
-        self._promising: list[Box] = []  # like a face: looked at again next time
+        #: Like a face, but not enough: looked at again next time.
+        self.promising: list[Box] = []
         self._dismissed: list[tuple[Box, int]] = []  # unlike a face, and until when
 
     def find(
@@ -86,7 +87,7 @@ class FaceFinder:
             if convincing:
                 found.append(face)
             elif face.presence >= network.card.presence_threshold:
-                self._promising.append(face.box)
+                self.promising.append(face.box)
         return found
 
     def _look(
@@ -102,8 +103,8 @@ class FaceFinder:
             and all(candidate.box.iou(box) < DISMISSED_IOU for box, _ in self._dismissed)
         ][:count]
         boxes = [square.square(scale) for square in squares for scale in SCALES]
-        boxes += [box for box in self._promising if _apart(box, taken)]
-        self._promising = []
+        boxes += [box for box in self.promising if _apart(box, taken)]
+        self.promising = []
         looks = self._network.observe(recent, boxes, now_us)
         for index, square in enumerate(squares):
             of_square = looks[index * len(SCALES) : (index + 1) * len(SCALES)]

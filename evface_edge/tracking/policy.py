@@ -28,7 +28,9 @@ class FollowPolicy:
         max_hold_us: landmarks of a still face are given up after this long.
         lost_after_us: doubtful looks for so long end the following.
         remember_us: a face found again this soon, near where it was lost, keeps its number.
-        find_every_us: how often the finder is asked while faces are missing.
+        find_every_us: how often the finder is asked while no face is followed and the last
+            search has seen something promising.
+        find_idle_every_us: the same where it has not.
         find_more_every_us: the same while some faces are followed and more are asked for.
         growth_px_per_s: how fast σ grows while landmarks are held.
         keep_crop_iou: the crop stays while it overlaps the face this well.
@@ -47,6 +49,7 @@ class FollowPolicy:
     lost_after_us: int = 60_000
     remember_us: int = 2_000_000
     find_every_us: int = 10_000
+    find_idle_every_us: int = 20_000
     find_more_every_us: int = 30_000
     growth_px_per_s: float = 5.0
     keep_crop_iou: float = 0.85
@@ -61,6 +64,9 @@ class FollowPolicy:
         for name in ("stopped_sigma", "slow_sigma", "eyes_sigma"):
             if not getattr(self, name) >= 1:
                 raise ConfigError(f"FollowPolicy.{name}", getattr(self, name), "1 or more")
-        for name in ("max_hold_us", "lost_after_us", "find_every_us", "find_more_every_us"):
+        for name in (
+            *("max_hold_us", "lost_after_us"),
+            *("find_every_us", "find_idle_every_us", "find_more_every_us"),
+        ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"FollowPolicy.{name}", getattr(self, name), "1 or more")

@@ -79,7 +79,12 @@ class Tracker:
 
     def _search_is_due(self, now_us: int) -> bool:
         policy = self._policy
-        pause_us = policy.find_more_every_us if self._tracks else policy.find_every_us
+        if self._tracks:
+            pause_us = policy.find_more_every_us
+        elif self._finder.promising:
+            pause_us = policy.find_every_us
+        else:
+            pause_us = policy.find_idle_every_us
         return self._searched_us is None or now_us - self._searched_us >= pause_us
 
     def _find(self, recent: RecentEvents, now_us: int) -> None:
