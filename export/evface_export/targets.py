@@ -55,7 +55,7 @@ class Target:
 TARGETS: tuple[Target, ...] = (
     Target("onnx-fp32", "onnxruntime", "fp32", ".onnx", "ONNX, float32"),
     Target("onnx-fp16", "onnxruntime", "fp16", ".onnx", "ONNX, backbone in float16: for GPUs"),
-    Target("onnx-int8", "onnxruntime", "int8", ".onnx", "ONNX, u8/s8 QDQ up to the softmax: for CPUs"),
+    Target("onnx-int8", "onnxruntime", "int8", ".onnx", "ONNX, u8/s8 up to the softmax: for CPUs"),
     Target("openvino-fp32", "openvino", "fp32", ".xml", "OpenVINO, float32"),
     Target("openvino-fp16", "openvino", "fp16", ".xml", "OpenVINO, backbone in float16"),
     Target("openvino-int8", "openvino", "int8", ".xml", "OpenVINO, u8/s8 up to the softmax"),
