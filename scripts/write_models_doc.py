@@ -61,7 +61,8 @@ Seen among the ten worst faces of each set (`evface-edge evaluate --worst sheet.
 - a hat, glasses or hair in place of the brows;
 - in the dark, a face that hardly stands out of the noise;
 - almost no motion: there is nothing to see, the points are a mean face in the box, and σ says so;
-- closed eyes: the lids stay open, so that blinks are not found (0 of 7 on two rendered heads);
+- closed eyes: lids do not close wholly in the landmarks (6 of 7 blinks found on two rendered heads,
+  none too many);
 - tiny faces: a box below 32 pixels is not tried by the finder.
 
 What is not a face is told from one by presence, by σ relative to the size of the box, and by
@@ -75,7 +76,7 @@ def main() -> None:
     parts = [HEAD]
     for path in sorted(FOLDER.glob("*.onnx")):
         parts.append(_section(path, read_card(path)))
-    for path in sorted(EVALUATIONS.glob("*.json")):
+    for path in sorted(EVALUATIONS.glob("evface-*.json")):
         parts.append(_evaluated(json.loads(path.read_text())))
     DOCUMENT.write_text("\n".join(parts) + TAIL, encoding="utf-8")
 
