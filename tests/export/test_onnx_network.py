@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from evface_edge.errors import ExportError, ModelError
 from evface_export.graph import to_onnx
 from evface_export.onnx_network import from_onnx, last_common_tensor
-from evface_export.quantize import layer_names, quantize
+from evface_export.quantize import HEAD_LAYERS, layer_names, quantize
 from evface_training.networks.heads import HEADS
 from evface_training.networks.student import Student, StudentConfig
 
@@ -51,6 +51,16 @@ def test_the_same_layers_are_quantised(checkpoint: Any, model: bytes) -> None:
         "head.to_points",
         "head.to_bins",
     ]
+
+
+def test_layers_of_heads_are_called_what_the_heads_call_them() -> None:
+    students = [
+        Student(StudentConfig(side=32, channels=(16, 16, 16, 16), blocks=(0, 0, 1), head=head))
+        for head in HEADS
+    ]
+    assert {name for student in students for name, _ in student.named_modules()} >= HEAD_LAYERS
+    names = layer_names(students[list(HEADS).index("simcc")].eval(), torch.zeros(SHAPE))
+    assert names[-3:] == ["head.to_points", "head.mix", "head.to_bins"]
 
 
 def test_quantised_it_is_the_checkpoint_quantised(checkpoint: Any, model: bytes) -> None:

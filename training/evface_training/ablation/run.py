@@ -88,8 +88,8 @@ def run_ablation(
             recipe = plan[row].recipe
             network = load_network(path, recipe.task).eval()
             looks = f"{recipe.side} {json.dumps(dict(recipe.representation))}"
-            if looks not in moments:
-                moments[looks] = draw_moments(validation, recipe, ablation.clips)
+            if looks not in moments:  # one kind at a time: they are large
+                moments = {looks: draw_moments(validation, recipe, ablation.clips)}
             done[str(seed)] = judge(network, moments[looks])
             stored["costs"].setdefault(row, asdict(cost(network)))
             write_whole(folder / "results.json", json.dumps(stored, indent=1).encode())
