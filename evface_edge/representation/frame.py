@@ -59,7 +59,7 @@ class EventFrame(Representation):
         return SlidingFrame(self, area, output_size, duration_us)
 
     def _finish(self, cells: NDArray[np.float32]) -> NDArray[np.float32]:
-        return normalise(cells, self.normalisation)
+        return cells if self.normalisation == "none" else normalise(cells, self.normalisation)
 
 
 @cache

@@ -38,6 +38,8 @@ HEAD_LAYERS = frozenset(
         "reduce",  # regression, which has `mix` as well
     )
 )
+#: All layers below these are, too.
+HEAD_PARTS = ("head.relations.",)
 
 #: How activations are quantised: u8 with a zero point, or s8 around zero.
 Scheme = Literal["u8", "s8"]
@@ -145,7 +147,7 @@ class PartQuantizer(Quantizer):  # type: ignore[misc]  # torchao carries no type
                 continue
             inputs: dict[fx.Node, Any] = {}
             weighted = node.target in (aten.conv2d.default, aten.linear.default)
-            if not self._inside(node) and not (weighted and _weight_path(node) in HEAD_LAYERS):
+            if not self._inside(node) and not (weighted and _of_head(_weight_path(node))):
                 continue
             if weighted and self._mark(_weight_path(node)):
                 inputs = {node.args[0]: self._activation, node.args[1]: self._weight}
@@ -179,6 +181,10 @@ class PartQuantizer(Quantizer):  # type: ignore[misc]  # torchao carries no type
     def _inside(self, node: fx.Node) -> bool:
         modules = (node.meta.get("nn_module_stack") or {}).values()
         return any(path == self._part or path.startswith(f"{self._part}.") for path, _ in modules)
+
+
+def _of_head(path: str) -> bool:
+    return path in HEAD_LAYERS or path.startswith(HEAD_PARTS)
 
 
 def _weight_path(node: fx.Node) -> str:

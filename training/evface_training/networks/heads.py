@@ -61,6 +61,27 @@ class LandmarkHead(nn.Module, ABC):
         return *self.decode(raw), presence
 
 
+class Relation(nn.Module):
+    """(N, points, width) → the same, every point told of all others (MLP-Mixer, Tolstikhin, 2021).
+
+    Where the jaw is says where the chin is: what a map of its own leaves open, its neighbours
+    settle. Both layers begin as the identity, so that one may be added to a trained head.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.across = nn.Linear(NUM_LANDMARKS, NUM_LANDMARKS)
+        self.within = nn.Linear(width, width)
+        for layer in (self.across, self.within):
+            nn.init.eye_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, points: Tensor) -> Tensor:
+        told = F.relu6(self.across(points.transpose(1, 2))).transpose(1, 2)
+        related: Tensor = F.relu6(self.within(told))
+        return related
+
+
 class SimCCHead(LandmarkHead):
     """One distribution along x and one along y for each point (Li et al., ECCV 2022).
 
@@ -72,6 +93,7 @@ class SimCCHead(LandmarkHead):
         cells = (config.side // 16) ** 2
         self.to_points = nn.Conv2d(config.channels[-1], NUM_LANDMARKS, 1)
         self.mix = nn.Linear(cells, config.hidden)
+        self.relations = nn.Sequential(*(Relation(config.hidden) for _ in range(config.relations)))
         self.to_bins = nn.Linear(config.hidden, 2 * config.coordinate_bins)
         centers = _centers(-config.margin, 1 + config.margin, config.coordinate_bins)
         self.register_buffer("bin_centers", centers)
@@ -81,7 +103,7 @@ class SimCCHead(LandmarkHead):
     def raw(self, features: Tensor) -> Tensor:
         """Bins (N, 98, 2, bins)."""
         points = F.relu6(self.mix(self.to_points(features).flatten(2)))
-        bins: Tensor = self.to_bins(points).unflatten(-1, (2, -1))
+        bins: Tensor = self.to_bins(self.relations(points)).unflatten(-1, (2, -1))
         return bins
 
     def decode(self, raw: Tensor) -> tuple[Tensor, Tensor]:

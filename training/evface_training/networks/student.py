@@ -33,6 +33,7 @@ class StudentConfig:
         blocks: residual blocks in each stage.
         head: "simcc", "regression" or "heatmap".
         hidden: width of the head.
+        relations: of a SimCC head: how often every point is told of all others.
         coordinate_bins: of each coordinate's distribution.
         margin: how far beyond the crop's edges the distributions reach, in fractions of the crop.
     """
@@ -43,6 +44,7 @@ class StudentConfig:
     blocks: tuple[int, int, int] = (1, 1, 1)
     head: HeadName = "simcc"
     hidden: int = 128
+    relations: int = 0
     coordinate_bins: int = 128
     margin: float = 0.125
     stem: StemName = "conv"
@@ -59,6 +61,10 @@ class StudentConfig:
             raise ConfigError("StudentConfig.blocks", self.blocks, "3 numbers, 0 or above")
         if self.head not in HEADS:
             raise ConfigError("StudentConfig.head", self.head, f"one of {', '.join(HEADS)}")
+        if self.relations < 0 or (self.relations and self.head != "simcc"):
+            raise ConfigError(
+                "StudentConfig.relations", self.relations, "0 or more, and 0 but for a simcc head"
+            )
 
 
 class ConvUnit(nn.Sequential):
