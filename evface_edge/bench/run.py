@@ -91,7 +91,8 @@ def run_benchmark(
         report: called with what is about to be measured.
 
     Returns:
-        `machine`, `peak`, `network` (a row for each case), `end_to_end` (a row for each case with
+        `machine`, `peak`, `network` (a row for each case; `ratio` is its time ÷ that of the first,
+        taken in turns, None where there is none), `end_to_end` (a row for each case with
         one thread, sensor and rate), `settings`: all of it fit for JSON.
     """
     machine = describe_machine()
@@ -124,9 +125,13 @@ def run_benchmark(
                 answers.append(worker(request))
                 if answers[-1]["status"] == "absent":
                     absent[where] = answers[-1]["reason"]
+        ratios = _ratios(collected, tensors, effort, worker, report)
     best = _peak(tried)
     counted = _count(cases)
-    rows = [_network_row(case, answers, best, counted) for case, answers in collected.items()]
+    rows = [
+        _network_row(case, answers, best, counted) | {"ratio": ratios.get(case)}
+        for case, answers in collected.items()
+    ]
     found = {
         "version": VERSION,
         "machine": machine,
@@ -143,6 +148,34 @@ def run_benchmark(
         ]
         found["end_to_end"] = _end_to_end(works, effort, worker, report)
     return found
+
+
+def _ratios(
+    collected: Mapping[Case, Sequence[Mapping[str, Any]]],
+    tensors: _Tensors,
+    effort: Effort,
+    worker: Worker,
+    report: Callable[[str], None],
+) -> dict[Case, float]:
+    """Time of each case of one thread ÷ that of the first, in turns in one process.
+
+    Rounds of fresh processes are seconds apart, and the speed of a machine that others use as well
+    changes within seconds.
+    """
+    single = [case for case, got in collected.items() if case.threads == 1 and _ok(got)]
+    if len(single) < 2:
+        return {}
+    report("all that ran on one thread, in turns")
+    request = [{**_place(case), **tensors.of(case)} for case in single]
+    answer = worker({"kind": "turns", "cases": request, "seconds": effort.seconds})
+    if answer["status"] != "ok":
+        report(f"no ratios: {answer['reason']}")
+        return {}
+    return dict(zip(single, answer["ratios"], strict=True))
+
+
+def _ok(answers: Sequence[Mapping[str, Any]]) -> bool:
+    return bool(answers) and answers[-1]["status"] == "ok"
 
 
 def _place(case: Case) -> dict[str, Any]:

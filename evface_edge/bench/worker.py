@@ -13,6 +13,8 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +75,26 @@ def network(asked: dict[str, Any]) -> dict[str, Any]:
         }
 
 
+def turns(asked: dict[str, Any]) -> dict[str, Any]:
+    """Several networks in one process, a few hundredths of a second each, again and again."""
+    import evface_runtimes
+    from evface_edge.bench.latency import in_turns
+
+    pin(1)
+    with ExitStack() as opened:
+        calls = {}
+        for index, each in enumerate(asked["cases"]):
+            runtime = opened.enter_context(
+                evface_runtimes.load(
+                    each["path"], runtime=each["runtime"], device=each["device"], threads=1
+                )
+            )
+            entry = {each["input"]: np.load(each["tensor"])}
+            calls[str(index)] = partial(runtime.run, entry)
+        gc.disable()
+        return {"ratios": list(in_turns(calls, seconds=asked["seconds"]).values())}
+
+
 def peak(asked: dict[str, Any]) -> dict[str, Any]:
     """The most that one core computes."""
     from evface_edge.bench.peak import measure_peak
@@ -119,6 +141,7 @@ _KINDS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "network": network,
     "peak": peak,
     "stages": stages,
+    "turns": turns,
 }
 
 if __name__ == "__main__":

@@ -45,6 +45,9 @@ class Workers:
         self.asked.append(f"{kind} {name} {request.get('device', '')}".strip())
         if kind == "peak":
             return {"status": "ok", "tried": {"a fp32": 100.0, "a int8": 400.0, "b int8": 500.0}}
+        if kind == "turns":
+            slow = [3.0 if "fp32" in case["path"] else 1.0 for case in request["cases"]]
+            return {"status": "ok", "ratios": [value / slow[0] for value in slow]}
         if request["device"] == "cuda":
             return {"status": "absent", "reason": "no such GPU"}
         if kind == "stages":
@@ -87,8 +90,9 @@ def test_every_case_has_its_turn_in_every_round() -> None:
     found = run_benchmark(chosen, Effort(rounds=2, end_to_end=False), worker=workers)
     turn = ["peak -", "network evface-s-fp32 cpu", "network evface-s-int8 cpu"]
     # A device that is not there is asked for once.
-    assert workers.asked == [*turn, "network evface-s-fp32 cuda", *turn]
+    assert workers.asked == [*turn, "network evface-s-fp32 cuda", *turn, "turns -"]
     slow, fast, *rest = found["network"]
+    assert [row["ratio"] for row in found["network"]] == [1.0, pytest.approx(1 / 3), None, None]
     assert [row["status"] for row in rest] == ["absent", "absent"]
     assert left_out(found) == ["onnxruntime cuda: no such GPU"]
     assert (slow["fast_ms"], fast["fast_ms"], fast["samples"]) == (2.0, 1.0, 8)
@@ -109,7 +113,7 @@ def test_tables_and_files(tmp_path: Path) -> None:
     text = as_text(found)
     line = next(line for line in text.splitlines() if line.startswith("evface-s-int8"))
     assert line.split()[:4] == ["evface-s-int8", "onnxruntime", "cpu", "1"]
-    assert line.split()[-1] == "2.00"  # × fp32
+    assert line.split()[-1] == "3.00"  # × fp32, in turns, not of rounds that are seconds apart
     assert "| evface-s-int8 | onnxruntime cpu | 1 |" in as_markdown(found)
     names = [path.name for path in write_bench(found, tmp_path)]
     assert names == ["bench.json", "bench.csv", "end_to_end.csv"]
@@ -149,6 +153,11 @@ def test_a_real_worker(tmp_path: Path) -> None:
     assert min(answer["samples_ms"]) > 0
     assert answer["first_ms"] > 0
     assert answer["peak_mb"] > answer["base_mb"] > 0
+    both = [{**request, "device": "cpu"}, {**request, "device": "cpu", "path": str(FP32)}]
+    turns = ask_worker({"kind": "turns", "cases": both, "seconds": 0.1})
+    assert turns["ratios"][0] == 1
+    assert len(turns["ratios"]) == 2
+    assert turns["ratios"][1] > 0
     absent = ask_worker({**request, "device": "tensorrt"})
     assert absent["status"] == "absent"
     assert "TensorrtExecutionProvider" in absent["reason"]

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from evface_edge.bench.latency import Latency, measure, pinned
+from evface_edge.bench.latency import Latency, in_turns, measure, pinned
 from evface_edge.errors import ConfigError
 
 
@@ -51,10 +51,27 @@ def test_the_clock_of_the_processor_does_not_count_waiting() -> None:
     assert np.median(found["waits"].samples_ms) < 5
 
 
+def test_a_machine_that_changes_its_speed_between_rounds_changes_no_ratio() -> None:
+    now_s, calls_made = 0.0, 0
+
+    def takes(seconds: float) -> None:
+        nonlocal now_s, calls_made
+        slow = 1 + (calls_made // 15) % 4  # 3 candidates, 5 calls each
+        now_s += slow * seconds
+        calls_made += 1
+
+    calls = {"a": lambda: takes(2.0), "b": lambda: takes(1.0), "c": lambda: takes(5.0)}
+    ratios = in_turns(calls, seconds=1e-9, rounds=9, warm_up=0, clock=lambda: now_s)
+    assert calls_made == 9 * 3 * 5
+    assert ratios == {"a": 1.0, "b": pytest.approx(0.5), "c": pytest.approx(2.5)}
+
+
 @pytest.mark.parametrize("settings", [{"seconds": 0}, {"rounds": 0}])
 def test_settings_that_measure_nothing(settings: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match="expected above 0"):
         measure({"a": int}, **settings)
+    with pytest.raises(ConfigError, match="expected above 0"):
+        in_turns({"a": int}, **settings)
     with pytest.raises(ConfigError, match="calls = 0"):
         measure({})
 
