@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,10 +15,12 @@ from evface_edge.results import FaceLandmarks, FaceState
 from evface_training.data.heads import load_heads
 from evface_training.tracking.courses import Phases
 from evface_training.tracking.judging import (
+    SEEN_EVENTS_PER_PX,
     Instant,
     SequenceFigures,
     judge,
     negatives_summary,
+    seen_after_s,
     summary,
 )
 from evface_training.tracking.sequences import TRUTH_US, FullSequence, Truth
@@ -88,6 +91,29 @@ def test_every_figure_is_what_was_put_in() -> None:
     assert table["found_within_100_ms_percent"] == 100
     assert table["again_within_100_ms_percent"] == 0
     assert table["held_to_moving"] == pytest.approx(2.0, rel=0.01)
+
+
+def test_a_face_that_begins_to_move_is_there_once_it_makes_events() -> None:
+    still = _sequence()
+    side_px = np.ptp(still.faces[0].points[50], axis=0)
+    # 5 events a millisecond of noise in the face's box all along; from 0.6 s on 20 more.
+    rng = np.random.default_rng(1)
+    t_us = np.concatenate([np.arange(0, 2_000_000, 200), np.arange(600_000, 2_000_000, 50)])
+    events = np.zeros(len(t_us), EVENT_DTYPE)
+    events["t"] = np.sort(t_us)
+    low = still.faces[0].points[50].min(0)
+    events["x"], events["y"] = (low + side_px * rng.random((len(t_us), 2))).T
+    seen_s = seen_after_s(replace(still, events=events), still.faces[0])
+    expected_s = 0.1 + SEEN_EVENTS_PER_PX * float(np.prod(side_px)) / 20_000
+    assert seen_s == pytest.approx(expected_s, rel=0.1)
+    (face,) = judge(replace(still, events=events), _answers(delay_s=0.15)).faces
+    table = summary([judge(replace(still, events=events), _answers(delay_s=0.15))])
+    assert (face.seen_s, table["found_within_100_ms_percent"]) == (seen_s, 0)
+    assert table["found_within_100_ms_of_events_percent"] == 100
+    # One that comes in is there when it is inside.
+    enters = replace(still.faces[0], phases=replace(PHASES, way="enters"))
+    assert seen_after_s(replace(still, events=events), enters) == 0
+    assert seen_after_s(still, still.faces[0]) == 1.0  # never
 
 
 def test_another_number_after_the_hiding_is_not_kept() -> None:
