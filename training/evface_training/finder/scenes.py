@@ -11,38 +11,27 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from evface_edge.errors import ConfigError
-from evface_edge.tracking.finder_grid import SATURATION, SHARES, GridShape
+from evface_edge.tracking.finder_grid import SATURATION, GridShape
 from evface_training.data.faces import CROP_SIDE_PX
+from evface_training.finder.labels import face_state
 from evface_training.finder.layers import Layer, face_layer, plain_layer
-from evface_training.simulation.camera import CameraBatch, CameraPrior
+from evface_training.finder.recorder import PIXELS_PER_CELL, Recorded, Recorder
+from evface_training.simulation.camera import CameraPrior
 from evface_training.simulation.negatives import texture_bank
-from evface_training.simulation.noise import draw_noise
 from evface_training.simulation.occluders import occluder_bank
-from evface_training.simulation.pixels import PixelArray
 from evface_training.simulation.tone import Tone, grey
 
-PIXELS_PER_CELL = 2
 #: Faces of one scene, at most.
 MAX_FACES = 2
-#: Frames of light within each window of time, from the longest to the latest.
-_FRAMES = (4, 3, 2)
-_WARM_UP = 1
 _CHUNK = 8
 #: How fast things go that have hidden a face, in its sides a second.
 _LEAVING = (3.0, 15.0)
-#: A face of fewer events per pixel than this is not there for anyone to see ...
-_LEAST_EVENTS = 0.02
-#: ... or of fewer than this for each event of noise ...
-_LEAST_OF_NOISE = 0.2
-#: ... nor one of which less than this is in view.
-_LEAST_IN_VIEW = 0.6
 
 
 @dataclass(frozen=True)
@@ -127,6 +116,7 @@ class SceneSimulator:
         self.prior, self.shape = prior, shape
         self.device = torch.device(device)
         self.generator = torch.Generator(self.device).manual_seed(seed)
+        self._recorder = Recorder(shape, self.generator)
         self._textures = texture_bank(pictures[0], CROP_SIDE_PX, seed).to(self.device)
         objects = F.interpolate(occluder_bank(pictures[1], seed), CROP_SIDE_PX, mode="bilinear")
         colour, cover = objects[:, :3], objects[:, 3:]
@@ -154,10 +144,9 @@ class SceneSimulator:
         pixels = images[: 2 * batch].to(self.device).float().div_(255)[:, None]
         points = points[: 2 * batch].to(self.device)
         extent = self._extent(batch)
-        steps_s, windows = self._times()
         delay = torch.where(
             self._uniform(batch) < prior.begins_share,
-            self._uniform(batch) * steps_s[0].abs(),
+            self._uniform(batch) * self._recorder.times_s[0].abs(),
             torch.full((batch,), math.inf, device=self.device),
         )
         present = self._uniform(batch, MAX_FACES) < torch.tensor(
@@ -176,26 +165,27 @@ class SceneSimulator:
         layers = [layer.starting(since) for layer, since in zip(layers, delays, strict=True)]
         camera = prior.camera.sample(batch, self.generator, self.device)
         parts = [
-            self._record([layer.only(rows) for layer in layers], camera[chunk], steps_s, windows)
+            self._recorder([layer.only(rows) for layer in layers], camera[chunk], self._tone(rows))
             for chunk, rows in _chunks(batch, self.device)
         ]
-        counts = torch.cat([part[0] for part in parts])
-        moved = torch.cat([part[1] for part in parts])
-        covers = [torch.cat(columns) for columns in zip(*(part[2] for part in parts), strict=True)]
-        inside = self._inside(extent)
-        counts = counts * inside[:, None, None]
-        inputs = (counts / (SATURATION * PIXELS_PER_CELL**2)).clamp_(max=1).sqrt_().flatten(1, 2)
+        covers = [
+            torch.cat(columns) for columns in zip(*(part.covers for part in parts), strict=True)
+        ]
+        recorded = Recorded(
+            torch.cat([part.counts for part in parts]) * self._inside(extent)[:, None, None],
+            torch.cat([part.moved for part in parts]),
+            covers,
+        )
+        inputs = (
+            (recorded.counts / (SATURATION * PIXELS_PER_CELL**2))
+            .clamp_(max=1)
+            .sqrt_()
+            .flatten(1, 2)
+        )
         boxes = torch.stack([layer.box(self._side) for layer in layers[2:4]], 1)
         state = torch.stack(
             [
-                self._state(
-                    boxes[:, k],
-                    present[:, k],
-                    covers[3 + k :],
-                    moved,
-                    counts[:, -1].sum(1) - moved,
-                    extent,
-                )
+                face_state(boxes[:, k], present[:, k], covers[3 + k :], recorded, extent)
                 for k in range(MAX_FACES)
             ],
             1,
@@ -220,17 +210,12 @@ class SceneSimulator:
         y = torch.arange(self.shape.height, device=self.device) < extent[:, 1:]
         return (y[:, :, None] & x[:, None]).float()
 
-    def _times(self) -> tuple[Tensor, list[int]]:
-        """Instants in seconds, the last one 0; and the window of the step to each of them."""
-        edges = [-share * self.shape.lookback_us * 1e-6 for share in reversed(SHARES)] + [0.0]
-        parts, windows = [], []
-        for number, (begin, end) in enumerate(pairwise(edges)):
-            count = _FRAMES[number]
-            parts.append(torch.linspace(begin, end, count + 1)[:-1])
-            windows += [len(SHARES) - 1 - number] * count
-        first = parts[0][1] - parts[0][0]
-        before = edges[0] - first * torch.arange(_WARM_UP, 0, -1)
-        return torch.cat([before, *parts, torch.zeros(1)]).to(self.device), windows
+    def _tone(self, rows: Tensor) -> Tone:
+        batch = len(rows)
+        return Tone(
+            gamma=1.6 + 1.0 * self._uniform(batch, 1, 1, 1),
+            stray=self._log_uniform((0.003, 0.08), batch, 1, 1, 1),
+        )
 
     def _motion(self, batch: int, side: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Velocity in cells a second (B, 2), growth a second, roll in radians a second (B,)."""
@@ -319,101 +304,6 @@ class SceneSimulator:
             roll,
             inner=inner[:, None] * torch.stack([way.cos(), way.sin()], 1),
         )
-
-    def _record(
-        self, layers: list[Layer], camera: CameraBatch, times_s: Tensor, windows: list[int]
-    ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """→ events, all (B, windows, 2, height, width) and those without noise (B, height, width);
-        and of each layer what it covers in the end."""
-        batch = len(camera.lux)
-        shape = (self.shape.height * PIXELS_PER_CELL, self.shape.width * PIXELS_PER_CELL)
-        tone = Tone(
-            gamma=1.6 + 1.0 * self._uniform(batch, 1, 1, 1),
-            stray=self._log_uniform((0.003, 0.08), batch, 1, 1, 1),
-        )
-        counts = torch.zeros(batch, len(SHARES), 2, *shape, device=self.device)
-        pixels: PixelArray | None = None
-        filled = [torch.nonzero(layer.texture[:, 1].amax((1, 2)))[:, 0] for layer in layers]
-        there = [
-            (rows, layer.only(rows))
-            for rows, layer in zip(filled[1:], layers[1:], strict=True)
-            if len(rows)
-        ]
-        for index, t_s in enumerate(times_s.tolist()):
-            light = layers[0].show(t_s, shape, PIXELS_PER_CELL)[:, :1]
-            for rows, layer in there:
-                shown = layer.show(t_s, shape, PIXELS_PER_CELL)
-                light[rows] = torch.lerp(light[rows], shown[:, :1], shown[:, 1:])
-            log_light = tone.log_light(light)[:, 0]
-            if pixels is None:
-                pixels = PixelArray(log_light, camera, self.generator)
-                continue
-            step_s = float(times_s[index] - times_s[index - 1])
-            fired = pixels.step(log_light, torch.full((batch,), step_s, device=self.device))
-            if index <= _WARM_UP:
-                continue
-            window = windows[index - _WARM_UP - 1]
-            area = shape[0] * shape[1]
-            clip = fired.cell // area
-            plane = (clip * len(SHARES) + window) * 2 + fired.on
-            counts.view(-1).index_add_(0, plane * area + fired.cell % area, fired.count)
-        moved = _in_cells(counts.sum((1, 2)))
-        self._add_noise(counts, camera, log_light)
-        counts = counts.cumsum(1)  # windows lie in each other, the latest first
-        covers = [layer.show(0.0, shape, PIXELS_PER_CELL)[:, 1:] for layer in layers]
-        covers = [F.avg_pool2d(cover, PIXELS_PER_CELL) for cover in covers]
-        return _in_cells(counts), moved, covers
-
-    def _add_noise(self, counts: Tensor, camera: CameraBatch, light: Tensor) -> None:
-        batch, _, _, height, width = counts.shape
-        lookback_s = self.shape.lookback_us * 1e-6
-        duration_s = torch.full((batch,), lookback_s, device=self.device)
-        noise = draw_noise(camera, (height, width), duration_s, self.generator, light)
-        age = 1 - noise.time
-        window = sum((age > share).long() for share in SHARES[:-1])
-        plane = (noise.clip * len(SHARES) + window) * 2 + noise.on
-        index = (plane * height + noise.y) * width + noise.x
-        counts.view(-1).index_add_(0, index, torch.ones_like(age))
-
-    def _state(
-        self,
-        box: Tensor,
-        present: Tensor,
-        later: list[Tensor],
-        moved: Tensor,
-        noise: Tensor,
-        extent: Tensor,
-    ) -> Tensor:
-        """(B,): 1, 0 or -1, see `Scenes`."""
-        middle, side = box[:, :2], box[:, 2:]
-        x = torch.arange(self.shape.width, device=self.device) + 0.5
-        y = torch.arange(self.shape.height, device=self.device) + 0.5
-        # Tight boxes of faces are about as wide as high; the middle of them is what counts.
-        across = (x - middle[:, :1]).abs() < side * 0.4
-        down = (y - middle[:, 1:]).abs() < side * 0.45
-        within = (down[:, :, None] & across[:, None]).float()
-        area = within.sum((1, 2)).clamp_min(1)
-        events, noise = (
-            (count * within).sum((1, 2)) / (area * PIXELS_PER_CELL**2) for count in (moved, noise)
-        )
-        open_share = torch.ones_like(within)
-        for cover in later:
-            open_share = open_share * (1 - cover[:, 0])
-        low = (middle - side / 2).clamp_min(0)
-        high = torch.minimum(middle + side / 2, extent)
-        in_view = (high - low).clamp_min(0).prod(1) / (side * side)[:, 0]
-        seen = (open_share * within).sum((1, 2)) / area
-        enough = events >= (_LEAST_OF_NOISE * noise).clamp_min(_LEAST_EVENTS)
-        clear = enough & (seen >= _LEAST_IN_VIEW) & (in_view >= _LEAST_IN_VIEW)
-        # One that is hidden altogether is no face at all.
-        gone = (seen < 0.1) | (in_view < 0.1) | ~present
-        return torch.where(gone, 0, torch.where(clear, 1, -1))
-
-
-def _in_cells(counts: Tensor) -> Tensor:
-    """Events of pixels (..., H, W) → of the cells that they lie in."""
-    pooled = F.avg_pool2d(counts.reshape(-1, 1, *counts.shape[-2:]), PIXELS_PER_CELL)
-    return pooled.reshape(*counts.shape[:-2], *pooled.shape[-2:]) * PIXELS_PER_CELL**2
 
 
 def _chunks(batch: int, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
