@@ -16,10 +16,14 @@ class FollowPolicy:
         still_share: below this share of the wanted events, the landmarks are held.
         faint_share: below this share, doubts of the network do not end the following: noise alone
             looks like no face.
+        quiet_share: nor do they where the face's own events come at less than this share of the
+            rate at which they came while it was seen well: it rests before a slow background.
+        stirs_by: such a face moves again if its events come at this many times the lowest rate
+            since it rested; all else is noise, which may look like a face now and then.
         rest_share: landmarks are held where the face's own share of the events around it is below
             this: a background that moves behind a face at rest.
-        fading_share: with less than this share of a look's events in the newest quarter of its
-            time, a face has just stopped, and is held where it was seen well ...
+        fading_share: with less than this share of the face's own events in the newest quarter of a
+            look, a face has just stopped, and is held where it was seen well ...
         fading_us: ... for this long at most.
         stopped_sigma, slow_sigma: with less than half of the wanted events, landmarks are taken
             whose σ is at most so many times that of a full look: at first, and after `fading_us`.
@@ -27,6 +31,8 @@ class FollowPolicy:
             a full look: a face at rest blinks.
         max_hold_us: landmarks of a still face are given up after this long.
         lost_after_us: doubtful looks for so long end the following.
+        passing_us: the same of a face that was held when they began: something passes before it,
+            and one at rest is hard to find again.
         remember_us: a face found again this soon, near where it was lost, keeps its number.
         find_every_us: how often the finder is asked while no face is followed and the last
             search has seen something promising.
@@ -39,6 +45,8 @@ class FollowPolicy:
 
     still_share: float = 0.08
     faint_share: float = 0.25
+    quiet_share: float = 0.2
+    stirs_by: float = 1.5
     rest_share: float = 0.2
     fading_share: float = 0.1
     fading_us: int = 500_000
@@ -47,6 +55,7 @@ class FollowPolicy:
     eyes_sigma: float = 1.3
     max_hold_us: int = 10_000_000
     lost_after_us: int = 60_000
+    passing_us: int = 500_000
     remember_us: int = 2_000_000
     find_every_us: int = 10_000
     find_idle_every_us: int = 20_000
@@ -56,16 +65,16 @@ class FollowPolicy:
     smoothing: SmoothingPolicy = field(default_factory=SmoothingPolicy)
 
     def __post_init__(self) -> None:
-        for name in ("still_share", "faint_share", "rest_share", "fading_share"):
+        for name in ("still_share", "faint_share", "quiet_share", "rest_share", "fading_share"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"FollowPolicy.{name}", getattr(self, name), "0 to below 1")
         if not 0 < self.keep_crop_iou <= 1:
             raise ConfigError("FollowPolicy.keep_crop_iou", self.keep_crop_iou, "above 0, up to 1")
-        for name in ("stopped_sigma", "slow_sigma", "eyes_sigma"):
+        for name in ("stopped_sigma", "slow_sigma", "eyes_sigma", "stirs_by"):
             if not getattr(self, name) >= 1:
                 raise ConfigError(f"FollowPolicy.{name}", getattr(self, name), "1 or more")
         for name in (
-            *("max_hold_us", "lost_after_us"),
+            *("max_hold_us", "lost_after_us", "passing_us"),
             *("find_every_us", "find_idle_every_us", "find_more_every_us"),
         ):
             if getattr(self, name) < 1:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from evface_edge.card_file import read_card
@@ -85,3 +87,64 @@ def test_eyes_that_are_not_seen_well_stay() -> None:
     assert face is not None
     assert (face.state, face.t_us) == (FaceState.HELD, 0)
     np.testing.assert_array_equal(face.landmarks, _face(6.0))
+
+
+def _around(own: int, others: int, now_us: int) -> Look:
+    """So many events in the middle of the face, and beside it, in 50 ms."""
+    rng = np.random.default_rng(2)
+    count = own + others
+    x = np.r_[rng.integers(125, 155, own), np.full(others, 85)]
+    order = rng.permutation(count)
+    events = make_events(
+        np.linspace(now_us - 50_000, now_us, count).astype(np.int64),
+        x[order],
+        rng.integers(105, 135, count),
+        rng.integers(0, 2, count),
+    )
+    return Look(CROP, events, count, now_us)
+
+
+@pytest.mark.parametrize(("own", "kept"), [(400, True), (1500, False)])
+def test_a_face_at_rest_before_a_slow_background_is_held(own: int, kept: bool) -> None:
+    """The network takes neither for a face; where events still come, something else is there."""
+    track = _track(6.0)
+    for now_us in range(10_000, 200_000, 10_000):
+        seen = _seen(_face(6.0), 1.0, 1.0, now_us)
+        assert track.follow(seen, _around(3000, 3000, now_us), now_us) is not None
+    # Not faint as a whole, and with too many events of its own for a busy background behind it.
+    doubtful = replace(_seen(_face(6.0), 9.0, 9.0, 400_000), presence=0.01)
+    face = track.follow(doubtful, _around(own, 3000 - own, 400_000), 400_000)
+    assert (face is not None) == kept
+    assert face is None or face.state is FaceState.HELD
+
+
+def test_something_that_passes_does_not_make_a_face_quiet() -> None:
+    track = _track(6.0)
+    for now_us in range(10_000, 200_000, 10_000):
+        events = 30_000 if now_us > 180_000 else 3000
+        seen = _seen(_face(6.0), 1.0, 1.0, now_us)
+        track.follow(seen, _around(events, 3000, now_us), now_us)
+    doubtful = replace(_seen(_face(6.0), 9.0, 9.0, 400_000), presence=0.01)
+    assert track.follow(doubtful, _around(1500, 1500, 400_000), 400_000) is None
+
+
+def test_what_passes_before_a_face_at_rest_is_waited_for() -> None:
+    doubtful = replace(_seen(_face(6.0), 9.0, 9.0, 0), presence=0.01)
+    policy = FollowPolicy()
+    busy = 6000
+
+    def lasts_us(held_us: int) -> int:
+        """How long doubts are borne after so long at rest."""
+        track = _track(6.0)
+        for now_us in range(10_000, held_us + 1, 10_000):
+            assert track.hold(now_us) is not None
+        begin_us = held_us + 10_000
+        for now_us in range(begin_us, begin_us + 1_000_000, 10_000):
+            if track.follow(doubtful, _around(busy, busy, now_us), now_us) is None:
+                return now_us - begin_us
+        raise AssertionError("held for ever")
+
+    assert lasts_us(0) == policy.lost_after_us
+    assert lasts_us(1_000_000) == policy.passing_us + 10_000
+    # Bounded as any hold is.
+    assert lasts_us(policy.max_hold_us - 100_000) == 100_000
