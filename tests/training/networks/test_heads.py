@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from evface_edge.errors import ConfigError
-from evface_training.networks.heads import HEADS, HeatmapHead, RegressionHead, SimCCHead
+from evface_training.networks.heads import HEADS, HeatmapHead, RegressionHead, Relation, SimCCHead
 from evface_training.networks.student import Student, StudentConfig
 from evface_training.task import StudentTask
 
@@ -19,10 +19,14 @@ TINY = StudentConfig(side=64, channels=(16, 16, 32, 32), blocks=(0, 0, 1), hidde
 
 def tiny(head: str) -> Student:
     torch.manual_seed(0)
-    return Student(StudentConfig(**{**vars(TINY), "head": head}))
+    name, relations, _ = head.partition(" with relations")
+    return Student(StudentConfig(**{**vars(TINY), "head": name, "relations": 2 * bool(relations)}))
 
 
-@pytest.mark.parametrize("name", HEADS)
+NAMES = (*HEADS, "simcc with relations")
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_all_heads_give_the_same_outputs(name: str) -> None:
     landmarks, log_sigma, presence = tiny(name)(torch.rand(3, 10, 64, 64))
     assert landmarks.shape == (3, 98, 2)
@@ -30,7 +34,7 @@ def test_all_heads_give_the_same_outputs(name: str) -> None:
     assert presence.shape == (3, 1)
 
 
-@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("name", NAMES)
 def test_each_learns_eight_clips_by_heart(
     name: str,
     point_clips: Callable[..., dict[str, Tensor]],
@@ -41,7 +45,7 @@ def test_each_learns_eight_clips_by_heart(
     assert history[-1]["distance"] < 0.35 * history[0]["distance"]
 
 
-@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("name", NAMES)
 def test_all_weights_take_part(
     name: str,
     point_clips: Callable[..., dict[str, Tensor]],
@@ -111,6 +115,38 @@ def test_a_regressed_sigma_is_learned_as_the_standard_deviation() -> None:
         optimiser.step()
     found = float(log_sigma.detach().exp().mean())
     assert found == pytest.approx(0.03 * math.sqrt(2), rel=0.02)
+
+
+def test_a_relation_is_a_layer_across_points_and_one_within_each() -> None:
+    torch.manual_seed(3)
+    relation = Relation(16)
+    points = torch.rand(2, 16, 1, 98)
+    torch.testing.assert_close(relation(points), points)  # as it begins
+    for weights in relation.parameters():
+        torch.nn.init.normal_(weights, std=0.3)
+    of = relation.get_parameter
+    told = torch.einsum("pq,nwq->nwp", of("across.weight").flatten(1), points[:, :, 0])
+    told = (told + of("across.bias")).clamp(0, 6)
+    wanted = torch.einsum("wv,nvp->nwp", of("within.weight").flatten(1), told)
+    wanted = wanted + of("within.bias")[:, None]
+    torch.testing.assert_close(relation(points)[:, :, 0], wanted.clamp(0, 6))
+
+
+def test_weights_of_before_fit_a_head_that_is_given_relations() -> None:
+    before, after = tiny("simcc").eval(), tiny("simcc with relations").eval()
+    weights = before.state_dict()
+    weights["head.mix.weight"] = weights["head.mix.weight"].flatten(1)  # it was an nn.Linear
+    missing, unexpected = after.load_state_dict(weights, strict=False)
+    assert unexpected == []
+    assert all(name.startswith("head.relations.") for name in missing)
+    clips = torch.rand(2, 10, 64, 64)
+    for found, wanted in zip(after(clips), before(clips), strict=True):
+        torch.testing.assert_close(found, wanted)
+
+
+def test_only_simcc_has_relations() -> None:
+    with pytest.raises(ConfigError, match=r"StudentConfig.relations = 1: expected 0 or more, and"):
+        StudentConfig(head="heatmap", relations=1)
 
 
 def test_an_unknown_head_is_named() -> None:

@@ -61,8 +61,27 @@ class LandmarkHead(nn.Module, ABC):
         return *self.decode(raw), presence
 
 
+class OfColumns(nn.Conv2d):
+    """(N, in, 1, columns) → (N, out, 1, columns): one linear layer for all columns.
+
+    A convolution, because runtimes have INT8 kernels that take one whole, bias, activation and
+    rounding included; of a product of matrices these are three more steps.
+    """
+
+    def __init__(self, size_in: int, size_out: int) -> None:
+        super().__init__(size_in, size_out, 1)
+        self.register_load_state_dict_pre_hook(_as_convolution)  # type: ignore[no-untyped-call]
+
+
+def _as_convolution(layer: nn.Module, weights: dict[str, Tensor], prefix: str, *_: object) -> None:
+    """Checkpoints of before have these layers as `nn.Linear`."""
+    name = f"{prefix}weight"
+    if name in weights and weights[name].ndim == 2:
+        weights[name] = weights[name][..., None, None]
+
+
 class Relation(nn.Module):
-    """(N, points, width) → the same, every point told of all others (MLP-Mixer, Tolstikhin, 2021).
+    """(N, width, 1, points) → the same, every point told of all others (as in MLP-Mixer, 2021).
 
     Where the jaw is says where the chin is: what a map of its own leaves open, its neighbours
     settle. Both layers begin as the identity, so that one may be added to a trained head.
@@ -70,14 +89,15 @@ class Relation(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.across = nn.Linear(NUM_LANDMARKS, NUM_LANDMARKS)
-        self.within = nn.Linear(width, width)
+        self.across = OfColumns(NUM_LANDMARKS, NUM_LANDMARKS)
+        self.within = OfColumns(width, width)
         for layer in (self.across, self.within):
-            nn.init.eye_(layer.weight)
-            nn.init.zeros_(layer.bias)
+            for weights in layer.parameters():
+                nn.init.zeros_(weights)
+            nn.init.dirac_(layer.weight)
 
     def forward(self, points: Tensor) -> Tensor:
-        told = F.relu6(self.across(points.transpose(1, 2))).transpose(1, 2)
+        told = F.relu6(self.across(points.transpose(1, 3))).transpose(1, 3)
         related: Tensor = F.relu6(self.within(told))
         return related
 
@@ -92,7 +112,7 @@ class SimCCHead(LandmarkHead):
         super().__init__(config)
         cells = (config.side // 16) ** 2
         self.to_points = nn.Conv2d(config.channels[-1], NUM_LANDMARKS, 1)
-        self.mix = nn.Linear(cells, config.hidden)
+        self.mix = OfColumns(cells, config.hidden)
         self.relations = nn.Sequential(*(Relation(config.hidden) for _ in range(config.relations)))
         self.to_bins = nn.Linear(config.hidden, 2 * config.coordinate_bins)
         centers = _centers(-config.margin, 1 + config.margin, config.coordinate_bins)
@@ -102,8 +122,9 @@ class SimCCHead(LandmarkHead):
 
     def raw(self, features: Tensor) -> Tensor:
         """Bins (N, 98, 2, bins)."""
-        points = F.relu6(self.mix(self.to_points(features).flatten(2)))
-        bins: Tensor = self.to_bins(self.relations(points)).unflatten(-1, (2, -1))
+        cells = self.to_points(features).flatten(2).transpose(1, 2)[:, :, None]
+        points = self.relations(F.relu6(self.mix(cells))).flatten(2).transpose(1, 2)
+        bins: Tensor = self.to_bins(points).unflatten(-1, (2, -1))
         return bins
 
     def decode(self, raw: Tensor) -> tuple[Tensor, Tensor]:
