@@ -77,6 +77,7 @@ class Track:
         self._own_hz = 0.0
         self._rest_hz = math.inf
         self._patience_us: int | None = None
+        self._maybe: Box | None = None
         self._note_clear(found)
         self.face = self._accept(found, FaceState.FOUND, now_us)
 
@@ -110,7 +111,10 @@ class Track:
         if doubtful:
             # Noise alone looks like no face.
             faint = look.count < policy.faint_share * self._wanted(look)
+            self._maybe = None
             return self.hold(now_us) if faint or quiet else self._doubt(now_us)
+        if self._patience_us is not None and not self._seen_twice(seen):
+            return self._doubt(now_us)
         if look.count >= _FULL_SHARE * self._wanted(look):
             self._note_clear(seen)
             # Slowly: what passes before a face makes many events, and is taken for it at first.
@@ -156,6 +160,11 @@ class Track:
             self._last = replace(self._last, landmarks=last, t_us=seen.t_us)
             self._shown = _with_eyes(self._shown, seen.landmarks)
         return self.hold(now_us)
+
+    def _seen_twice(self, seen: Observation) -> bool:
+        """Whether the look before agrees: after doubts, one alone may be of what passes."""
+        before, self._maybe = self._maybe, seen.box
+        return before is not None and before.iou(seen.box) >= self._policy.keep_crop_iou
 
     def _doubt(self, now_us: int) -> FaceLandmarks | None:
         """Something else is where the face was: wait a little, and give up."""

@@ -148,3 +148,18 @@ def test_what_passes_before_a_face_at_rest_is_waited_for() -> None:
     assert lasts_us(1_000_000) == policy.passing_us + 10_000
     # Bounded as any hold is.
     assert lasts_us(policy.max_hold_us - 100_000) == 100_000
+
+
+def test_one_good_look_among_doubts_moves_nothing() -> None:
+    track = _track(6.0)
+    rest = track.hold(100_000)
+    assert rest is not None
+    bad = replace(_seen(_face(6.0), 9.0, 9.0, 0), presence=0.01)
+    passing, back = _face(6.0, moved_px=40.0), _face(6.0, moved_px=1.0)
+    states = []
+    for now_us, points in enumerate([None, passing, None, back, back], start=11):
+        seen = bad if points is None else _seen(points, 1.0, 1.0, now_us * 10_000)
+        face = track.follow(seen, _around(6000, 6000, now_us * 10_000), now_us * 10_000)
+        assert face is not None
+        states.append((face.state, bool((face.landmarks == rest.landmarks).all())))
+    assert states == [(FaceState.HELD, True)] * 4 + [(FaceState.FOLLOWING, False)]
