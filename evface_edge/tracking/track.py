@@ -162,9 +162,11 @@ class Track:
         return self.hold(now_us)
 
     def _seen_twice(self, seen: Observation) -> bool:
-        """Whether the look before agrees: after doubts, one alone may be of what passes."""
-        before, self._maybe = self._maybe, seen.box
-        return before is not None and before.iou(seen.box) >= self._policy.keep_crop_iou
+        """Whether it is sure, and the look before agrees: after doubts, one alone may be of what
+        passes, or of what is uncovered."""
+        sure = seen.relative_sigma <= self._policy.slow_sigma * self._clear_sigma
+        before, self._maybe = self._maybe, seen.box if sure else None
+        return sure and before is not None and before.iou(seen.box) >= self._policy.keep_crop_iou
 
     def _doubt(self, now_us: int) -> FaceLandmarks | None:
         """Something else is where the face was: wait a little, and give up."""
