@@ -26,7 +26,8 @@ class FollowPolicy:
             look, a face has just stopped, and is held where it was seen well ...
         fading_us: ... for this long at most.
         stopped_sigma, slow_sigma: with less than half of the wanted events, landmarks are taken
-            whose σ is at most so many times that of a full look: at first, and after `fading_us`; after doubts the latter, for all.
+            whose σ is at most so many times that of a full look: at first, and after `fading_us`;
+            after doubts the latter, for all.
         eyes_sigma: the eyes of a held face move on while their σ is at most so many times that of
             a full look: a face at rest blinks.
         max_hold_us: landmarks of a still face are given up after this long.
