@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,13 @@ class EventFrame(Representation):
     def _fill(self, events: EventArray, cells: NDArray[np.float32], t_us: int | None) -> bool:
         return _loops()[0](events, cells)
 
+    def _filled(
+        self, events: EventArray, size: SensorSize, t_us: int | None
+    ) -> NDArray[np.float32] | None:
+        # Made where it is filled: NumPy alone takes a fortieth of the time for a small sensor.
+        cells = _loops()[2](events, size.height, size.width)
+        return cells if len(cells) else None
+
     def _fill_crop(self, events: EventArray, crop: CropCells, t_us: int | None) -> bool:
         return _loops()[1](events, crop.box, crop.width, len(crop.flat) // 2, crop.flat)
 
@@ -63,9 +70,9 @@ class EventFrame(Representation):
 
 
 @cache
-def _loops() -> tuple[Callable[..., bool], Callable[..., bool]]:
+def _loops() -> tuple[Callable[..., bool], Callable[..., bool], Callable[..., Any]]:
     """Found once: for 20,000 events an import statement takes a tenth of the whole."""
     from evface_edge.representation.crop_kernels import crop_frame
-    from evface_edge.representation.kernels import fill_frame
+    from evface_edge.representation.kernels import fill_frame, filled_frame
 
-    return fill_frame, crop_frame
+    return fill_frame, crop_frame, filled_frame
