@@ -10,6 +10,7 @@ Faces appear, move, are hidden for 0.5 s, pause for 5 s, leave and come back; se
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 from collections.abc import Iterator
@@ -18,8 +19,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from evface_edge import Predictor, open_events
+from evface_edge import Predictor, read_events
 from evface_edge.errors import ConfigError, EvfaceError
+from evface_edge.events.array import EventArray, make_events
 from evface_edge.geometry import SensorSize
 from evface_edge.predictor import _ArraySource
 from evface_training.data.faces import FaceSet
@@ -59,8 +61,12 @@ def main() -> None:
             if negatives:
                 report[f"made negatives {size}"] = negatives_summary(negatives)
         if options.negatives:
-            real = [_recording(predictor, path, options.verbose) for path in options.negatives]
-            report["recordings without a face"] = negatives_summary([r for r in real if r])
+            real = [
+                figures
+                for path in options.negatives
+                for figures in _recording(predictor, path, options)
+            ]
+            report["recordings without a face"] = negatives_summary(real)
     _print(report)
     if options.json:
         options.json.write_text(json.dumps(report, indent=1) + "\n")
@@ -75,6 +81,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--count", type=int, nargs="+", help="sequences of each size")
     parser.add_argument("--made", type=float, default=60.0, help="seconds of negatives, each size")
     parser.add_argument("--negatives", type=Path, nargs="*", default=[], help="recordings")
+    parser.add_argument(
+        "--variants",
+        action="store_true",
+        help="recordings in all 8 orientations, each at half, at its own and at twice its pace",
+    )
     parser.add_argument("--model", default="evface-s")
     parser.add_argument("--at-once", type=int, default=2, help="faces asked for")
     parser.add_argument("--seed", type=int, default=0)
@@ -161,22 +172,45 @@ def _track(predictor: Predictor, sequence: FullSequence, verbose: bool) -> Seque
     return figures
 
 
-def _recording(predictor: Predictor, path: Path, verbose: bool) -> SequenceFigures | None:
+def _recording(
+    predictor: Predictor, path: Path, options: argparse.Namespace
+) -> Iterator[SequenceFigures]:
     try:
-        with open_events(path) as source:
-            answers = list(predictor.stream(source))
-            size = source.size
+        events, size = read_events(path)
     except EvfaceError as error:
         print(f"{path}: left out: {error}")  # noqa: T201
-        return None
-    if len(answers) < 2:
-        return None
-    times_us = np.array([0, answers[-1][0] - answers[0][0]], np.int64)
-    empty = FullSequence(path.name, size, np.empty(0), times_us, ())
-    figures = judge(empty, answers)
-    if verbose:
-        print(_line(path.name, figures), flush=True)  # noqa: T201
-    return figures
+        return
+    paces, turns = ((0.5, 1.0, 2.0), range(8)) if options.variants else ((1.0,), range(1))
+    for pace, turn in itertools.product(paces, turns):
+        varied, varied_size = _varied(events, size, pace, turn)
+        try:
+            answers = list(predictor.stream(_ArraySource(varied, varied_size)))
+        except EvfaceError as error:
+            print(f"{path}: left out: {error}")  # noqa: T201
+            return
+        if len(answers) < 2:
+            return
+        times_us = np.array([0, answers[-1][0] - answers[0][0]], np.int64)
+        figures = judge(FullSequence(path.name, varied_size, varied[:0], times_us, ()), answers)
+        if options.verbose:
+            print(_line(f"{path.name} × {pace:g}, turn {turn}", figures), flush=True)  # noqa: T201
+        yield figures
+
+
+def _varied(
+    events: EventArray, size: SensorSize, pace: float, turn: int
+) -> tuple[EventArray, SensorSize]:
+    """At another pace, and in one of the eight orientations of a square."""
+    x, y, width, height = events["x"], events["y"], size.width, size.height
+    if turn & 1:
+        x = width - 1 - x
+    if turn & 2:
+        y = height - 1 - y
+    if turn & 4:
+        x, y, width, height = y, x, height, width
+    start_us = events["t"][:1]
+    t_us = start_us + ((events["t"] - start_us) / pace).astype(np.int64)
+    return make_events(t_us, x, y, events["p"]), SensorSize(width, height)
 
 
 def _line(name: str, figures: SequenceFigures) -> str:
