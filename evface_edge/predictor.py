@@ -125,8 +125,9 @@ class Predictor:
 
     def stream(
         self,
-        source: EventSource,
+        events: EventArray | str | Path | EventSource,
         *,
+        size: SensorSize | None = None,
         box: Box | None = None,
         latest: bool | None = None,
         at_us: Iterable[int] | None = None,
@@ -134,14 +135,26 @@ class Predictor:
         """One item for each output instant: (t_us, the faces at that instant).
 
         Args:
-            box, at_us: as `run` takes them; with `at_us` it ends after the last of these instants.
+            events, size, box, at_us: as `run` takes them, or a live source; with `at_us` it ends
+                after the last of these instants.
             latest: while events wait, instants are skipped for the newest one, so that results do
                 not fall behind; by default for live sources only.
 
         Raises:
-            ConfigError: a sensor of fewer than 16 pixels either way, or instants that do not rise.
-            EventFormatError: the source is not in order of time.
+            ConfigError: no size, a sensor of fewer than 16 pixels either way, or instants that do
+                not rise.
+            EventFormatError: the source is damaged, or not in order of time.
         """
+        with self._open(events, size) as source:
+            yield from self._stream(source, box, latest, at_us)
+
+    def _stream(
+        self,
+        source: EventSource,
+        box: Box | None,
+        latest: bool | None,
+        at_us: Iterable[int] | None,
+    ) -> Iterator[tuple[int, list[FaceLandmarks]]]:
         if min(source.size.width, source.size.height) < MIN_SENSOR_PX:
             raise ConfigError(
                 "size", str(source.size), f"a sensor of {MIN_SENSOR_PX} pixels or more either way"
@@ -161,18 +174,20 @@ class Predictor:
 
     def watch(
         self,
-        source: EventSource,
+        events: EventArray | str | Path | EventSource,
         callback: Callable[[int, list[FaceLandmarks]], bool | None],
         *,
+        size: SensorSize | None = None,
         box: Box | None = None,
         latest: bool | None = None,
     ) -> None:
         """Call back at each output instant, until the source ends or the callback returns False.
 
         Args:
+            events, size, box, latest: as `stream` takes them.
             callback: gets the time in µs and the faces; runs in the thread that called `watch`.
         """
-        for now_us, faces in self.stream(source, box=box, latest=latest):
+        for now_us, faces in self.stream(events, size=size, box=box, latest=latest):
             if callback(now_us, faces) is False:
                 return
 

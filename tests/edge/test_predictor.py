@@ -17,6 +17,7 @@ import evface_runtimes
 from evface_edge import instants
 from evface_edge.card import ModelCard, TensorSpec, WindowPolicy
 from evface_edge.errors import ConfigError, EventFormatError, ModelError, RuntimeUnavailable
+from evface_edge.events import EventWriter
 from evface_edge.events.array import EventArray, make_events
 from evface_edge.events.cameras.live import LiveCounters
 from evface_edge.geometry import Box, SensorSize
@@ -342,6 +343,19 @@ def test_watching_ends_when_the_callback_says_so(predictor: Predictor) -> None:
     source = LateSource([ring(0, 400_000, (70, 60))], 0)
     predictor.watch(source, enough, latest=False)  # type: ignore[arg-type]
     assert len(seen) == 5
+
+
+def test_a_stream_takes_what_run_takes(predictor: Predictor, tmp_path: Path) -> None:
+    events, path = ring(0, 100_000, (70, 60)), tmp_path / "ring.npz"
+    with EventWriter(path, SIZE) as writer:
+        writer.write(events)
+    whole = predictor.run(events, size=SIZE)
+    for how in ({"events": events, "size": SIZE}, {"events": path}, {"events": str(path)}):
+        faces = [face for _, found in predictor.stream(**how) for face in found]
+        assert [face.t_us for face in faces] == [face.t_us for face in whole]
+        np.testing.assert_array_equal(faces[-1].landmarks, whole[-1].landmarks)
+    with pytest.raises(ConfigError, match="the size of the sensor"):
+        next(predictor.stream(events))
 
 
 @pytest.mark.parametrize("rate_hz", [1000.0, 250.0, 30.0])
