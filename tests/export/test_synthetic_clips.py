@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +17,10 @@ from evface_edge.models import find_model
 from evface_export.synthetic_clips import NAME, synthetic_clips
 
 pytest.importorskip("torch")
+
+ROOT = Path(__file__).parents[2]
+#: Distribution → what is imported, where the names differ.
+_IMPORTED = {"pyyaml": "yaml", "opencv-python-headless": "cv2", "lightning-fabric": "lightning"}
 
 
 def test_clips_for_the_bundled_network() -> None:
@@ -41,3 +49,25 @@ def test_other_inputs_need_clips_of_their_own(representation: dict[str, object])
     )
     with pytest.raises(ConfigError, match=r"--calibration = None: expected an \.npz of clips"):
         synthetic_clips(card)
+
+
+def test_they_need_no_package_but_those_of_the_extra_export() -> None:
+    """What only the extra `train` brings cannot be imported."""
+    tomllib = pytest.importorskip("tomllib")  # since Python 3.11
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = extras["optional-dependencies"]
+    names = {
+        extra: {re.split(r"[=<>;\[ ]", one)[0] for one in extras[extra]}
+        for extra in ("train", "export")
+    }
+    absent = sorted(_IMPORTED.get(n, n) for n in names["train"] - names["export"])
+    assert {"cv2", "moderngl"} <= set(absent)
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({absent}))\n"
+        "from evface_edge.card_file import read_card\n"
+        "from evface_edge.models import find_model\n"
+        "from evface_export.synthetic_clips import synthetic_clips\n"
+        "print(len(synthetic_clips(read_card(find_model('evface-s-fp32')), count=64).inputs))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
