@@ -88,10 +88,7 @@ def measure(
     Raises:
         ConfigError: nothing to call, or a setting that is not above 0.
     """
-    _check(seconds, rounds, calls)
-    for call in calls.values():
-        for _ in range(warm_up):
-            call()
+    _prepare(calls, seconds, rounds, warm_up)
     samples: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
@@ -119,22 +116,28 @@ def in_turns(
     Raises:
         ConfigError: nothing to call, or a setting that is not above 0.
     """
-    _check(seconds, rounds, calls)
-    for call in calls.values():
-        for _ in range(warm_up):
-            call()
+    _prepare(calls, seconds, rounds, warm_up)
     fast = [
-        [Latency(np.array(_timed(call, seconds / rounds, clock))).fast_ms for call in turn]
-        for turn in [list(calls.values())] * rounds
+        [
+            Latency(np.array(_timed(call, seconds / rounds, clock))).fast_ms
+            for call in calls.values()
+        ]
+        for _ in range(rounds)
     ]
     ratios = np.array(fast) / np.array(fast)[:, :1]
     return dict(zip(calls, np.median(ratios, axis=0).tolist(), strict=True))
 
 
-def _check(seconds: float, rounds: int, calls: Mapping[str, object]) -> None:
+def _prepare(
+    calls: Mapping[str, Callable[[], object]], seconds: float, rounds: int, warm_up: int
+) -> None:
+    """Settings checked, and every call made a few times that do not count."""
     for field, value in (("seconds", seconds), ("rounds", rounds), ("calls", len(calls))):
         if not value > 0:
             raise ConfigError(field, value, "above 0")
+    for call in calls.values():
+        for _ in range(warm_up):
+            call()
 
 
 def _timed(call: Callable[[], object], seconds: float, clock: Callable[[], float]) -> list[float]:

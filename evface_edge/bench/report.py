@@ -67,11 +67,11 @@ def speed_up(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> float
     for other in rows:
         same = all(other[key] == row[key] for key in ("runtime", "device", "threads"))
         if same and other["precision"] == "fp32" and other["model"].rpartition("-")[0] == family:
-            # In turns where that was measured: both at the same speed of the machine.
-            known = None not in (other.get("ratio"), row.get("ratio"))
-            key = "ratio" if known else "fast_ms"
-            ratio: float = other[key] / row[key]
-            return ratio
+            if row["threads"] > 1:
+                return float(other["fast_ms"] / row["fast_ms"])
+            # In turns, both at the same speed of the machine; without them there is no figure.
+            known = None not in (other["ratio"], row["ratio"])
+            return float(other["ratio"] / row["ratio"]) if known else None
     return None
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from evface_edge.errors import ConfigError, EventFormatError
+from evface_edge.errors import ConfigError
 from evface_edge.events.array import EVENT_DTYPE, EventArray, check_events
 from evface_edge.geometry import Box, SensorSize
 from evface_edge.representation.memory import uncleared
@@ -61,13 +61,6 @@ class Representation(ABC):
     def _fill(self, events: EventArray, cells: NDArray[np.float32], t_us: int | None) -> bool:
         """Clear `cells` (C, h, w), put one or more events into it; False: they are not sound."""
 
-    def _filled(
-        self, events: EventArray, size: SensorSize, t_us: int | None
-    ) -> NDArray[np.float32] | None:
-        """Cells of one or more events on the whole sensor; None: they are not sound."""
-        cells = uncleared(self.channels, size.height, size.width)
-        return cells if self._fill(events, cells, t_us) else None
-
     @abstractmethod
     def _fill_crop(self, events: EventArray, crop: CropCells, t_us: int | None) -> bool:
         """For those in a box."""
@@ -107,12 +100,11 @@ class Representation(ABC):
             EventFormatError: events that are not of EVENT_DTYPE, outside, or out of order.
             ConfigError: an instant before the last event.
         """
+        cells = uncleared(self.channels, size.height, size.width)
         if not _any(events, size, t_us):
-            return np.zeros((self.channels, size.height, size.width), np.float32)
-        cells = self._filled(events, size, t_us)
-        if cells is None:
+            cells[:] = 0
+        elif not self._fill(events, cells, t_us):
             check_events(events, size)  # says what is wrong with them
-            raise EventFormatError("these events are not sound")
         return self._finish(cells)
 
     def crop(
@@ -147,8 +139,8 @@ class Representation(ABC):
 
 def _any(events: EventArray, size: SensorSize, t_us: int | None) -> bool:
     """Whether there are events; what can be said of them at a glance is right."""
-    if type(events) is not np.ndarray or events.dtype is not EVENT_DTYPE or events.ndim != 1:
-        check_events(events, size)  # subclasses, and types that are equal, may pass
+    if not isinstance(events, np.ndarray) or events.dtype != EVENT_DTYPE or events.ndim != 1:
+        check_events(events, size)
     if not len(events):
         return False
     if t_us is not None and t_us < last_us(events):

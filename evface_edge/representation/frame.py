@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,13 +43,6 @@ class EventFrame(Representation):
     def _fill(self, events: EventArray, cells: NDArray[np.float32], t_us: int | None) -> bool:
         return _loops()[0](events, cells)
 
-    def _filled(
-        self, events: EventArray, size: SensorSize, t_us: int | None
-    ) -> NDArray[np.float32] | None:
-        # Made where it is filled: NumPy alone takes a fortieth of the time for a small sensor.
-        cells = _loops()[2](events, size.height, size.width)
-        return cells if len(cells) else None
-
     def _fill_crop(self, events: EventArray, crop: CropCells, t_us: int | None) -> bool:
         return _loops()[1](events, crop.box, crop.width, len(crop.flat) // 2, crop.flat)
 
@@ -66,13 +59,13 @@ class EventFrame(Representation):
         return SlidingFrame(self, area, output_size, duration_us)
 
     def _finish(self, cells: NDArray[np.float32]) -> NDArray[np.float32]:
-        return cells if self.normalisation == "none" else normalise(cells, self.normalisation)
+        return normalise(cells, self.normalisation)
 
 
 @cache
-def _loops() -> tuple[Callable[..., bool], Callable[..., bool], Callable[..., Any]]:
+def _loops() -> tuple[Callable[..., bool], Callable[..., bool]]:
     """Found once: for 20,000 events an import statement takes a tenth of the whole."""
     from evface_edge.representation.crop_kernels import crop_frame
-    from evface_edge.representation.kernels import fill_frame, filled_frame
+    from evface_edge.representation.kernels import fill_frame
 
-    return fill_frame, crop_frame, filled_frame
+    return fill_frame, crop_frame

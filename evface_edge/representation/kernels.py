@@ -44,13 +44,6 @@ def fill_frame(events: EventArray, cells: NDArray[np.float32]) -> bool:
 
 
 @compiled
-def filled_frame(events: EventArray, height: int, width: int) -> NDArray[np.float32]:
-    """New cells (2, h, w) of counted events; none at all, if these were not sound."""
-    cells = np.empty((2, height, width), np.float32)
-    return cells if fill_frame(events, cells) else cells[:0]
-
-
-@compiled
 def fill_voxels(events: EventArray, cells: NDArray[np.float32]) -> bool:
     """Cells (2, bins, h, w): each event is shared between the two bins around its time.
 

@@ -46,8 +46,8 @@ class Workers:
         if kind == "peak":
             return {"status": "ok", "tried": {"a fp32": 100.0, "a int8": 400.0, "b int8": 500.0}}
         if kind == "turns":
-            slow = [3.0 if "fp32" in case["path"] else 1.0 for case in request["cases"]]
-            return {"status": "ok", "ratios": [value / slow[0] for value in slow]}
+            times = [3.0 if "fp32" in case["path"] else 1.0 for case in request["cases"]]
+            return {"status": "ok", "ratios": [value / times[0] for value in times]}
         if request["device"] == "cuda":
             return {"status": "absent", "reason": "no such GPU"}
         if kind == "stages":
@@ -129,6 +129,22 @@ def test_tables_and_files(tmp_path: Path) -> None:
         ["2.5", "20.0"],
         ["2.5", "20.0"],
     ] * 4
+
+
+def test_without_turns_there_are_no_ratios() -> None:
+    class NoTurns(Workers):
+        def __call__(self, request: Mapping[str, Any]) -> dict[str, Any]:
+            failed = {"status": "failed", "reason": "out of memory"}
+            return failed if request["kind"] == "turns" else super().__call__(request)
+
+    said: list[str] = []
+    chosen = [case("evface-s-fp32"), case("evface-s-int8")]
+    effort = Effort(rounds=1, end_to_end=False)
+    found = run_benchmark(chosen, effort, worker=NoTurns(), report=said.append)
+    assert said[-1] == "no ratios: out of memory"
+    assert [row["ratio"] for row in found["network"]] == [None, None]
+    lines = [line for line in as_text(found).splitlines() if line.startswith("evface-s-")]
+    assert [line.split()[-1] for line in lines] == ["–", "–"]
 
 
 def test_a_worker_that_dies_is_told_and_the_rest_goes_on() -> None:
