@@ -23,7 +23,7 @@ def ablate(
     row: Annotated[list[str] | None, typer.Option(help="Only this row; repeatable.")] = None,
     cache: Annotated[Path | None, typer.Option(help="File that keeps the packed faces.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
-    threads: Annotated[int, typer.Option(help="Of the network.")] = 1,
+    threads: Annotated[int, typer.Option(help="Of the network; 0: all cores.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that simulate on the CPU.")] = 1,
 ) -> None:
     """Take the method apart: SSMER, CMFA, RGB, EFNet, MIRROR, few labels, distillation.

@@ -27,7 +27,7 @@ def train(
     ] = None,
     cache: Annotated[Path | None, typer.Option(help="File that keeps the packed faces.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
-    threads: Annotated[int, typer.Option(help="Of the network; simulation has its own.")] = 1,
+    threads: Annotated[int, typer.Option(help="Of the network; 0: all cores.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that simulate on the CPU.")] = 1,
     simulate_on: Annotated[str, typer.Option(help="auto (where it trains), cpu or gpu.")] = "auto",
     encoder: Annotated[

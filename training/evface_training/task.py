@@ -106,9 +106,8 @@ class StudentTask(Task):
 
 def as_input(images: Tensor) -> Tensor:
     """Bytes or floats (B, C, H, W) → float32 in [0, 1], channels last."""
-    if images.dtype == torch.uint8:
-        images = images.float().div_(255)
-    return images.contiguous(memory_format=torch.channels_last)
+    images = images.contiguous(memory_format=torch.channels_last)  # as bytes: a quarter of the way
+    return images.float().div_(255) if images.dtype == torch.uint8 else images
 
 
 def for_log(losses: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -234,8 +234,7 @@ def _centers(low: float, high: float, count: int) -> Tensor:
 def _gaussian(centers: Tensor, points: Tensor, spread: float) -> Tensor:
     """Points (N, 98, 2) → distributions (N, 98, 2, bins), `spread` bins wide."""
     width = centers[1] - centers[0]
-    target = torch.exp(-0.5 * ((centers - points[..., None]) / (spread * width)) ** 2)
-    return target / target.sum(-1, keepdim=True).clamp_min(1e-12)
+    return torch.softmax(-0.5 * ((centers - points[..., None]) / (spread * width)) ** 2, -1)
 
 
 def _log_spread(variance: Tensor, gain: Tensor) -> Tensor:
