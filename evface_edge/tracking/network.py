@@ -16,8 +16,12 @@ from evface_edge.card_file import check_tensors, read_card
 from evface_edge.errors import ModelError
 from evface_edge.events.array import EventArray
 from evface_edge.geometry import Box
-from evface_edge.representation import from_config
+from evface_edge.landmarks import MIRROR
+from evface_edge.representation import Representation, from_config
 from evface_edge.tracking.recent import RecentEvents
+
+#: x → 1 - x, y → y: fractions of a crop, seen in a mirror.
+_TURN, _TURNED = np.array([-1, 1], np.float32), np.array([1, 0], np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,17 +59,28 @@ class Look:
     Attributes:
         events: those inside, and with them the newest of all; count: how many lie inside.
         now_us: the instant it was cut for.
+        mirrored: left and right are exchanged for the network, and back in what it says: it errs
+            in part differently.
     """
 
     crop: Box
     events: EventArray
     count: int
     now_us: int
+    mirrored: bool = False
+
+    def tensor(self, representation: Representation, side: tuple[int, int]) -> NDArray[np.float32]:
+        """What the network looks at, (C, side, side)."""
+        crop = representation.crop(self.events, self.crop, side)
+        return np.ascontiguousarray(crop[..., ::-1]) if self.mirrored else crop
 
     def observation(
         self, landmarks: NDArray[np.float32], log_sigma: NDArray[np.float32], presence: float
     ) -> Observation:
         """From fractions of the crop to sensor pixels."""
+        if self.mirrored:
+            landmarks, log_sigma = landmarks[MIRROR], log_sigma[MIRROR]
+            landmarks = landmarks * _TURN + _TURNED
         side = np.float32(self.crop.width)
         return Observation(
             landmarks=landmarks * side + np.array([self.crop.x, self.crop.y], np.float32),
@@ -105,17 +120,17 @@ class LandmarkNetwork:
         if missing:
             raise ModelError(f"{path}: the card names no output {', '.join(sorted(missing))}")
 
-    def cut(self, recent: RecentEvents, box: Box, now_us: int) -> Look:
+    def cut(self, recent: RecentEvents, box: Box, now_us: int, *, mirrored: bool = False) -> Look:
         """The newest events that one look at a face box needs."""
         crop = box.square(self.card.crop_scale)
         events, count = recent.window(crop, self.card.window, now_us)
-        return Look(crop, events, count, now_us)
+        return Look(crop, events, count, now_us, mirrored)
 
     def judge(self, looks: Sequence[Look]) -> list[Observation]:
         """What the network makes of each look; all of them in one batch."""
         if not looks:
             return []
-        crops = [self._representation.crop(look.events, look.crop, self._side) for look in looks]
+        crops = [look.tensor(self._representation, self._side) for look in looks]
         # One look, the usual case, goes on as it is; a copy would cost as much as its events.
         tensors = crops[0][None] if len(crops) == 1 else np.stack(crops)
         outputs = self.runtime.run({self.card.inputs[0].name: tensors})

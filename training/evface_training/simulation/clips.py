@@ -21,7 +21,7 @@ from evface_training.simulation.lids import Blinking, Blinks, Eyelids, fit_eyeli
 from evface_training.simulation.motion import sample_motion
 from evface_training.simulation.negatives import texture_bank
 from evface_training.simulation.noise import NoiseEvents, draw_noise
-from evface_training.simulation.occluders import occluder_bank, sample_passing
+from evface_training.simulation.occluders import occluder_bank, sample_passing, strewn
 from evface_training.simulation.pixels import Firings, PixelArray
 from evface_training.simulation.relief import fit_head
 from evface_training.simulation.scene import Film, Scenes, crop_fields, exposed
@@ -150,7 +150,8 @@ class ClipSimulator:
             generator=self.generator,
             device=self.device,
         )
-        pixels[textured] = self._textures[chosen][:, None]
+        textures = strewn(self._textures[chosen][:, None], 0.5, self._objects, self.generator)
+        pixels[textured] = textures
         return self._simulate(pixels, to_source, moved, presence, lids, blinks.only(~textured))
 
     def _mirror(self, pixels: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:

@@ -166,6 +166,18 @@ class Passing:
         return pictures
 
 
+def strewn(pictures: Tensor, share: float, bank: Tensor, generator: torch.Generator) -> Tensor:
+    """Grey pictures (B, 1, S, S), about `share` of them with a large object in it.
+
+    What a hand before a camera looks like is not a face either, and it moves like one.
+    """
+    objects = sample_passing(len(pictures), share, bank, generator, pictures.device)
+    count = len(objects.clip)
+    larger = 0.35 + 0.65 * torch.rand(count, generator=generator, device=pictures.device)
+    objects = replace(objects, size=larger).lit(lambda code: code, color=False)
+    return objects.cover_(pictures.clone(), torch.ones(len(pictures), device=pictures.device))
+
+
 def sample_passing(
     batch: int, share: float, bank: Tensor, generator: torch.Generator, device: torch.device
 ) -> Passing:

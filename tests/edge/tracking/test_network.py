@@ -1,0 +1,58 @@
+"""One look, and the same look in a mirror."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from evface_edge.events.array import EventArray, make_events
+from evface_edge.geometry import Box
+from evface_edge.landmarks import MIRROR
+from evface_edge.models import find_model
+from evface_edge.tracking.network import LandmarkNetwork
+from evface_edge.tracking.recent import RecentEvents
+
+WIDTH = 320
+#: Symmetrical about the middle of the sensor in pixels, whose centres are whole numbers.
+BOX = Box((WIDTH - 1) / 2 - 50, 60, 100, 100)
+
+
+def _ring() -> EventArray:
+    """An ellipse with two blots in it; nothing about it is symmetrical."""
+    rng = np.random.default_rng(3)
+    angle = rng.uniform(0, 2 * np.pi, 12_000)
+    x = 150 + 32 * np.cos(angle) + rng.normal(0, 1, 12_000)
+    y = 108 + 44 * np.sin(angle) + rng.normal(0, 1, 12_000)
+    x[:3000], y[:3000] = rng.normal(135, 4, 3000), rng.normal(95, 2, 3000)
+    x[3000:5000], y[3000:5000] = rng.normal(168, 4, 2000), rng.normal(97, 2, 2000)
+    order = rng.permutation(12_000)
+    return make_events(np.arange(12_000) * 3, x[order], y[order], rng.integers(0, 2, 12_000))
+
+
+def _recent(events: EventArray) -> RecentEvents:
+    recent = RecentEvents(10**6)
+    recent.append(events)
+    return recent
+
+
+def test_what_is_seen_in_a_mirror_is_what_mirrored_events_show() -> None:
+    events = _ring()
+    mirrored = events.copy()
+    mirrored["x"] = WIDTH - 1 - mirrored["x"]
+    network = LandmarkNetwork(find_model("evface-s-fp32"))
+    try:
+        recent, now_us = _recent(events), int(events["t"][-1])
+        straight = network.observe(recent, [BOX], now_us)[0]
+        looks = [network.cut(recent, BOX, now_us, mirrored=True)]
+        seen = network.judge(looks)[0]
+        expected = network.observe(_recent(mirrored), [BOX], now_us)[0]
+    finally:
+        network.close()
+    points = expected.landmarks[MIRROR].copy()
+    points[:, 0] = WIDTH - 1 - points[:, 0]
+    # Which cell takes an event on the edge between two differs.
+    np.testing.assert_allclose(seen.landmarks, points, atol=1.0)
+    np.testing.assert_allclose(seen.sigma, expected.sigma[MIRROR], rtol=0.1)
+    assert abs(seen.presence - expected.presence) < 0.05
+    # A look of its own, so that the mean of both has something to average out.
+    apart = np.linalg.norm(seen.landmarks - straight.landmarks, axis=1).mean()
+    assert apart > 2 * np.linalg.norm(seen.landmarks - points, axis=1).mean()
