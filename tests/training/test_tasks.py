@@ -25,7 +25,7 @@ from evface_training.teacher.config import TeacherConfig
 from evface_training.teacher.network import Teacher
 from evface_training.train import train
 
-CPU = Machine("cpu", workers=0)
+CPU = Machine("cpu", threads=1, workers=0)
 TINY = TrainRecipe(
     name="tiny",
     student=StudentConfig(side=32, channels=(16, 16, 32, 32), blocks=(0, 0, 1), hidden=32),

@@ -45,7 +45,7 @@ RECIPE = TrainRecipe(
     validation_clips=12,
     human_share=0.85,
 )
-CPU = Machine("cpu", workers=0)
+CPU = Machine("cpu", threads=1, workers=0)
 
 
 def test_it_learns_one_batch_by_heart(drawn_faces: FaceSet) -> None:
@@ -137,7 +137,7 @@ def test_the_first_interrupt_saves_and_returns(
 
     monkeypatch.setattr(StudentTask, "loss", interrupted)
     long = replace(RECIPE, steps=1_000_000, validate_every=1_000_000)
-    path = train(long, drawn_faces, drawn_faces, tmp_path, Machine("cpu", workers=1))
+    path = train(long, drawn_faces, drawn_faces, tmp_path, Machine("cpu", threads=1, workers=1))
     assert load_raw(path)["state"]["step"] == len(losses) == 3
 
 

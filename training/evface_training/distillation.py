@@ -14,6 +14,7 @@ from evface_training.losses import DISTANCE_WEIGHT, student_loss
 from evface_training.networks.student import Student
 from evface_training.task import Batch, Task, as_input, for_log
 from evface_training.teacher.network import Teacher, TeacherOutput
+from evface_training.variation import varied
 
 TARGETS = ("distribution", "smooth_l1")
 
@@ -127,6 +128,7 @@ class DistillTask(Task):
         return self.student
 
     def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        batch = varied(batch) if self.student.training else batch
         config, head = self.config, self.student.head
         events, presence = as_input(batch["events"]), batch["presence"]
         taught = self._ask(events, batch)

@@ -33,6 +33,7 @@ from typing_extensions import Self
 from evface_edge.errors import ConfigError
 from evface_training.losses import student_loss
 from evface_training.networks.student import Student
+from evface_training.variation import varied
 
 #: Names of tensors in a batch:
 #:   events (B, C, S, S)     network inputs, uint8 (255 stands for 1) or float in [0, 1]
@@ -98,7 +99,7 @@ class StudentTask(Task):
         return self.student
 
     def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        head = self.student.head
+        batch, head = varied(batch) if self.student.training else batch, self.student.head
         raw, presence = head.logits(self.student.backbone(as_input(batch["events"])))
         truth = batch["points"], batch["weights"], batch["presence"]
         return for_log(student_loss(head, raw.float(), presence.float(), *truth))
