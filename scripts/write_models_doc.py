@@ -37,8 +37,8 @@ Error is the mean distance of the points ÷ the distance between the outer eye c
 labelled by hand, of people (or photographs) that training never saw: the validation identities of
 `training/evface_training/data/validation_identities.txt`. Each face becomes a recording of 46 to
 280 ms through our own simulator, and goes through `Predictor.run(events, box=…)`, whose box is the
-true one moved and scaled by about 4 %; the last result is compared. With a box, a result is the mean
-of two looks that agree, the second of them in a mirror. **No figure here comes from a
+true one moved and scaled by about 4 %; the last result is compared. With a box, a result is the
+mean of two looks that agree, the second of them in a mirror. **No figure here comes from a
 real event camera**: no recording with landmarks was at hand.
 
 The table of each model is from its card. The last section has the INT8 model on all ten sets, by

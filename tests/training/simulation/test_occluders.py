@@ -18,7 +18,8 @@ def test_about_the_share_of_pictures_gets_a_large_object() -> None:
     with_object = changed.flatten(1).any(1)
     assert 20 <= int(with_object.sum()) <= 44
     assert float(changed[with_object].float().mean()) > 0.1  # of the picture's area
-    assert float(result.min()) >= 0 and float(result.max()) <= 1
+    assert float(result.min()) >= 0
+    assert float(result.max()) <= 1
 
 
 def test_none_and_all() -> None:
