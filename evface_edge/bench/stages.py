@@ -162,9 +162,9 @@ class TimedNetwork(LandmarkNetwork):
             Any, _Timed(self._representation, "crop", clock, "representation")
         )
 
-    def cut(self, recent: RecentEvents, box: Box, now_us: int) -> Look:
+    def cut(self, recent: RecentEvents, box: Box, now_us: int, *, mirrored: bool = False) -> Look:
         with self._clock.stage("window"):
-            return super().cut(recent, box, now_us)
+            return super().cut(recent, box, now_us, mirrored=mirrored)
 
     def judge(self, looks: Any) -> list[Observation]:
         with self._clock.stage("decode"):
