@@ -16,10 +16,11 @@ TRUTH = Path(__file__).parent / "data" / "demo_truth.npz"
 
 
 def test_both_precisions_came_along() -> None:
-    assert bundled_names() == ["evface-s-fp32", "evface-s-int8"]
+    sizes = ("evface-n", "evface-s")
+    assert bundled_names() == [f"{name}-{kind}" for name in sizes for kind in ("fp32", "int8")]
 
 
-@pytest.mark.parametrize("model", ["evface-s", "evface-s-fp32"])
+@pytest.mark.parametrize("model", ["evface-s", "evface-s-fp32", "evface-n"])
 def test_landmarks_are_where_the_head_was_rendered(model: str) -> None:
     """The network has never seen a rendered head, so this says something about the whole way."""
     truth = np.load(TRUTH)

@@ -18,7 +18,7 @@ def student_card(recipe: TrainRecipe) -> ModelCard:
     side = config.side
     return ModelCard(
         name=recipe.name,
-        version="0.2.0",
+        version="0.3.0",
         precision="fp32",
         target="checkpoint",
         representation=to_config(recipe.event_representation, (side, side)),
