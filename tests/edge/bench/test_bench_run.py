@@ -199,7 +199,7 @@ def test_multiply_adds_by_hand_and_of_both_precisions() -> None:
 
 def test_which_cases_there_are() -> None:
     paths = model_paths([])
-    assert list(paths) == ["evface-s-fp32", "evface-s-int8"]
+    assert list(paths) == ["evface-n-fp32", "evface-n-int8", "evface-s-fp32", "evface-s-int8"]
     found = list(cases(paths, [1, 2], Target("onnxruntime", "cpu")))
     assert [(c.name, c.threads) for c in found] == [
         (name, threads) for name in paths for threads in (1, 2)

@@ -51,7 +51,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "the two runs agree" in capsys.readouterr().out
     stored = json.loads((tmp_path / "repeat.json").read_text())
     assert stored["agree"]
-    assert [case["case"] for case in stored["cases"]] == ["evface-s-int8 on onnxruntime cpu"]
+    others = ("evface-n-int8", "evface-s-fp32", "evface-s-int8")
+    assert [case["case"] for case in stored["cases"]] == [f"{n} on onnxruntime cpu" for n in others]
     assert main([*arguments, "--tolerance", "1e-12"]) == 1
     assert main(["bench", "--repeat-check", "--tolerance", "0"]) == 1
     assert "--tolerance" in capsys.readouterr().err
