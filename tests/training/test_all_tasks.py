@@ -84,7 +84,7 @@ def test_the_seed_before_a_step_decides_it(name: str, batch: dict[str, Tensor]) 
         torch.manual_seed(seed)
         totals.append(float(task(batch, 1)["total"].detach()))
     assert totals[0] == totals[1]
-    assert (totals[0] != totals[2]) == (name in ("teacher", "simsiam", "vicreg", "mirror"))
+    assert totals[0] != totals[2]
 
 
 @pytest.mark.parametrize("name", TASKS)
