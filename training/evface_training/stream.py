@@ -107,7 +107,8 @@ def _start_worker(_: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     torch.set_num_threads(1)
-    os.nice(5)  # the network waits for nobody as long as the pool is full
+    if hasattr(os, "nice"):  # not on Windows
+        os.nice(5)  # the network waits for nobody as long as the pool is full
 
 
 def batches(

@@ -23,7 +23,7 @@ _MIRROR = torch.from_numpy(MIRROR)
 def varied(batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
     """Each clip mirrored or not, and moved by whole pixels; drawn from torch's generator.
 
-    What comes in at the edges is empty. Changes events, rgb, points and weights.
+    What comes in at the edges is empty. Changes events, rgb (of the same side), points and weights.
     """
     points = batch["points"]
     mirror = torch.rand(len(points), device=points.device) < 0.5
@@ -33,9 +33,7 @@ def varied(batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
     order = _MIRROR.to(points.device)
     turned = points[:, order] * points.new_tensor([-1, 1]) + points.new_tensor([1, 0])
     changed = {
-        name: _placed(batch[name], mirror, shift * (batch[name].shape[-1] // side))
-        for name in ("events", "rgb")
-        if name in batch
+        name: _placed(batch[name], mirror, shift) for name in ("events", "rgb") if name in batch
     }
     changed["points"] = torch.where(mirror[:, None, None], turned, points) + shift[:, None] / side
     weights = batch["weights"]
