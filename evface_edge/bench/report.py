@@ -82,6 +82,7 @@ def stage_rows(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
         "on",
         "sensor",
         "Mev/s",
+        "events",
         *STAGES,
         "all p10",
         "p50",
@@ -95,6 +96,7 @@ def stage_rows(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
             [
                 row["model"],
                 *_where(row),
+                f"{row['window_events_p50']:,.0f}",
                 *(f"{row[f'{stage}_p50_ms']:.2f}" for stage in STAGES),
                 f"{row['fast_ms']:.2f}",
                 f"{row['p50_ms']:.2f}",
@@ -213,8 +215,8 @@ STAGE_NOTE = (
     "Events to landmarks in sensor pixels at 100 results a second, one face followed, one thread; "
     "medians of each stage in ms; “all” is their sum at each instant. The events are those of the "
     "recording that came along, enlarged to the sensor, thinned or repeated to the rate, from "
-    "memory. “Keeps up”: Mev/s that it works off on average, searching included. “Face”: instants "
-    "with a face."
+    "memory. “Events”: how many of them the network is shown at once. “Keeps up”: Mev/s that it "
+    "works off on average, searching included. “Face”: instants with a face."
 )
 
 

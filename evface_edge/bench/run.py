@@ -317,6 +317,7 @@ def _end_to_end(
             row["instants"] = sum(answer["instants"] for answer in taken)
             row["with_face"] = sum(answer["with_face"] for answer in taken)
             row["keeps_up_mev_per_s"] = float(np.median([a["mev_per_s"] for a in taken]))
+            row["window_events_p50"] = _median(taken, "window_events")
             row["cpu_p50_ms"] = _median(taken, "total_cpu_ms")
             for stage in STAGES:
                 times = [value for answer in taken for value in answer["stages_ms"][stage]]

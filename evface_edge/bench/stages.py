@@ -157,6 +157,7 @@ class TimedNetwork(LandmarkNetwork):
     def __init__(self, path: Path, clock: StageClock, **options: Any) -> None:
         super().__init__(path, **options)
         self._clock = clock
+        self.looked_at = 0  # events in the crop, of the newest look
         self.runtime = cast(Any, _Timed(self.runtime, "run", clock, "network"))
         self._representation = cast(
             Any, _Timed(self._representation, "crop", clock, "representation")
@@ -164,7 +165,9 @@ class TimedNetwork(LandmarkNetwork):
 
     def cut(self, recent: RecentEvents, box: Box, now_us: int, *, mirrored: bool = False) -> Look:
         with self._clock.stage("window"):
-            return super().cut(recent, box, now_us, mirrored=mirrored)
+            look = super().cut(recent, box, now_us, mirrored=mirrored)
+        self.looked_at = look.count
+        return look
 
     def judge(self, looks: Any) -> list[Observation]:
         with self._clock.stage("decode"):
@@ -184,16 +187,17 @@ def measure_stages(
 
     Returns:
         `stages_ms`: stage → one time for each instant counted; `total_ms`: their sums;
-        `stages_cpu_ms` and `total_cpu_ms`: the same of the processor's time; `instants` counted,
-        and `with_face`: how many of them had a face; `mev_per_s`: the most that it could keep up
-        with on average, searching included.
+        `stages_cpu_ms` and `total_cpu_ms`: the same of the processor's time; `window_events`: how
+        many events the network was shown at each; `instants` counted, and `with_face`: how many of
+        them had a face; `mev_per_s`: the most that it could keep up with on average, searching
+        included.
     """
     events = stage_events(size, mev_per_s)
     clock = StageClock()
     network = TimedNetwork(path, clock, runtime=runtime, device=device, threads=threads)
     try:
         _run(network, clock, events[: len(events) // 5], size)  # compiles what is compiled
-        taken, faces = _run(network, clock, events, size)
+        taken, faces, shown = _run(network, clock, events, size)
     finally:
         network.close()
     counted = taken[_NOT_COUNTED:]
@@ -204,6 +208,7 @@ def measure_stages(
         "total_ms": [round(sum(instant.values()), 5) for instant in wall],
         "stages_cpu_ms": _by_stage(cpu),
         "total_cpu_ms": [round(sum(instant.values()), 5) for instant in cpu],
+        "window_events": shown[_NOT_COUNTED:],
         "instants": len(counted),
         "with_face": sum(faces[_NOT_COUNTED:]),
         "mev_per_s": len(events) / busy_s * 1e-6,
@@ -216,21 +221,22 @@ def _by_stage(instants: list[dict[str, float]]) -> dict[str, list[float]]:
 
 def _run(
     network: TimedNetwork, clock: StageClock, events: EventArray, size: SensorSize
-) -> tuple[list[Spent], list[bool]]:
+) -> tuple[list[Spent], list[bool], list[int]]:
     recent = RecentEvents(network.card.window.max_duration_us)
     tracker = Tracker(network, size)
     first, last = int(events["t"][0]), int(events["t"][-1])
     instants = range(first + PERIOD_US, last + 1, PERIOD_US)
     edges = [0, *np.searchsorted(events["t"], instants, side="right")]
     clock.take()
-    taken, faces = [], []
+    taken, faces, shown = [], [], []
     for now_us, start, stop in zip(instants, edges[:-1], edges[1:], strict=True):
         with clock.stage("window"):
             recent.append(events[start:stop])
         with clock.stage("tracking"):
             faces.append(bool(tracker.update(recent, now_us)))
         taken.append(clock.take())
-    return taken, faces
+        shown.append(network.looked_at)
+    return taken, faces, shown
 
 
 def summarise(times_ms: list[float]) -> dict[str, float]:

@@ -61,6 +61,7 @@ class Workers:
                 "total_ms": [5.0, 10.0, 15.0],
                 "stages_cpu_ms": each | cpu,
                 "total_cpu_ms": [4.0] * 3,
+                "window_events": [100, 300, 200],
                 "instants": 3,
                 "with_face": 3,
                 "mev_per_s": 4.0,
