@@ -42,14 +42,18 @@ class Effort:
         rounds: fresh processes of each case.
         warm_up: inferences in each process that are not counted.
         end_to_end: whether events to landmarks are measured too.
+        window_events: that the network is shown at once there, at most; None: as its card says.
     """
 
     seconds: float = 2.0
     rounds: int = 3
     warm_up: int = 20
     end_to_end: bool = True
+    window_events: int | None = None
 
     def __post_init__(self) -> None:
+        if self.window_events is not None and self.window_events < 1:
+            raise ConfigError("window_events", self.window_events, "1 or more")
         for field, least in (("seconds", 1e-3), ("rounds", 1), ("warm_up", 0)):
             if not getattr(self, field) >= least:
                 raise ConfigError(field, getattr(self, field), f"{least:g} or more")
@@ -135,7 +139,12 @@ def run_benchmark(
     found = {
         "version": VERSION,
         "machine": machine,
-        "settings": {"seconds": effort.seconds, "rounds": effort.rounds, "batch": 1},
+        "settings": {
+            "seconds": effort.seconds,
+            "rounds": effort.rounds,
+            "batch": 1,
+            "window_events": effort.window_events,
+        },
         "peak": None if best is None else vars(best),
         "network": rows,
         "end_to_end": [],
@@ -298,7 +307,8 @@ def _end_to_end(
                 continue
             report(f"end to end, round {turn + 1}: {case}, {size}, {rate:g} Mev/s")
             request = {"kind": "stages", **_place(case), "width": size.width}
-            taken.append(worker({**request, "height": size.height, "mev_per_s": rate}))
+            request |= {"height": size.height, "mev_per_s": rate}
+            taken.append(worker({**request, "window_events": effort.window_events}))
     rows = []
     for (case, size, rate), taken in zip(settings, answers, strict=True):
         row = {

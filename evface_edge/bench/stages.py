@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -154,8 +154,14 @@ class _Timed:
 class TimedNetwork(LandmarkNetwork):
     """The network as `Predictor` uses it, with its stages on a clock."""
 
-    def __init__(self, path: Path, clock: StageClock, **options: Any) -> None:
+    def __init__(
+        self, path: Path, clock: StageClock, window_events: int | None = None, **options: Any
+    ) -> None:
         super().__init__(path, **options)
+        if window_events is not None:
+            least = min(self.card.window.min_events, window_events)
+            window = replace(self.card.window, min_events=least, max_events=window_events)
+            self.card = replace(self.card, window=window)
         self._clock = clock
         self.looked_at = 0  # events in the crop, of the newest look
         self.runtime = cast(Any, _Timed(self.runtime, "run", clock, "network"))
@@ -179,11 +185,15 @@ def measure_stages(
     size: SensorSize,
     mev_per_s: float,
     *,
+    window_events: int | None = None,
     runtime: str | None = None,
     device: str = "auto",
     threads: int = 1,
 ) -> dict[str, Any]:
     """Follow the face at 100 results a second, as fast as it goes.
+
+    Args:
+        window_events: that the network is shown at once, at most; None: as its card says.
 
     Returns:
         `stages_ms`: stage → one time for each instant counted; `total_ms`: their sums;
@@ -194,7 +204,9 @@ def measure_stages(
     """
     events = stage_events(size, mev_per_s)
     clock = StageClock()
-    network = TimedNetwork(path, clock, runtime=runtime, device=device, threads=threads)
+    network = TimedNetwork(
+        path, clock, window_events, runtime=runtime, device=device, threads=threads
+    )
     try:
         _run(network, clock, events[: len(events) // 5], size)  # compiles what is compiled
         taken, faces, shown = _run(network, clock, events, size)

@@ -113,6 +113,7 @@ def stages(asked: dict[str, Any]) -> dict[str, Any]:
         Path(asked["path"]),
         SensorSize(asked["width"], asked["height"]),
         asked["mev_per_s"],
+        window_events=asked["window_events"],
         runtime=asked["runtime"],
         device=asked["device"],
         threads=asked["threads"],

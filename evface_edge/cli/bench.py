@@ -33,6 +33,12 @@ def bench(
     end_to_end: Annotated[
         bool, typer.Option(help="Whether events to landmarks are measured too.")
     ] = True,
+    window_events: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="At most so many at once, end to end; by default as the card says."
+        ),
+    ] = None,
     repeat_check: Annotated[
         bool,
         typer.Option(
@@ -71,7 +77,9 @@ def bench(
 
     if not tolerance > 0:
         raise ConfigError("--tolerance", tolerance, "above 0")
-    effort = Effort(seconds=seconds, rounds=rounds, end_to_end=end_to_end)
+    effort = Effort(
+        seconds=seconds, rounds=rounds, end_to_end=end_to_end, window_events=window_events
+    )
     counts = thread_counts() if threads is None else parse_counts(threads)
     chosen = list(cases(model_paths(models or []), counts, Target(runtime, device)))
     if not chosen:

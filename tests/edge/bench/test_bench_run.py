@@ -154,7 +154,7 @@ def test_a_worker_that_dies_is_told_and_the_rest_goes_on() -> None:
     assert "KeyError" in answer["reason"]
     answer = ask_worker(
         {"kind": "stages", "path": "gone.onnx", "width": 346, "height": 260, "mev_per_s": 0.1}
-        | {"runtime": "onnxruntime", "device": "cpu", "threads": 1}
+        | {"runtime": "onnxruntime", "device": "cpu", "threads": 1, "window_events": None}
     )
     assert answer["status"] == "failed"
     assert "gone.onnx" in answer["reason"]
@@ -175,6 +175,11 @@ def test_a_real_worker(tmp_path: Path) -> None:
     assert turns["ratios"][0] == 1
     assert len(turns["ratios"]) == 2
     assert turns["ratios"][1] > 0
+    stages = {"kind": "stages", "width": 346, "height": 260, "mev_per_s": 1.0}
+    few = ask_worker({**request, **stages, "device": "cpu", "window_events": 500})
+    assert few["status"] == "ok"
+    assert len(few["window_events"]) == len(few["total_ms"]) == few["instants"]
+    assert max(few["window_events"]) == 500
     absent = ask_worker({**request, "device": "tensorrt"})
     assert absent["status"] == "absent"
     assert "TensorrtExecutionProvider" in absent["reason"]
@@ -217,6 +222,8 @@ def test_which_cases_there_are() -> None:
         model_paths(["nonsense"])
     with pytest.raises(ConfigError, match="rounds = 0"):
         Effort(rounds=0)
+    with pytest.raises(ConfigError, match="window_events = 0"):
+        Effort(window_events=0)
 
 
 @pytest.mark.parametrize("rate", [0.05, 3.0])
