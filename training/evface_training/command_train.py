@@ -100,6 +100,6 @@ def calibrate(
 
     settings = load_recipe(recipe)
     _, validation = faces_of(settings, faces or [], cache)
-    notes = {"data": data, "licence": licence, "recipe": recipe}
+    notes = {"data": data, "licence": licence, "recipe": settings.name}
     gain = fit(checkpoint, settings, validation, output, training_notes=notes)
     typer.echo(f"{output}: σ × {gain:.3f}")
