@@ -69,3 +69,16 @@ def test_the_same_seed_gives_the_same_clips() -> None:
         torch.manual_seed(9)
         results.append(varied(batch))
     torch.testing.assert_close(results[0], results[1], rtol=0, atol=0)
+
+
+def test_frames_move_with_the_events_and_may_come_alone() -> None:
+    batch = _clips()
+    batch["rgb"] = batch["events"][:, :3].clone()
+    torch.manual_seed(5)
+    both = varied(batch)
+    torch.testing.assert_close(both["rgb"], both["events"][:, :3], rtol=0, atol=0)
+    torch.manual_seed(5)
+    alone = varied({name: batch[name] for name in ("rgb", "points", "weights", "presence")})
+    assert "events" not in alone
+    torch.testing.assert_close(alone["rgb"], both["rgb"], rtol=0, atol=0)
+    torch.testing.assert_close(alone["points"], both["points"], rtol=0, atol=0)

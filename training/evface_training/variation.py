@@ -23,18 +23,18 @@ _MIRROR = torch.from_numpy(MIRROR)
 def varied(batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
     """Each clip mirrored or not, and moved by whole pixels; drawn from torch's generator.
 
-    What comes in at the edges is empty. Changes events, rgb (of the same side), points and weights.
+    What comes in at the edges is empty. Changes events and rgb, of one side, or the one that is
+    there; points and weights.
     """
     points = batch["points"]
     mirror = torch.rand(len(points), device=points.device) < 0.5
-    side = batch["events"].shape[-1]
+    images = [name for name in ("events", "rgb") if name in batch]
+    side = batch[images[0]].shape[-1]
     most = int(FARTHEST * side)
     shift = torch.randint(-most, most + 1, (len(points), 2), device=points.device)
     order = _MIRROR.to(points.device)
     turned = points[:, order] * points.new_tensor([-1, 1]) + points.new_tensor([1, 0])
-    changed = {
-        name: _placed(batch[name], mirror, shift) for name in ("events", "rgb") if name in batch
-    }
+    changed = {name: _placed(batch[name], mirror, shift) for name in images}
     changed["points"] = torch.where(mirror[:, None, None], turned, points) + shift[:, None] / side
     weights = batch["weights"]
     changed["weights"] = torch.where(mirror[:, None], weights[:, order], weights)

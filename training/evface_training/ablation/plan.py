@@ -104,8 +104,8 @@ def trainings(
         student=_STUDENTS[size],
         steps=steps,
         batch=_BATCH[size],
-        reuse=2.0,
-        pool=16 * _BATCH[size],
+        reuse=8.0,
+        pool=128 * _BATCH[size],
         seed=seed,
         validation_clips=8 if size == "smoke" else 256,
         validate_every=max(1, steps // 4),
@@ -135,7 +135,8 @@ def trainings(
             ssmer=ssmer,
             steps=pretraining_steps,
             validate_every=max(1, pretraining_steps // 4),
-            reuse=1.0,
+            reuse=4.0,
+            pool=16 * common.batch,
             # SGD, 0.05 × batch ÷ 256, as SimSiam and the paper have it.
             optimiser=OptimiserConfig(
                 name="sgd",
