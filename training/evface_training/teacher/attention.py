@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from evface_training.teacher.config import TeacherConfig
 
@@ -29,8 +31,19 @@ class CrossAttention(nn.Module):
     def forward(self, query: Tensor, tokens: Tokens) -> Tensor:
         """Queries (N, P, width) → (N, P, width), the same for any order of the tokens."""
         keys = tokens.values + tokens.structure
-        found: Tensor = self.attention(query, keys, tokens.values, need_weights=False)[0]
-        return found
+        return attend(self.attention, query, keys, tokens.values)
+
+
+def attend(attention: nn.MultiheadAttention, query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """What the queries find.
+
+    On a CPU by plain products: with a hundred tokens, a step of teacher-tiny (48 clips, two
+    threads) takes 0.25 s so, and 0.39 s with the fused kernel, because of its gradient.
+    """
+    plain = sdpa_kernel(SDPBackend.MATH) if query.device.type == "cpu" else nullcontext()
+    with plain:
+        found: Tensor = attention(query, keys, values, need_weights=False)[0]
+    return found
 
 
 class FusionLayer(nn.Module):
@@ -72,8 +85,7 @@ class FusionLayer(nn.Module):
             state = state + self.dropout(found) * rgb_present
         normed = before_self(state)
         asking = normed + queries
-        found = self.itself(asking, asking, normed, need_weights=False)[0]
-        state = state + self.dropout(found)
+        state = state + self.dropout(attend(self.itself, asking, asking, normed))
         state = state + self.dropout(self.cross(before_cross(state) + queries, main))
         updated: Tensor = state + self.dropout(self.feed_forward(before_ffn(state)))
         return updated
