@@ -196,6 +196,8 @@ def notes(found: Mapping[str, Any]) -> list[str]:
         "many cores as it has threads. First: loading and the first inference. Peak MB: of the "
         "whole process; net MB: what loading and running the network added. Jitter: p99 - p50."
     )
+    if settings.get("window_events") is not None:
+        lines.append(f"End to end with {settings['window_events']:,} events at once at most.")
     rows = [row for row in found["network"] if row["status"] == "ok"]
     meters = {row["energy_of"] for row in rows} - {None}
     lines.append(

@@ -226,6 +226,14 @@ def test_which_cases_there_are() -> None:
         Effort(window_events=0)
 
 
+def test_a_capped_window_is_said() -> None:
+    chosen = [case("evface-s-int8")]
+    found = run_benchmark(chosen, Effort(rounds=1, window_events=20_000), worker=Workers())
+    assert "with 20,000 events at once at most" in as_text(found)
+    found = run_benchmark(chosen, Effort(rounds=1), worker=Workers())
+    assert "at once at most" not in as_text(found)
+
+
 @pytest.mark.parametrize("rate", [0.05, 3.0])
 def test_events_of_any_sensor_and_rate(rate: float) -> None:
     size = SensorSize(640, 480)
