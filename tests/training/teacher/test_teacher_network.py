@@ -202,6 +202,33 @@ def test_the_mean_face_is_upright_and_fills_its_crop() -> None:
     np.testing.assert_allclose(mirrored, face, atol=0.01)
 
 
+def test_a_coarse_guess_takes_the_place_of_the_mean_face() -> None:
+    config = replace(TINY, coarse_cells=2, fusion="events")
+    teacher, events = Teacher(config).eval(), images()[0]
+    events[1] = 0
+    assert teacher.to_start is not None
+    untrained = teacher(events)
+    torch.testing.assert_close(untrained.start, teacher.mean_face.expand(2, -1, -1))
+    torch.nn.init.normal_(teacher.to_start.to_offsets.weight, std=0.02)
+    output = teacher(events)
+    moved = output.start - teacher.mean_face
+    assert float((moved[0] - moved[1]).detach().abs().max()) > 1e-4  # each clip its own
+    # The last layers say nothing yet: every stage ends where the first began.
+    torch.testing.assert_close(output.points, output.start)
+    # The stages do not draw on the guess, its own error teaches it and the backbone.
+    output.layers.sum().backward()
+    assert teacher.to_start.to_offsets.weight.grad is None
+    output = teacher(events)
+    output.start.square().sum().backward()
+    assert teacher.events is not None
+    assert all(p.grad is not None for p in teacher.events.backbone.parameters())
+
+
+def test_the_published_size_begins_with_the_mean_face() -> None:
+    assert Teacher(replace(TINY, coarse_cells=0)).to_start is None
+    assert SIZES["paper"].coarse_cells == 0
+
+
 def test_it_can_begin_with_other_faces() -> None:
     teacher, faces = tiny("events"), torch.rand(5, 98, 2)
     teacher.start_from(faces)
@@ -217,6 +244,7 @@ def test_it_can_begin_with_other_faces() -> None:
         ({"side": 100}, "a multiple of 32"),
         ({"heads": 5}, "a divisor of 48"),
         ({"stage_weights": (1.0,)}, "3 weights"),
+        ({"coarse_cells": 17}, "TeacherConfig.coarse_cells = 17: expected 0 to 16"),
         ({"windows": (8.0, 4.0, 2.0)}, "fractions of the crop"),
         ({"rgb_dropout": 1.0}, "0 to below 1"),
     ],

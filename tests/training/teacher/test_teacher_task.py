@@ -44,11 +44,26 @@ def test_the_loss_weighs_stages_as_the_paper_does(point_clips: Clips) -> None:
     moved = [0.4 * sum(SMALL.windows[: stage + 1]) / eyes for stage in range(3)]
     for stage in range(3):
         assert float(losses[f"stage_{stage + 1}"]) == pytest.approx(moved[stage], rel=1e-4)
+    # The guess is the mean face, which is right here: it adds nothing.
     total = 0.2 * moved[0] + 0.3 * moved[1] + 0.5 * moved[2]
     assert float(losses["total"].detach()) == pytest.approx(
         total + 0.01 * float(losses["sigma"]), rel=1e-4
     )
     assert float(losses["nme_percent"]) == pytest.approx(100 * moved[2], rel=1e-4)
+
+
+def test_a_coarse_guess_is_weighed_as_the_first_stage(point_clips: Clips) -> None:
+    batch = point_clips(4, 32)
+    with_guess, without = small("events").eval(), small("events", coarse_cells=0).eval()
+    batch["points"] = with_guess.teacher.mean_face.expand(4, -1, -1) + torch.tensor([0.03, 0.04])
+    face = batch["points"][0]
+    away = 0.05 / float((face[72] - face[60]).norm())
+    guessed, plain = with_guess(batch, 0), without(batch, 0)
+    assert "start" not in plain
+    assert float(guessed["start"]) == pytest.approx(away, rel=1e-4)
+    # Untrained, everything says the mean face: stages of 0.2 + 0.3 + 0.5, and the guess's 0.2.
+    expected = 1.2 * away + 0.01 * float(guessed["sigma"])
+    assert float(guessed["total"].detach()) == pytest.approx(expected, rel=1e-4)
 
 
 def test_clips_without_a_face_and_points_without_trust_do_not_count(point_clips: Clips) -> None:
@@ -104,8 +119,8 @@ def test_the_frozen_side_stays_as_it_is(
 def test_it_learns_eight_clips_by_heart(
     point_clips: Clips, teach: Callable[..., list[dict[str, float]]]
 ) -> None:
-    history = teach(small("cmfa"), point_clips(8, 32), 45, 4e-3)
-    assert history[-1]["nme_percent"] < 0.75 * history[0]["nme_percent"]
+    history = teach(small("cmfa"), point_clips(8, 32), 45, 1e-3)
+    assert history[-1]["nme_percent"] < 0.6 * history[0]["nme_percent"]
 
 
 def test_what_a_batch_must_hold(point_clips: Clips) -> None:

@@ -7,6 +7,7 @@ from importlib.resources import as_file, files
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from evface_edge.errors import ConfigError, ModelError
@@ -24,12 +25,14 @@ class TeacherOutput:
     Attributes:
         points: (N, 98, 2) fractions of the crop: the last layer of the last stage.
         log_sigma: (N, 98) natural log of the standard deviation along an axis, same unit.
+        start: (N, 98, 2), what the first stage began with.
         layers: (stages, layers, N, 98, 2), every estimate on the way.
         features: (N, width, S/4, S/4), the map that the main tokens are cut from.
     """
 
     points: Tensor
     log_sigma: Tensor
+    start: Tensor
     layers: Tensor
     features: Tensor
 
@@ -47,7 +50,8 @@ class Teacher(nn.Module):
     (`take_rgb_side`). Each stage begins with the mean face or the detached estimate of the stage
     before, and with a state of zero; all stages share all weights.
 
-    Beyond the paper: σ of each point, learned from the detached state, which so changes no
+    Beyond the paper: a coarse first guess from the whole map where `coarse_cells` asks for it, in
+    place of the mean face; σ of each point, learned from the detached state, which so changes no
     coordinate; and clips without RGB (`rgb` None, or `rgb_present` 0), where CMFA adds nothing.
     """
 
@@ -67,6 +71,7 @@ class Teacher(nn.Module):
             if config.uses_rgb:
                 self.rgb = Stream(rgb_map, config.grid)
                 self.rgb.requires_grad_(config.fusion == "rgb")
+        self.to_start = CoarseStart(config) if config.coarse_cells else None
         fuses = config.fusion == "cmfa"
         self.layers = nn.ModuleList(FusionLayer(config, fuses) for _ in range(config.layers))
         self.queries = nn.Parameter(torch.randn(NUM_LANDMARKS, config.width) * 0.02)
@@ -126,6 +131,9 @@ class Teacher(nn.Module):
         if self.config.fusion == "cmfa" and rgb is not None and self.rgb is not None:
             rgb_map = self.rgb.backbone(rgb)
         points = self.mean_face.expand(len(main), -1, -1)
+        if self.to_start is not None:
+            points = points + self.to_start(main).float()
+        start = points
         estimates = []
         state = main.new_zeros(0)
         for half_window in self.config.windows:
@@ -143,7 +151,7 @@ class Teacher(nn.Module):
         log_sigma = self.to_log_sigma(self.norm(state).detach()).float()[..., 0]
         layers = torch.stack(estimates)
         layers = layers.reshape(len(self.config.windows), -1, *points.shape)
-        return TeacherOutput(points, log_sigma, layers, main)
+        return TeacherOutput(points, log_sigma, start, layers, main)
 
     def _main_map(
         self, events: Tensor | None, rgb: Tensor | None, rgb_present: Tensor | None
@@ -160,6 +168,23 @@ class Teacher(nn.Module):
             rgb_map = None if rgb is None else self.rgb_backbone(rgb)
             features = self.channel_fusion(features, rgb_map, present)
         return features, stream, present
+
+
+class CoarseStart(nn.Module):
+    """Map (N, width, h, w) → offsets from the mean face (N, 98, 2), in fractions of the crop."""
+
+    def __init__(self, config: TeacherConfig) -> None:
+        super().__init__()
+        self.cells = config.coarse_cells
+        self.hidden = nn.Linear(config.width * self.cells**2, 4 * config.width)
+        self.to_offsets = nn.Linear(4 * config.width, NUM_LANDMARKS * 2)
+        nn.init.zeros_(self.to_offsets.weight)
+        nn.init.zeros_(self.to_offsets.bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        pooled = F.adaptive_avg_pool2d(features, self.cells).flatten(1)
+        offsets: Tensor = self.to_offsets(F.gelu(self.hidden(pooled)))
+        return offsets.reshape(-1, NUM_LANDMARKS, 2)
 
 
 def front_view(crop_scale: float) -> Tensor:

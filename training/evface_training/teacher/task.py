@@ -14,6 +14,8 @@ from evface_training.variation import varied
 SIGMA_WEIGHT = 0.01
 #: Faces seen from the side: corners closer than this, in fractions of the crop, count as this far.
 _MIN_INTER_OCULAR = 0.05
+#: Weight of the coarse guess, where there is one: as of the first stage.
+START_WEIGHT = 0.2
 
 
 def normalised_error(points: Tensor, truth: Tensor) -> Tensor:
@@ -40,7 +42,7 @@ class TeacherTask(Task):
     """A teacher of any fusion; the landmark network of RGB alone is the one of fusion "rgb".
 
     The loss is the paper's: L2 distance of each point ÷ inter-ocular distance, mean over points and
-    layers, the stages weighted. σ is learned beside it.
+    layers, the stages weighted; a coarse first guess has the same. σ is learned beside it.
     """
 
     def __init__(self, teacher: Teacher) -> None:
@@ -75,4 +77,7 @@ class TeacherTask(Task):
         losses["sigma"] = (spread * weights).sum()
         losses["total"] = (stages * stages.new_tensor(config.stage_weights)).sum()
         losses["total"] = losses["total"] + SIGMA_WEIGHT * losses["sigma"]
+        if config.coarse_cells:
+            losses["start"] = (normalised_error(output.start, truth) * weights).sum()
+            losses["total"] = losses["total"] + START_WEIGHT * losses["start"]
         return for_log(losses)
