@@ -96,10 +96,12 @@ class AdaptiveSurface(Representation):
     def channels(self) -> int:
         return 1
 
-    def _fill(self, events: EventArray, cells: NDArray[np.float32], t_us: int | None) -> bool:
+    def _fill(
+        self, events: EventArray, cells: NDArray[np.float32], t_us: int | None, clear: bool = True
+    ) -> bool:
         from evface_edge.representation.kernels import fill_frame
 
-        return self._integrate(events, cells, fill_frame)
+        return self._integrate(events, cells, lambda part, counts: fill_frame(part, counts, True))
 
     def _fill_crop(self, events: EventArray, crop: CropCells, t_us: int | None) -> bool:
         from evface_edge.representation.crop_kernels import crop_frame

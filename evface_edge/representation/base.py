@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from evface_edge.geometry import Box, SensorSize
 from evface_edge.representation.memory import uncleared
 
 if TYPE_CHECKING:
+    from evface_edge.representation.canvas import Canvas
     from evface_edge.representation.crop_kernels import Edges
     from evface_edge.representation.incremental import Incremental
 
@@ -53,13 +54,21 @@ class Representation(ABC):
     event where it is None. Only surfaces have ages; the rest does not depend on it.
     """
 
+    #: `_fill` writes to the pixels of its events only, once `cells` are clear.
+    sparse: ClassVar[bool] = False
+
     @property
     @abstractmethod
     def channels(self) -> int: ...
 
     @abstractmethod
-    def _fill(self, events: EventArray, cells: NDArray[np.float32], t_us: int | None) -> bool:
-        """Clear `cells` (C, h, w), put one or more events into it; False: they are not sound."""
+    def _fill(
+        self, events: EventArray, cells: NDArray[np.float32], t_us: int | None, clear: bool = True
+    ) -> bool:
+        """Clear `cells` (C, h, w), put one or more events into it; False: they are not sound.
+
+        Where not asked to `clear`, the cells are all 0; a `sparse` one then saves the time.
+        """
 
     @abstractmethod
     def _fill_crop(self, events: EventArray, crop: CropCells, t_us: int | None) -> bool:
@@ -87,6 +96,13 @@ class Representation(ABC):
                 representation cannot have.
         """
 
+    def canvas(self, size: SensorSize) -> Canvas:
+        """For windows of a whole sensor, one after the other: `canvas(events)` draws each into the
+        same memory and clears what the one before had touched, rather than all of it."""
+        from evface_edge.representation.canvas import Canvas
+
+        return Canvas(self, size)
+
     def _finish(self, cells: NDArray[np.float32]) -> NDArray[np.float32]:
         """Normalise in place."""
         return cells
@@ -101,7 +117,7 @@ class Representation(ABC):
             ConfigError: an instant before the last event.
         """
         cells = uncleared(self.channels, size.height, size.width)
-        if not _any(events, size, t_us):
+        if not has_events(events, size, t_us):
             cells[:] = 0
         elif not self._fill(events, cells, t_us):
             check_events(events, size)  # says what is wrong with them
@@ -129,7 +145,7 @@ class Representation(ABC):
         if self.channels * width * height >= MOST_CELLS:
             raise ConfigError("output_size", output_size, f"fewer than {MOST_CELLS} cells in all")
         flat = np.zeros(self.channels * height * width + 1, np.float32)
-        if _any(events, _LARGEST, t_us):
+        if has_events(events, _LARGEST, t_us):
             edges = float(box.x), float(box.y), float(box.width), float(box.height)
             if not self._fill_crop(events, CropCells(edges, width, flat), t_us):
                 check_events(events, _LARGEST)
@@ -137,7 +153,7 @@ class Representation(ABC):
         return self._finish(enlarged(cells, output_size))
 
 
-def _any(events: EventArray, size: SensorSize, t_us: int | None) -> bool:
+def has_events(events: EventArray, size: SensorSize, t_us: int | None) -> bool:
     """Whether there are events; what can be said of them at a glance is right."""
     if not isinstance(events, np.ndarray) or events.dtype != EVENT_DTYPE or events.ndim != 1:
         check_events(events, size)

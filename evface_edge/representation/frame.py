@@ -33,6 +33,8 @@ class EventFrame(Representation):
 
     normalisation: str = "none"
 
+    sparse = True
+
     def __post_init__(self) -> None:
         check_normalisation(self.normalisation)
 
@@ -40,8 +42,10 @@ class EventFrame(Representation):
     def channels(self) -> int:
         return 2
 
-    def _fill(self, events: EventArray, cells: NDArray[np.float32], t_us: int | None) -> bool:
-        return _loops()[0](events, cells)
+    def _fill(
+        self, events: EventArray, cells: NDArray[np.float32], t_us: int | None, clear: bool = True
+    ) -> bool:
+        return _loops()[0](events, cells, clear)
 
     def _fill_crop(self, events: EventArray, crop: CropCells, t_us: int | None) -> bool:
         return _loops()[1](events, crop.box, crop.width, len(crop.flat) // 2, crop.flat)

@@ -1,10 +1,10 @@
 """The loops over the events of a whole sensor, compiled on first use and cached.
 
-Every `fill_` clears the cells, one for each pixel, puts one or more events into them, and returns
-whether the events were sound: in order of time (where that matters: not to a count), inside,
-polarities 0 or 1. It stops at the first that is not, or soon after; nothing is ever written
-outside the cells. (A branch that is never taken costs next to nothing here; a second pass over
-the events would cost as much as the first.)
+Every `fill_` clears the cells, one for each pixel (most of them only on request), puts one or more
+events into them, and returns whether the events were sound: in order of time (where that matters:
+not to a count), inside, polarities 0 or 1. It stops at the first that is not, or soon after; nothing
+is ever written outside the cells. (A branch that is never taken costs next to nothing here; a second
+pass over the events would cost as much as the first.)
 """
 
 from __future__ import annotations
@@ -25,9 +25,19 @@ BLOCK = 128
 
 
 @compiled
-def fill_frame(events: EventArray, cells: NDArray[np.float32]) -> bool:
+def clear_pixels(events: EventArray, cells: NDArray[np.float32]) -> None:
+    """Set all channels of cells (C, h, w) to 0 wherever one of these sound events lies."""
+    for channel in range(cells.shape[0]):
+        plane = cells[channel]
+        for event in events:
+            plane[event.y, event.x] = 0
+
+
+@compiled
+def fill_frame(events: EventArray, cells: NDArray[np.float32], clear: bool) -> bool:
     """Count events: cells (2, h, w), OFF then ON."""
-    cells[:] = 0
+    if clear:
+        cells[:] = 0
     height, width = cells.shape[1], cells.shape[2]
     whole = len(events) // UNROLLED * UNROLLED
     for first in range(0, whole, UNROLLED):
@@ -44,7 +54,7 @@ def fill_frame(events: EventArray, cells: NDArray[np.float32]) -> bool:
 
 
 @compiled
-def fill_voxels(events: EventArray, cells: NDArray[np.float32]) -> bool:
+def fill_voxels(events: EventArray, cells: NDArray[np.float32], clear: bool) -> bool:
     """Cells (2, bins, h, w): each event is shared between the two bins around its time.
 
     Pair of bins by pair: the planes of a bin are cleared just before they are written to, while
@@ -57,13 +67,15 @@ def fill_voxels(events: EventArray, cells: NDArray[np.float32]) -> bool:
     per_us = (bins - 1) / max(events[-1].t - start, 1)
     places = np.empty(BLOCK, np.uint64)
     shares = np.empty(BLOCK, np.float32)
-    flat[:plane] = 0
-    flat[on : on + plane] = 0
+    if clear:
+        flat[:plane] = 0
+        flat[on : on + plane] = 0
     first = 0
     for pair in range(bins - 1):
         off = pair * plane
-        flat[off + plane : off + 2 * plane] = 0
-        flat[on + off + plane : on + off + 2 * plane] = 0
+        if clear:
+            flat[off + plane : off + 2 * plane] = 0
+            flat[on + off + plane : on + off + 2 * plane] = 0
         end = len(events)
         if pair < bins - 2:
             end = first_at(events, first, start, per_us, pair + 1)
@@ -113,9 +125,12 @@ def powers(tau: float) -> NDArray[np.float64]:
 
 
 @compiled
-def fill_exponential(events: EventArray, cells: NDArray[np.float32], now: int, tau: float) -> bool:
+def fill_exponential(
+    events: EventArray, cells: NDArray[np.float32], now: int, tau: float, clear: bool
+) -> bool:
     """exp(-age / tau) of the newest event of each cell (2, h, w): newer ones overwrite older."""
-    cells[:] = 0
+    if clear:
+        cells[:] = 0
     height, width = cells.shape[1], cells.shape[2]
     table = powers(tau)
     last = base = events[0].t
@@ -134,10 +149,15 @@ def fill_exponential(events: EventArray, cells: NDArray[np.float32], now: int, t
 
 @compiled
 def fill_linear(
-    events: EventArray, cells: NDArray[np.float32], now: int, scales: NDArray[np.float64]
+    events: EventArray,
+    cells: NDArray[np.float32],
+    now: int,
+    scales: NDArray[np.float64],
+    clear: bool,
 ) -> bool:
     """max(0, 1 - age / scale) for rising scales: cells (2, scales, h, w); newer overwrite older."""
-    cells[:] = 0
+    if clear:
+        cells[:] = 0
     height, width = cells.shape[2], cells.shape[3]
     longest = len(scales) - 1
     last = events[0].t

@@ -46,7 +46,9 @@ class EventStatistics(Representation):
     def channels(self) -> int:
         return 3
 
-    def _fill(self, events: EventArray, cells: NDArray[np.float32], t_us: int | None) -> bool:
+    def _fill(
+        self, events: EventArray, cells: NDArray[np.float32], t_us: int | None, clear: bool = True
+    ) -> bool:
         from evface_edge.representation.kernels import fill_statistics
 
         return fill_statistics(events, cells)

@@ -39,6 +39,8 @@ class TimeSurface(Representation):
     tau_us: float = 30_000.0
     decay: str = "exponential"
 
+    sparse = True
+
     def __post_init__(self) -> None:
         if not 0 < self.tau_us < float("inf"):
             raise ConfigError("TimeSurface.tau_us", self.tau_us, "a time above 0 µs")
@@ -49,13 +51,16 @@ class TimeSurface(Representation):
     def channels(self) -> int:
         return 2
 
-    def _fill(self, events: EventArray, cells: NDArray[np.float32], t_us: int | None) -> bool:
+    def _fill(
+        self, events: EventArray, cells: NDArray[np.float32], t_us: int | None, clear: bool = True
+    ) -> bool:
         from evface_edge.representation.kernels import fill_exponential, fill_linear
 
         now_us = last_us(events) if t_us is None else t_us
         if self.decay == "exponential":
-            return fill_exponential(events, cells, now_us, float(self.tau_us))
-        return fill_linear(events, cells[:, None], now_us, np.array([self.tau_us], np.float64))
+            return fill_exponential(events, cells, now_us, float(self.tau_us), clear)
+        scales = np.array([self.tau_us], np.float64)
+        return fill_linear(events, cells[:, None], now_us, scales, clear)
 
     def _fill_crop(self, events: EventArray, crop: CropCells, t_us: int | None) -> bool:
         from evface_edge.representation.crop_kernels import crop_exponential
@@ -102,6 +107,8 @@ class MultiScaleSurface(Representation):
 
     scales_us: tuple[float, ...] = (1_000.0, 3_000.0, 10_000.0, 30_000.0, 100_000.0)
 
+    sparse = True
+
     def __post_init__(self) -> None:
         wanted = "one or more times above 0 µs, each longer than the one before"
         if not isinstance(self.scales_us, Sequence) or isinstance(self.scales_us, str):
@@ -116,12 +123,14 @@ class MultiScaleSurface(Representation):
     def channels(self) -> int:
         return 2 * len(self.scales_us)
 
-    def _fill(self, events: EventArray, cells: NDArray[np.float32], t_us: int | None) -> bool:
+    def _fill(
+        self, events: EventArray, cells: NDArray[np.float32], t_us: int | None, clear: bool = True
+    ) -> bool:
         from evface_edge.representation.kernels import fill_linear
 
         now_us = last_us(events) if t_us is None else t_us
         volume = cells.reshape(2, len(self.scales_us), *cells.shape[1:])
-        return fill_linear(events, volume, now_us, np.array(self.scales_us))
+        return fill_linear(events, volume, now_us, np.array(self.scales_us), clear)
 
     def _fill_crop(self, events: EventArray, crop: CropCells, t_us: int | None) -> bool:
         now_us = last_us(events) if t_us is None else t_us

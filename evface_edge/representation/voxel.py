@@ -38,6 +38,8 @@ class VoxelGrid(Representation):
     bins: int = 5
     normalisation: str = "none"
 
+    sparse = True
+
     def __post_init__(self) -> None:
         if self.bins < 2:
             raise ConfigError("VoxelGrid.bins", self.bins, "2 or more")
@@ -47,10 +49,12 @@ class VoxelGrid(Representation):
     def channels(self) -> int:
         return 2 * self.bins
 
-    def _fill(self, events: EventArray, cells: NDArray[np.float32], t_us: int | None) -> bool:
+    def _fill(
+        self, events: EventArray, cells: NDArray[np.float32], t_us: int | None, clear: bool = True
+    ) -> bool:
         from evface_edge.representation.kernels import fill_voxels
 
-        return fill_voxels(events, cells.reshape(2, self.bins, *cells.shape[1:]))
+        return fill_voxels(events, cells.reshape(2, self.bins, *cells.shape[1:]), clear)
 
     def _fill_crop(self, events: EventArray, crop: CropCells, t_us: int | None) -> bool:
         from evface_edge.representation.crop_kernels import crop_voxels

@@ -72,6 +72,11 @@ BARS = (
         for size in SENSORS
     ),
     *(
+        Bar(f"{subject}, canvas", LOOP, 1, setting(size, COUNTS[0]))
+        for subject in COMPARED
+        for size in SENSORS
+    ),
+    *(
         Bar(f"{subject}, crop", FULL_LOOP, 3, setting(SENSORS[1], COUNTS[0]))
         for subject in COMPARED
     ),
@@ -306,6 +311,9 @@ def rows(repeats: int) -> list[Row]:
                 peers = _peers(subject, events, size) if subject in COMPARED else {}
                 turns = _MORE_TURNS if peers and count == COUNTS[0] else 1
                 add(subject, at, {OURS: whole, **peers}, turns)
+                if peers:
+                    canvas = repeated(partial(representation.canvas(size), events), events)
+                    add(f"{subject}, canvas", at, {OURS: canvas, LOOP: peers[LOOP]}, turns)
                 full = {FULL_LOOP: peers[LOOP]} if peers else {}
                 add(f"{subject}, crop", at, {OURS: crop, **full}, turns)
         events, box = face_like(size, 100_000)
