@@ -2,9 +2,9 @@
 
 Every `fill_` clears the cells, one for each pixel (most of them only on request), puts one or more
 events into them, and returns whether the events were sound: in order of time (where that matters:
-not to a count), inside, polarities 0 or 1. It stops at the first that is not, or soon after; nothing
-is ever written outside the cells. (A branch that is never taken costs next to nothing here; a second
-pass over the events would cost as much as the first.)
+not to a count), inside, polarities 0 or 1. It stops at the first that is not, or soon after;
+nothing is ever written outside the cells. (A branch that is never taken costs next to nothing
+here; a second pass over the events would cost as much as the first.)
 """
 
 from __future__ import annotations
