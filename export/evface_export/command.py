@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from evface_export.pipeline import Exported
     from evface_export.summary import Row, Speed
 
-_TARGET_HELP = "One of " + ", ".join([*(target.name for target in TARGETS), ALL]) + "."
+_DEFAULT = "onnx-int8"
+_TARGET_HELP = (
+    f"One of {', '.join([*(target.name for target in TARGETS), ALL])}; may be repeated. "
+    f"By default {_DEFAULT}."
+)
 Say = Callable[[str], None]
 
 
@@ -29,7 +33,7 @@ def export(
     model: Annotated[
         str, typer.Argument(help="A checkpoint, a bundled name, or a float32 ONNX model of ours.")
     ],
-    target: Annotated[str, typer.Option("--target", "-t", help=_TARGET_HELP)] = "onnx-int8",
+    target: Annotated[list[str] | None, typer.Option("--target", "-t", help=_TARGET_HELP)] = None,
     calibration: Annotated[
         Path | None,
         typer.Option(
@@ -72,7 +76,7 @@ def export(
       evface-edge clips --faces faces/300w_train -o clips.npz
       evface-edge export runs/s1/last.pt --target onnx-int8 --calibration clips.npz
     """
-    targets = find_targets(target)
+    targets = find_targets(*(target or [_DEFAULT]))
     loss = parse_share("--max-nme-loss", max_nme_loss)
     _require("torch", "torchao", "onnx", "onnxscript")
     from evface_export.conversion import Conversion, Int8
@@ -86,6 +90,8 @@ def export(
         _check_report(report)
     checkpoint = load_source(model)
     paths = {chosen: artefact_path(checkpoint.card, chosen, output) for chosen in targets}
+    if len(set(paths.values())) < len(paths):
+        raise ConfigError("--output", str(output), "an existing folder, for several targets")
     if dry_run:
         _show_plan(paths, calibration, loss)
         return
@@ -96,11 +102,12 @@ def export(
     clips = _clips(checkpoint, calibration, say)
     conversion = Conversion(checkpoint, clips, int8, max_nme_loss=loss)
     layers = None if report is None else _report(conversion, report, targets, say)
-    checked = check_trt or (target == ALL and importlib.util.find_spec("tensorrt_rtx") is not None)
+    every = targets == TARGETS
+    checked = check_trt or (every and importlib.util.find_spec("tensorrt_rtx") is not None)
     rows = _export_each(conversion, paths, limits, checked, say)
     written = [row for row in rows if row.exported is not None]
     speed = None
-    if target == ALL and written:
+    if every and written:
         from evface_export.summary import measure_speed
 
         say("measuring latency on one core")

@@ -66,18 +66,17 @@ TARGETS: tuple[Target, ...] = (
 ALL = "all"
 
 
-def find_targets(name: str) -> tuple[Target, ...]:
-    """The target of that name, or every one for "all".
+def find_targets(*names: str) -> tuple[Target, ...]:
+    """The targets of those names, each once; every one for "all".
 
     Raises:
         ConfigError: there is none; the message names the nearest one, which is not taken.
     """
-    if name == ALL:
-        return TARGETS
-    for target in TARGETS:
-        if target.name == name:
-            return (target,)
-    names = [*(target.name for target in TARGETS), ALL]
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f" (the nearest is {near[0]})" if near else ""
-    raise ConfigError("target", name, f"one of {', '.join(names)}{hint}")
+    known = {target.name: target for target in TARGETS}
+    for name in names:
+        if name != ALL and name not in known:
+            choice = [*known, ALL]
+            near = difflib.get_close_matches(name, choice, n=1)
+            hint = f" (the nearest is {near[0]})" if near else ""
+            raise ConfigError("target", name, f"one of {', '.join(choice)}{hint}")
+    return TARGETS if ALL in names else tuple(known[name] for name in dict.fromkeys(names))

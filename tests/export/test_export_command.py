@@ -45,6 +45,21 @@ def test_dry_run_writes_nothing(run: Any, clips_path: Path, tmp_path: Path) -> N
     assert not list(tmp_path.iterdir())
 
 
+def test_several_targets(run: Any, clips_path: Path, tmp_path: Path) -> None:
+    chosen = [
+        part for name in ("openvino-fp32", "onnx-fp32", "openvino-fp32") for part in ("-t", name)
+    ]
+    plan = ("toy.ckpt", *chosen, "--calibration", clips_path, "--dry-run", "-o")
+    result: Result = run(*plan, tmp_path)
+    assert result.exit_code == 0, result.output
+    assert result.output.count("toy-fp32.xml") == 1
+    assert result.output.count("toy-fp32.onnx") == 1
+    assert "int8" not in result.output
+    together = ("-t", "onnx-fp32", "-t", "onnx-int8", "-o", tmp_path / "one.onnx")
+    with pytest.raises(ConfigError, match="an existing folder, for several targets"):
+        raise run("toy.ckpt", *together).exception or AssertionError
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
