@@ -31,7 +31,9 @@ _STUDENTS: Mapping[str, StudentConfig] = {
     "tiny": StudentConfig(stem="patch", side=64, channels=(32, 64, 128)),
     "base": StudentConfig(stem="patch", channels=(48, 96, 192)),
 }
-_BATCH = {"smoke": 4, "tiny": 48, "base": 64}
+#: Labels teach more in many small steps than in few large ones; views are compared in a batch.
+_BATCH = {"smoke": 4, "tiny": 24, "base": 64}
+_PRETRAINING_BATCH = {"smoke": 4, "tiny": 48, "base": 64}
 #: Rows of the table under each of its headings; what is trained for others only is in none.
 ROWS: Mapping[str, tuple[str, ...]] = {
     "Pretraining and fusion": (
@@ -125,22 +127,23 @@ def trainings(
         objective: Literal["simsiam", "mirror"] = "simsiam",
         encoder: Literal["teacher", "student"] = "teacher",
     ) -> TrainRecipe:
-        width = 64 if size == "smoke" else 512
+        width, batch = 64 if size == "smoke" else 512, _PRETRAINING_BATCH[size]
         side = common.student.side if encoder == "student" else teacher.side
         ssmer = SsmerConfig(views, objective, side, projection=width, prediction=width // 4)
         return replace(
             common,
             task="ssmer",
+            batch=batch,
             ssmer_encoder=encoder,
             ssmer=ssmer,
             steps=pretraining_steps,
             validate_every=max(1, pretraining_steps // 4),
             reuse=4.0,
-            pool=16 * common.batch,
+            pool=16 * batch,
             # SGD, 0.05 × batch ÷ 256, as SimSiam and the paper have it.
             optimiser=OptimiserConfig(
                 name="sgd",
-                learning_rate=0.05 * common.batch / 256,
+                learning_rate=0.05 * batch / 256,
                 weight_decay=1e-4,
                 floor=0.0,
             ),
