@@ -56,7 +56,7 @@ def test_a_checkpoint_is_made_ready(tmp_path: Path, drawn_faces: FaceSet) -> Non
     torch.manual_seed(0)
     save_checkpoint(tmp_path / "last.pt", Student(TINY), None)
     gain, again = (
-        calibrate(tmp_path / name, RECIPE, drawn_faces, output, training_notes=NOTES, count=24)
+        calibrate([tmp_path / name], RECIPE, drawn_faces, output, training_notes=NOTES, count=24)
         for name, output in (("last.pt", tmp_path / "a.pt"), ("a.pt", tmp_path / "b.pt"))
     )
     assert gain > 0
@@ -66,7 +66,7 @@ def test_a_checkpoint_is_made_ready(tmp_path: Path, drawn_faces: FaceSet) -> Non
     assert card.sigma_limit == pytest.approx(SIGMA_LIMIT * gain, rel=1e-2)
     with pytest.raises(ConfigError, match="faces = 0"):
         calibrate(
-            tmp_path / "last.pt",
+            [tmp_path / "last.pt"],
             RECIPE,
             drawn_faces.select(drawn_faces.human & ~drawn_faces.human),
             tmp_path / "c.pt",

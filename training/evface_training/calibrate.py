@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import numpy as np
 import torch
 
 from evface_edge.errors import ConfigError
-from evface_training.checkpoint import load_network, save_checkpoint
+from evface_training.averaging import mean_network
+from evface_training.checkpoint import save_checkpoint
 from evface_training.clip_maker import ENOUGH_FILLED, draw_clips
 from evface_training.data.faces import FaceSet
 from evface_training.networks.student import Student
@@ -22,7 +24,7 @@ _MEDIAN_DISTANCE = 1.17741
 
 
 def calibrate(
-    checkpoint: Path,
+    checkpoints: Sequence[Path],
     recipe: TrainRecipe,
     validation: FaceSet,
     output: Path,
@@ -33,18 +35,19 @@ def calibrate(
     """Fit one factor on σ with validation faces and write a checkpoint that is ready to export.
 
     Args:
+        checkpoints: of several, the mean of their weights is taken.
         training_notes: goes into the card: "data", "licence", …
 
     Returns:
         the factor: the median of error ÷ σ is that of a Gaussian afterwards.
 
     Raises:
-        ModelError: the checkpoint cannot be read.
-        ConfigError: no validation faces.
+        ModelError: a checkpoint cannot be read, or is of another size than the first.
+        ConfigError: no validation faces, or no checkpoint.
     """
     if not len(validation):
         raise ConfigError("faces", 0, "some of validation identities")
-    network = load_network(checkpoint)
+    network = mean_network(checkpoints)
     network.head.sigma_gain.fill_(1.0)
     gain = sigma_gain(network, draw_clips(validation, recipe, count, seed=123))
     network.head.sigma_gain.fill_(gain)

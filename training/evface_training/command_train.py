@@ -77,7 +77,10 @@ def _own_cache(folder: Path, faces: list[Path] | None) -> Path | None:
 
 
 def calibrate(
-    checkpoint: Annotated[Path, typer.Argument(help="As `train` leaves it.")],
+    checkpoints: Annotated[
+        list[Path],
+        typer.Argument(help="As `train` leaves it; of several, the mean of their weights."),
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The checkpoint to write.")],
     data: Annotated[str, typer.Option(help="What it was trained on, for the card.")],
     licence: Annotated[str, typer.Option(help="The terms that the weights carry, for the card.")],
@@ -101,5 +104,5 @@ def calibrate(
     settings = load_recipe(recipe)
     _, validation = faces_of(settings, faces or [], cache)
     notes = {"data": data, "licence": licence, "recipe": settings.name}
-    gain = fit(checkpoint, settings, validation, output, training_notes=notes)
+    gain = fit(checkpoints, settings, validation, output, training_notes=notes)
     typer.echo(f"{output}: σ × {gain:.3f}")

@@ -18,7 +18,7 @@ def student_card(recipe: TrainRecipe) -> ModelCard:
     side = config.side
     return ModelCard(
         name=recipe.name,
-        version="0.3.0",
+        version="0.3.1",
         precision="fp32",
         target="checkpoint",
         representation=to_config(recipe.event_representation, (side, side)),
