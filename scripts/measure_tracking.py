@@ -14,6 +14,7 @@ import itertools
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -55,8 +56,9 @@ def main() -> None:
             ]
             report[f"faces {size}"] = summary(found)
             negatives = [
-                _track(predictor, sequence, options.verbose)
+                _track(predictor, varied, options.verbose)
                 for sequence in _negatives(maker, options)
+                for varied in _variants(sequence, options)
             ]
             if negatives:
                 report[f"made negatives {size}"] = negatives_summary(negatives)
@@ -84,7 +86,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--variants",
         action="store_true",
-        help="recordings in all 8 orientations, each at half, at its own and at twice its pace",
+        help="all that has no face in all 8 orientations, each at half, its own and twice its pace",
     )
     parser.add_argument("--model", default="evface-s")
     parser.add_argument("--at-once", type=int, default=2, help="faces asked for")
@@ -180,21 +182,32 @@ def _recording(
     except EvfaceError as error:
         print(f"{path}: left out: {error}")  # noqa: T201
         return
-    paces, turns = ((0.5, 1.0, 2.0), range(8)) if options.variants else ((1.0,), range(1))
-    for pace, turn in itertools.product(paces, turns):
-        varied, varied_size = _varied(events, size, pace, turn)
+    whole = FullSequence(path.name, size, events, np.zeros(0, np.int64), ())
+    for varied in _variants(whole, options):
         try:
-            answers = list(predictor.stream(_ArraySource(varied, varied_size)))
+            answers = list(predictor.stream(_ArraySource(varied.events, varied.size)))
         except EvfaceError as error:
             print(f"{path}: left out: {error}")  # noqa: T201
             return
         if len(answers) < 2:
             return
         times_us = np.array([0, answers[-1][0] - answers[0][0]], np.int64)
-        figures = judge(FullSequence(path.name, varied_size, varied[:0], times_us, ()), answers)
+        figures = judge(replace(varied, events=events[:0], times_us=times_us), answers)
         if options.verbose:
-            print(_line(f"{path.name} × {pace:g}, turn {turn}", figures), flush=True)  # noqa: T201
+            print(_line(varied.name, figures), flush=True)  # noqa: T201
         yield figures
+
+
+def _variants(sequence: FullSequence, options: argparse.Namespace) -> Iterator[FullSequence]:
+    """A sequence without faces, as it is, or where they are asked for, in all its variants."""
+    if not options.variants:
+        yield sequence
+        return
+    for pace, turn in itertools.product((0.5, 1.0, 2.0), range(8)):
+        events, size = _varied(sequence.events, sequence.size, pace, turn)
+        times_us = (sequence.times_us / pace).astype(np.int64)
+        name = f"{sequence.name} × {pace:g}, turn {turn}"
+        yield FullSequence(name, size, events, times_us, ())
 
 
 def _varied(

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from evface_edge.geometry import Box, SensorSize
+from evface_edge.tracking.doubts import Doubts
 from evface_edge.tracking.finder_network import FinderNetwork
 from evface_edge.tracking.network import LandmarkNetwork, Observation
 from evface_edge.tracking.recent import RecentEvents
@@ -38,7 +39,8 @@ MAX_INSIDE = 0.5
 #: How many proposals are considered; how many more of them than faces wanted are looked at, and
 #: how many closely.
 PROPOSALS, SPARE_LOOKS, SPARE_CHECKS = 12, 1, 1
-#: A proposal less like a face than this, at any size, makes way for others for so long.
+#: A proposal less like a face than this, at any size, makes way for others for so long; so does
+#: one that looks like a face and has not convinced for a while.
 DISMISSED_PRESENCE, DISMISSED_US, DISMISSED_IOU = 0.3, 50_000, 0.5
 #: Sizes at which a proposal is looked at: of a face of few cells, they are not told well.
 SCALES = (1.0, 0.72, 1.35)
@@ -53,6 +55,7 @@ class FaceFinder:
         #: Like a face, but not enough: looked at again next time.
         self.promising: list[Box] = []
         self._dismissed: list[tuple[Box, int]] = []  # unlike a face, and until when
+        self._doubts = Doubts()
 
     def find(
         self,
@@ -87,7 +90,11 @@ class FaceFinder:
             if convincing:
                 found.append(face)
             elif face.presence >= network.card.presence_threshold:
-                self.promising.append(face.box)
+                if self._doubts.note(face.box, now_us):
+                    self.promising.append(face.box)
+                else:
+                    until_us = now_us + DISMISSED_US
+                    self._dismissed += [(candidate.box, until_us), (face.box, until_us)]
         return found
 
     def _look(
