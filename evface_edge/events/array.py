@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,26 @@ def make_events(t: Any, x: Any, y: Any, p: Any) -> EventArray:
     events = np.empty(len(t), EVENT_DTYPE)
     events["t"], events["x"], events["y"], events["p"] = t, x, y, p
     return events
+
+
+def raw(records: NDArray[Any]) -> NDArray[np.void]:
+    """The same memory as plain bytes, an item a record.
+
+    NumPy copies records field by field; as plain bytes they go some thirty times as fast.
+    """
+    return records.view(np.dtype((np.void, records.dtype.itemsize)))
+
+
+def copied(events: EventArray) -> EventArray:
+    """Events of their own memory."""
+    return raw(events).copy().view(EVENT_DTYPE)
+
+
+def joined(parts: Sequence[EventArray]) -> EventArray:
+    """All events of these arrays, one after the other, in memory of their own."""
+    if not parts:
+        return np.empty(0, EVENT_DTYPE)
+    return np.concatenate([raw(part) for part in parts]).view(EVENT_DTYPE)
 
 
 def check_events(events: Any, size: SensorSize) -> EventArray:

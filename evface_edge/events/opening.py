@@ -6,11 +6,9 @@ import importlib.metadata
 import os
 from typing import Protocol
 
-import numpy as np
-
 from evface_edge.errors import ConfigError, EventFormatError
 from evface_edge.events import formats, uri
-from evface_edge.events.array import EVENT_DTYPE, EventArray
+from evface_edge.events.array import EventArray, joined
 from evface_edge.events.contents import ReadOptions
 from evface_edge.events.recording import Recording
 from evface_edge.events.source import EventSource
@@ -104,6 +102,4 @@ def read_events(
     with open_events(source, size=size, strict=strict) as opened:
         if opened.live:
             raise ConfigError("source", str(source), "a recording: a live source does not end")
-        packets = list(opened)
-        events = np.concatenate(packets) if packets else np.empty(0, EVENT_DTYPE)
-        return events, opened.size
+        return joined(list(opened)), opened.size

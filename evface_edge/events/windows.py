@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evface_edge.errors import ConfigError
-from evface_edge.events.array import EVENT_DTYPE, EventArray
+from evface_edge.events.array import EVENT_DTYPE, EventArray, copied, joined
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,7 @@ class _Buffer:
 
     def push(self, packet: EventArray) -> None:
         # A source may use the memory of a packet again.
-        self._packets.append(packet.copy())
+        self._packets.append(copied(packet))
 
     def __len__(self) -> int:
         return len(self._joined) + sum(map(len, self._packets))
@@ -46,7 +46,7 @@ class _Buffer:
     @property
     def events(self) -> EventArray:
         if self._packets:
-            self._joined = np.concatenate([self._joined, *self._packets])
+            self._joined = joined([self._joined, *self._packets])
             self._packets.clear()
         return self._joined
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from evface_edge.events.array import EVENT_DTYPE, EventArray, check_events
+from evface_edge.events.array import EVENT_DTYPE, EventArray, check_events, copied
 from evface_edge.geometry import SensorSize
 from evface_edge.representation.base import Representation, has_events
 
@@ -54,5 +54,5 @@ class Canvas:
             check_events(events, self._size)  # says what is wrong with them
         self._representation._finish(self._cells)
         if len(events) <= self._most_kept:
-            self._drawn = events.copy()  # the caller may write over its own
+            self._drawn = copied(events)  # the caller may write over its own
         return self._shown

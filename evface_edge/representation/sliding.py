@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evface_edge.errors import ConfigError
-from evface_edge.events.array import EventArray
+from evface_edge.events.array import EventArray, raw
 from evface_edge.geometry import Box, SensorSize
 from evface_edge.representation.incremental import Incremental
 
@@ -52,9 +52,9 @@ class _Queue:
             target = self._buffer
             if needed > len(self._buffer) // 2:
                 target = np.empty(2 * needed, self._buffer.dtype)
-            target[: len(kept)] = kept.copy()
+            raw(target)[: len(kept)] = raw(kept).copy()
             self._buffer, self._start, self._end = target, 0, len(kept)
-        self._buffer[self._end : self._end + len(placed)] = placed
+        raw(self._buffer)[self._end : self._end + len(placed)] = raw(placed)
         self._end += len(placed)
 
     def drop(self, count: int) -> None:

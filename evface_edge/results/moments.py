@@ -22,7 +22,7 @@ from types import TracebackType
 import numpy as np
 
 from evface_edge.errors import ConfigError
-from evface_edge.events.array import EVENT_DTYPE, EventArray
+from evface_edge.events.array import EventArray, joined
 from evface_edge.events.source import Counters, EventSource
 from evface_edge.geometry import SensorSize
 from evface_edge.results.face import FaceLandmarks
@@ -74,13 +74,13 @@ class _Tee:
         """Events of (start_us, stop_us]; packets wholly before are forgotten."""
         while self.packets and self.packets[0]["t"][-1] <= start_us:
             self.packets.popleft()
-        parts = [np.empty(0, EVENT_DTYPE)]
+        parts: list[EventArray] = []
         for packet in self.packets:
             first, last = np.searchsorted(packet["t"], (start_us, stop_us), side="right")
             if first == len(packet) or last == 0:
                 break
             parts.append(packet[first:last])
-        return np.concatenate(parts)
+        return joined(parts)
 
     def next_after(self, t_us: int, *, default: int) -> int:
         """Time of the first event kept that is later than `t_us`, µs."""

@@ -13,7 +13,7 @@ from collections import deque
 import numpy as np
 
 from evface_edge.card import WindowPolicy
-from evface_edge.events.array import EVENT_DTYPE, EventArray
+from evface_edge.events.array import EVENT_DTYPE, EventArray, joined, raw
 from evface_edge.geometry import Box
 
 #: A packet of so many events is kept as it is; smaller ones are copied into pieces of PIECE_EVENTS.
@@ -53,7 +53,7 @@ class RecentEvents:
             self._open, self._filled = np.empty(PIECE_EVENTS, EVENT_DTYPE), 0
             self._pieces.append(self._open[:0])
         end = self._filled + len(events)
-        self._open[self._filled : end] = events
+        raw(self._open)[self._filled : end] = raw(events)
         self._filled = end
         self._pieces[-1] = self._open[:end]
 
@@ -115,4 +115,4 @@ def _time(events: EventArray, index: int) -> int:
 
 
 def _joined(parts: list[EventArray]) -> EventArray:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return parts[0] if len(parts) == 1 else joined(parts)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from evface_edge.errors import ConfigError
-from evface_edge.events.array import EventArray
+from evface_edge.events.array import EventArray, copied
 from evface_edge.events.cameras.driver import POLL_S, Batch, EndOfStream, Opener, Request
 from evface_edge.events.cameras.options import integer, number, truth
 from evface_edge.events.opening import open_recording
@@ -99,7 +99,7 @@ class Replay:
             for packet in self._recording:
                 origin_us = int(packet["t"][0]) if origin_us is None else origin_us
                 if shift_us:
-                    packet = packet.copy()
+                    packet = copied(packet)
                     packet["t"] += shift_us
                 last_us = int(packet["t"][-1])
                 yield from self._split(packet, origin_us)

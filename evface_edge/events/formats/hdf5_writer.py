@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from evface_edge.errors import EventFormatError, RuntimeUnavailable
 from evface_edge.events import contents
-from evface_edge.events.array import EVENT_DTYPE, EventArray
+from evface_edge.events.array import EVENT_DTYPE, EventArray, copied, joined
 from evface_edge.events.contents import ReadOptions
 from evface_edge.geometry import SensorSize
 
@@ -54,13 +54,13 @@ class Writer(contents.Writer):
         self._count = 0
 
     def write(self, events: EventArray) -> None:
-        self._waiting.append(events.copy())
+        self._waiting.append(copied(events))
         self._count += len(events)
         if self._count >= self._layout.chunk_events:
             self._flush(self._count - self._count % self._layout.chunk_events)
 
     def _flush(self, count: int) -> None:
-        events = np.concatenate([*self._waiting, np.empty(0, EVENT_DTYPE)])
+        events = joined(self._waiting)
         self._waiting, self._count = [events[count:]], len(events) - count
         if count:
             self._layout.append(events[:count])
