@@ -101,7 +101,7 @@ class AdaptiveSurface(Representation):
     ) -> bool:
         from evface_edge.representation.kernels import fill_frame
 
-        return self._integrate(events, cells, lambda part, counts: fill_frame(part, counts, True))
+        return self._integrate(events, cells, fill_frame)
 
     def _fill_crop(self, events: EventArray, crop: CropCells, t_us: int | None) -> bool:
         from evface_edge.representation.crop_kernels import crop_frame

@@ -45,10 +45,11 @@ class EventFrame(Representation):
     def _fill(
         self, events: EventArray, cells: NDArray[np.float32], t_us: int | None, clear: bool = True
     ) -> bool:
-        return _loops()[0](events, cells, clear)
+        fill, count, _ = _loops()
+        return fill(events, cells) if clear else count(events, cells)
 
     def _fill_crop(self, events: EventArray, crop: CropCells, t_us: int | None) -> bool:
-        return _loops()[1](events, crop.box, crop.width, len(crop.flat) // 2, crop.flat)
+        return _loops()[2](events, crop.box, crop.width, len(crop.flat) // 2, crop.flat)
 
     def incremental(
         self,
@@ -67,9 +68,9 @@ class EventFrame(Representation):
 
 
 @cache
-def _loops() -> tuple[Callable[..., bool], Callable[..., bool]]:
+def _loops() -> tuple[Callable[..., bool], ...]:
     """Found once: for 20,000 events an import statement takes a tenth of the whole."""
     from evface_edge.representation.crop_kernels import crop_frame
-    from evface_edge.representation.kernels import fill_frame
+    from evface_edge.representation.kernels import count_events, fill_frame
 
-    return fill_frame, crop_frame
+    return fill_frame, count_events, crop_frame
