@@ -31,7 +31,7 @@ _STUDENTS: Mapping[str, StudentConfig] = {
     "tiny": StudentConfig(stem="patch", side=64, channels=(32, 64, 128)),
     "base": StudentConfig(stem="patch", channels=(48, 96, 192)),
 }
-#: Labels teach more in many small steps than in few large ones; views are compared in a batch.
+#: What a teacher's step costs goes with its clips; views are compared within a batch.
 _BATCH = {"smoke": 4, "tiny": 24, "base": 64}
 _PRETRAINING_BATCH = {"smoke": 4, "tiny": 48, "base": 64}
 #: Rows of the table under each of its headings; what is trained for others only is in none.

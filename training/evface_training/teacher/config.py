@@ -97,7 +97,7 @@ class TeacherConfig:
 #: tiny learns on a CPU in minutes, base in hours; paper is the published network. The first two see
 #: too few clips to learn them by heart, and to draw what is dropped took a CPU a sixth of the time.
 #: They also guess coarsely first: patches around a mean face that is far off tell them nothing, and
-#: from scratch they stood still there for a thousand steps.
+#: from scratch they hardly left it in several hundred steps.
 SIZES: dict[str, TeacherConfig] = {
     "tiny": TeacherConfig(
         side=64,
