@@ -138,7 +138,7 @@ def trainings(
             ssmer=ssmer,
             steps=pretraining_steps,
             validate_every=max(1, pretraining_steps // 4),
-            reuse=4.0,
+            reuse=8.0,
             pool=16 * batch,
             # SGD, 0.05 × batch ÷ 256, as SimSiam and the paper have it.
             optimiser=OptimiserConfig(

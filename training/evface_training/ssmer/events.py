@@ -49,8 +49,14 @@ class PackedEvents:
 
     def select(self, index: Tensor) -> PackedEvents:
         """Those events (indices or a mask), in that order, of the same clips."""
-        columns = {name: getattr(self, name)[index] for name in ("clip", "time", "x", "y", "on")}
-        return replace(self, **columns)
+        if index.dtype == torch.bool:  # once, not again for each column
+            index = index.nonzero()[:, 0]
+        names = ("clip", "time", "x", "y", "on")
+        return replace(self, **{name: getattr(self, name).index_select(0, index) for name in names})
+
+    def inside(self) -> PackedEvents:
+        """Those in the crop."""
+        return self.select((self.x >= 0) & (self.x < 1) & (self.y >= 0) & (self.y < 1))
 
     @classmethod
     def of_clips(cls, events: ClipEvents, duration_s: Tensor) -> PackedEvents:
@@ -76,8 +82,7 @@ class PackedEvents:
                 clip's last event have on = -1. M is `most`, whatever comes.
             duration_us: (B,) float32.
         """
-        inside = (self.x >= 0) & (self.x < 1) & (self.y >= 0) & (self.y < 1)
-        seen = self.select(inside)
+        seen = self.inside()
         count = torch.bincount(seen.clip, minlength=self.clips)
         rank = torch.arange(len(seen), device=count.device) - (count.cumsum(0) - count)[seen.clip]
         # Evenly spread: those at which the running number of kept ones goes up.
@@ -94,9 +99,11 @@ class PackedEvents:
     @classmethod
     def of_batch(cls, batch: Mapping[str, Tensor]) -> PackedEvents:
         """Back from `to_batch`."""
-        lists = batch["event_lists"]
-        clip, row = torch.nonzero(lists[..., 3] >= 0, as_tuple=True)
-        time, x, y, on = lists[clip, row].unbind(1)
+        most = batch["event_lists"].shape[1]
+        rows = batch["event_lists"].flatten(0, 1)
+        filled = (rows[:, 3] >= 0).nonzero()[:, 0]
+        clip = filled // most
+        time, x, y, on = rows.index_select(0, filled).unbind(1)
         time, x, y = (column.float() / _FULL_SCALE for column in (time, x, y))
         return cls(clip, time, x, y, on.long(), batch["duration_us"])
 
@@ -198,8 +205,10 @@ def disturb(events: PackedEvents, how: Augmentation) -> PackedEvents:
     names = ("clip", "time", "x", "y", "on")
     columns = {n: torch.cat([getattr(events, n), v]) for n, v in zip(names, noise, strict=True)}
     events = replace(events, **columns)
-    # By clip, then time: a share of 0 to 1 never reaches into the next clip's range.
-    return events.select(torch.argsort(2.0 * events.clip.double() + events.time))
+    # By clip, then time: a share of 0 to 1 never reaches into the next clip's range. Whole numbers,
+    # finer than any clock, are sorted five times as fast as floating ones.
+    order = torch.argsort((events.clip << 32) + (events.time.double() * 2**31).long())
+    return events.select(order)
 
 
 def random_crops(clips: int, how: Augmentation, device: torch.device) -> Tensor:

@@ -41,9 +41,8 @@ def view(name: str, events: PackedEvents, side: int) -> Tensor:
 
     As the device would make it of the events inside the crop.
     """
-    column, row = (events.x * side).floor().long(), (events.y * side).floor().long()
-    inside = (column >= 0) & (column < side) & (row >= 0) & (row < side)
-    events, column, row = events.select(inside), column[inside], row[inside]
+    events = events.inside()
+    column, row = (events.x * side).long(), (events.y * side).long()
     t_us = (events.time.double() * events.duration_us[events.clip]).round().long()
     size = SensorSize(side, side)
     batch = EventBatch(t_us, column, row, events.on, events.clip, events.clips, size)
