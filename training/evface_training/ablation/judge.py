@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -113,18 +113,24 @@ def cost(network: nn.Module, repeats: int = 15) -> Cost:
         with torch.no_grad():
             with FlopCounterMode(display=False) as counter:
                 network(*inputs)
-            times_ms = []
-            for _ in range(repeats):
-                begun = time.perf_counter()
-                network(*inputs)
-                times_ms.append(1e3 * (time.perf_counter() - begun))
+            ms = median_ms(lambda: network(*inputs), repeats)
     finally:
         torch.set_num_threads(threads)
     return Cost(
         sum(parameter.numel() for parameter in network.parameters()),
         counter.get_total_flops(),
-        statistics.median(times_ms),
+        ms,
     )
+
+
+def median_ms(run: Callable[[], object], repeats: int = 15) -> float:
+    """Milliseconds that something takes."""
+    times_ms = []
+    for _ in range(repeats):
+        begun = time.perf_counter()
+        run()
+        times_ms.append(1e3 * (time.perf_counter() - begun))
+    return statistics.median(times_ms)
 
 
 def _inputs(network: nn.Module) -> tuple[Tensor | None, ...]:
