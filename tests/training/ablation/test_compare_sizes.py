@@ -1,4 +1,4 @@
-"""scripts/compare_sizes.py: errors from an ablation, costs measured, bundled students beside them."""
+"""scripts/compare_sizes.py: errors of an ablation, costs measured, bundled students with them."""
 
 from __future__ import annotations
 
