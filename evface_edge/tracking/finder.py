@@ -24,12 +24,12 @@ SIGMA_SHARE = 0.55
 #: The same where there are fewer events than this share of those wanted: noise is like a face at
 #: times, but not so sure of itself.
 FAINT_SHARE, FAINT_SIGMA_SHARE = 0.15, 0.5
-#: How far the points may lie from their mean over the moved boxes, ÷ longer side of the face.
+#: How far the points may lie from their mean over all these boxes, ÷ longer side of the face.
 #: Measured: faces 0.011 in the median and below 0.03 in good light; hands, people at a distance and
 #: objects 0.05 to 0.11.
 MAX_WANDER = 0.03
-#: The moved boxes: shift along x and y ÷ longer side, and scale.
-_MOVED = ((0.0, 0.0, 1.0), (0.1, 0.05, 1.15), (-0.1, 0.05, 1.0), (0.0, -0.1, 0.87))
+#: The boxes moved a little: shift along x and y ÷ longer side, and scale.
+_MOVED = ((0.1, 0.05, 1.15), (-0.1, 0.05, 1.0), (0.0, -0.1, 0.87))
 #: A box is settled when a further look at it moves it no farther; looks at most.
 SETTLED_IOU, MAX_LOOKS = 0.75, 3
 #: Boxes that overlap this much show the same face.
@@ -128,16 +128,15 @@ class FaceFinder:
             last, candidate = candidate, network.observe(recent, [candidate.box], now_us)[0]
             if candidate.box.iou(last.box) >= SETTLED_IOU:
                 break
-        looks = network.observe(recent, _moved(candidate.box), now_us)
+        face = network.observe(recent, [candidate.box], now_us)[0]
         area = candidate.box.square(network.card.crop_scale).width ** 2
-        faint = looks[0].events < FAINT_SHARE * network.card.window.target_events(area)
+        faint = face.events < FAINT_SHARE * network.card.window.target_events(area)
         share = FAINT_SIGMA_SHARE if faint else SIGMA_SHARE
-        convincing = (
-            min(look.presence for look in looks) >= MIN_PRESENCE
-            and looks[0].relative_sigma <= share * network.card.sigma_limit
-            and _wander(looks) <= MAX_WANDER
-        )
-        return looks[0], convincing
+        if face.presence < MIN_PRESENCE or face.relative_sigma > share * network.card.sigma_limit:
+            return face, False  # what is like a face mostly ends here
+        moved = network.observe(recent, _moved(candidate.box), now_us)
+        present = min(look.presence for look in moved) >= MIN_PRESENCE
+        return face, present and _wander([face, *moved]) <= MAX_WANDER
 
 
 def _fresh(box: Box, known: Sequence[Box]) -> bool:
