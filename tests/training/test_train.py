@@ -121,8 +121,12 @@ def test_a_run_that_was_stopped_takes_the_same_steps(
         )
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_interrupt_saves_and_returns(
-    tmp_path: Path, drawn_faces: FaceSet, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    drawn_faces: FaceSet,
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
 ) -> None:
     losses = losses_of(monkeypatch)
     loss = StudentTask.loss
@@ -130,9 +134,9 @@ def test_the_first_interrupt_saves_and_returns(
     def interrupted(self: StudentTask, batch: Any, step: int) -> dict[str, Tensor]:
         if step == 2:
             assert multiprocessing.active_children()
-            # As a terminal does it: to the process that simulates as well.
+            # As a terminal or systemd does it: to the process that simulates as well.
             for process in (os.getpid(), *(c.pid for c in multiprocessing.active_children())):
-                os.kill(process, signal.SIGINT)
+                os.kill(process, number)
         return loss(self, batch, step)
 
     monkeypatch.setattr(StudentTask, "loss", interrupted)
@@ -196,6 +200,17 @@ def test_out_of_memory_says_what_to_lower(
 
     monkeypatch.setattr(StudentTask, "loss", full)
     with pytest.raises(ConfigError, match=f"memory at step 1.*{message}"):
+        train(RECIPE, drawn_faces, drawn_faces, tmp_path, CPU)
+
+
+def test_a_worker_that_ends_otherwise_is_not_taken_for_a_lack_of_memory(
+    tmp_path: Path, drawn_faces: FaceSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended(*_: object) -> dict[str, Tensor]:
+        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Aborted. ")
+
+    monkeypatch.setattr(StudentTask, "loss", ended)
+    with pytest.raises(RuntimeError, match="signal: Aborted"):
         train(RECIPE, drawn_faces, drawn_faces, tmp_path, CPU)
 
 

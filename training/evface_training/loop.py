@@ -158,6 +158,16 @@ def _check(losses: Mapping[str, float], done: int) -> None:
             )
 
 
+#: What PyTorch says then. Linux ends a process of its choice with SIGKILL; where shared memory is
+#: full, there is a bus error.
+_SHORT_OF_MEMORY = (
+    "not enough memory",
+    "can't allocate memory",
+    "killed by signal: Killed",
+    "killed by signal: Bus error",
+)
+
+
 @contextlib.contextmanager
 def _memory_advice(step: int) -> Iterator[None]:
     """Says what to lower when memory runs out, on a GPU, here, or in a process that simulates."""
@@ -166,7 +176,7 @@ def _memory_advice(step: int) -> Iterator[None]:
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         text = str(error)
         short = isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(
-            sign in text for sign in ("not enough memory", "can't allocate memory", "killed by sig")
+            sign in text for sign in _SHORT_OF_MEMORY
         )
         if not short:
             raise

@@ -103,9 +103,10 @@ def groups(make: MakeClips, first: int, end: int, workers: int) -> Iterator[Clip
 
 
 def _start_worker(_: int) -> None:
-    # Ctrl-C reaches every process of a terminal; when to stop is the parent's decision.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # Ctrl-C reaches every process of a terminal, systemd's SIGTERM every one of a unit; when to
+    # stop is the parent's decision.
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, signal.SIG_IGN)
     torch.set_num_threads(1)
     if hasattr(os, "nice"):  # not on Windows
         os.nice(5)  # the network waits for nobody as long as the pool is full
