@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from evface_edge.geometry import Box, SensorSize
-from evface_edge.tracking.doubts import Doubts
 from evface_edge.tracking.finder_network import FinderNetwork
 from evface_edge.tracking.network import LandmarkNetwork, Observation
+from evface_edge.tracking.places import Places
 from evface_edge.tracking.recent import RecentEvents
 
 #: A new face must convince more than one that is being followed: probability, and share of the
@@ -21,6 +21,9 @@ from evface_edge.tracking.recent import RecentEvents
 #: textures and noise that pass for a face 0.58 to 0.85.
 MIN_PRESENCE = 0.97
 SIGMA_SHARE = 0.55
+#: A face less sure of itself than this must go on convincing for so long, and be looked at again
+#: that soon: a texture is like a face at one instant in a hundred thousand.
+SURE_SIGMA_SHARE, CONFIRM_US, CONFIRM_WITHIN_US = 0.45, 20_000, 50_000
 #: The same where there are fewer events than this share of those wanted: noise is like a face at
 #: times, but not so sure of itself.
 FAINT_SHARE, FAINT_SIGMA_SHARE = 0.15, 0.5
@@ -40,8 +43,10 @@ MAX_INSIDE = 0.5
 #: how many closely.
 PROPOSALS, SPARE_LOOKS, SPARE_CHECKS = 12, 1, 1
 #: A proposal less like a face than this, at any size, makes way for others for so long; so does
-#: one that looks like a face and has not convinced for a while.
+#: one that looks like a face and has not convinced for a while: a face that comes into view does
+#: within some hundredths of a second, and close looks take most of the time that there is.
 DISMISSED_PRESENCE, DISMISSED_US, DISMISSED_IOU = 0.3, 50_000, 0.5
+PATIENCE_US, DOUBTS_LAST_US = 300_000, 500_000
 #: Sizes at which a proposal is looked at: of a face of few cells, they are not told well.
 SCALES = (1.0, 0.72, 1.35)
 
@@ -55,7 +60,8 @@ class FaceFinder:
         #: Like a face, but not enough: looked at again next time.
         self.promising: list[Box] = []
         self._dismissed: list[tuple[Box, int]] = []  # unlike a face, and until when
-        self._doubts = Doubts()
+        self._doubtful = Places(DOUBTS_LAST_US)
+        self._convincing = Places(CONFIRM_WITHIN_US)
 
     def find(
         self,
@@ -88,14 +94,25 @@ class FaceFinder:
             if not _apart(face.box, [*taken, *(f.box for f in found)]):
                 continue
             if convincing:
-                found.append(face)
-            elif face.presence >= network.card.presence_threshold:
-                if self._doubts.note(face.box, now_us):
-                    self.promising.append(face.box)
+                if self._is_sure(face, now_us):
+                    found.append(face)
                 else:
-                    until_us = now_us + DISMISSED_US
-                    self._dismissed += [(candidate.box, until_us), (face.box, until_us)]
+                    self.promising.append(face.box)
+                continue
+            self._convincing.forget(face.box)
+            if face.presence < network.card.presence_threshold:
+                continue
+            if self._doubtful.note(face.box, now_us) <= PATIENCE_US:
+                self.promising.append(face.box)
+            else:
+                until_us = now_us + DISMISSED_US
+                self._dismissed += [(candidate.box, until_us), (face.box, until_us)]
         return found
+
+    def _is_sure(self, face: Observation, now_us: int) -> bool:
+        """Whether a face that convinces is surely one, or has convinced for a while."""
+        lasting = self._convincing.note(face.box, now_us) >= CONFIRM_US
+        return lasting or face.relative_sigma <= SURE_SIGMA_SHARE * self._network.card.sigma_limit
 
     def _look(
         self, recent: RecentEvents, now_us: int, count: int, taken: Sequence[Box]
