@@ -23,7 +23,7 @@ MIN_PRESENCE = 0.97
 SIGMA_SHARE = 0.55
 #: A face less sure of itself than this must go on convincing for so long, and be looked at again
 #: that soon: a texture is like a face at one instant in a hundred thousand.
-SURE_SIGMA_SHARE, CONFIRM_US, CONFIRM_WITHIN_US = 0.45, 20_000, 50_000
+SURE_SIGMA_SHARE, CONFIRM_US, CONFIRM_WITHIN_US = 0.45, 10_000, 50_000
 #: The same where there are fewer events than this share of those wanted: noise is like a face at
 #: times, but not so sure of itself.
 FAINT_SHARE, FAINT_SIGMA_SHARE = 0.15, 0.5
