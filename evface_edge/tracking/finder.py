@@ -21,9 +21,9 @@ from evface_edge.tracking.recent import RecentEvents
 #: textures and noise that pass for a face 0.58 to 0.85.
 MIN_PRESENCE = 0.97
 SIGMA_SHARE = 0.55
-#: A face less sure of itself than this must go on convincing for so long, and be looked at again
-#: that soon: a texture is like a face at one instant in a hundred thousand.
-SURE_SIGMA_SHARE, CONFIRM_US, CONFIRM_WITHIN_US = 0.45, 10_000, 50_000
+#: A face less sure of itself than this must convince again, not before and not after so long: a
+#: texture is like a face for an instant, now and then.
+SURE_SIGMA_SHARE, CONFIRM_US, CONFIRM_WITHIN_US = 0.45, 10_000, 100_000
 #: The same where there are fewer events than this share of those wanted: noise is like a face at
 #: times, but not so sure of itself.
 FAINT_SHARE, FAINT_SIGMA_SHARE = 0.15, 0.5
@@ -99,7 +99,6 @@ class FaceFinder:
                 else:
                     self.promising.append(face.box)
                 continue
-            self._convincing.forget(face.box)
             if face.presence < network.card.presence_threshold:
                 continue
             if self._doubtful.note(face.box, now_us) <= PATIENCE_US:
@@ -110,9 +109,9 @@ class FaceFinder:
         return found
 
     def _is_sure(self, face: Observation, now_us: int) -> bool:
-        """Whether a face that convinces is surely one, or has convinced for a while."""
-        lasting = self._convincing.note(face.box, now_us) >= CONFIRM_US
-        return lasting or face.relative_sigma <= SURE_SIGMA_SHARE * self._network.card.sigma_limit
+        """Whether a face that convinces is surely one, or has convinced before."""
+        again = self._convincing.note(face.box, now_us) >= CONFIRM_US
+        return again or face.relative_sigma <= SURE_SIGMA_SHARE * self._network.card.sigma_limit
 
     def _look(
         self, recent: RecentEvents, now_us: int, count: int, taken: Sequence[Box]

@@ -36,7 +36,3 @@ class Places:
             self._places.append(place)
         place.box, place.last_us = box, now_us
         return now_us - place.since_us
-
-    def forget(self, box: Box) -> None:
-        """The next note of this place is its first."""
-        self._places = [p for p in self._places if p.box.iou(box) < SAME_PLACE_IOU]

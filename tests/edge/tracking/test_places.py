@@ -36,12 +36,3 @@ def test_what_is_not_noted_for_a_while_is_forgotten() -> None:
     places.note(LAMP, 0)
     assert places.note(LAMP, MEMORY_US) == MEMORY_US
     assert places.note(LAMP, 2 * MEMORY_US + 1) == 0
-
-
-def test_a_place_is_forgotten_on_demand_and_no_other() -> None:
-    places = Places(MEMORY_US)
-    places.note(LAMP, 0)
-    places.note(HAND, 0)
-    places.forget(Box(12, 8, 40, 50))
-    assert places.note(LAMP, 10 * MS) == 0
-    assert places.note(HAND, 10 * MS) == 10 * MS
