@@ -1,0 +1,86 @@
+"""What makes a face convincing, with a network that says what the test wants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from evface_edge.card_file import read_card
+from evface_edge.events.array import make_events
+from evface_edge.geometry import Box, SensorSize
+from evface_edge.models import find_model
+from evface_edge.tracking import finder as finder_module
+from evface_edge.tracking.finder import SIGMA_SHARE, SURE_SIGMA_SHARE, FaceFinder
+from evface_edge.tracking.finder_network import Candidate
+from evface_edge.tracking.network import Observation
+from evface_edge.tracking.recent import RecentEvents
+
+FACE = Box(100, 80, 60, 60)
+CARD = replace(read_card(find_model("evface-s")), sigma_limit=0.1)
+#: In the limit's share: below any doubt; convincing once; not convincing.
+SURE, UNSURE, DOUBTFUL = SURE_SIGMA_SHARE - 0.05, SIGMA_SHARE - 0.02, SIGMA_SHARE + 0.1
+
+
+class Says:
+    """A landmark network with the σ of each instant, whose points follow no box."""
+
+    card = CARD
+
+    def __init__(self, sigma_shares: Mapping[int, float]) -> None:
+        self.sigma_shares, self.looks = sigma_shares, 0
+
+    def observe(self, recent: object, boxes: Sequence[Box], now_us: int) -> list[Observation]:
+        self.looks += len(boxes)
+        steps = np.linspace(0, 1, 98)[:, None]
+        corner, side = np.array([FACE.x, FACE.y]), np.array([FACE.width, FACE.height])
+        points = (corner + side * steps).astype(np.float32)
+        sigma = self.sigma_shares[now_us] * CARD.sigma_limit * FACE.width
+        one = Observation(points, np.full(98, sigma, np.float32), 0.99, 100_000, now_us)
+        return [one] * len(boxes)
+
+
+class OneSquare:
+    def __init__(self, size: SensorSize) -> None: ...
+
+    def candidates(self, recent: object, now_us: int, count: int) -> list[Candidate]:
+        return [Candidate(0.9, FACE)]
+
+
+def _found(sigma_shares: Mapping[int, float], monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The instants in milliseconds at which there was a face."""
+    monkeypatch.setattr(finder_module, "FinderNetwork", OneSquare)
+    network = Says({1000 * t_ms: share for t_ms, share in sigma_shares.items()})
+    finder = FaceFinder(network, SensorSize(346, 260))  # type: ignore[arg-type]
+    recent = RecentEvents(200_000)
+    recent.append(make_events([0], [110], [90], [1]))
+    return [t_ms for t_ms in sigma_shares if finder.find(recent, 1000 * t_ms)]
+
+
+def test_a_sure_face_is_one_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _found({0: DOUBTFUL, 10: SURE}, monkeypatch) == [10]
+
+
+def test_one_convincing_look_is_not_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = {0: UNSURE, 10: DOUBTFUL, 20: DOUBTFUL, 130: UNSURE, 240: UNSURE}
+    assert _found(seen, monkeypatch) == []
+
+
+def test_two_convincing_looks_are_even_with_doubts_between(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert _found({0: UNSURE, 10: DOUBTFUL, 20: UNSURE}, monkeypatch) == [20]
+
+
+def test_what_is_not_sure_of_itself_is_not_moved_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finder_module, "FinderNetwork", OneSquare)
+    looks = []
+    for share in (DOUBTFUL, SURE):
+        network = Says({0: share})
+        recent = RecentEvents(200_000)
+        recent.append(make_events([0], [110], [90], [1]))
+        FaceFinder(network, SensorSize(346, 260)).find(recent, 0)  # type: ignore[arg-type]
+        looks.append(network.looks)
+    assert looks[1] - looks[0] == 3
