@@ -13,7 +13,13 @@ from evface_edge.events.array import make_events
 from evface_edge.geometry import Box, SensorSize
 from evface_edge.models import find_model
 from evface_edge.tracking import finder as finder_module
-from evface_edge.tracking.finder import SIGMA_SHARE, SURE_SIGMA_SHARE, FaceFinder
+from evface_edge.tracking.finder import (
+    DISMISSED_US,
+    PATIENCE_US,
+    SIGMA_SHARE,
+    SURE_SIGMA_SHARE,
+    FaceFinder,
+)
 from evface_edge.tracking.finder_network import Candidate
 from evface_edge.tracking.network import Observation
 from evface_edge.tracking.recent import RecentEvents
@@ -84,3 +90,23 @@ def test_what_is_not_sure_of_itself_is_not_moved_about(monkeypatch: pytest.Monke
         FaceFinder(network, SensorSize(346, 260)).find(recent, 0)  # type: ignore[arg-type]
         looks.append(network.looks)
     assert looks[1] - looks[0] == 3
+
+
+def test_what_never_convinces_makes_way_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finder_module, "FinderNetwork", OneSquare)
+    instants_us = range(0, 2 * PATIENCE_US, 10_000)
+    network = Says(dict.fromkeys(instants_us, DOUBTFUL))
+    finder = FaceFinder(network, SensorSize(346, 260))  # type: ignore[arg-type]
+    recent = RecentEvents(200_000)
+    recent.append(make_events([0], [110], [90], [1]))
+    looked_at_us, looks = [], 0
+    for now_us in instants_us:
+        finder.find(recent, now_us)
+        if network.looks > looks:
+            looked_at_us.append(now_us)
+        looks = network.looks
+    patient = [now_us for now_us in looked_at_us if now_us <= PATIENCE_US]
+    assert patient == [now_us for now_us in instants_us if now_us <= PATIENCE_US]
+    late = np.array([now_us for now_us in looked_at_us if now_us > PATIENCE_US])
+    assert len(late) > 2
+    assert (np.diff(late) >= DISMISSED_US).all()
