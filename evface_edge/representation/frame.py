@@ -45,8 +45,7 @@ class EventFrame(Representation):
     def _fill(
         self, events: EventArray, cells: NDArray[np.float32], t_us: int | None, clear: bool = True
     ) -> bool:
-        fill, count, _ = _loops()
-        return fill(events, cells) if clear else count(events, cells)
+        return _loops()[0 if clear else 1](events, cells)
 
     def _fill_crop(self, events: EventArray, crop: CropCells, t_us: int | None) -> bool:
         return _loops()[2](events, crop.box, crop.width, len(crop.flat) // 2, crop.flat)

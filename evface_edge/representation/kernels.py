@@ -36,21 +36,26 @@ def clear_pixels(events: EventArray, cells: NDArray[np.float32]) -> None:
 @compiled
 def fill_frame(events: EventArray, cells: NDArray[np.float32]) -> bool:
     """Count events: cells (2, h, w), OFF then ON."""
-    cells[:] = 0
+    cells.reshape(-1)[:] = 0  # at once, not row by row
     return count_events(events, cells)
 
 
 @compiled
 def count_events(events: EventArray, cells: NDArray[np.float32]) -> bool:
-    """The same without clearing: asked in one loop whether to, it ran a fifteenth slower."""
+    """The same without clearing: asked in one loop whether to, it ran a fifteenth slower.
+
+    An index into all cells, without a sign, is sooner worked out than three that might be negative.
+    """
     height, width = cells.shape[1], cells.shape[2]
+    flat, row, plane = cells.reshape(-1), np.uint64(width), np.uint64(height * width)
     whole = len(events) // UNROLLED * UNROLLED
     for first in range(0, whole, UNROLLED):
         for step in range(UNROLLED):
             event = events[first + step]
             if event.x >= width or event.y >= height or event.p > 1:
                 return False
-            cells[event.p, event.y, event.x] += np.float32(1)
+            pixel = np.uint64(event.y) * row + np.uint64(event.x)
+            flat[np.uint64(event.p) * plane + pixel] += np.float32(1)
     for event in events[whole:]:
         if event.x >= width or event.y >= height or event.p > 1:
             return False

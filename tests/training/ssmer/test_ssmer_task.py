@@ -87,6 +87,28 @@ def test_one_view_is_paired_with_itself() -> None:
     assert abs(float(other(batch, 1)["agreement"]) - expected) > 1e-2
 
 
+def test_a_grid_compares_cells_and_lays_views_on_top_of_each_other() -> None:
+    """Crops and mirror images alone leave two draws of one view the same, cell by cell."""
+    torch.manual_seed(0)
+    moved = Augmentation(0, 0, 0, 0, (0.3, 0.6), 1.3, 0.5)
+    task = SsmerTask(
+        Encoder.of_student(STUDENT), config(views=("voxel",), grid=2, augmentation=moved)
+    )
+    drawn: list[Tensor] = []
+    task.shared.register_forward_hook(lambda *call: drawn.append(call[2].detach()))
+    embedded: list[Tensor] = []
+    task.projector.register_forward_hook(lambda *call: embedded.append(call[1][0].detach()))
+    task(events(), 1)
+    torch.testing.assert_close(drawn[0], drawn[1])
+    assert embedded[0].shape == (8 * 4, 32)  # 2 × 2 cells of each clip
+    torch.testing.assert_close(embedded[0].view(8, 2, 2, 32).permute(0, 3, 1, 2), drawn[0])
+    whole = SsmerTask(Encoder.of_student(STUDENT), config(views=("voxel",), augmentation=moved))
+    drawn.clear()
+    whole.shared.register_forward_hook(lambda *call: drawn.append(call[2].detach()))
+    whole(events(), 1)
+    assert not torch.allclose(drawn[0], drawn[1])
+
+
 def test_simsiam_gives_targets_no_gradient() -> None:
     """With a predictor that forgets its input, no gradient is left for the encoder."""
     task = SsmerTask(Encoder.of_student(STUDENT), config())
@@ -172,3 +194,5 @@ def test_what_does_not_fit_is_named() -> None:
         SsmerTask(Encoder.of_student(STUDENT), config())(events(1), 0)
     with pytest.raises(ConfigError, match="objective = 'byol'"):
         config(objective="byol")
+    with pytest.raises(ConfigError, match="grid = 3: expected 2 or fewer"):
+        config(grid=3)

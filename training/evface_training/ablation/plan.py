@@ -42,6 +42,7 @@ ROWS: Mapping[str, tuple[str, ...]] = {
         "events + SSMER, voxel",
         "events + SSMER, surface",
         "events + SSMER, all three",
+        "events + SSMER, all three, by place",
         "events + MIRROR, all three",
         "RGB",
         "CMFA",
@@ -126,10 +127,13 @@ def trainings(
         views: tuple[str, ...],
         objective: Literal["simsiam", "mirror"] = "simsiam",
         encoder: Literal["teacher", "student"] = "teacher",
+        grid: int = 1,
     ) -> TrainRecipe:
         width, batch = 64 if size == "smoke" else 512, _PRETRAINING_BATCH[size]
         side = common.student.side if encoder == "student" else teacher.side
-        ssmer = SsmerConfig(views, objective, side, projection=width, prediction=width // 4)
+        ssmer = SsmerConfig(
+            views, objective, side, grid=grid, projection=width, prediction=width // 4
+        )
         return replace(
             common,
             task="ssmer",
@@ -155,6 +159,7 @@ def trainings(
     return {
         **{f"encoder, {view}": Training(pretrains((view,))) for view in views},
         "encoder, all three": Training(pretrains(views)),
+        "encoder, by place": Training(pretrains(views, grid=4)),
         "encoder, MIRROR": Training(pretrains(views, "mirror")),
         "encoder of the student": Training(pretrains(views, encoder="student")),
         "events": Training(learns("events")),
@@ -163,6 +168,9 @@ def trainings(
             for view in views
         },
         "events + SSMER, all three": Training(learns("events"), from_all),
+        "events + SSMER, all three, by place": Training(
+            learns("events"), {"encoder": "encoder, by place"}
+        ),
         "events + MIRROR, all three": Training(learns("events"), {"encoder": "encoder, MIRROR"}),
         "RGB": Training(learns("rgb")),
         "CMFA": Training(learns("cmfa"), from_rgb),

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from evface_edge.errors import ConfigError
-from evface_training.ssmer.events import NAMES, Augmentation, PackedEvents
+from evface_training.ssmer.events import NAMES, Augmentation, PackedEvents, random_crops
 from evface_training.ssmer.network import (
     Encoder,
     Predictor,
@@ -40,6 +41,10 @@ class SsmerConfig:
             reconstruction of masked places, which keeps what only one view has.
         side: of the views, in pixels; a multiple of 16.
         augmentation: of each view on its own.
+        grid: cells along a side of the encoder's map that are embedded each on its own, and agree
+            with the same cell of the other views; 1 is the whole map, as in the paper. With more,
+            the views of a clip share one crop and mirror image: what is asked of the encoder then
+            is to tell places apart, not to forget them.
         projection, prediction: width of projector and embeddings, and of the predictor's waist.
         mask_share, retention_weight: of "mirror".
         watch_every: steps between two looks at whether embeddings have collapsed.
@@ -49,6 +54,7 @@ class SsmerConfig:
     objective: Literal["simsiam", "vicreg", "mirror"] = "simsiam"
     side: int = 128
     augmentation: Augmentation = field(default_factory=Augmentation)
+    grid: int = 1
     projection: int = 2048
     prediction: int = 512
     mask_share: float = 0.5
@@ -61,9 +67,15 @@ class SsmerConfig:
             raise ConfigError("SsmerConfig.objective", self.objective, " or ".join(OBJECTIVES))
         if self.side < 32 or self.side % 16:
             raise ConfigError("SsmerConfig.side", self.side, "a multiple of 16, 32 or more")
-        for name in ("projection", "prediction", "watch_every"):
+        for name in ("grid", "projection", "prediction", "watch_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"SsmerConfig.{name}", getattr(self, name), "1 or more")
+        if self.grid > self.side // 16:
+            raise ConfigError(
+                "SsmerConfig.grid",
+                self.grid,
+                f"{self.side // 16} or fewer: an encoder's map of {self.side} pixels has no more",
+            )
         if not 0 < self.mask_share < 1:
             raise ConfigError("SsmerConfig.mask_share", self.mask_share, "between 0 and 1")
 
@@ -109,8 +121,10 @@ class SsmerTask(Task):
             raise ConfigError("batch", events.clips, "2 clips or more: they are compared")
         names = config.views if len(config.views) > 1 else config.views * 2
         embeddings, pooled, retained = [], [], []
+        device = events.duration_us.device
+        maps = random_crops(events.clips, config.augmentation, device) if config.grid > 1 else None
         for name in names:
-            image = draw_view(name, events, config.side, config.augmentation)
+            image = draw_view(name, events, config.side, config.augmentation, maps)
             shown = image
             if self.reconstruction is not None:
                 mask = random_mask(len(image), config.side, config.mask_share, image.device)
@@ -119,7 +133,8 @@ class SsmerTask(Task):
             if self.reconstruction is not None:
                 error = (self.reconstruction(features, name).float() - image) ** 2
                 retained.append((error.mean(1, keepdim=True) * mask).sum() / mask.sum())
-            pooled.append(features.float().mean((2, 3)))
+            cells = F.adaptive_avg_pool2d(features.float(), config.grid)
+            pooled.append(cells.permute(0, 2, 3, 1).flatten(0, 2))
             embeddings.append(self.projector(pooled[-1]).float())
         losses = self._agreement(embeddings)
         if retained:

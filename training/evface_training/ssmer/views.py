@@ -49,13 +49,18 @@ def view(name: str, events: PackedEvents, side: int) -> Tensor:
     return represent(VIEWS[name], batch)
 
 
-def draw_view(name: str, events: PackedEvents, side: int, how: Augmentation) -> Tensor:
+def draw_view(
+    name: str, events: PackedEvents, side: int, how: Augmentation, maps: Tensor | None = None
+) -> Tensor:
     """One view of each clip (B, C, side, side), augmented by torch's global generator.
 
     Crops are cut from the finished view and enlarged bilinearly, as the representations of small
     faces are, so that a close look has no holes between pixels.
+
+    Args:
+        maps: (B, 2, 3) crops as `random_crops` draws them, where several views share theirs.
     """
     image = view(name, disturb(events, how), side)
-    maps = random_crops(events.clips, how, image.device)
+    maps = random_crops(events.clips, how, image.device) if maps is None else maps
     grid = F.affine_grid(maps, list(image.shape), align_corners=False)
     return F.grid_sample(image, grid, "bilinear", "zeros", align_corners=False)
