@@ -204,7 +204,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("folder", type=Path, help="of `evface-edge ablate`")
     parser.add_argument("--faces", type=Path, action="append", help="without: rendered heads")
     parser.add_argument("--cache", type=Path)
-    parser.add_argument("--clips", type=int, default=256, help="of each moment")
+    parser.add_argument("--clips", type=int, default=1024, help="of each moment")
     parser.add_argument("-o", "--output", type=Path)
     return parser.parse_args()
 

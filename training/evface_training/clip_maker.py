@@ -24,6 +24,7 @@ _MIRROR = torch.from_numpy(MIRROR)
 #: Share of cells that are not zero from which on a clip counts fully.
 ENOUGH_FILLED = 0.01
 _FACES, _CLIPS = 3, 4  # what is drawn from a seed, a rank and an index
+_TOGETHER = 32  # clips of `draw_clips` that are simulated at once
 
 
 class ClipMaker:
@@ -110,12 +111,17 @@ def with_share_of_people(faces: FaceSet, share: float) -> FaceSet:
 def draw_clips(
     faces: FaceSet, recipe: TrainRecipe, count: int, seed: int, needs: Sequence[str] = ()
 ) -> Clips:
-    """The same clips every time, with a face in each: human-labelled ones where there are any."""
+    """The same clips every time, with a face in each: human-labelled ones where there are any.
+
+    Whatever the recipe's batch and the number of threads: how many numbers a simulation draws hangs
+    on the last digits of its light, so every few clips begin from a seed of their own.
+    """
     people = faces.select(faces.human) if faces.human.any() else faces
     source = ClipSource(recipe, seed, needs, negative_share=0.0, occlusion_share=0.0)
     parts = []
-    for start in range(0, count, recipe.batch):
-        chosen = np.arange(start, min(start + recipe.batch, count)) % len(people)
+    for start in range(0, count, _TOGETHER):
+        source.generator.manual_seed(mixed_seed(seed, start))
+        chosen = np.arange(start, min(start + _TOGETHER, count)) % len(people)
         images, points = people.images[chosen], people.points[chosen]
         parts.append(source(torch.from_numpy(images), torch.from_numpy(points)))
     lists = [part.events for part in parts]
@@ -126,7 +132,7 @@ def draw_clips(
         for f in fields(Clips)
         if f.name != "events"
     }
-    joined["events"] = None if lists[0] is None else _joined(lists, recipe.batch)
+    joined["events"] = None if lists[0] is None else _joined(lists, _TOGETHER)
     return Clips(**joined)
 
 

@@ -19,7 +19,7 @@ def ablate(
     steps: Annotated[int, typer.Option(help="Of each training on labels.")] = 4000,
     pretraining_steps: Annotated[int, typer.Option(help="Of each training without.")] = 4000,
     seeds: Annotated[int, typer.Option(help="Weights and clips drawn so many times.")] = 3,
-    clips: Annotated[int, typer.Option(help="To judge with, at each moment.")] = 256,
+    clips: Annotated[int, typer.Option(help="To judge with, at each moment.")] = 1024,
     row: Annotated[list[str] | None, typer.Option(help="Only this row; repeatable.")] = None,
     cache: Annotated[Path | None, typer.Option(help="File that keeps the packed faces.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",

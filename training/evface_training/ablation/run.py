@@ -39,7 +39,7 @@ class Ablation:
     steps: int = 4000
     pretraining_steps: int = 4000
     seeds: int = 3
-    clips: int = 256
+    clips: int = 1024
     rows: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
