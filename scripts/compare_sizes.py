@@ -12,8 +12,6 @@ is known.
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -26,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from evface_edge.models import find_model
+from evface_training.ablation.finished import Finished, finished, options_of, put
 from evface_training.ablation.judge import (
     MOMENTS,
     Cost,
@@ -34,10 +33,7 @@ from evface_training.ablation.judge import (
     judge,
     median_ms,
 )
-from evface_training.ablation.plan import AblationSize, trainings
-from evface_training.data import load_faces, split_faces
 from evface_training.data.faces import FaceSet
-from evface_training.data.heads import load_heads
 from evface_training.networks.student import Student
 from evface_training.recipe import TrainRecipe, load_recipe
 from evface_training.teacher.config import SIZES
@@ -90,33 +86,26 @@ def session(model: Path) -> ort.InferenceSession:
 
 
 def main() -> None:
-    options = _options()
+    options = options_of(__doc__).parse_args()
     torch.set_num_threads(1)
-    stored = json.loads((options.folder / "results.json").read_text(encoding="utf-8"))
-    faces = _judges(options)
+    ablation = finished(options)
     rows = [
-        *_trained(stored),
-        *(_bundled(name, faces, options.clips) for name in BUNDLED),
+        *_trained(ablation),
+        *(_bundled(name, ablation.judging, options.clips) for name in BUNDLED),
         *_untrained(),
     ]
-    table = as_table(rows, costs(rows), stored["settings"])
-    print(table)  # noqa: T201
-    if options.output:
-        options.output.write_text(table, encoding="utf-8")
+    put(as_table(rows, costs(rows), ablation.settings), options)
 
 
-def _trained(stored: Mapping[str, Any]) -> list[Row]:
-    settings = stored["settings"]
-    size: AblationSize = settings["size"]
-    plan = trainings(size, settings["steps"], settings["pretraining_steps"], seed=1)
-    rows = []
+def _trained(ablation: Finished) -> list[Row]:
+    size, rows = ablation.settings["size"], []
     for name, sees in TRAINED.items():
-        seeds = list(stored["rows"].get(name, {}).values())
+        seeds = list(ablation.rows.get(name, {}).values())
         if seeds:
             errors = {
                 moment: float(np.mean([seed[moment] for seed in seeds])) for moment in MOMENTS
             }
-            recipe = plan[name].recipe
+            recipe = ablation.plan[name].recipe
             network = (
                 Teacher(recipe.teacher) if recipe.task == "teacher" else Student(recipe.student)
             )
@@ -183,27 +172,6 @@ def as_table(
         last = "–" if int8_ms is None else f"{int8_ms:.2f}"
         lines.append("| " + " | ".join([row.name, row.sees, *errors, *figures, last]) + " |")
     return "\n".join(lines) + "\n"
-
-
-def _judges(options: argparse.Namespace) -> FaceSet:
-    """Human-labelled faces of people that nothing was trained on."""
-    if not options.faces:
-        heads = load_heads()
-        return heads.select(np.arange(80, len(heads)))
-    _, validation = split_faces(load_faces(options.faces, options.cache))
-    return validation.select(validation.human)
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("folder", type=Path, help="of `evface-edge ablate`")
-    parser.add_argument("--faces", type=Path, action="append", help="without: rendered heads")
-    parser.add_argument("--cache", type=Path)
-    parser.add_argument("--clips", type=int, default=1024, help="of each moment")
-    parser.add_argument("-o", "--output", type=Path)
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

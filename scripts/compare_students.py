@@ -12,14 +12,11 @@ events of a face into the crop.
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -31,13 +28,11 @@ from evface_edge.geometry import Box
 from evface_edge.representation import Representation
 from evface_export.graph import expected_warnings, to_onnx
 from evface_export.quantize import quantize
+from evface_training.ablation.finished import finished, options_of, put
 from evface_training.ablation.judge import MOMENTS, draw_moments, load_network
-from evface_training.ablation.plan import ROWS, AblationSize, trainings
-from evface_training.ablation.run import slug
+from evface_training.ablation.plan import ROWS
 from evface_training.clip_maker import draw_clips
-from evface_training.data import load_faces, split_faces
 from evface_training.data.faces import FaceSet
-from evface_training.data.heads import load_heads
 from evface_training.recipe import TrainRecipe
 from evface_training.validation import validate_student
 
@@ -59,29 +54,20 @@ class Candidate:
 
 
 def main() -> None:
-    options = _options()
+    options = options_of(__doc__).parse_args()
     torch.set_num_threads(1)
-    stored = json.loads((options.folder / "results.json").read_text(encoding="utf-8"))
-    settings = stored["settings"]
-    size: AblationSize = settings["size"]
-    plan = trainings(size, settings["steps"], settings["pretraining_steps"], seed=1)
-    training, validation = _faces(options)
-    candidates = []
+    ablation = finished(options)
+    plan, candidates = ablation.plan, []
     for name in CANDIDATES:
-        checkpoint = options.folder / "0" / slug(name) / "last.pt"
-        if name in stored["rows"] and checkpoint.is_file():
-            network = load_network(checkpoint, "landmarks").eval()
-            recipe = plan[name].recipe
-            candidates.append(
-                _candidate(name, network, recipe, training, validation, options.clips)
-            )
+        checkpoint = ablation.checkpoint(name)
+        if name in ablation.rows and checkpoint:
+            network, recipe = load_network(checkpoint, "landmarks").eval(), plan[name].recipe
+            faces = ablation.training, ablation.judging
+            candidates.append(_candidate(name, network, recipe, *faces, options.clips))
             print(f"{name}: judged", flush=True)  # noqa: T201
     if not candidates:
         raise SystemExit(f"{options.folder}: no student among its rows; see --help")
-    table = as_table(candidates, _milliseconds(candidates), settings["steps"])
-    print(table)  # noqa: T201
-    if options.output:
-        options.output.write_text(table, encoding="utf-8")
+    put(as_table(candidates, _milliseconds(candidates), ablation.settings["steps"]), options)
 
 
 def _candidate(
@@ -186,27 +172,6 @@ def as_table(
         name = "SimCC, voxel grid" if one.name == "student" else one.name.removeprefix("student, ")
         lines.append("| " + " | ".join([name, *errors, *times]) + " |")
     return "\n".join(lines) + "\n"
-
-
-def _faces(options: argparse.Namespace) -> tuple[FaceSet, FaceSet]:
-    """Those that train, and the human-labelled ones that judge."""
-    if not options.faces:
-        heads = load_heads()
-        return heads.select(np.arange(80)), heads.select(np.arange(80, len(heads)))
-    training, validation = split_faces(load_faces(options.faces, options.cache))
-    return training, validation.select(validation.human)
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("folder", type=Path, help="of `evface-edge ablate`")
-    parser.add_argument("--faces", type=Path, action="append", help="without: rendered heads")
-    parser.add_argument("--cache", type=Path)
-    parser.add_argument("--clips", type=int, default=1024, help="of each moment")
-    parser.add_argument("-o", "--output", type=Path)
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from evface_training.ablation.finished import Finished
 from evface_training.ablation.run import Ablation, run_ablation
 from evface_training.data.faces import FaceSet
 from evface_training.machine import Machine
 
-SCRIPT = Path(__file__).parents[3] / "scripts" / "compare_sizes.py"
-
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("compare_sizes", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "compare_sizes", module)
-    spec.loader.exec_module(module)
+def script(monkeypatch: pytest.MonkeyPatch, load_script: Callable[[str], ModuleType]) -> ModuleType:
+    module = load_script("compare_sizes")
     monkeypatch.setattr(module, "TURNS", 1)
     return module
 
@@ -35,7 +28,9 @@ def test_rows_of_all_kinds_stand_side_by_side(
     smoke = Ablation("smoke", steps=1, pretraining_steps=1, seeds=1, clips=4, rows=("events",))
     run_ablation(smoke, drawn_faces, drawn_faces, tmp_path, Machine("cpu", 1, 0))
     stored = json.loads((tmp_path / "results.json").read_text())
-    (trained,) = script._trained(stored)
+    (trained,) = script._trained(
+        Finished(tmp_path, stored["settings"], stored["rows"], drawn_faces, drawn_faces)
+    )
     assert trained.errors == stored["rows"]["events"]["0"]
     base, paper = script._untrained()
     bundled = script._bundled("evface-n", drawn_faces, 4)

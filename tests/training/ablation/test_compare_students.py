@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -16,18 +15,12 @@ from evface_training.ablation.run import Ablation, run_ablation, slug
 from evface_training.data.faces import FaceSet
 from evface_training.machine import Machine
 
-SCRIPT = Path(__file__).parents[3] / "scripts" / "compare_students.py"
 ROW = "student, time surface"
 
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("compare_students", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "compare_students", module)
-    spec.loader.exec_module(module)
+def script(monkeypatch: pytest.MonkeyPatch, load_script: Callable[[str], ModuleType]) -> ModuleType:
+    module = load_script("compare_students")
     monkeypatch.setattr(module, "CALIBRATION_CLIPS", 8)
     monkeypatch.setattr(module, "TURNS", 2)
     return module

@@ -1,0 +1,185 @@
+"""What encoders know before any label: landmarks read from frozen features, in closed form.
+
+    evface-edge ablate --faces faces -o runs/ablation
+    python scripts/probe_encoders.py runs/ablation --faces faces -o probes.md
+
+Further training blurs what an encoder brought. Here it stays as it is: its map of each clip is
+averaged in 4 × 4 cells, and ridge regression, which has one answer and no chance in it, reads the
+points from these numbers. So one sees what pretraining is worth, how far it goes with few labels,
+and how much of *where* is left in one cell for all. Statistics of batch normalisation are taken
+anew from the clips that are learned from, without labels. Beside the encoders of the first seed
+stand weights that nothing has trained, and those that landmarks have.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from evface_training.ablation.finished import Finished, finished, options_of, put
+from evface_training.ablation.judge import MOMENTS, draw_moments
+from evface_training.clip_maker import with_share_of_people
+from evface_training.metrics import nme98
+from evface_training.recipe import TrainRecipe
+from evface_training.simulation.clips import Clips
+from evface_training.tasks import build_task, load_encoder, load_teacher
+from evface_training.teacher.network import Teacher
+
+#: Trainings of an ablation, and what the table calls them.
+PRETRAINED = {
+    "encoder, frame": "SSMER, frame",
+    "encoder, voxel": "SSMER, voxel",
+    "encoder, surface": "SSMER, surface",
+    "encoder, all three": "SSMER, all three",
+    "encoder, by place": "SSMER, all three, by place",
+    "encoder, MIRROR": "MIRROR, all three",
+}
+SUPERVISED = "events"
+SHARES = (0.01, 0.1, 1.0)
+GRIDS = (4, 1)
+_BATCH = 64
+#: Weights of the ridge, as shares of the features' mean variance × their number.
+_RIDGES = tuple(10.0**power for power in range(-5, 3))
+
+
+def main() -> None:
+    options = options_of(__doc__).parse_args()
+    torch.set_num_threads(1)
+    ablation = finished(options)
+    recipe = ablation.plan[SUPERVISED].recipe
+    judges = draw_moments(ablation.judging, recipe, options.clips)
+    found: dict[str, dict[tuple[float, int], dict[str, float]]] = {}
+    for share in SHARES:
+        people = with_share_of_people(ablation.training, share)
+        clips = draw_moments(people, recipe, options.clips)
+        for name, encoder in encoders(ablation, recipe):
+            found.setdefault(name, {}).update(
+                {
+                    (share, grid): errors
+                    for grid, errors in probe(encoder, clips, judges).items()
+                    if share == 1 or grid == GRIDS[0]
+                }
+            )
+            print(f"{name}, {share:.0%} of labels: read", flush=True)  # noqa: T201
+    put(as_table(found), options)
+
+
+def encoders(ablation: Finished, recipe: TrainRecipe) -> Iterator[tuple[str, nn.Module]]:
+    """Those whose checkpoints are there, as networks of a voxel grid, between two others."""
+    yield "weights from scratch", _backbone(build_task(recipe).network)
+    for training, name in PRETRAINED.items():
+        checkpoint = ablation.checkpoint(training)
+        if checkpoint:
+            yield name, load_encoder(checkpoint).pretrained("voxel")
+    checkpoint = ablation.checkpoint(SUPERVISED)
+    if checkpoint:
+        yield "trained with all labels", _backbone(load_teacher(checkpoint))
+
+
+def _backbone(network: nn.Module) -> nn.Module:
+    assert isinstance(network, Teacher)
+    assert network.events is not None
+    return network.events.backbone
+
+
+def probe(
+    encoder: nn.Module, clips: Mapping[str, Clips], judges: Mapping[str, Clips]
+) -> dict[int, dict[str, float]]:
+    """Grid → moment → NME-98 in percent of points that were read from so many cells a side."""
+    encoder = settled(encoder, torch.cat([one.inputs for one in clips.values()]))
+    learned = [features(encoder, one.inputs) for one in clips.values()]
+    points = torch.cat([one.points for one in clips.values()]).flatten(1)
+    judged = {moment: features(encoder, one.inputs) for moment, one in judges.items()}
+    errors: dict[int, dict[str, float]] = {}
+    for grid in GRIDS:
+        read = Ridge(torch.cat([_cells(maps, grid) for maps in learned]), points)
+        errors[grid] = {
+            moment: _nme_percent(read(_cells(maps, grid)), judges[moment].points)
+            for moment, maps in judged.items()
+        }
+    return errors
+
+
+@torch.no_grad()
+def settled(encoder: nn.Module, inputs: Tensor) -> nn.Module:
+    """A copy whose batch normalisation has seen these clips, in eval mode."""
+    encoder = copy.deepcopy(encoder)
+    for module in encoder.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_running_stats()
+            module.momentum = None  # the mean of all batches
+    encoder.train()
+    for part in inputs.split(_BATCH):
+        encoder(part.float())
+    return encoder.eval()
+
+
+@torch.no_grad()
+def features(encoder: nn.Module, inputs: Tensor) -> Tensor:
+    """(N, C, S, S) → maps averaged to the finest of the grids: (N, width, 4, 4)."""
+    parts = (encoder(part.float()) for part in inputs.split(_BATCH))
+    return torch.cat([F.adaptive_avg_pool2d(part, GRIDS[0]) for part in parts])
+
+
+def _cells(maps: Tensor, grid: int) -> Tensor:
+    return F.adaptive_avg_pool2d(maps, grid).flatten(1)
+
+
+class Ridge:
+    """Linear regression with a penalty, chosen on the last fifth of what it learns from."""
+
+    def __init__(self, features: Tensor, targets: Tensor) -> None:
+        first = len(features) * 4 // 5
+        trials = []
+        for ridge in _RIDGES:
+            self._fit(features[:first], targets[:first], ridge)
+            trials.append(float((self(features[first:]) - targets[first:]).square().mean()))
+        self._fit(features, targets, _RIDGES[int(np.argmin(trials))])
+
+    def _fit(self, features: Tensor, targets: Tensor, ridge: float) -> None:
+        x, y = features.double(), targets.double()
+        self.mean, self.target = x.mean(0), y.mean(0)
+        x = x - self.mean
+        gram = x.T @ x
+        penalty = ridge * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype)
+        self.weight = torch.linalg.solve(gram + penalty, x.T @ (y - self.target))
+
+    def __call__(self, features: Tensor) -> Tensor:
+        return (features.double() - self.mean) @ self.weight + self.target
+
+
+def _nme_percent(found: Tensor, expected: Tensor) -> float:
+    points = found.view(expected.shape).float().numpy()
+    return 100 * float(nme98(points, expected.numpy()).mean())
+
+
+def as_table(found: Mapping[str, Mapping[tuple[float, int], Mapping[str, float]]]) -> str:
+    """Markdown: all labels at each moment; means of the moments with one cell, and few labels."""
+    few = [f"{share:.0%} of labels" for share in SHARES[:-1]]
+    heads = ["encoder", *MOMENTS, "mean", *few, "mean, one cell"]
+    lines = [
+        "NME-98 in percent of points read from frozen features by ridge regression.",
+        "",
+        "| " + " | ".join(heads) + " |",
+        "|---" + "|---:" * (len(heads) - 1) + "|",
+    ]
+    for name, figures in found.items():
+        mean = {key: float(np.mean(list(errors.values()))) for key, errors in figures.items()}
+        everywhere = figures[1.0, GRIDS[0]]
+        values = [
+            *(everywhere[moment] for moment in MOMENTS),
+            mean[1.0, GRIDS[0]],
+            *(mean[share, GRIDS[0]] for share in SHARES[:-1]),
+            mean[1.0, GRIDS[1]],
+        ]
+        lines.append("| " + " | ".join([name, *(f"{value:.2f}" for value in values)]) + " |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()

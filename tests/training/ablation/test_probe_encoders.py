@@ -1,0 +1,78 @@
+"""scripts/probe_encoders.py: a regression with a known answer, and encoders of an ablation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from evface_training.ablation.finished import finished, options_of
+from evface_training.ablation.judge import draw_moments
+from evface_training.ablation.run import Ablation, run_ablation
+from evface_training.data.faces import FaceSet
+from evface_training.machine import Machine
+
+
+@pytest.fixture
+def script(load_script: Callable[[str], ModuleType]) -> ModuleType:
+    return load_script("probe_encoders")
+
+
+def test_the_regression_is_least_squares_with_a_penalty(script: ModuleType) -> None:
+    """Least squares of the same equations, with one more for each weight: it should be 0."""
+    random = np.random.default_rng(0)
+    features = random.normal(3, 1, (200, 12))
+    targets = features @ random.normal(0, 1, (12, 4)) + 2 + random.normal(0, 2, (200, 4))
+    found = script.Ridge(torch.from_numpy(features), torch.from_numpy(targets))
+    x, y = features - features.mean(0), targets - targets.mean(0)
+    distances = []
+    for ridge in script._RIDGES:
+        small = np.eye(12) * np.sqrt(ridge * (x**2).sum(0).mean())
+        weight, *_ = np.linalg.lstsq(
+            np.concatenate([x, small]), np.concatenate([y, np.zeros((12, 4))]), rcond=None
+        )
+        distances.append(np.abs(found.weight.numpy() - weight).max())
+    assert min(distances) < 1e-8 < sorted(distances)[1]
+    # What is all noise is best answered with the mean.
+    values = torch.from_numpy(random.normal(5, 1, (200, 4)))
+    noise = script.Ridge(torch.from_numpy(features), values)
+    assert abs(noise(torch.from_numpy(features)) - 5).max() < 0.7
+
+
+def test_normalisation_is_that_of_the_clips(script: ModuleType) -> None:
+    encoder = nn.Sequential(nn.BatchNorm2d(1)).eval()
+    inputs = torch.randn(96, 1, 8, 8) * 3 + 7
+    out = script.settled(encoder, inputs)(inputs)
+    assert float(out.detach().mean()) == pytest.approx(0, abs=0.05)
+    assert float(out.detach().std()) == pytest.approx(1, abs=0.05)
+    torch.testing.assert_close(encoder(inputs), inputs, atol=1e-3, rtol=1e-3)  # left as it was
+
+
+def test_encoders_of_an_ablation(
+    script: ModuleType, tmp_path: Path, drawn_faces: FaceSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = "events + SSMER, all three, by place"
+    smoke = Ablation("smoke", steps=1, pretraining_steps=1, seeds=1, clips=4, rows=("events", row))
+    run_ablation(smoke, drawn_faces, drawn_faces, tmp_path, Machine("cpu", 1, 0))
+    ablation = finished(options_of("").parse_args([str(tmp_path)]))
+    recipe = ablation.plan["events"].recipe
+    clips = draw_moments(drawn_faces, recipe, 40)
+    found = {}
+    for name, encoder in script.encoders(ablation, recipe):
+        errors = script.probe(encoder, clips, clips)
+        found[name] = {(share, 4): errors[4] for share in script.SHARES} | {(1.0, 1): errors[1]}
+        # The same clips that it learned from: more numbers to fit them with leave less error.
+        assert sum(errors[4].values()) < sum(errors[1].values())
+    assert list(found) == [
+        "weights from scratch",
+        "SSMER, all three, by place",
+        "trained with all labels",
+    ]
+    lines = script.as_table(found).splitlines()
+    assert lines[4].startswith("| weights from scratch | ")
+    assert len({line.count("|") for line in lines[2:]}) == 1

@@ -1,0 +1,79 @@
+"""What scripts read of an ablation that has been run: its folder, its faces, its trainings."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evface_training.ablation.plan import AblationSize, Training, trainings
+from evface_training.ablation.run import slug
+from evface_training.data.faces import FaceSet
+from evface_training.data.heads import load_heads
+from evface_training.data.loading import load_faces
+from evface_training.data.split import split_faces
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A folder of `evface-edge ablate`, and the faces that it was run with.
+
+    Attributes:
+        settings: `size`, `steps`, `pretraining_steps` and what else it was asked for.
+        rows: name → seed → figures.
+        training: faces that were trained with; judging: labelled by hand, of other people.
+    """
+
+    folder: Path
+    settings: Mapping[str, Any]
+    rows: Mapping[str, Mapping[str, Mapping[str, float]]]
+    training: FaceSet
+    judging: FaceSet
+
+    @property
+    def plan(self) -> dict[str, Training]:
+        """Of its first seed."""
+        size: AblationSize = self.settings["size"]
+        return trainings(size, self.settings["steps"], self.settings["pretraining_steps"], seed=1)
+
+    def checkpoint(self, name: str) -> Path | None:
+        """Of that training, first seed; None where it has not ended or is no longer there."""
+        path = self.folder / "0" / slug(name) / "last.pt"
+        return path if path.is_file() else None
+
+
+def options_of(description: str) -> argparse.ArgumentParser:
+    """What each of the scripts asks for."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, help="of `evface-edge ablate`")
+    parser.add_argument("--faces", type=Path, action="append", help="without: rendered heads")
+    parser.add_argument("--cache", type=Path)
+    parser.add_argument("--clips", type=int, default=1024, help="of each moment")
+    parser.add_argument("-o", "--output", type=Path)
+    return parser
+
+
+def finished(options: argparse.Namespace) -> Finished:
+    """What `options_of` asked for."""
+    stored = json.loads((options.folder / "results.json").read_text(encoding="utf-8"))
+    if options.faces:
+        training, validation = split_faces(load_faces(options.faces, options.cache))
+        judging = validation.select(validation.human)
+    else:
+        heads = load_heads()
+        training, judging = heads.select(np.arange(80)), heads.select(np.arange(80, len(heads)))
+    return Finished(options.folder, stored["settings"], stored["rows"], training, judging)
+
+
+def put(text: str, options: argparse.Namespace) -> None:
+    """On the screen, and where it was asked for."""
+    print(text)  # noqa: T201
+    if options.output:
+        options.output.write_text(text, encoding="utf-8")
