@@ -52,10 +52,14 @@ SCALES = (1.0, 0.72, 1.35)
 
 
 class FaceFinder:
-    """Whole sensor → faces, best first."""
+    """Whole sensor → faces, best first.
 
-    def __init__(self, network: LandmarkNetwork, size: SensorSize) -> None:
-        self._network = network
+    Args:
+        min_face_px: longer side of the smallest face, in pixels of the sensor.
+    """
+
+    def __init__(self, network: LandmarkNetwork, size: SensorSize, min_face_px: float) -> None:
+        self._network, self._min_face_px = network, min_face_px
         self._finder = FinderNetwork(size)
         #: Like a face, but not enough: looked at again next time.
         self.promising: list[Box] = []
@@ -148,7 +152,9 @@ class FaceFinder:
         area = candidate.box.square(network.card.crop_scale).width ** 2
         faint = face.events < FAINT_SHARE * network.card.window.target_events(area)
         share = FAINT_SIGMA_SHARE if faint else SIGMA_SHARE
-        if face.presence < MIN_PRESENCE or face.relative_sigma > share * network.card.sigma_limit:
+        small = max(face.box.width, face.box.height) < self._min_face_px
+        unsure = face.relative_sigma > share * network.card.sigma_limit
+        if small or unsure or face.presence < MIN_PRESENCE:
             return face, False  # what is like a face mostly ends here
         moved = network.observe(recent, _moved(candidate.box), now_us)
         present = min(look.presence for look in moved) >= MIN_PRESENCE

@@ -39,6 +39,8 @@ class FollowPolicy:
             search has seen something promising.
         find_idle_every_us: the same where it has not.
         find_more_every_us: the same while some faces are followed and more are asked for.
+        min_face_px: no new face is smaller than this, the longer side of its landmarks: in so few
+            pixels many a texture is like a face.
         growth_px_per_s: how fast σ grows while landmarks are held.
         keep_crop_iou: the crop stays while it overlaps the face this well.
         smoothing: see there.
@@ -61,6 +63,7 @@ class FollowPolicy:
     find_every_us: int = 10_000
     find_idle_every_us: int = 20_000
     find_more_every_us: int = 30_000
+    min_face_px: float = 28.0
     growth_px_per_s: float = 5.0
     keep_crop_iou: float = 0.85
     smoothing: SmoothingPolicy = field(default_factory=SmoothingPolicy)
@@ -71,7 +74,7 @@ class FollowPolicy:
                 raise ConfigError(f"FollowPolicy.{name}", getattr(self, name), "0 to below 1")
         if not 0 < self.keep_crop_iou <= 1:
             raise ConfigError("FollowPolicy.keep_crop_iou", self.keep_crop_iou, "above 0, up to 1")
-        for name in ("stopped_sigma", "slow_sigma", "eyes_sigma", "stirs_by"):
+        for name in ("stopped_sigma", "slow_sigma", "eyes_sigma", "stirs_by", "min_face_px"):
             if not getattr(self, name) >= 1:
                 raise ConfigError(f"FollowPolicy.{name}", getattr(self, name), "1 or more")
         for name in (

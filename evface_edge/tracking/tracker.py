@@ -39,7 +39,7 @@ class Tracker:
     ) -> None:
         self._network, self._size, self._faces, self._smooth = network, size, faces, smooth
         self._policy = policy or FollowPolicy()
-        self._finder = FaceFinder(network, size)
+        self._finder = FaceFinder(network, size, self._policy.min_face_px)
         self._tracks: list[Track] = []
         self._lost: list[_Lost] = []
         self._searched_us: int | None = None

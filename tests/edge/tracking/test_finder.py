@@ -58,7 +58,7 @@ def test_a_face_is_found_on_a_larger_sensor_too(
     moved = events.copy()
     moved["x"], moved["y"] = moved["x"] + 800, moved["y"] + 300
     network = LandmarkNetwork(find_model("evface-s"))
-    finder = FaceFinder(network, size)
+    finder = FaceFinder(network, size, 28)
     hits = 0
     for t_us, box in boxes:
         found = finder.find(_recent(moved, t_us), t_us, wanted=1)

@@ -55,11 +55,13 @@ class OneSquare:
         return [Candidate(0.9, FACE)]
 
 
-def _found(sigma_shares: Mapping[int, float], monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def _found(
+    sigma_shares: Mapping[int, float], monkeypatch: pytest.MonkeyPatch, min_face_px: float = 28
+) -> list[int]:
     """The instants in milliseconds at which there was a face."""
     monkeypatch.setattr(finder_module, "FinderNetwork", OneSquare)
     network = Says({1000 * t_ms: share for t_ms, share in sigma_shares.items()})
-    finder = FaceFinder(network, SensorSize(346, 260))  # type: ignore[arg-type]
+    finder = FaceFinder(network, SensorSize(346, 260), min_face_px)  # type: ignore[arg-type]
     recent = RecentEvents(200_000)
     recent.append(make_events([0], [110], [90], [1]))
     return [t_ms for t_ms in sigma_shares if finder.find(recent, 1000 * t_ms)]
@@ -67,6 +69,11 @@ def _found(sigma_shares: Mapping[int, float], monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_sure_face_is_one_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _found({0: DOUBTFUL, 10: SURE}, monkeypatch) == [10]
+
+
+def test_what_is_too_small_is_no_face_however_sure(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _found({0: SURE}, monkeypatch, min_face_px=59) == [0]
+    assert _found({0: SURE, 10: SURE, 20: SURE}, monkeypatch, min_face_px=61) == []
 
 
 def test_one_convincing_look_is_not_enough(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +94,8 @@ def test_what_is_not_sure_of_itself_is_not_moved_about(monkeypatch: pytest.Monke
         network = Says({0: share})
         recent = RecentEvents(200_000)
         recent.append(make_events([0], [110], [90], [1]))
-        FaceFinder(network, SensorSize(346, 260)).find(recent, 0)  # type: ignore[arg-type]
+        finder = FaceFinder(network, SensorSize(346, 260), 28)  # type: ignore[arg-type]
+        finder.find(recent, 0)
         looks.append(network.looks)
     assert looks[1] - looks[0] == 3
 
@@ -96,7 +104,7 @@ def test_what_never_convinces_makes_way_after_a_while(monkeypatch: pytest.Monkey
     monkeypatch.setattr(finder_module, "FinderNetwork", OneSquare)
     instants_us = range(0, 2 * PATIENCE_US, 10_000)
     network = Says(dict.fromkeys(instants_us, DOUBTFUL))
-    finder = FaceFinder(network, SensorSize(346, 260))  # type: ignore[arg-type]
+    finder = FaceFinder(network, SensorSize(346, 260), 28)  # type: ignore[arg-type]
     recent = RecentEvents(200_000)
     recent.append(make_events([0], [110], [90], [1]))
     looked_at_us, looks = [], 0
