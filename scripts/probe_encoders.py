@@ -8,7 +8,7 @@ averaged in 4 × 4 cells, and ridge regression, which has one answer and no chan
 points from these numbers. So one sees what pretraining is worth, how far it goes with few labels,
 and how much of *where* is left in one cell for all. Statistics of batch normalisation are taken
 anew from the clips that are learned from, without labels. Beside the encoders of the first seed
-stand weights that nothing has trained, and those that landmarks have.
+stand the mean of the points, weights that nothing has trained, and those that landmarks have.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ def main() -> None:
 
 
 def encoders(ablation: Finished, recipe: TrainRecipe) -> Iterator[tuple[str, nn.Module]]:
-    """Those whose checkpoints are there, as networks of a voxel grid, between two others."""
+    """Those whose checkpoints are there, as networks of a voxel grid, between others."""
+    yield "none: the mean of the points", Blind()
     yield "weights from scratch", _backbone(build_task(recipe).network)
     for training, name in PRETRAINED.items():
         checkpoint = ablation.checkpoint(training)
@@ -79,6 +80,13 @@ def encoders(ablation: Finished, recipe: TrainRecipe) -> Iterator[tuple[str, nn.
     checkpoint = ablation.checkpoint(SUPERVISED)
     if checkpoint:
         yield "trained with all labels", _backbone(load_teacher(checkpoint))
+
+
+class Blind(nn.Module):
+    """The same map for every clip: nothing but the mean of the points can be read from it."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs.new_zeros(len(inputs), 1, GRIDS[0], GRIDS[0])
 
 
 def _backbone(network: nn.Module) -> nn.Module:
@@ -146,7 +154,9 @@ class Ridge:
         self.mean, self.target = x.mean(0), y.mean(0)
         x = x - self.mean
         gram = x.T @ x
-        penalty = ridge * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype)
+        penalty = (
+            ridge * gram.diagonal().mean().clamp_min(1e-9) * torch.eye(len(gram), dtype=gram.dtype)
+        )
         self.weight = torch.linalg.solve(gram + penalty, x.T @ (y - self.target))
 
     def __call__(self, features: Tensor) -> Tensor:
