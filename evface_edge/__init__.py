@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from evface_edge.geometry import Box, SensorSize
     from evface_edge.predictor import Predictor
     from evface_edge.results import FaceLandmarks, FaceState, Predictions
+    from evface_edge.tracking.policy import FollowPolicy
+    from evface_edge.tracking.smoothing import SmoothingPolicy
 
     __version__: str
 
@@ -51,12 +53,14 @@ _HOMES = {
     "ExportError": "errors",
     "FaceLandmarks": "results",
     "FaceState": "results",
+    "FollowPolicy": "tracking.policy",
     "ModelCard": "card",
     "ModelError": "errors",
     "Predictions": "results",
     "Predictor": "predictor",
     "RuntimeUnavailable": "errors",
     "SensorSize": "geometry",
+    "SmoothingPolicy": "tracking.smoothing",
     "check_events": "events.array",
     "make_events": "events.array",
     "open_events": "events",
@@ -77,12 +81,14 @@ __all__ = [
     "ExportError",
     "FaceLandmarks",
     "FaceState",
+    "FollowPolicy",
     "ModelCard",
     "ModelError",
     "Predictions",
     "Predictor",
     "RuntimeUnavailable",
     "SensorSize",
+    "SmoothingPolicy",
     "check_events",
     "make_events",
     "open_events",

@@ -22,6 +22,7 @@ from evface_edge.models import find_model
 from evface_edge.results import FaceLandmarks, Predictions
 from evface_edge.tracking.given import GivenFace
 from evface_edge.tracking.network import LandmarkNetwork
+from evface_edge.tracking.policy import FollowPolicy
 from evface_edge.tracking.recent import RecentEvents
 from evface_edge.tracking.tracker import Tracker
 
@@ -46,6 +47,8 @@ class Predictor:
         faces: how many are followed at once, 1 to 8.
         smoothing: whether a Kalman filter takes flicker out of the landmarks of a followed face;
             on the landmarks of a given box it has no effect.
+        policy: the rules by which faces are found, held and given up; a `FollowPolicy`. On a given
+            box they have no effect.
 
     A Predictor belongs to the thread that made it; others get an error.
 
@@ -65,10 +68,11 @@ class Predictor:
         rate_hz: float | None = None,
         faces: int = 1,
         smoothing: bool = True,
+        policy: FollowPolicy | None = None,
     ) -> None:
         if not 1 <= faces <= MAX_FACES:
             raise ConfigError("faces", faces, f"1 to {MAX_FACES}")
-        self._faces, self._smoothing = faces, smoothing
+        self._faces, self._smoothing, self._policy = faces, smoothing, policy
         rate_hz = DEFAULT_RATE_HZ if rate_hz is None else rate_hz
         if not 0 < rate_hz <= MAX_RATE_HZ:
             raise ConfigError("rate_hz", rate_hz, f"above 0, at most {MAX_RATE_HZ:g}")
@@ -164,7 +168,13 @@ class Predictor:
         if box is not None:
             tracker = GivenFace(self._network, box)
         else:
-            tracker = Tracker(self._network, source.size, faces=self._faces, smooth=self._smoothing)
+            tracker = Tracker(
+                self._network,
+                source.size,
+                faces=self._faces,
+                smooth=self._smoothing,
+                policy=self._policy,
+            )
         if latest is None:
             latest = bool(getattr(source, "live", False))
         schedule: Schedule = SteadyRate(self._period_us) if at_us is None else AskedFor(at_us)

@@ -26,6 +26,7 @@ from evface_edge.results import FaceLandmarks, FaceState
 from evface_edge.tracking import finder as finder_module
 from evface_edge.tracking import network as network_module
 from evface_edge.tracking.finder_network import Candidate
+from evface_edge.tracking.policy import FollowPolicy
 from evface_edge.tracking.recent import RecentEvents
 
 SIZE = SensorSize(160, 120)
@@ -150,6 +151,19 @@ def test_a_face_is_found_followed_and_where_it_is(predictor: Predictor) -> None:
         np.testing.assert_allclose(face.landmarks.mean(0), (70, 60), atol=2.5)
         assert face.box.width == pytest.approx(50, abs=6)
     assert faces.windows == 30
+
+
+def test_the_rules_are_those_asked_for(model: Path) -> None:
+    """A ring of 50 pixels, then nothing for 0.6 s."""
+    events = ring(0, 300_000, (70, 60))
+    with Predictor(model, policy=FollowPolicy(min_face_px=60)) as predictor:
+        assert not predictor.run(events, size=SIZE)
+    late = merged(events, make_events([900_000], [0], [0], [1]))
+    results = []
+    for longest_us in (200_000, 10_000_000):
+        with Predictor(model, policy=FollowPolicy(max_hold_us=longest_us)) as predictor:
+            results.append(len(predictor.run(late, size=SIZE)))
+    assert results == [pytest.approx(50, abs=4), pytest.approx(90, abs=4)]
 
 
 def test_noise_has_no_face(predictor: Predictor) -> None:
