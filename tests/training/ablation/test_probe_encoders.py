@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -54,14 +55,14 @@ def test_normalisation_is_that_of_the_clips(script: ModuleType) -> None:
     torch.testing.assert_close(encoder(inputs), inputs, atol=1e-3, rtol=1e-3)  # left as it was
 
 
-def test_encoders_of_an_ablation(
-    script: ModuleType, tmp_path: Path, drawn_faces: FaceSet, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_encoders_of_an_ablation(script: ModuleType, tmp_path: Path, drawn_faces: FaceSet) -> None:
     row = "events + SSMER, all three, by place"
     smoke = Ablation("smoke", steps=1, pretraining_steps=1, seeds=1, clips=4, rows=("events", row))
     run_ablation(smoke, drawn_faces, drawn_faces, tmp_path, Machine("cpu", 1, 0))
     ablation = finished(options_of("").parse_args([str(tmp_path)]))
     recipe = ablation.plan["events"].recipe
+    longer = replace(ablation, settings={**ablation.settings, "steps": 2})
+    assert longer.checkpoint("events") is None  # it stands at the first step of two
     clips = draw_moments(drawn_faces, recipe, 40)
     found = {}
     for name, encoder in script.encoders(ablation, recipe):

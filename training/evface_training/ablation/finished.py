@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from evface_training.ablation.plan import AblationSize, Training, trainings
-from evface_training.ablation.run import slug
+from evface_training.ablation.run import has_ended, slug
 from evface_training.data.faces import FaceSet
 from evface_training.data.heads import load_heads
 from evface_training.data.loading import load_faces
@@ -44,7 +44,7 @@ class Finished:
     def checkpoint(self, name: str) -> Path | None:
         """Of that training, first seed; None where it has not ended or is no longer there."""
         path = self.folder / "0" / slug(name) / "last.pt"
-        return path if path.is_file() else None
+        return path if has_ended(path, self.plan[name].recipe) else None
 
 
 def options_of(description: str) -> argparse.ArgumentParser:

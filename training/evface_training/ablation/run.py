@@ -18,6 +18,7 @@ from evface_training.checkpoint import load_raw, write_whole
 from evface_training.clip_maker import fingerprint
 from evface_training.data.faces import FaceSet
 from evface_training.machine import Machine
+from evface_training.recipe import TrainRecipe
 from evface_training.simulation.clips import Clips
 from evface_training.tasks import Starts
 from evface_training.train import train
@@ -125,10 +126,8 @@ def _trained(
 ) -> Path:
     """The checkpoint of a training that is done, and before it those that it begins from."""
     own, recipe = folder / slug(name), plan[name].recipe
-    if (own / "last.pt").is_file():
-        stored = load_raw(own / "last.pt")
-        if stored["state"].get("step") == recipe.steps:
-            return own / "last.pt"
+    if has_ended(own / "last.pt", recipe):
+        return own / "last.pt"
     starts = {
         field: _trained(start, plan, folder, training, validation, machine, log)
         for field, start in plan[name].starts.items()
@@ -139,6 +138,11 @@ def _trained(
         raise KeyboardInterrupt  # the loop has saved; the same command goes on
     torch.manual_seed(0)
     return path
+
+
+def has_ended(checkpoint: Path, recipe: TrainRecipe) -> bool:
+    """Whether it is there, and of the last step."""
+    return checkpoint.is_file() and load_raw(checkpoint)["state"].get("step") == recipe.steps
 
 
 def slug(name: str) -> str:
