@@ -54,7 +54,8 @@ def main() -> None:
                 _track(predictor, sequence, options.verbose)
                 for sequence in _sequences(maker, count, options)
             ]
-            report[f"faces {size}"] = summary(found)
+            if found:
+                report[f"faces {size}"] = summary(found)
             negatives = [
                 _track(predictor, varied, options.verbose)
                 for sequence in _negatives(maker, options)
@@ -82,6 +83,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--size", nargs="+", default=["346x260", "1280x720"])
     parser.add_argument("--count", type=int, nargs="+", help="sequences of each size")
     parser.add_argument("--made", type=float, default=60.0, help="seconds of negatives, each size")
+    parser.add_argument("--made-from", type=int, default=0, help="number of the first negative")
     parser.add_argument("--negatives", type=Path, nargs="*", default=[], help="recordings")
     parser.add_argument(
         "--variants",
@@ -127,7 +129,8 @@ def _sequences(
 
 
 def _negatives(maker: SequenceMaker, options: argparse.Namespace) -> Iterator[FullSequence]:
-    for number in range(math.ceil(options.made / NEGATIVE_S)):
+    first = options.made_from
+    for number in range(first, first + math.ceil(options.made / NEGATIVE_S)):
         name = f"negative-{options.seed}-{maker.size.width}-{number}"
         path = options.keep / f"{name}.npz" if options.keep else None
         if path and path.is_file():

@@ -37,19 +37,13 @@ def ablate(
       evface-edge ablate --faces faces -o runs/ablation
       evface-edge ablate --faces faces -o runs/ablation --row events --row 'CMFA + SSMER'
     """
+    from evface_training.ablation.people import to_train_and_to_judge
     from evface_training.ablation.run import Ablation, run_ablation
-    from evface_training.head.stills import HeadStills
     from evface_training.machine import Machine
-    from evface_training.recipe import TrainRecipe
-    from evface_training.recipe_faces import faces_of
 
     ablation = Ablation(size, steps, pretraining_steps, seeds, clips, tuple(row or ()))  # type: ignore[arg-type]
-    heads = TrainRecipe(name="ablation", heads=HeadStills())
     output.mkdir(parents=True, exist_ok=True)
-    training, validation = faces_of(
-        heads, faces or [], cache or (None if faces else output / "heads.npz")
-    )
-    people = validation.select(validation.human) if validation.human.any() else validation
+    training, people = to_train_and_to_judge(faces or [], cache, output)
     typer.echo(f"{len(training):,} faces to train on, {len(people):,} to judge with")
     machine = Machine(device, threads, workers)  # type: ignore[arg-type]
     table = run_ablation(ablation, training, people, output, machine, log=typer.echo)

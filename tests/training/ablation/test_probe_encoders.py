@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from evface_training.ablation.finished import finished, options_of
+from evface_training.ablation.finished import Finished
 from evface_training.ablation.judge import draw_moments
 from evface_training.ablation.run import Ablation, run_ablation
 from evface_training.data.faces import FaceSet
@@ -59,7 +60,8 @@ def test_encoders_of_an_ablation(script: ModuleType, tmp_path: Path, drawn_faces
     row = "events + SSMER, all three, by place"
     smoke = Ablation("smoke", steps=1, pretraining_steps=1, seeds=1, clips=4, rows=("events", row))
     run_ablation(smoke, drawn_faces, drawn_faces, tmp_path, Machine("cpu", 1, 0))
-    ablation = finished(options_of("").parse_args([str(tmp_path)]))
+    stored = json.loads((tmp_path / "results.json").read_text())
+    ablation = Finished(tmp_path, stored["settings"], stored["rows"], drawn_faces, drawn_faces)
     recipe = ablation.plan["events"].recipe
     longer = replace(ablation, settings={**ablation.settings, "steps": 2})
     assert longer.checkpoint("events") is None  # it stands at the first step of two

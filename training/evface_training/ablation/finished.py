@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from evface_edge.errors import ConfigError
+from evface_training.ablation.people import to_train_and_to_judge
 from evface_training.ablation.plan import AblationSize, Training, trainings
 from evface_training.ablation.run import has_ended, slug
+from evface_training.clip_maker import fingerprint
 from evface_training.data.faces import FaceSet
-from evface_training.data.heads import load_heads
-from evface_training.data.loading import load_faces
-from evface_training.data.split import split_faces
 
 
 @dataclass(frozen=True)
@@ -61,14 +59,24 @@ def options_of(description: str) -> argparse.ArgumentParser:
 
 
 def finished(options: argparse.Namespace) -> Finished:
-    """What `options_of` asked for."""
-    stored = json.loads((options.folder / "results.json").read_text(encoding="utf-8"))
-    if options.faces:
-        training, validation = split_faces(load_faces(options.faces, options.cache))
-        judging = validation.select(validation.human)
-    else:
-        heads = load_heads()
-        training, judging = heads.select(np.arange(80)), heads.select(np.arange(80, len(heads)))
+    """What `options_of` asked for.
+
+    Raises:
+        ConfigError: the folder holds no ablation, or one of other faces.
+    """
+    results = options.folder / "results.json"
+    if not results.is_file():
+        raise ConfigError("folder", str(options.folder), "a folder of `evface-edge ablate`")
+    stored = json.loads(results.read_text(encoding="utf-8"))
+    training, judging = to_train_and_to_judge(options.faces or [], options.cache, options.folder)
+    found, wanted = fingerprint(training)["sha256"], stored["settings"]["faces"]
+    if found != wanted:
+        raise ConfigError(
+            "--faces",
+            [str(folder) for folder in options.faces or []] or "none: rendered heads",
+            f"those of the ablation ({wanted[:12]}…, these are {found[:12]}…); name the same "
+            "folders, or another --cache",
+        )
     return Finished(options.folder, stored["settings"], stored["rows"], training, judging)
 
 
