@@ -10,6 +10,8 @@ from evface_edge.errors import ModelError
 FOLDER = Path(__file__).parent
 #: A name without a precision means this one.
 DEFAULT_PRECISION = "int8"
+#: What is exported, and trained on, means this one.
+FLOAT_PRECISION = "fp32"
 
 
 def bundled_names() -> list[str]:
@@ -37,3 +39,19 @@ def find_model(model: str | Path) -> Path:
     raise ModelError(
         f"{text}: neither a file nor a bundled model ({', '.join(bundled_names()) or 'none'}){hint}"
     )
+
+
+def find_float_model(model: str | Path) -> Path:
+    """The same, for what needs float32 weights: a name without a precision means those.
+
+    Raises:
+        ModelError: neither a bundled name nor a file.
+    """
+    path = Path(model)
+    if path.is_file():
+        return path
+    if f"{model}-{FLOAT_PRECISION}" in bundled_names():
+        return find_model(f"{model}-{FLOAT_PRECISION}")
+    if path.suffix in (".pt", ".ckpt"):
+        raise ModelError(f"{path}: no such checkpoint")
+    return find_model(model)

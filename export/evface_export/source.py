@@ -10,10 +10,8 @@ from torch import nn
 from evface_edge.card import ModelCard
 from evface_edge.card_file import read_card
 from evface_edge.errors import ModelError
-from evface_edge.models import bundled_names, find_model
+from evface_edge.models import FLOAT_PRECISION, find_float_model
 from evface_export.conversion import Checkpoint
-
-_FLOAT = "fp32"
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ def load_source(model: str | Path) -> Checkpoint:
     Raises:
         ModelError: no such file or name, a model without a card, or one that is not float32.
     """
-    path = source_path(model)
+    path = find_float_model(model)
     if path.suffix.lower() in (".xml", ".engine", ".plan"):
         raise ModelError(f"{path}: cannot be exported again: give its checkpoint or float32 ONNX")
     if path.suffix.lower() != ".onnx":
@@ -44,7 +42,7 @@ def load_source(model: str | Path) -> Checkpoint:
     from evface_export.onnx_network import from_onnx
 
     card = read_card(path)
-    if card.precision != _FLOAT:
+    if card.precision != FLOAT_PRECISION:
         raise ModelError(
             f"{path}: is {card.precision}, and only a float32 model can be exported: give its "
             "checkpoint, or the model that `--target onnx-fp32` wrote"
@@ -52,19 +50,3 @@ def load_source(model: str | Path) -> Checkpoint:
     network = from_onnx(path.read_bytes(), origin=str(path))
     # What was measured of the float artefact says nothing of the one to be made.
     return FloatModel(network, replace(card, metrics={}))
-
-
-def source_path(model: str | Path) -> Path:
-    """The file that `model` stands for.
-
-    Raises:
-        ModelError: neither a bundled name nor a file.
-    """
-    path = Path(model)
-    if path.is_file():
-        return path
-    if f"{model}-{_FLOAT}" in bundled_names():
-        return find_model(f"{model}-{_FLOAT}")
-    if path.suffix in (".pt", ".ckpt"):
-        raise ModelError(f"{path}: no such checkpoint")
-    return find_model(model)

@@ -6,18 +6,22 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import onnxruntime
 import pytest
 import torch
 from torch import Tensor
 
 from evface_edge.errors import ConfigError, ModelError
-from evface_training.checkpoint import load_checkpoint, load_raw
+from evface_edge.models import find_float_model
+from evface_training.checkpoint import load_checkpoint, load_network, load_raw
 from evface_training.clip_maker import ClipMaker, draw_clips
 from evface_training.data.faces import FaceSet
 from evface_training.machine import Machine
 from evface_training.networks.hrnet import HRNetConfig
 from evface_training.networks.student import StudentConfig
-from evface_training.recipe import TrainRecipe
+from evface_training.optimiser import OptimiserConfig
+from evface_training.recipe import TrainRecipe, load_recipe
 from evface_training.ssmer.events import PackedEvents
 from evface_training.ssmer.task import SsmerConfig
 from evface_training.tasks import Starts, build_task, load_encoder, load_teacher
@@ -152,6 +156,27 @@ def test_packed_events_are_the_voxels_of_the_same_clips(drawn_faces: FaceSet) ->
     # By rank: a few clips have ten times the events of others, many of them in the same cells.
     ranks = torch.stack([counts.argsort().argsort(), filled.argsort().argsort()]).float()
     assert float(torch.corrcoef(ranks)[0, 1]) > 0.8
+
+
+def test_a_bundled_student_is_trained_on(folder: Path, drawn_faces: FaceSet) -> None:
+    """Two steps of next to no learning rate leave what it says nearly as it was."""
+    recipe = replace(
+        load_recipe("evface-n"), optimiser=OptimiserConfig(learning_rate=1e-6), steps=2, batch=4
+    )
+    recipe = replace(recipe, pool=32, reuse=1.0, validation_clips=6, validate_every=2)
+    bundled = find_float_model("evface-n")
+    path = train(recipe, drawn_faces, drawn_faces, folder / "on", CPU, Starts(student=bundled))
+    trained, session = load_network(path), onnxruntime.InferenceSession(bundled.read_bytes())
+    inputs = draw_clips(drawn_faces, recipe, 4, seed=1).inputs.float()
+    with torch.no_grad():
+        found, _, _ = trained(inputs)
+    (expected,) = session.run(["landmarks"], {"events": inputs.numpy()})
+    assert float(np.abs(found.numpy() - expected).mean()) < 0.02
+    assert float(np.abs(expected - expected[:, ::-1]).mean()) > 0.1  # points lie far apart
+
+    other = replace(recipe, representation={"name": "multi_scale_surface"})
+    with pytest.raises(ModelError, match=r"looks at .*voxel_grid.*the recipe shows .*multi_scale"):
+        build_task(other, Starts(student=bundled))
 
 
 def test_lists_of_several_batches_are_one(drawn_faces: FaceSet) -> None:

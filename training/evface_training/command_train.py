@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from evface_edge.errors import ConfigError
+from evface_edge.models import find_float_model
 
 FACES_HELP = "Folder with images/ and labels.npz, or with clips and their labels; repeatable."
 
@@ -37,7 +38,10 @@ def train(
         Path | None, typer.Option(help="RGB network whose side a fusing teacher takes, frozen.")
     ] = None,
     teacher: Annotated[Path | None, typer.Option(help="Teacher to distil from.")] = None,
-    student: Annotated[Path | None, typer.Option(help="Student to begin from.")] = None,
+    student: Annotated[
+        str | None,
+        typer.Option(help="Student to begin from: a checkpoint, an ONNX model or a bundled name."),
+    ] = None,
 ) -> None:
     """Train on faces that become events on the fly; goes on where it was stopped.
 
@@ -47,6 +51,7 @@ def train(
     Examples:
       evface-edge train --recipe synthetic-tiny
       evface-edge train evface-s --faces faces/300w_train --faces faces/ytf -o runs/s1
+      evface-edge train evface-s --student evface-s --faces my/faces -o runs/mine
       evface-edge train evface-s-distill --faces faces --teacher runs/teacher-base/last.pt
       torchrun --nproc-per-node 8 --no-python evface-edge train evface-s --faces faces -o runs/s2
     """
@@ -64,7 +69,8 @@ def train(
     folder = output or Path("runs") / settings.name
     training, validation = faces_of(settings, faces or [], cache or _own_cache(folder, faces))
     typer.echo(f"{len(training):,} faces to train on, {len(validation):,} to validate on")
-    starts = Starts(encoder, rgb_side, teacher, student)
+    begin = None if student is None else find_float_model(student)
+    starts = Starts(encoder, rgb_side, teacher, begin)
     path = run(settings, training, validation, folder, machine, starts)
     typer.echo(str(path))
     if settings.task in ("landmarks", "distill"):

@@ -12,14 +12,18 @@ from typing import Any
 import torch
 from torch import nn
 
+from evface_edge.card_file import read_card
 from evface_edge.errors import ConfigError, ModelError
+from evface_edge.representation import to_config
 from evface_training.checkpoint import load_raw, load_weights
 from evface_training.clip_maker import ClipMaker, draw_clips
 from evface_training.config import build
+from evface_training.data.heads import load_heads
 from evface_training.distillation import DistillTask
 from evface_training.finder.maker import SceneMaker, draw_scenes
 from evface_training.finder.network import Finder
 from evface_training.finder.task import FinderTask, validate_finder
+from evface_training.networks.exported import exported_student
 from evface_training.networks.student import Student
 from evface_training.recipe import TrainRecipe
 from evface_training.ssmer.network import Encoder, SharedEncoder
@@ -33,6 +37,8 @@ from evface_training.validation import validate_encoder, validate_student, valid
 
 #: The view of SSMER that is what the student and the teacher look at: a voxel grid of five bins.
 _VIEW = "voxel"
+#: Of rendered heads: they measure what BatchNorm needs to know of a student read from ONNX.
+_MEASURING_CLIPS = 128
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,8 @@ class Starts:
         encoder: of SSMER; becomes the backbone that looks at events.
         rgb_side: a teacher of fusion "rgb"; its RGB side is taken, frozen.
         teacher: that a student is distilled from.
-        student: weights to begin from, of a student of the same size.
+        student: weights to begin from, of a student of the same size: a checkpoint, or a float32
+            ONNX model of ours.
     """
 
     encoder: Path | None = None
@@ -89,10 +96,21 @@ def _student(recipe: TrainRecipe, starts: Starts) -> Student:
     student = Student(recipe.student)
     if starts.encoder is not None:
         _begin_from(student.backbone, starts.encoder)
-    if starts.student is not None:
+    if starts.student is not None and starts.student.suffix.lower() == ".onnx":
+        student = _from_onnx(recipe, starts.student)
+    elif starts.student is not None:
         stored = _stored(starts.student, "student")
         load_weights(student, stored["network"], starts.student)
     return student
+
+
+def _from_onnx(recipe: TrainRecipe, path: Path) -> Student:
+    seen, side = read_card(path).representation, recipe.side
+    shown = to_config(recipe.event_representation, (side, side))
+    if seen != shown:
+        raise ModelError(f"{path}: looks at {dict(seen)}, the recipe shows {shown}")
+    heads = draw_clips(load_heads(), recipe, _MEASURING_CLIPS, recipe.seed)
+    return exported_student(path, recipe.student, heads.inputs)
 
 
 def _landmarks(recipe: TrainRecipe, starts: Starts) -> Task:
