@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import socket
-import sys
-from pathlib import Path
+from collections.abc import Callable
 from types import ModuleType
 
 import pytest
 
-SCRIPT = Path(__file__).parents[3] / "scripts" / "soak_live.py"
-
 
 @pytest.fixture(scope="module")
-def soak_live() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("soak_live", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["soak_live"] = module  # its dataclasses look themselves up
-    spec.loader.exec_module(module)
-    return module
+def soak_live(load_script: Callable[[str], ModuleType]) -> ModuleType:
+    return load_script("soak_live")
 
 
 def test_replay_with_a_consumer_that_stalls(soak_live: ModuleType) -> None:

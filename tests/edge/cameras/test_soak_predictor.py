@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
+from collections.abc import Callable
 from types import ModuleType
 
 import numpy as np
@@ -13,18 +11,10 @@ import pytest
 from evface_edge.events.array import make_events
 from evface_edge.events.cameras.ring import PacketRing
 
-SCRIPT = Path(__file__).parents[3] / "scripts" / "soak_predictor.py"
-
 
 @pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("soak_predictor", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["soak_predictor"] = module  # its dataclasses look themselves up
-    spec.loader.exec_module(module)
-    return module
+def script(load_script: Callable[[str], ModuleType]) -> ModuleType:
+    return load_script("soak_predictor")
 
 
 def test_a_consumer_that_stalls(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

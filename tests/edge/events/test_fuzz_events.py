@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-SCRIPT = Path(__file__).parents[3] / "scripts" / "fuzz_events.py"
 FORMATS = ["npz", "npy", "evt2", "evt21", "evt3", "dat", "es", "csv", "aedat2", "aedat3"]
 NEEDS = {
     "aedat4": ("dv_processing", "lz4"),
@@ -23,13 +22,8 @@ NEEDS = {
 
 
 @pytest.fixture(scope="module")
-def fuzz_events() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("fuzz_events", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def fuzz_events(load_script: Callable[[str], ModuleType]) -> ModuleType:
+    return load_script("fuzz_events")
 
 
 @pytest.mark.parametrize("name", [*FORMATS, *NEEDS])
