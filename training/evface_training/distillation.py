@@ -115,7 +115,7 @@ class DistillTask(Task):
         self.student, self.config, self.steps = student, config, steps
         self.teacher = teacher.requires_grad_(False).eval()
         self.to_teacher = (
-            nn.Conv2d(student.config.map_channels, teacher.config.width, 1)
+            nn.Conv2d(student.config.channels[-1], teacher.config.width, 1)
             if config.features > 0
             else None
         )

@@ -61,6 +61,6 @@ def test_what_does_not_fit_is_named(path: Path, name: str, clips: Tensor) -> Non
     with pytest.raises(ModelError, match=r"in another shape head\.mix"):
         exported_student(path, replace(config, hidden=64), clips)
     with pytest.raises(ModelError, match="it lacks backbone"):
-        exported_student(path, replace(config, stride=8), clips)
+        exported_student(path, replace(config, blocks=(1, 1, 2)), clips)
     with pytest.raises(ModelError, match="is int8, expected a float32 model"):
         exported_student(FOLDER / f"{name}-int8.onnx", config, clips)

@@ -36,7 +36,7 @@ class LandmarkHead(nn.Module, ABC):
 
     def __init__(self, config: StudentConfig) -> None:
         super().__init__()
-        self.to_presence = nn.Linear(config.map_channels, 1)
+        self.to_presence = nn.Linear(config.channels[-1], 1)
         self.register_buffer("sigma_gain", torch.ones(()))
         self.sigma_gain: Tensor
 
@@ -110,8 +110,8 @@ class SimCCHead(LandmarkHead):
 
     def __init__(self, config: StudentConfig) -> None:
         super().__init__(config)
-        cells = config.map_side**2
-        self.to_points = nn.Conv2d(config.map_channels, NUM_LANDMARKS, 1)
+        cells = (config.side // 16) ** 2
+        self.to_points = nn.Conv2d(config.channels[-1], NUM_LANDMARKS, 1)
         self.mix = OfColumns(cells, config.hidden)
         self.relations = nn.Sequential(*(Relation(config.hidden) for _ in range(config.relations)))
         self.to_bins = nn.Linear(config.hidden, 2 * config.coordinate_bins)
@@ -150,13 +150,13 @@ class HeatmapHead(LandmarkHead):
 
     def __init__(self, config: StudentConfig) -> None:
         super().__init__(config)
-        cells = config.map_side
+        cells = config.side // 16
         self.edge = max(1, round(config.margin * cells))
         width = max(32, config.hidden // 2)
         # Most of the work at the features' own resolution: this head costs a quarter of the
         # network, not as much as all of it.
         self.enlarge = nn.Sequential(
-            *_conv_unit(config.map_channels, width),
+            *_conv_unit(config.channels[-1], width),
             nn.Upsample(scale_factor=2, mode="nearest"),
             *_conv_unit(width, width // 2),
         )
@@ -197,8 +197,8 @@ class RegressionHead(LandmarkHead):
 
     def __init__(self, config: StudentConfig) -> None:
         super().__init__(config)
-        self.reduce = nn.Conv2d(config.map_channels, 8, 1)
-        self.mix = nn.Linear(8 * config.map_side**2, config.hidden)
+        self.reduce = nn.Conv2d(config.channels[-1], 8, 1)
+        self.mix = nn.Linear(8 * (config.side // 16) ** 2, config.hidden)
         self.to_places = nn.Linear(config.hidden, 2 * NUM_LANDMARKS)
         self.to_spread = nn.Linear(config.hidden, NUM_LANDMARKS)
         self.reach = (-config.margin, 1 + config.margin)

@@ -25,8 +25,6 @@ class StudentConfig:
     Attributes:
         in_channels: of the representation.
         side: of the square input, in pixels; a multiple of 16.
-        stride: of the map that the head reads: 16, that of the last stage; 8: enlarged, and merged
-            with the finer map of the stage before (see `Merged`).
         stem: "conv" halves the resolution by a 3×3 convolution before the first stage halves it
             again; "patch" quarters it at once, by one 4×4 convolution whose patches do not overlap,
             and the first stage begins there. In INT8 a patch is one contiguous stretch of bytes in
@@ -50,7 +48,6 @@ class StudentConfig:
     coordinate_bins: int = 128
     margin: float = 0.125
     stem: StemName = "conv"
-    stride: int = 16
 
     def __post_init__(self) -> None:
         if self.side < 32 or self.side % 16:
@@ -62,24 +59,12 @@ class StudentConfig:
             raise ConfigError("StudentConfig.channels", self.channels, f"{count} multiples of 16")
         if len(self.blocks) != 3 or any(b < 0 for b in self.blocks):
             raise ConfigError("StudentConfig.blocks", self.blocks, "3 numbers, 0 or above")
-        if self.stride not in (8, 16):
-            raise ConfigError("StudentConfig.stride", self.stride, "8 or 16")
         if self.head not in HEADS:
             raise ConfigError("StudentConfig.head", self.head, f"one of {', '.join(HEADS)}")
         if self.relations < 0 or (self.relations and self.head != "simcc"):
             raise ConfigError(
                 "StudentConfig.relations", self.relations, "0 or more, and 0 but for a simcc head"
             )
-
-    @property
-    def map_side(self) -> int:
-        """Of the map that the head reads."""
-        return self.side // self.stride
-
-    @property
-    def map_channels(self) -> int:
-        """Of the same."""
-        return self.channels[-1] if self.stride == 16 else self.channels[-2]
 
 
 class ConvUnit(nn.Sequential):
@@ -110,34 +95,11 @@ class ResidualBlock(nn.Module):
         return out
 
 
-class Merged(nn.Module):
-    """A stage, whose map is enlarged and merged with the finer one that it began from.
-
-    (N, before, s, s) → the same shape; the top-down way of feature pyramids (Lin et al., CVPR
-    2017). What is seen at half the resolution says which point lies where; the finer map, where
-    exactly.
-    """
-
-    def __init__(self, stage: nn.Module, before: int, after: int) -> None:
-        super().__init__()
-        self.stage = stage
-        self.reduce = nn.Conv2d(after, before, 1, bias=False)
-        self.norm = nn.BatchNorm2d(before)
-        self.enlarge = nn.Upsample(scale_factor=2, mode="nearest")
-        self.activation = nn.ReLU6()
-        self.merge = ConvUnit(before, before)
-
-    def forward(self, x: Tensor) -> Tensor:
-        coarse = self.enlarge(self.norm(self.reduce(self.stage(x))))
-        merged: Tensor = self.merge(self.activation(x + coarse))
-        return merged
-
-
 class Student(nn.Module):
     """Event tensor → 98 landmarks, their uncertainty, and whether there is a face at all.
 
     Input (N, in_channels, side, side), values in [0, 1]
-      └─ backbone → (N, C, side / stride, side / stride)
+      └─ backbone → (N, C, side/16, side/16)
           └─ head → landmarks (N, 98, 2) fractions of the crop
                     log_sigma (N, 98) natural log, same unit
                     presence (N, 1) logit
@@ -155,13 +117,8 @@ class Student(nn.Module):
             layers = []
             entries = [ConvUnit(config.in_channels, stages[0], 4, kernel=4, pad=0)]
             entries += [ConvUnit(b, c, 2) for b, c in pairwise(stages)]
-        made = [
-            [entry, *(ResidualBlock(channels) for _ in range(blocks))]
-            for entry, channels, blocks in zip(entries, stages, config.blocks, strict=True)
-        ]
-        if config.stride == 8:
-            made[-1] = [Merged(nn.Sequential(*made[-1]), *config.channels[-2:])]
-        layers += [layer for stage in made for layer in stage]
+        for entry, channels, blocks in zip(entries, stages, config.blocks, strict=True):
+            layers += [entry, *(ResidualBlock(channels) for _ in range(blocks))]
         self.backbone = nn.Sequential(*layers)
         self.head = HEADS[config.head](config)
 

@@ -25,7 +25,7 @@ class Encoder:
 
     @classmethod
     def of_student(cls, config: StudentConfig) -> Encoder:
-        return cls(Student(config).backbone, config.in_channels, config.map_channels, config.stride)
+        return cls(Student(config).backbone, config.in_channels, config.channels[-1], 16)
 
     @classmethod
     def of_hrnet(cls, config: HRNetConfig) -> Encoder:
