@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from evface_edge.errors import ExportError, ModelError
 from evface_export.graph import to_onnx
 from evface_export.onnx_network import from_onnx, last_common_tensor
 from evface_export.quantize import HEAD_LAYERS, layer_names, quantize
+from evface_training.networks.exported import exported_student
 from evface_training.networks.heads import HEADS
 from evface_training.networks.student import Student, StudentConfig
 
@@ -166,6 +168,29 @@ def test_every_kind_of_student(stem: Any, head: Any) -> None:
         for found, expected in zip(rebuilt(example), network(example), strict=True):
             torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
     assert layer_names(rebuilt, example) == layer_names(network, example)
+
+
+@pytest.mark.parametrize("stem", ["conv", "patch"])
+@pytest.mark.parametrize(("head", "relations"), [*((h, 0) for h in sorted(HEADS)), ("simcc", 2)])
+def test_every_kind_of_student_can_be_trained_on(
+    stem: Any, head: Any, relations: int, tmp_path: Path
+) -> None:
+    """BatchNorm is folded by the export, and unfolded with the statistics of other clips."""
+    channels = (16, 32, 48, 64) if stem == "conv" else (32, 48, 64)
+    config = StudentConfig(side=64, stem=stem, head=head, channels=channels, relations=relations)
+    network, example = Student(config), torch.rand(4, 10, 64, 64)
+    with torch.no_grad():
+        for weights in network.head.parameters():  # none like another: a tracer would join them
+            weights.add_(0.05 * torch.randn_like(weights))
+        network(torch.rand(8, 10, 64, 64))  # statistics of its own
+    network.eval().head.sigma_gain.fill_(0.7)
+    path = tmp_path / "student.onnx"
+    path.write_bytes(to_onnx(network, example, "events", ["landmarks", "log_sigma", "presence"]))
+    student = exported_student(path, config, torch.rand(40, 10, 64, 64))
+    assert student.training
+    with torch.no_grad():
+        for found, expected in zip(student.eval()(example), network(example), strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_the_backbone_ends_where_all_ways_meet_last(model: bytes) -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from evface_edge.errors import ConfigError, ModelError
-from evface_edge.models import find_float_model
+from evface_edge.models import find_float_model, find_model
 from evface_training.checkpoint import load_checkpoint, load_network, load_raw
 from evface_training.clip_maker import ClipMaker, draw_clips
 from evface_training.data.faces import FaceSet
@@ -177,6 +177,8 @@ def test_a_bundled_student_is_trained_on(folder: Path, drawn_faces: FaceSet) -> 
     other = replace(recipe, representation={"name": "multi_scale_surface"})
     with pytest.raises(ModelError, match=r"looks at .*voxel_grid.*the recipe shows .*multi_scale"):
         build_task(other, Starts(student=bundled))
+    with pytest.raises(ModelError, match="is int8, expected a float32 model"):
+        build_task(recipe, Starts(student=find_model("evface-n")))
 
 
 def test_lists_of_several_batches_are_one(drawn_faces: FaceSet) -> None:

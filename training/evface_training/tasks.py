@@ -14,6 +14,7 @@ from torch import nn
 
 from evface_edge.card_file import read_card
 from evface_edge.errors import ConfigError, ModelError
+from evface_edge.models import FLOAT_PRECISION
 from evface_edge.representation import to_config
 from evface_training.checkpoint import load_raw, load_weights
 from evface_training.clip_maker import ClipMaker, draw_clips
@@ -105,10 +106,12 @@ def _student(recipe: TrainRecipe, starts: Starts) -> Student:
 
 
 def _from_onnx(recipe: TrainRecipe, path: Path) -> Student:
-    seen, side = read_card(path).representation, recipe.side
+    card, side = read_card(path), recipe.side
+    if card.precision != FLOAT_PRECISION:
+        raise ModelError(f"{path}: is {card.precision}, expected a float32 model to train on from")
     shown = to_config(recipe.event_representation, (side, side))
-    if seen != shown:
-        raise ModelError(f"{path}: looks at {dict(seen)}, the recipe shows {shown}")
+    if card.representation != shown:
+        raise ModelError(f"{path}: looks at {dict(card.representation)}, the recipe shows {shown}")
     heads = draw_clips(load_heads(), recipe, _MEASURING_CLIPS, recipe.seed)
     return exported_student(path, recipe.student, heads.inputs)
 

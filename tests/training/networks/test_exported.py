@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from evface_edge.errors import ModelError
+from evface_edge.errors import ModelError, RuntimeUnavailable
 from evface_edge.models import FOLDER
 from evface_training.clip_maker import draw_clips
 from evface_training.data.heads import load_heads
@@ -62,5 +63,13 @@ def test_what_does_not_fit_is_named(path: Path, name: str, clips: Tensor) -> Non
         exported_student(path, replace(config, hidden=64), clips)
     with pytest.raises(ModelError, match="it lacks backbone"):
         exported_student(path, replace(config, blocks=(1, 1, 2)), clips)
-    with pytest.raises(ModelError, match="is int8, expected a float32 model"):
-        exported_student(FOLDER / f"{name}-int8.onnx", config, clips)
+
+
+def test_what_it_needs_is_named(
+    path: Path, name: str, clips: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(
+        RuntimeUnavailable, match=r"needs onnx: pip install 'evface-edge\[export\]'"
+    ):
+        exported_student(path, load_recipe(name).student, clips)

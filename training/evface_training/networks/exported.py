@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from evface_edge.card_file import read_card
 from evface_edge.errors import ModelError, RuntimeUnavailable
 from evface_training.networks.student import Student, StudentConfig
 
@@ -29,12 +28,9 @@ def exported_student(path: Path, config: StudentConfig, clips: Tensor) -> Studen
         clips: (N, in_channels, side, side) inputs to measure means and variances with; some dozens.
 
     Raises:
-        ModelError: no model of ours, not in float32, or of a student of another size.
+        ModelError: no float32 model of a student, or of a student of another size.
         RuntimeUnavailable: the package onnx is not installed.
     """
-    precision = read_card(path).precision
-    if precision != "fp32":
-        raise ModelError(f"{path}: is {precision}, expected a float32 model to train on from")
     student = Student(config).eval()
     weights, folded, gain = _read(path)
     norms = _norms(student, clips[:1])
