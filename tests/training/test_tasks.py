@@ -124,6 +124,7 @@ def test_wrong_starts_are_named(teacher: Path, encoder: Path, rgb_side: Path) ->
         (replace(TINY, task="distill"), Starts(), ConfigError, "--teacher = None"),
         (TINY, Starts(teacher=teacher), ConfigError, "--teacher .* begins without"),
         (TINY, Starts(encoder=teacher), ModelError, "holds a teacher, expected a ssmer"),
+        (TINY, Starts(encoder=encoder, student=encoder), ConfigError, "none with --student"),
         (replace(TINY, task="teacher"), Starts(), ConfigError, "--rgb-side = None.*fusion 'rgb'"),
         (
             replace(TINY, task="teacher"),

@@ -94,12 +94,16 @@ class TaskSpec:
 
 
 def _student(recipe: TrainRecipe, starts: Starts) -> Student:
+    if starts.encoder is not None and starts.student is not None:
+        raise ConfigError(
+            "--encoder", str(starts.encoder), "none with --student, which has a backbone of its own"
+        )
+    if starts.student is not None and starts.student.suffix.lower() == ".onnx":
+        return _from_onnx(recipe, starts.student)
     student = Student(recipe.student)
     if starts.encoder is not None:
         _begin_from(student.backbone, starts.encoder)
-    if starts.student is not None and starts.student.suffix.lower() == ".onnx":
-        student = _from_onnx(recipe, starts.student)
-    elif starts.student is not None:
+    if starts.student is not None:
         stored = _stored(starts.student, "student")
         load_weights(student, stored["network"], starts.student)
     return student
