@@ -99,7 +99,7 @@ class AdaptiveSurface(Representation):
     def _fill(
         self, events: EventArray, cells: NDArray[np.float32], t_us: int | None, clear: bool = True
     ) -> bool:
-        from evface_edge.representation.kernels import fill_frame
+        from evface_edge.representation.count_kernels import fill_frame
 
         return self._integrate(events, cells, fill_frame)
 

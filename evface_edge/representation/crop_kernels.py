@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from evface_edge.events.array import EventArray
 from evface_edge.events.compiled import compiled
-from evface_edge.representation.kernels import UNROLLED, deviation, powers
+from evface_edge.representation.count_kernels import UNROLLED
+from evface_edge.representation.kernels import deviation, powers
 
 Edges = tuple[float, float, float, float]
 

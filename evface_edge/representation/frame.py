@@ -69,7 +69,7 @@ class EventFrame(Representation):
 @cache
 def _loops() -> tuple[Callable[..., bool], ...]:
     """Found once: for 20,000 events an import statement takes a tenth of the whole."""
+    from evface_edge.representation.count_kernels import count_events, fill_frame
     from evface_edge.representation.crop_kernels import crop_frame
-    from evface_edge.representation.kernels import count_events, fill_frame
 
     return fill_frame, count_events, crop_frame

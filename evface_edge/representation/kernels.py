@@ -17,9 +17,6 @@ from numpy.typing import NDArray
 from evface_edge.events.array import EventArray
 from evface_edge.events.compiled import compiled, compiled_reordering
 
-#: Events in a turn of the inner loop of a count, which the compiler unrolls: a sixth is saved.
-UNROLLED = 16
-
 #: Events whose cells are worked out before the first of them is written to.
 BLOCK = 128
 
@@ -31,36 +28,6 @@ def clear_pixels(events: EventArray, cells: NDArray[np.float32]) -> None:
         plane = cells[channel]
         for event in events:
             plane[event.y, event.x] = 0
-
-
-@compiled
-def fill_frame(events: EventArray, cells: NDArray[np.float32]) -> bool:
-    """Count events: cells (2, h, w), OFF then ON."""
-    cells.reshape(-1)[:] = 0  # at once, not row by row
-    return count_events(events, cells)
-
-
-@compiled
-def count_events(events: EventArray, cells: NDArray[np.float32]) -> bool:
-    """The same without clearing: asked in one loop whether to, it ran a fifteenth slower.
-
-    An index into all cells, without a sign, is sooner worked out than three that might be negative.
-    """
-    height, width = cells.shape[1], cells.shape[2]
-    flat, row, plane = cells.reshape(-1), np.uint64(width), np.uint64(height * width)
-    whole = len(events) // UNROLLED * UNROLLED
-    for first in range(0, whole, UNROLLED):
-        for step in range(UNROLLED):
-            event = events[first + step]
-            if event.x >= width or event.y >= height or event.p > 1:
-                return False
-            pixel = np.uint64(event.y) * row + np.uint64(event.x)
-            flat[np.uint64(event.p) * plane + pixel] += np.float32(1)
-    for event in events[whole:]:
-        if event.x >= width or event.y >= height or event.p > 1:
-            return False
-        cells[event.p, event.y, event.x] += np.float32(1)
-    return True
 
 
 @compiled
