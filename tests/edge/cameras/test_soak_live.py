@@ -1,4 +1,4 @@
-"""A short run of scripts/soak_live.py over both live paths."""
+"""A short run of scripts/soak_live over both live paths."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 
 @pytest.fixture(scope="module")
-def soak_live(load_script: Callable[[str], ModuleType]) -> ModuleType:
-    return load_script("soak_live")
+def soak_live(load_folder: Callable[[str], dict[str, ModuleType]]) -> ModuleType:
+    return load_folder("soak_live")["live_paths"]
 
 
 def test_replay_with_a_consumer_that_stalls(soak_live: ModuleType) -> None:

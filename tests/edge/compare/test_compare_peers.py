@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import json
-import sys
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -19,21 +16,12 @@ from evface_edge.cli.demo import RECORDING
 from evface_edge.compare.labelled import LabelledVideo
 from evface_edge.events import make_events
 
-FOLDER = Path(__file__).parents[3] / "scripts" / "compare_peers"
-MODULES = ("clips", "drawing", "figures", "points", "report", "worker")
 RNG = np.random.default_rng(0)
 
 
 @pytest.fixture(scope="module")
-def peers() -> Iterator[dict[str, ModuleType]]:
-    """The modules of the folder, which is no package."""
-    sys.path.insert(0, str(FOLDER))
-    try:
-        yield {name: importlib.import_module(name) for name in MODULES}
-    finally:
-        sys.path.remove(str(FOLDER))
-        for name in MODULES:
-            sys.modules.pop(name, None)
+def peers(load_folder: Callable[[str], dict[str, ModuleType]]) -> dict[str, ModuleType]:
+    return load_folder("compare_peers")
 
 
 def turned(points: Any, degrees: float, scale: float, shift: Any) -> Any:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,20 +14,10 @@ import pytest
 
 from evface_edge.events import check_events, read_events
 
-FOLDER = Path(__file__).parents[3] / "scripts" / "bench_events"
-MODULES = ("table", "recordings", "readers")
-
 
 @pytest.fixture(scope="module")
-def bench() -> Iterator[dict[str, ModuleType]]:
-    """The modules of the folder, which is no package."""
-    sys.path.insert(0, str(FOLDER))
-    try:
-        yield {name: importlib.import_module(name) for name in MODULES}
-    finally:
-        sys.path.remove(str(FOLDER))
-        for name in MODULES:
-            sys.modules.pop(name, None)
+def bench(load_folder: Callable[[str], dict[str, ModuleType]]) -> dict[str, ModuleType]:
+    return load_folder("bench_events")
 
 
 def result(table: Any, ours: float, peer: float) -> Any:
