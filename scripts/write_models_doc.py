@@ -62,21 +62,26 @@ Seen among the ten worst faces of each set (`evface-edge evaluate --worst sheet.
 - a hat, glasses or hair in place of the brows;
 - in the dark, a face that hardly stands out of the noise;
 - almost no motion: there is nothing to see, the points are a mean face in the box, and σ says so;
-- closed eyes: lids do not close wholly in the landmarks, so it is their openness against its own course that
-  tells a blink (12 of 12 found on two rendered heads, none too many: [tracking.md](tracking.md));
+- closed eyes: lids do not close wholly in the landmarks, so a blink is told by how far they are
+  open against their own course (12 of 12 found on two rendered heads, none too many:
+  [tracking.md](tracking.md));
 - tiny faces: a box below 32 pixels is not tried by the finder.
 
-![Six worst of 80 rendered heads in normal light, in the dark, and nearly still](failures.png)
+![The six worst of 80 rendered heads: normal light, dark, nearly still](failures.png)
 
-Rendered heads, since photographs are not ours to show: the six worst of 80 in normal light, in the dark and
-nearly still (`evface-edge evaluate evface-s-int8 --data 'heads?people=20&stills=4&seed=1000000' --condition normal
---condition dark --condition still --worst sheet.png` draws ten of each); events, the truth in white, the guess in
+Rendered heads, since photographs are not ours to show: events, the truth in white, the guess in
 orange, NME-98. Turned heads lead, then noise in the dark; without motion, the guess is a mean face.
+
+```bash
+evface-edge evaluate evface-s-int8 --data 'heads?people=20&stills=4&seed=1000000' \\
+    --condition normal --condition dark --condition still --worst sheet.png   # ten of each
+```
 
 What is not a face is told from one by presence, by σ relative to the size of the box, and by
 whether the points stay where they are when the box is moved. On fifteen real recordings without a
-close face (hands, objects, people walking by, a street, sensor noise), each in 24 variants, and on made scenes,
-10,853 seconds in all, there was not one false face: at most one an hour, by Poisson, 95 %.
+close face (hands, objects, people walking by, a street, sensor noise), each in 24 variants, and on
+made scenes, 10,853 seconds in all, there was not one false face: at most one an hour, by Poisson,
+95 %.
 """
 
 
