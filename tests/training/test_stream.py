@@ -20,7 +20,6 @@ from evface_training.head.deformation import Deformer
 from evface_training.head.landmarks import LandmarkModel
 from evface_training.head.mesh import build
 from evface_training.head.scene import Expression
-from evface_training.head.stills import HeadStills
 from evface_training.networks.student import StudentConfig
 from evface_training.recipe import TrainRecipe
 from evface_training.stream import Replay, batches, mixed_seed
@@ -119,26 +118,6 @@ def test_shares_of_kinds_of_faces(drawn_faces: FaceSet) -> None:
     np.testing.assert_allclose(found[:3].sum(), 0.2)
     np.testing.assert_allclose(found[8:].sum(), 0.5)
     np.testing.assert_allclose(found.sum(), 1)
-
-
-def test_rendered_heads_have_a_share_of_their_own(drawn_faces: FaceSet) -> None:
-    faces = replace(
-        drawn_faces.select(np.arange(4)),
-        identities=np.array(["a", "b", "head:1", "head:2"]),
-        human=np.array([True, False, True, True]),
-    )
-    heads = HeadStills(people=1)
-    found = chances(faces, TrainRecipe("x", human_share=0.75, video_share=0.0, heads=heads))
-    np.testing.assert_allclose(found, [0.75, 0.25, 0, 0])
-    recipe = TrainRecipe("x", human_share=0.75, video_share=0.0, heads=heads, head_share=0.2)
-    np.testing.assert_allclose(chances(faces, recipe), [0.6, 0.2, 0.1, 0.1])
-    # Without any other face there is nothing to share with.
-    only = faces.select(np.array([2, 3]))
-    np.testing.assert_allclose(chances(only, TrainRecipe("x", heads=heads)), 0.5)
-    with pytest.raises(ConfigError, match="head_share"):
-        TrainRecipe("x", head_share=1.0, heads=heads)
-    with pytest.raises(ConfigError, match="heads"):
-        TrainRecipe("x", head_share=0.1)
 
 
 def test_turned_faces_are_drawn_more_often(drawn_faces: FaceSet) -> None:

@@ -81,15 +81,10 @@ class ClipMaker:
 def chances(faces: FaceSet, recipe: TrainRecipe) -> np.ndarray[Any, np.dtype[np.float64]]:
     """How often each face is drawn."""
     video = np.char.startswith(faces.identities, "video:")
-    head = np.char.startswith(faces.identities, "head:")
-    if head.all():  # nothing to mix them with
-        head = np.zeros(len(faces), bool)
-    human, rest = faces.human & ~head, 1 - recipe.human_share - recipe.video_share
     groups = (
-        (human, (1 - recipe.head_share) * recipe.human_share),
-        (video, (1 - recipe.head_share) * recipe.video_share),
-        (~human & ~video & ~head, (1 - recipe.head_share) * rest),
-        (head, recipe.head_share),
+        (faces.human, recipe.human_share),
+        (video, recipe.video_share),
+        (~faces.human & ~video, 1 - recipe.human_share - recipe.video_share),
     )
     weight = np.ones(len(faces))
     if recipe.turned_weight:

@@ -67,9 +67,7 @@ def train(
     settings = load_recipe(name)
     machine = Machine(device, threads, workers, simulate_on)  # type: ignore[arg-type]
     folder = output or Path("runs") / settings.name
-    training, validation = faces_of(
-        settings, faces or [], cache or _own_cache(folder, faces), folder / "heads.npz"
-    )
+    training, validation = faces_of(settings, faces or [], cache or _own_cache(folder, faces))
     typer.echo(f"{len(training):,} faces to train on, {len(validation):,} to validate on")
     begin = None if student is None else find_float_model(student)
     starts = Starts(encoder, rgb_side, teacher, begin)

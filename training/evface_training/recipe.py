@@ -44,12 +44,10 @@ class TrainRecipe:
         precision: of the network's arithmetic; weights are always float32.
         human_share, video_share: of clips made of human-labelled stills, of video frames; the
             rest is made of stills with automatic labels.
-        head_share: of clips made of rendered heads, where faces are given as well; the shares
-            above are of the others.
         turned_weight: a face turned by 30° to the side is drawn 1 + this times as often as one seen
             from the front: few photographs show turned faces, and most large errors are theirs.
         label_share: of the people among the training faces, how many are used at all.
-        heads: rendered heads to train on where no faces are given, or beside them.
+        heads: rendered heads to train on where no faces are given.
         validation_clips: how many are drawn to validate with.
         validate_every: steps between two validations; each one saves.
     """
@@ -77,7 +75,6 @@ class TrainRecipe:
     precision: Literal["bf16", "fp32"] = "bf16"
     human_share: float = 0.45
     video_share: float = 0.15
-    head_share: float = 0.0
     turned_weight: float = 0.0
     label_share: float = 1.0
     seed: int = 1
@@ -98,10 +95,6 @@ class TrainRecipe:
             raise ConfigError("TrainRecipe.seed", self.seed, "0 or more")
         if not 0 <= self.human_share + self.video_share <= 1:
             raise ConfigError("TrainRecipe.human_share", self.human_share, "shares of 1 in all")
-        if not 0 <= self.head_share < 1:
-            raise ConfigError("TrainRecipe.head_share", self.head_share, "0 or more, below 1")
-        if self.head_share and self.heads is None:
-            raise ConfigError("TrainRecipe.heads", None, "how many, as there is a head_share")
         if self.turned_weight < 0:
             raise ConfigError("TrainRecipe.turned_weight", self.turned_weight, "0 or more")
         if not 0 < self.label_share <= 1:

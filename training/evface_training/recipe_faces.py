@@ -17,17 +17,13 @@ from evface_training.recipe import TrainRecipe
 
 
 def faces_of(
-    recipe: TrainRecipe,
-    folders: Sequence[Path],
-    cache: Path | None,
-    kept_heads: Path | None = None,
+    recipe: TrainRecipe, folders: Sequence[Path], cache: Path | None
 ) -> tuple[FaceSet, FaceSet]:
     """→ (training, validation); no identity is in both.
 
     Args:
         folders: of faces; without any, the recipe's rendered heads.
-        cache: a file that keeps the packed faces, or the heads where there are no folders.
-        kept_heads: a file that keeps the heads that a recipe with a `head_share` mixes in.
+        cache: a file that keeps the packed faces.
 
     Raises:
         ConfigError: no folders and no heads in the recipe, or a folder without faces.
@@ -47,9 +43,6 @@ def faces_of(
             "faces to train on and to validate on "
             f"(these: {len(training)} and {len(validation)} of the identities kept for validation)",
         )
-    if recipe.head_share and recipe.heads is not None:
-        heads, _ = heads_of(recipe.heads, kept_heads)
-        training = FaceSet.concatenate([training, heads])
     return training, validation
 
 
@@ -59,14 +52,13 @@ def heads_of(heads: HeadStills, cache: Path | None) -> tuple[FaceSet, FaceSet]:
 
     people = heads.people + heads.validation_people
     seeds = range(heads.seed, heads.seed + people)
-    faces = None if cache is None else kept_stills(cache, seeds, heads.stills, heads.turned_deg)
+    faces = None if cache is None else kept_stills(cache, seeds, heads.stills)
     if faces is None:
         with Progress(transient=True) as progress:
             task = progress.add_task("rendering heads", total=people)
             faces = render_stills(
                 seeds,
                 heads.stills,
-                turned_deg=heads.turned_deg,
                 processes=min(os.cpu_count() or 1, 8),
                 advance=lambda: progress.advance(task),
             )

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from evface_edge.errors import ConfigError, RuntimeUnavailable
-from evface_edge.head_pose import fit_head_pose
 from evface_training.data.faces import CROP_SIDE_PX, FaceSet
 from evface_training.head.stills import HeadStills, keep_stills, kept_stills, render_stills
 from evface_training.recipe import TrainRecipe
@@ -75,37 +74,7 @@ def test_a_recipe_with_heads_needs_no_faces(stills: FaceSet, tmp_path: Path) -> 
         faces_of(replace(recipe, heads=None), [], None)
 
 
-def test_heads_are_turned_as_far_as_asked(stills: FaceSet, tmp_path: Path) -> None:
-    turned = render_stills(range(3, 5), 6, turned_deg=50.0)
-    yaw_deg = [abs(fit_head_pose(points).yaw_deg) for points in turned.points]
-    assert max(yaw_deg) > 35
-    assert max(abs(fit_head_pose(points).yaw_deg) for points in stills.points) < 30
-    path = tmp_path / "heads.npz"
-    keep_stills(path, turned)
-    assert kept_stills(path, range(3, 5), 6, 50.0) is not None
-    assert kept_stills(path, range(3, 5), 6) is None
-
-
-def test_heads_are_mixed_with_faces(
-    stills: FaceSet, drawn_faces: FaceSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "heads.npz"
-    keep_stills(path, stills)
-    monkeypatch.setattr("evface_training.recipe_faces.load_faces", lambda *_: drawn_faces)
-    monkeypatch.setattr("evface_training.recipe_faces.split_faces", lambda faces: (faces, faces))
-    heads = HeadStills(people=1, validation_people=1, stills=2, seed=3)
-    recipe = TrainRecipe("t", heads=heads, head_share=0.2)
-    training, validation = faces_of(recipe, [tmp_path], None, path)
-    assert len(training) == len(drawn_faces) + 2
-    assert len(validation) == len(drawn_faces)
-    assert training.identities[-2:].tolist() == ["head:3", "head:3"]
-    training, _ = faces_of(replace(recipe, head_share=0.0), [tmp_path], None, path)
-    assert len(training) == len(drawn_faces)
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"people": 0}, {"stills": 0}, {"turned_deg": 61}, {"turned_deg": -1}, {"seed": -1}]
-)
+@pytest.mark.parametrize("wrong", [{"people": 0}, {"stills": 0}, {"seed": -1}])
 def test_settings_out_of_range_are_named(wrong: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match=f"heads.{next(iter(wrong))}"):
         HeadStills(**wrong)

@@ -6,8 +6,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
-from itertools import repeat
+from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -27,7 +26,6 @@ _SIZE = SensorSize(320, 320)
 _FOCAL_PX = 660.0  # a head fills about half of the picture
 _GAMMA = 2.2
 _SECONDS = 10.0
-_MOST_DEG = 60.0  # beyond, too many points are of what cannot be seen
 
 
 @dataclass(frozen=True)
@@ -38,22 +36,18 @@ class HeadStills:
         people: identities to train on; building one takes a second, each still 30 ms.
         validation_people: further identities, to validate on.
         stills: pictures of each, in other poses, expressions and lights.
-        turned_deg: turned to either side by up to this much more than people at ease are.
         seed: of the first identity.
     """
 
     people: int = 100
     validation_people: int = 16
     stills: int = 12
-    turned_deg: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
         for field in ("people", "validation_people", "stills"):
             if getattr(self, field) < 1:
                 raise ConfigError(f"heads.{field}", getattr(self, field), "1 or more")
-        if not 0 <= self.turned_deg <= _MOST_DEG:
-            raise ConfigError("heads.turned_deg", self.turned_deg, "0 to 60")
         if not 0 <= self.seed < 2**31:
             raise ConfigError("heads.seed", self.seed, "0 to 2147483647")
 
@@ -62,14 +56,12 @@ def render_stills(
     seeds: range,
     stills: int,
     *,
-    turned_deg: float = 0.0,
     processes: int = 1,
     advance: Callable[[], None] = lambda: None,
 ) -> FaceSet:
     """`stills` pictures of each identity, one identity a seed.
 
     Args:
-        turned_deg: see `HeadStills`.
         processes: to share the work; the result does not depend on it.
         advance: called after each identity.
 
@@ -78,7 +70,7 @@ def render_stills(
     """
     images: list[NDArray[np.uint8]] = []
     points: list[NDArray[np.float32]] = []
-    for some_images, some_points in _rendered(seeds, stills, turned_deg, processes):
+    for some_images, some_points in _rendered(seeds, stills, processes):
         images += some_images
         points += some_points
         advance()
@@ -87,38 +79,36 @@ def render_stills(
         np.stack(images),
         np.stack(points),
         np.ones((len(images), 98), np.float32),
-        np.array(_names(seeds, stills, turned_deg)),
+        np.array(_names(seeds, stills)),
         np.array(people),
         np.ones(len(images), bool),  # exact labels count as the best there are
     )
 
 
-def _names(seeds: range, stills: int, turned_deg: float) -> list[str]:
-    turned = f"/{turned_deg:g}" if turned_deg else ""
-    return [f"head:{seed}/{index}{turned}" for seed in seeds for index in range(stills)]
+def _names(seeds: range, stills: int) -> list[str]:
+    return [f"head:{seed}/{index}" for seed in seeds for index in range(stills)]
 
 
 _Stills = tuple[list[NDArray[np.uint8]], list[NDArray[np.float32]]]
 
 
-def _rendered(seeds: range, stills: int, turned_deg: float, processes: int) -> Iterator[_Stills]:
+def _rendered(seeds: range, stills: int, processes: int) -> Iterator[_Stills]:
     if processes == 1:
         with HeadRenderer(_SIZE) as renderer:
             for seed in seeds:
-                yield _one_person(renderer, seed, stills, turned_deg)
+                yield _one_person(renderer, seed, stills)
         return
     # A fresh process each: a context of EGL does not survive a fork.
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-        work = (seeds, repeat(stills), repeat(turned_deg))
-        yield from pool.map(_in_process, *work, chunksize=4)
+        yield from pool.map(_in_process, seeds, [stills] * len(seeds), chunksize=4)
 
 
-def _in_process(seed: int, stills: int, turned_deg: float) -> _Stills:
+def _in_process(seed: int, stills: int) -> _Stills:
     with HeadRenderer(_SIZE) as renderer:
-        return _one_person(renderer, seed, stills, turned_deg)
+        return _one_person(renderer, seed, stills)
 
 
-def _one_person(renderer: HeadRenderer, seed: int, stills: int, turned_deg: float) -> _Stills:
+def _one_person(renderer: HeadRenderer, seed: int, stills: int) -> _Stills:
     rng = np.random.default_rng(seed)
     identity = HeadIdentity.sample(rng)
     camera = PinholeCamera(_SIZE, _FOCAL_PX)
@@ -129,9 +119,6 @@ def _one_person(renderer: HeadRenderer, seed: int, stills: int, turned_deg: floa
         )
         expression, pose = animation.state(rng.uniform(0, _SECONDS * 1e6))
         light = Light.sample(rng)
-        if turned_deg:
-            yaw_deg = pose.yaw_deg + rng.uniform(-turned_deg, turned_deg)
-            pose = replace(pose, yaw_deg=float(np.clip(yaw_deg, -_MOST_DEG, _MOST_DEG)))
         head = renderer.render(identity, expression, pose, camera, light, contour="outline")
         grey = (head.image.clip(0, 1) ** (1 / _GAMMA) * 255).round().astype(np.uint8)
         image, moved = crop_face(grey, head.landmarks)
@@ -140,14 +127,14 @@ def _one_person(renderer: HeadRenderer, seed: int, stills: int, turned_deg: floa
     return images, points
 
 
-def kept_stills(path: Path, seeds: range, stills: int, turned_deg: float = 0.0) -> FaceSet | None:
+def kept_stills(path: Path, seeds: range, stills: int) -> FaceSet | None:
     """What `keep_stills` wrote, if it is of the same heads."""
     try:
         with np.load(path, allow_pickle=False) as stored:
             faces = FaceSet(**{key: stored[key] for key in stored.files})
     except (OSError, ValueError, TypeError, BadZipFile):
         return None
-    return faces if faces.names.tolist() == _names(seeds, stills, turned_deg) else None
+    return faces if faces.names.tolist() == _names(seeds, stills) else None
 
 
 def keep_stills(path: Path, faces: FaceSet) -> None:
