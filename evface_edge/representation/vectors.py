@@ -32,9 +32,9 @@ def _place(
 ) -> Any:
     """places[at : at + 16] = (p · height + y) · width + x of events[first : first + 16], as uint32.
 
-    Both arrays are contiguous; there is an event after these sixteen (some
-    bytes of it are loaded, not looked at); 2 · height · width is below 2^32. Returns whether one
-    of them is outside, or has a polarity above 1.
+    Both arrays are contiguous; there is an event after these sixteen (some bytes of it are loaded,
+    not looked at); 2 · height · width is below 2^32. Returns whether one of them is outside, or
+    has a polarity above 1.
     """
 
     def generate(target: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> ir.Value:
