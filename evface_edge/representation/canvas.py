@@ -16,8 +16,8 @@ _PIXELS_PER_EVENT = 16
 class Canvas:
     """What a representation says of each window, drawn into the same memory.
 
-    Clearing the tensor of a large sensor takes longer than putting a short window into it: three
-    quarters of a count of 20,000 events on 1280×720. Where a representation leaves pixels without
+    Clearing the tensor of a large sensor takes longer than putting a short window into it: four
+    fifths of a count of 20,000 events on 1280×720. Where a representation leaves pixels without
     events at 0, a canvas clears no more than those that the window before had touched.
 
     `Representation.canvas` makes one. Not to be shared between threads.

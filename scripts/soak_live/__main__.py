@@ -17,7 +17,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from live_paths import soak_network, soak_replay
+from live_paths import Soak, soak_network, soak_replay
 
 
 def main() -> int:
@@ -35,16 +35,11 @@ def main() -> int:
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
 
-    settings = {
-        "ring_events": arguments.ring_events,
-        "say": say,
-        "every_s": arguments.every,
-        "seed": arguments.seed,
-    }
+    soak = Soak(arguments.seconds, arguments.ring_events, arguments.seed, arguments.every, say)
     if arguments.source == "replay":
-        report = soak_replay(arguments.seconds, rate_hz=arguments.rate, **settings)
+        report = soak_replay(soak, arguments.rate)
     else:
-        report = soak_network(arguments.seconds, port=arguments.port, **settings)
+        report = soak_network(soak, arguments.port)
     say(report.summary())
     return int(bool(report.faults))
 

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -55,48 +56,52 @@ class Counted:
         self._driver.close()
 
 
-def soak_replay(
-    seconds: float,
-    *,
-    rate_hz: float = 10e6,
-    ring_events: int = 2_000_000,
-    say: Callable[[str], None] = lambda line: None,
-    every_s: float = 10.0,
-    seed: int = 0,
-) -> Report:
+@dataclass(frozen=True)
+class Soak:
+    """How long, and with which consumer.
+
+    Attributes:
+        seed: of its stalls.
+        say: gets a line every `every_s`.
+    """
+
+    seconds: float = 60.0
+    ring_events: int = 2_000_000
+    seed: int = 0
+    every_s: float = 10.0
+    say: Callable[[str], None] = lambda line: None
+
+    def consumer(self, source: LiveSource, clock: Clock) -> Consumer:
+        """Who has taken all that came when it returns."""
+        consumer = Consumer(source, self.ring_events, clock.sent_s, self.seed)
+        consumer.run(self.say, self.every_s)
+        return consumer
+
+
+def soak_replay(soak: Soak, rate_hz: float = 10e6) -> Report:
     """A generated recording, played in a loop as a camera."""
     with tempfile.TemporaryDirectory(prefix="soak-live-") as folder:
         path = Path(folder) / "numbered.raw"
         # Whole rounds of numbers, and a whole number of microseconds, so that the loop fits.
-        rounds = max(1, round(min(seconds, 1.0) * rate_hz / CODES))
+        rounds = max(1, round(min(soak.seconds, 1.0) * rate_hz / CODES))
         with EventWriter(f"{path}?format=evt2", SIZE) as writer:
             for first in range(0, rounds * CODES, CODES // 8):
                 writer.write(numbered(first, CODES // 8, rate_hz))
         recording = open_recording(SourceName("", str(path)))
         clock = Clock(np.zeros(REMEMBERED))
-        driver = Counted(Replay(recording, loop=True), clock.note, seconds)
-        with LiveSource(lambda: driver, LiveOptions(ring_events)) as source:
-            consumer = Consumer(source, ring_events, clock.sent_s, seed)
-            consumer.run(say, every_s)
-            return consumer.conclude(driver.events)
+        driver = Counted(Replay(recording, loop=True), clock.note, soak.seconds)
+        with LiveSource(lambda: driver, LiveOptions(soak.ring_events)) as source:
+            return soak.consumer(source, clock).conclude(driver.events)
 
 
-def soak_network(
-    seconds: float,
-    *,
-    port: int = 7791,
-    ring_events: int = 2_000_000,
-    say: Callable[[str], None] = lambda line: None,
-    every_s: float = 10.0,
-    seed: int = 0,
-) -> Report:
+def soak_network(soak: Soak, port: int = 7791) -> Report:
     """What dv-processing's writer sends from a process of its own."""
     with tempfile.TemporaryDirectory(prefix="soak-live-") as folder:
         clock_path = Path(folder) / "sent.f64"
         shared = np.memmap(clock_path, np.float64, "w+", shape=REMEMBERED + 1)
         clock = Clock(shared)
         with subprocess.Popen(
-            [sys.executable, SENDER, str(port), str(seconds), clock_path],
+            [sys.executable, SENDER, str(port), str(soak.seconds), clock_path],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -112,11 +117,10 @@ def soak_network(
                 def opener() -> Driver:
                     return Counted(connect("127.0.0.1", port, None), acknowledge)
 
-                with LiveSource(opener, LiveOptions(ring_events)) as source:
+                with LiveSource(opener, LiveOptions(soak.ring_events)) as source:
                     sender.stdin.write("go\n")
                     sender.stdin.flush()
-                    consumer = Consumer(source, ring_events, clock.sent_s, seed)
-                    consumer.run(say, every_s)
+                    consumer = soak.consumer(source, clock)
                     sent, rounds = map(int, sender.stdout.readline().split())
                     report = consumer.conclude(sent)
                     resets = source.counters.clock_resets

@@ -12,12 +12,41 @@ from numba import njit
 from numpy.typing import NDArray
 
 from evface_edge.events.array import EventArray, make_events
+from evface_edge.representation import count_kernels
 from evface_edge.representation.count_kernels import count_one_by_one, count_together
 from evface_edge.representation.vectors import TOGETHER, place
 
 WIDTH, HEIGHT = 37, 23
 
 Count = Callable[[EventArray, NDArray[np.float32]], bool]
+
+
+@pytest.mark.parametrize(
+    ("features", "named", "together"),
+    [
+        ({"avx512vbmi": True}, False, True),
+        ({"avx512vbmi": True}, True, False),
+        ({"avx512vbmi": False, "avx2": True}, False, False),
+        ({"neon": True}, False, False),
+        (None, False, False),
+    ],
+)
+def test_who_counts_together(
+    monkeypatch: pytest.MonkeyPatch,
+    features: dict[str, bool] | None,
+    named: bool,
+    together: bool,
+) -> None:
+    def host() -> dict[str, bool]:
+        if features is None:
+            raise RuntimeError("failed to get host cpu features")
+        return features
+
+    monkeypatch.delenv("NUMBA_CPU_NAME", raising=False)
+    if named:
+        monkeypatch.setenv("NUMBA_CPU_NAME", "generic")
+    monkeypatch.setattr(count_kernels.llvm, "get_host_cpu_features", host)
+    assert count_kernels._shuffles() is together
 
 
 @njit
