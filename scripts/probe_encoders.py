@@ -9,12 +9,14 @@ points from these numbers. So one sees what pretraining is worth, how far it goe
 and how much of *where* is left in one cell for all. Statistics of batch normalisation are taken
 anew from the clips that are learned from, without labels. Beside the encoders of the first seed
 stand the mean of the points, weights that nothing has trained, and those that landmarks have.
+How far training has moved the weights, ÷ their length before it, stands beside what it brought.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -37,6 +39,7 @@ PRETRAINED = {
     "encoder, surface": "SSMER, surface",
     "encoder, all three": "SSMER, all three",
     "encoder, by place": "SSMER, all three, by place",
+    "encoder, Adam": "SSMER, all three, Adam",
     "encoder, MIRROR": "MIRROR, all three",
 }
 SUPERVISED = "events"
@@ -54,32 +57,62 @@ def main() -> None:
     recipe = ablation.plan[SUPERVISED].recipe
     judges = draw_moments(ablation.judging, recipe, options.clips)
     found: dict[str, dict[tuple[float, int], dict[str, float]]] = {}
+    moved_by: dict[str, float] = {}
     for share in SHARES:
         people = with_share_of_people(ablation.training, share)
         clips = draw_moments(people, recipe, options.clips)
-        for name, encoder in encoders(ablation, recipe):
-            found.setdefault(name, {}).update(
+        for one in encoders(ablation, recipe):
+            moved_by[one.name] = one.moved
+            found.setdefault(one.name, {}).update(
                 {
                     (share, grid): errors
-                    for grid, errors in probe(encoder, clips, judges).items()
+                    for grid, errors in probe(one.network, clips, judges).items()
                     if share == 1 or grid == GRIDS[0]
                 }
             )
-            print(f"{name}, {share:.0%} of labels: read", flush=True)  # noqa: T201
-    put(as_table(found), options)
+            print(f"{one.name}, {share:.0%} of labels: read", flush=True)  # noqa: T201
+    put(as_table(found, moved_by), options)
 
 
-def encoders(ablation: Finished, recipe: TrainRecipe) -> Iterator[tuple[str, nn.Module]]:
-    """Those whose checkpoints are there, as networks of a voxel grid, between others."""
-    yield "none: the mean of the points", Blind()
-    yield "weights from scratch", _backbone(build_task(recipe).network)
+@dataclass(frozen=True)
+class Probed:
+    """A network of a voxel grid.
+
+    Attributes:
+        moved: how far its weights are from where they began ÷ their length there.
+    """
+
+    name: str
+    network: nn.Module
+    moved: float = 0.0
+
+
+def encoders(ablation: Finished, recipe: TrainRecipe) -> Iterator[Probed]:
+    """Those whose checkpoints are there, between others."""
+    yield Probed("none: the mean of the points", Blind())
+    fresh = _backbone(build_task(recipe).network)
+    yield Probed("weights from scratch", fresh)
     for training, name in PRETRAINED.items():
         checkpoint = ablation.checkpoint(training)
         if checkpoint:
-            yield name, load_encoder(checkpoint).pretrained("voxel")
+            shared = load_encoder(checkpoint)
+            began = build_task(ablation.plan[training].recipe).network
+            yield Probed(name, shared.pretrained("voxel"), moved(began, shared))
     checkpoint = ablation.checkpoint(SUPERVISED)
     if checkpoint:
-        yield "trained with all labels", _backbone(load_teacher(checkpoint))
+        trained = _backbone(load_teacher(checkpoint))
+        yield Probed("trained with all labels", trained, moved(fresh, trained))
+
+
+def moved(began: nn.Module, trained: nn.Module) -> float:
+    """Distance of the weights of all convolutions from where they began ÷ their length there."""
+    before, after = _weights(began), _weights(trained)
+    return float((after - before).norm() / before.norm())
+
+
+def _weights(network: nn.Module) -> Tensor:
+    convolutions = (part for part in network.modules() if isinstance(part, nn.Conv2d))
+    return torch.cat([one.weight.detach().flatten() for one in convolutions])
 
 
 class Blind(nn.Module):
@@ -168,10 +201,14 @@ def _nme_percent(found: Tensor, expected: Tensor) -> float:
     return 100 * float(nme98(points, expected.numpy()).mean())
 
 
-def as_table(found: Mapping[str, Mapping[tuple[float, int], Mapping[str, float]]]) -> str:
-    """Markdown: all labels at each moment; means of the moments with one cell, and few labels."""
+def as_table(
+    found: Mapping[str, Mapping[tuple[float, int], Mapping[str, float]]],
+    moved_by: Mapping[str, float],
+) -> str:
+    """Markdown: all labels at each moment; means of the moments with one cell, and few labels;
+    how far the weights have moved."""
     few = [f"{share:.0%} of labels" for share in SHARES[:-1]]
-    heads = ["encoder", *MOMENTS, "mean", *few, "mean, one cell"]
+    heads = ["encoder", *MOMENTS, "mean", *few, "mean, one cell", "weights moved"]
     lines = [
         "NME-98 in percent of points read from frozen features by ridge regression.",
         "",
@@ -187,7 +224,8 @@ def as_table(found: Mapping[str, Mapping[tuple[float, int], Mapping[str, float]]
             *(mean[share, GRIDS[0]] for share in SHARES[:-1]),
             mean[1.0, GRIDS[1]],
         ]
-        lines.append("| " + " | ".join([name, *(f"{value:.2f}" for value in values)]) + " |")
+        cells = [name, *(f"{value:.2f}" for value in values), f"{moved_by[name]:.0%}"]
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 

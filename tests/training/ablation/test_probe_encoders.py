@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -66,9 +67,10 @@ def test_encoders_of_an_ablation(script: ModuleType, tmp_path: Path, drawn_faces
     longer = replace(ablation, settings={**ablation.settings, "steps": 2})
     assert longer.checkpoint("events") is None  # it stands at the first step of two
     clips = draw_moments(drawn_faces, recipe, 40)
-    found = {}
-    for name, encoder in script.encoders(ablation, recipe):
-        errors = script.probe(encoder, clips, clips)
+    found, moved = {}, {}
+    for one in script.encoders(ablation, recipe):
+        name, moved[one.name] = one.name, one.moved
+        errors = script.probe(one.network, clips, clips)
         found[name] = {(share, 4): errors[4] for share in script.SHARES} | {(1.0, 1): errors[1]}
         if name.startswith("none"):  # whatever it looks at, the same points
             mean = torch.cat([one.points for one in clips.values()]).mean(0)
@@ -82,6 +84,21 @@ def test_encoders_of_an_ablation(script: ModuleType, tmp_path: Path, drawn_faces
         "SSMER, all three, by place",
         "trained with all labels",
     ]
-    lines = script.as_table(found).splitlines()
+    assert moved["none: the mean of the points"] == moved["weights from scratch"] == 0
+    assert 0 < moved[row.replace("events + ", "")] < 0.1  # one step
+    assert moved["trained with all labels"] < 1e-3  # a step of the warm-up, averaged
+    lines = script.as_table(found, moved).splitlines()
     assert lines[5].startswith("| weights from scratch | ")
+    assert lines[5].endswith(" | 0% |")
     assert len({line.count("|") for line in lines[2:]}) == 1
+
+
+def test_how_far_weights_have_moved(script: ModuleType) -> None:
+    began = nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1), nn.Conv2d(1, 2, 1))
+    trained = copy.deepcopy(began)
+    for network, (first, second) in ((began, (3.0, (0.0, 4.0))), (trained, (3.0, (3.0, 0.0)))):
+        network[0].weight.data.fill_(first)
+        network[1].weight.data.fill_(7.0)  # norms are no part of it
+        network[2].weight.data = torch.tensor(second).view(2, 1, 1, 1)
+    assert script.moved(began, began) == 0
+    assert script.moved(began, trained) == pytest.approx(5 / 5)  # |(0, 3, -4)| ÷ |(3, 0, 4)|

@@ -101,7 +101,8 @@ def test_a_grid_compares_cells_and_lays_views_on_top_of_each_other() -> None:
     task(events(), 1)
     torch.testing.assert_close(drawn[0], drawn[1])
     assert embedded[0].shape == (8 * 4, 32)  # 2 × 2 cells of each clip
-    torch.testing.assert_close(embedded[0].view(8, 2, 2, 32).permute(0, 3, 1, 2), drawn[0])
+    cells = embedded[0].view(8, 2, 2, 32).permute(0, 3, 1, 2)
+    torch.testing.assert_close(cells, drawn[0] - drawn[0].mean(0))  # less what all clips have there
     whole = SsmerTask(Encoder.of_student(STUDENT), config(views=("voxel",), augmentation=moved))
     drawn.clear()
     whole.shared.register_forward_hook(lambda *call: drawn.append(call[2].detach()))
@@ -139,6 +140,28 @@ def test_a_constant_encoder_is_flagged(objective: str, caplog: pytest.LogCapture
         task(events(), 10)
     assert "step 10: embeddings have collapsed" in caplog.text
     assert float(losses["embedding_std"]) < 0.1
+
+
+class Whereabouts(Constant):
+    """Each cell says where it is, whatever is there."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * torch.tensor([[1.0, -1.0], [2.0, 0.5]])
+
+
+@pytest.mark.parametrize("objective", ["simsiam", "vicreg", "mirror"])
+def test_cells_that_only_say_where_they_are_are_flagged(
+    objective: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    task = SsmerTask(
+        Encoder(Whereabouts(), in_channels=10, width=16, stride=16),
+        config(objective=objective, grid=2, watch_every=10),
+    )
+    with caplog.at_level(logging.WARNING):
+        losses = task(events(), 10)
+    assert "step 10: embeddings have collapsed" in caplog.text
+    assert float(losses["embedding_std"]) < 0.1
+    assert float(losses["feature_std"]) < 0.01
 
 
 @pytest.mark.parametrize("objective", ["simsiam", "vicreg", "mirror"])

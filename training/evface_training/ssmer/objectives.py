@@ -66,7 +66,7 @@ def contrast(z1: Tensor, z2: Tensor, temperature: float = 0.1) -> Tensor:
 
 
 def embedding_std(z: Tensor) -> Tensor:
-    """Mean over channels of the standard deviation of l2-normalised embeddings (N, D).
+    """Standard deviation over N of l2-normalised embeddings (N, …, D), averaged over the rest.
 
     About 1 / √D where embeddings spread over the sphere, 0 where all are one (SimSiam, section
     4.1). Needs N of 2 or more.

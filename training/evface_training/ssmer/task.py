@@ -44,7 +44,8 @@ class SsmerConfig:
         grid: cells along a side of the encoder's map that are embedded each on its own, and agree
             with the same cell of the other views; 1 is the whole map, as in the paper. With more,
             the views of a clip share one crop and mirror image: what is asked of the encoder then
-            is to tell places apart, not to forget them.
+            is to tell places apart, not to forget them. What all clips of a batch have at a cell
+            is taken from it first, so that cells cannot agree by knowing where they are.
         projection, prediction: width of projector and embeddings, and of the predictor's waist.
         mask_share, retention_weight: of "mirror".
         watch_every: steps between two looks at whether embeddings have collapsed.
@@ -87,8 +88,8 @@ class SsmerTask(Task):
     or a teacher starts from.
 
     Losses: agreement (of the pairs, summed), retention (mirror only), embedding_std and
-    feature_std: spread of the l2-normalised projections and of the encoder's pooled features,
-    × √dimensions, so that 1 is spread over the whole sphere and 0 a single point.
+    feature_std: spread over clips of the l2-normalised projections and of the encoder's pooled
+    features, cell by cell, × √dimensions, so that 1 is the whole sphere and 0 a single point.
     """
 
     needs = NAMES
@@ -133,16 +134,19 @@ class SsmerTask(Task):
             if self.reconstruction is not None:
                 error = (self.reconstruction(features, name).float() - image) ** 2
                 retained.append((error.mean(1, keepdim=True) * mask).sum() / mask.sum())
-            cells = F.adaptive_avg_pool2d(features.float(), config.grid)
-            pooled.append(cells.permute(0, 2, 3, 1).flatten(0, 2))
-            embeddings.append(self.projector(pooled[-1]).float())
+            cells = F.adaptive_avg_pool2d(features.float(), config.grid).flatten(2).mT
+            pooled.append(cells)
+            if config.grid > 1:  # the padding tells a cell where it is: to agree on that is easy
+                cells = cells - cells.mean(0)
+            embeddings.append(self.projector(cells.flatten(0, 1)).float())
         losses = self._agreement(embeddings)
         if retained:
             losses["retention"] = torch.stack(retained).mean()
             losses["total"] = losses["total"] + config.retention_weight * losses["retention"]
         for what, values in (("embedding_std", embeddings), ("feature_std", pooled)):
-            std = torch.stack([embedding_std(value) for value in values]).mean()
-            losses[what] = std * math.sqrt(values[0].shape[1])
+            of_clips = [value.reshape(events.clips, -1, value.shape[-1]) for value in values]
+            std = torch.stack([embedding_std(value) for value in of_clips]).mean()
+            losses[what] = std * math.sqrt(values[0].shape[-1])
         if step % config.watch_every == 0:
             _look_for_collapse(float(losses["embedding_std"]), float(losses["feature_std"]), step)
         return for_log(losses)
