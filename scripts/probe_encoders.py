@@ -38,8 +38,8 @@ PRETRAINED = {
     "encoder, voxel": "SSMER, voxel",
     "encoder, surface": "SSMER, surface",
     "encoder, all three": "SSMER, all three",
-    "encoder, by place": "SSMER, all three, by place",
     "encoder, Adam": "SSMER, all three, Adam",
+    "encoder, by place": "SSMER, all three, Adam, by place",
     "encoder, MIRROR": "MIRROR, all three",
 }
 SUPERVISED = "events"

@@ -43,6 +43,8 @@ def test_rows_differ_in_what_their_names_say() -> None:
     events, pretrained = plan["events"], plan["events + SSMER, all three"]
     assert events.recipe == pretrained.recipe
     assert plan["encoder, all three"].recipe.ssmer.views == ("frame", "voxel", "surface")
+    assert plan["encoder, all three"].recipe.optimiser.name == "sgd"  # as published
+    assert plan["encoder, Adam"].recipe.optimiser.name == "adam"
     assert plan["encoder, MIRROR"].recipe.ssmer.objective == "mirror"
     assert plan["events, 1 % of labels"].recipe == replace(events.recipe, label_share=0.01)
     assert plan["EFNet fusion"].recipe.teacher.fusion == "efnet"

@@ -58,7 +58,7 @@ def test_normalisation_is_that_of_the_clips(script: ModuleType) -> None:
 
 
 def test_encoders_of_an_ablation(script: ModuleType, tmp_path: Path, drawn_faces: FaceSet) -> None:
-    row = "events + SSMER, all three, by place"
+    row = "events + SSMER, all three, Adam, by place"
     smoke = Ablation("smoke", steps=1, pretraining_steps=1, seeds=1, clips=4, rows=("events", row))
     run_ablation(smoke, drawn_faces, drawn_faces, tmp_path, Machine("cpu", 1, 0))
     stored = json.loads((tmp_path / "results.json").read_text())
@@ -81,7 +81,7 @@ def test_encoders_of_an_ablation(script: ModuleType, tmp_path: Path, drawn_faces
     assert list(found) == [
         "none: the mean of the points",
         "weights from scratch",
-        "SSMER, all three, by place",
+        "SSMER, all three, Adam, by place",
         "trained with all labels",
     ]
     assert moved["none: the mean of the points"] == moved["weights from scratch"] == 0

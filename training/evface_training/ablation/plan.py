@@ -42,8 +42,8 @@ ROWS: Mapping[str, tuple[str, ...]] = {
         "events + SSMER, voxel",
         "events + SSMER, surface",
         "events + SSMER, all three",
-        "events + SSMER, all three, by place",
         "events + SSMER, all three, Adam",
+        "events + SSMER, all three, Adam, by place",
         "events + MIRROR, all three",
         "RGB",
         "CMFA",
@@ -163,8 +163,8 @@ def trainings(
     return {
         **{f"encoder, {view}": Training(pretrains((view,))) for view in views},
         "encoder, all three": Training(pretrains(views)),
-        "encoder, by place": Training(pretrains(views, grid=4)),
         "encoder, Adam": Training(pretrains(views, with_adam=True)),
+        "encoder, by place": Training(pretrains(views, grid=4, with_adam=True)),
         "encoder, MIRROR": Training(pretrains(views, "mirror")),
         "encoder of the student": Training(pretrains(views, encoder="student")),
         "events": Training(learns("events")),
@@ -173,10 +173,10 @@ def trainings(
             for view in views
         },
         "events + SSMER, all three": Training(learns("events"), from_all),
-        "events + SSMER, all three, by place": Training(
+        "events + SSMER, all three, Adam": Training(learns("events"), {"encoder": "encoder, Adam"}),
+        "events + SSMER, all three, Adam, by place": Training(
             learns("events"), {"encoder": "encoder, by place"}
         ),
-        "events + SSMER, all three, Adam": Training(learns("events"), {"encoder": "encoder, Adam"}),
         "events + MIRROR, all three": Training(learns("events"), {"encoder": "encoder, MIRROR"}),
         "RGB": Training(learns("rgb")),
         "CMFA": Training(learns("cmfa"), from_rgb),
