@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,7 +29,7 @@ def build(kind: type[T], values: Any, where: str) -> T:
     arguments = {}
     for key, value in values.items():
         if key not in known:
-            hint = _nearest(key, known)
+            hint = _nearest(key, known, _within(hints))
             raise ConfigError(f"{where}.{key}", value, f"a known setting; {hint}")
         arguments[key] = _convert(hints[key], value, f"{where}.{key}")
     missing = [
@@ -54,9 +54,22 @@ def differences(old: Any, new: Any, where: str = "") -> Iterator[tuple[str, Any,
         yield where, old, new
 
 
-def _nearest(word: Any, known: list[str]) -> str:
-    near = difflib.get_close_matches(str(word), known, 1)
-    return f"did you mean {near[0]!r}?" if near else f"one of {', '.join(known)}"
+def _nearest(word: Any, known: list[str], elsewhere: Mapping[str, str] | None = None) -> str:
+    """What may have been meant: of these, or of names that belong to another place."""
+    names = {**(elsewhere or {}), **{name: name for name in known}}
+    near = difflib.get_close_matches(str(word), names, 1)
+    return f"did you mean {names[near[0]]!r}?" if near else f"one of {', '.join(known)}"
+
+
+def _within(hints: Mapping[str, Any]) -> dict[str, str]:
+    """Fields of the dataclasses among these: side → student.side or teacher.side."""
+    places: dict[str, str] = {}
+    for outer, kind in hints.items():
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+            for name in (field.name for field in dataclasses.fields(kind) if field.init):
+                place = f"{outer}.{name}"
+                places[name] = f"{places[name]} or {place}" if name in places else place
+    return places
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
