@@ -136,7 +136,7 @@ def trainings(
         ssmer = SsmerConfig(
             views, objective, side, grid=grid, projection=width, prediction=width // 4
         )
-        # SGD, 0.05 × batch ÷ 256, as SimSiam and the paper have it, is made for a hundred
+        # SGD, 0.05 × batch ÷ 256, as SimSiam and the paper have it, is made for ninety
         # thousand steps; within a few thousand, it leaves weights near to where they began.
         optimiser = OptimiserConfig(
             name="adam" if with_adam else "sgd",
