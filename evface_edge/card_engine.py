@@ -19,7 +19,7 @@ from evface_edge.errors import ModelError
 
 HASH_KEY = "evface_sha256"
 _ENGINE = "engine"
-_REBUILD = "build the engine again with `evface-edge build`"
+_REBUILD = "build the engine again with `evface-edge build-engine`"
 
 
 def sidecar_text(engine: dict[str, Any], card: ModelCard) -> str:

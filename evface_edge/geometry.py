@@ -62,7 +62,7 @@ class Box:
         overlap = self._overlap(other)
         return overlap / (self.width * self.height + other.width * other.height - overlap)
 
-    def share_inside(self, other: Box) -> float:
+    def fraction_inside(self, other: Box) -> float:
         """How much of this box lies inside another, 0 to 1."""
         return self._overlap(other) / (self.width * self.height)
 

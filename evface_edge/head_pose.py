@@ -2,8 +2,8 @@
 
 The shape is a mean and its principal modes of identity and expression, in millimetres, with the
 axes of the head: x to the subject's left, y up, z forward, the origin behind the eyes
-(`scripts/make_face_shape.py` makes it). The fit is the most probable pose and shape, given the
-landmarks and their σ: Gauss-Newton on the distances in the picture, with a unit normal prior on
+(`tools/make_face_shape.py` makes it). The fit is the most probable pose and shape, given the
+landmarks and their σ: Gauss-Newton on the distances in the image, with a unit normal prior on
 the modes (Blanz and Vetter, "A Morphable Model for the Synthesis of 3D Faces", 1999, section 4).
 """
 
@@ -29,7 +29,7 @@ _USUAL_DISTANCE_MM = 650.0
 #: What no shape knows: landmarks are drawn by people, and gaze moves the pupils.
 _SPREAD_MM = 1.0
 _PUPIL_SPREAD_MM = 3.0
-#: The outline of a picture is not a fixed place on the skin.
+#: The outline of an image is not a fixed place on the skin.
 _CONTOUR_SPREAD_MM = 10.0
 
 
@@ -62,7 +62,7 @@ class HeadPose:
             image). pitch_deg: above 0 looking up. roll_deg: above 0 clockwise in the image.
         rotation: (3, 3), head coordinates → camera coordinates (x right, y down, z away).
         center_px: (2,) where the origin of the head is seen, x then y.
-        scale_px_per_mm: of a length in the picture plane at the origin of the head.
+        scale_px_per_mm: of a length in the image plane at the origin of the head.
         translation_mm: (3,) of the origin of the head in camera coordinates; None without
             intrinsics, because size and distance cannot then be told apart.
         points_mm: (98, 3) the landmarks in head coordinates.
@@ -91,7 +91,7 @@ def fit_head_pose(
     Args:
         landmarks: (98, 2) in the order of WFLW, pixels; sigma: (98,) or one number, pixels.
         intrinsics: of the camera; without them the head is taken to be at arm's length and in
-            the middle of the picture, and there is no distance.
+            the middle of the image, and there is no distance.
 
     Raises:
         ConfigError: arrays of another shape, or not finite.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from evface_edge.errors import ConfigError, EventFormatError
 from evface_edge.events.array import EventArray
 from evface_edge.events.source import EventSource
-from evface_edge.tracking.recent import RecentEvents
+from evface_edge.tracking.event_buffer import EventBuffer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +41,7 @@ class Schedule(Protocol):
         """To the next instant."""
 
 
-class SteadyRate:
+class FixedRate:
     """A period apart, the first a period after the first event."""
 
     closes = True
@@ -58,7 +58,7 @@ class SteadyRate:
             self.due_us += self._period_us
 
 
-class AskedFor:
+class Timestamps:
     """Those in a list; what lies before the first event, or in a long gap, is left out.
 
     Raises:
@@ -87,7 +87,7 @@ class AskedFor:
         self._before_us = self.due_us
 
 
-class Haste:
+class FrameSkipper:
     """Whether an instant had better be skipped, because events wait."""
 
     #: However far behind, there is a result this often.
@@ -108,9 +108,9 @@ class Haste:
 
 def instants(
     packets: Iterable[EventArray],
-    recent: RecentEvents,
+    recent: EventBuffer,
     schedule: Schedule,
-    haste: Haste | None = None,
+    haste: FrameSkipper | None = None,
 ) -> Iterator[int]:
     """Output instants of a stream; when one is yielded, `recent` holds the events up to it.
 

@@ -44,7 +44,7 @@ _68_FROM_98 = np.array(
     ]
 )
 # A lid has three inner points at quarters among the 98, and two at thirds among the 68:
-# (index in the 68, the two of the 98 around it, the share of the second).
+# (index in the 68, the two of the 98 around it, the fraction of the second).
 _LID_THIRDS = (
     (37, 61, 62, 1 / 3),
     (38, 62, 63, 2 / 3),
@@ -81,8 +81,8 @@ def to_68(points: NDArray[np.floating]) -> NDArray[np.floating]:
     The eight lid points are interpolated: at thirds of a lid in the 68, at quarters in the 98.
     """
     result = points[..., _68_FROM_98, :].copy()
-    for target, first, second, share in _LID_THIRDS:
-        result[..., target, :] = (1 - share) * points[..., first, :] + share * points[
+    for target, first, second, fraction in _LID_THIRDS:
+        result[..., target, :] = (1 - fraction) * points[..., first, :] + fraction * points[
             ..., second, :
         ]
     return result

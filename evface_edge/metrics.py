@@ -2,7 +2,7 @@
 
 FR@10 and AUC@10 come in two kinds that give different numbers. The field counts *faces* (WFLW, Wu
 et al., CVPR 2018): a face fails when its mean error is beyond 10 %. The authors of CMFA-SSMER count
-*points*: each of the 98 of each face fails on its own. They never share a name here.
+*points*: each of the 98 of each face fails on its own. They never fraction a name here.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ def failure_rate(errors: NDArray[np.floating], limit: float = LIMIT) -> float:
 
 
 def ced_curve(errors: NDArray[np.floating]) -> tuple[Floats, Floats]:
-    """The cumulative error distribution as steps: (N + 1,) errors, from 0, and (N + 1,) shares.
+    """The cumulative error distribution as steps: (N + 1,) errors, from 0, and (N + 1,) fractions.
 
-    From each error on, until the next, its share of all errors is no larger. No face (inf) is the
-    part that the curve never reaches.
+    From each error on, until the next, its fraction of all errors is no larger. No face (inf) is
+    the part that the curve never reaches.
     """
     rising = np.sort(np.asarray(errors, np.float64))
     return np.append(0.0, rising), np.arange(len(rising) + 1) / len(rising)
@@ -169,5 +169,5 @@ def bootstrap_mean(
 
 
 def below_limit(errors: NDArray[np.floating], limit: float = LIMIT) -> Floats:
-    """How far each error stays below the limit ÷ limit, 0 to 1: its share of `area_under_ced`."""
+    """How far each error stays below the limit ÷ limit, 0 to 1: its part of `area_under_ced`."""
     return np.asarray(np.clip(limit - errors, 0, None) / limit, np.float64)

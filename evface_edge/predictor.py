@@ -17,13 +17,13 @@ from evface_edge.events import open_events
 from evface_edge.events.array import EventArray, check_events
 from evface_edge.events.source import EventSource
 from evface_edge.geometry import Box, SensorSize
-from evface_edge.instants import AskedFor, Haste, Schedule, SteadyRate, instants
+from evface_edge.instants import FixedRate, FrameSkipper, Schedule, Timestamps, instants
 from evface_edge.models import find_model
 from evface_edge.results import FaceLandmarks, Predictions
-from evface_edge.tracking.given import GivenFace
+from evface_edge.tracking.event_buffer import EventBuffer
+from evface_edge.tracking.fixed_box import FixedBox
 from evface_edge.tracking.network import LandmarkNetwork
 from evface_edge.tracking.policy import FollowPolicy
-from evface_edge.tracking.recent import RecentEvents
 from evface_edge.tracking.tracker import Tracker
 
 DEFAULT_RATE_HZ = 100.0
@@ -163,10 +163,10 @@ class Predictor:
             raise ConfigError(
                 "size", str(source.size), f"a sensor of {MIN_SENSOR_PX} pixels or more either way"
             )
-        recent = RecentEvents(self.card.window.max_duration_us)
-        tracker: GivenFace | Tracker
+        recent = EventBuffer(self.card.window.max_duration_us)
+        tracker: FixedBox | Tracker
         if box is not None:
-            tracker = GivenFace(self._network, box)
+            tracker = FixedBox(self._network, box)
         else:
             tracker = Tracker(
                 self._network,
@@ -177,8 +177,8 @@ class Predictor:
             )
         if latest is None:
             latest = bool(getattr(source, "live", False))
-        schedule: Schedule = SteadyRate(self._period_us) if at_us is None else AskedFor(at_us)
-        for now_us in instants(source, recent, schedule, Haste(source) if latest else None):
+        schedule: Schedule = FixedRate(self._period_us) if at_us is None else Timestamps(at_us)
+        for now_us in instants(source, recent, schedule, FrameSkipper(source) if latest else None):
             self._check_thread()
             yield now_us, tracker.update(recent, now_us)
 

@@ -4,7 +4,7 @@
 
 Without a recording it takes the one that came along; another one needs landmarks beside it, in
 NAME.landmarks.npz, as `evface-edge simulate` writes them. `evface-edge compare` does the same with
-intervals, pictures and a page.
+intervals, images and a page.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy as np
 
 from evface_edge.cli.demo import RECORDING
 from evface_edge.compare.accuracy import Entry, run_all
-from evface_edge.compare.figures import face_errors
 from evface_edge.compare.labelled import load_set
+from evface_edge.compare.metrics import face_errors
 from evface_edge.metrics import area_under_ced
 
 MODELS = ("evface-s-fp32", "evface-s-int8")

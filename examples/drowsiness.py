@@ -3,7 +3,7 @@
     python examples/drowsiness.py [RECORDING]
     python examples/drowsiness.py --camera camera:prophesee
 
-PERCLOS is the share of a minute in which the eyes are at least 80 % closed (Wierwille et al.,
+PERCLOS is the fraction of a minute in which the eyes are at least 80 % closed (Wierwille et al.,
 "Research on Vehicle-Based Driver Status/Performance Monitoring", 1994); 15 % and more is drowsy.
 Prints a line a second, and every blink when it is over. With the bundled evface-s 0.1.0 it finds no
 blink: that network was trained on eyes that hardly close (docs/models.md). Bring a model that sees
@@ -20,11 +20,11 @@ import typer
 
 from evface_edge import Predictor, open_events
 from evface_edge.cli.demo import RECORDING
-from evface_edge.results.openness import find_blinks
+from evface_edge.results.aspect_ratios import find_blinks
 
 WINDOW_US = 60_000_000
-#: Of an open eye: below this share it counts as 80 % closed.
-CLOSED_SHARE = 0.2
+#: Of an open eye: below this fraction it counts as 80 % closed.
+CLOSED_FRACTION = 0.2
 DROWSY_PERCLOS = 0.15
 
 
@@ -44,7 +44,7 @@ class EyeLog:
         """Share of the samples with closed eyes, against this person's open eyes."""
         values = np.array([value for _, value in self._samples])
         opened = np.quantile(values, 0.9)
-        return float((values < CLOSED_SHARE * opened).mean())
+        return float((values < CLOSED_FRACTION * opened).mean())
 
     def new_blinks(self) -> list[str]:
         """A line for each blink that ended since the last call."""
@@ -69,7 +69,7 @@ def main(
         typer.echo(predictor.describe())
         for t_us, faces in predictor.stream(source):
             if faces:
-                log.add(t_us, sum(faces[0].eye_openness) / 2)
+                log.add(t_us, sum(faces[0].eye_aspect_ratio) / 2)
             if t_us // 1_000_000 == shown_s:
                 continue
             shown_s = t_us // 1_000_000

@@ -43,7 +43,7 @@ facts() {
 shopt -s nullglob
 step machine facts
 for onnx in "$models"/*trt-*.onnx; do
-    [ -f "${onnx%.onnx}.engine" ] || step "build-$(basename "$onnx" .onnx)" evface-edge build "$onnx"
+    [ -f "${onnx%.onnx}.engine" ] || step "build-$(basename "$onnx" .onnx)" evface-edge build-engine "$onnx"
 done
 engines=("$models"/*.engine)
 networks=("${engines[@]}")

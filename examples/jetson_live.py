@@ -4,10 +4,10 @@
     python examples/jetson_live.py --camera 'camera:prophesee?reconnect=1' \\
         --model evface-s-trt-int8.engine --bind 0.0.0.0 --port 9090
 
-The engine is built on the device (`evface-edge build`); any other model runs too, as the default
-does on ONNX Runtime. `examples/jetson_live.service` starts it with the machine, and docs/jetson.md
-tells of that, of power modes and clocks. Prints one line a second; tells systemd when it is ready
-and that it lives. Never run on a Jetson so far.
+The engine is built on the device (`evface-edge build-engine`); any other model runs too, as the
+default does on ONNX Runtime. `examples/jetson_live.service` starts it with the machine, and
+docs/jetson.md tells of that, of power modes and clocks. Prints one line a second; tells systemd
+when it is ready and that it lives. Never run on a Jetson so far.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from evface_edge.events.source import Counters
 from evface_edge.results.moments import Moments
 from evface_edge.results.screens import Screen, show_results
 
-PICTURES_HZ = 10.0
+IMAGES_HZ = 10.0
 
 
 def tell_systemd(word: str) -> None:
@@ -89,7 +89,7 @@ def main(
         predictor.warmup()  # before the camera is opened, so that no event has to wait for it
         with open_events(camera) as source:
             tell_systemd("READY=1")
-            moments, pulse = Moments(source, fps=PICTURES_HZ), Pulse()
+            moments, pulse = Moments(source, fps=IMAGES_HZ), Pulse()
             end_s = time.monotonic() + seconds
             results = predictor.stream(moments.source)
             for _, faces in show_results(results, moments, screens):

@@ -28,9 +28,9 @@ class Latency:
         if self.samples_ms.ndim != 1 or not len(self.samples_ms):
             raise ConfigError("samples_ms", self.samples_ms.shape, "shape (N,), N above 0")
 
-    def percentile(self, share: float) -> float:
+    def percentile(self, fraction: float) -> float:
         """In ms; 50 is the median."""
-        return float(np.percentile(self.samples_ms, share))
+        return float(np.percentile(self.samples_ms, fraction))
 
     @property
     def fast_ms(self) -> float:
@@ -76,7 +76,7 @@ def measure(
 ) -> dict[str, Latency]:
     """Time each call for about `seconds` and at least five times a round, all of them in turns.
 
-    In every round each has its share of the time, one after the other, so that a machine that
+    In every round each has its fraction of the time, one after the other, so that a machine that
     slows down slows all of them.
 
     Args:

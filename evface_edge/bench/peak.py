@@ -19,7 +19,7 @@ from evface_edge.bench.latency import Latency, measure
 #: Rows, columns and inner size of the product. About a millisecond each, so that a call fits into
 #: what a scheduler gives at once, even on a machine that has other work.
 _M, _N, _K = 1024, 256, 512
-#: Of the convolution: channels in and out, and the side of its picture.
+#: Of the convolution: channels in and out, and the side of its image.
 _CHANNELS, _SIDE = 128, 28
 _CONV_OPS = 2 * 9 * _CHANNELS**2 * _SIDE**2
 _GEMM_OPS = 2 * _M * _N * _K
@@ -40,7 +40,7 @@ class Peak:
     int8_gops: float
     tried: dict[str, float]
 
-    def share(self, mega_macs: float, milliseconds: float, precision: str) -> float:
+    def fraction(self, mega_macs: float, milliseconds: float, precision: str) -> float:
         """How much of the peak a network uses, 0 to 1; float16 is held against float32.
 
         Args:
@@ -141,10 +141,10 @@ def _openvino_calls() -> dict[str, Callable[[], object]]:
 
     rng = np.random.default_rng(0)
     weights = rng.uniform(-1, 1, (_CHANNELS, _CHANNELS, 3, 3)).astype(np.float32)
-    picture = rng.uniform(0, 1, (1, _CHANNELS, _SIDE, _SIDE)).astype(np.float32)
+    image = rng.uniform(0, 1, (1, _CHANNELS, _SIDE, _SIDE)).astype(np.float32)
     calls: dict[str, Callable[[], object]] = {}
     for name in ("convolution fp32", "convolution int8"):
-        x = ops.parameter(list(picture.shape), np.float32)
+        x = ops.parameter(list(image.shape), np.float32)
         values, kernel = x, ops.constant(weights)
         if name.endswith("int8"):
             values = ops.fake_quantize(x, *_limits(0, 1), *_limits(0, 1), 256)
@@ -163,7 +163,7 @@ def _openvino_calls() -> dict[str, Callable[[], object]]:
         request = (
             ov.Core().compile_model(ov.Model([out], [x]), "CPU", config).create_infer_request()
         )
-        calls[name] = lambda request=request: request.infer([picture])  # type: ignore[misc]
+        calls[name] = lambda request=request: request.infer([image])  # type: ignore[misc]
     return calls
 
 

@@ -35,7 +35,7 @@ def network_rows(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     done = [row for row in found["network"] if row["status"] == "ok"]
     cells = []
     for row in sorted(done, key=lambda row: row["fast_ms"]):
-        share = row.get("share_of_peak")
+        fraction = row.get("fraction_of_peak")
         gain = speed_up(row, done)
         cells.append(
             [
@@ -54,7 +54,7 @@ def network_rows(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
                 f"{row['file_mb']:.2f}",
                 figure(row["energy_mj"], 2),
                 figure(row.get("gops"), 1),
-                "–" if share is None else f"{share:.0%}",
+                "–" if fraction is None else f"{fraction:.0%}",
                 figure(gain),
             ]
         )
@@ -113,10 +113,10 @@ def percentile_rows(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]
     cells = []
     for row in _worked(found):
         stages = [
-            " / ".join(f"{row[f'{stage}_p{share}_ms']:.2f}" for share in (50, 95, 99))
+            " / ".join(f"{row[f'{stage}_p{fraction}_ms']:.2f}" for fraction in (50, 95, 99))
             for stage in STAGES
         ]
-        total = " / ".join(f"{row[f'p{share}_ms']:.2f}" for share in (50, 95, 99))
+        total = " / ".join(f"{row[f'p{fraction}_ms']:.2f}" for fraction in (50, 95, 99))
         cells.append([row["model"], *_where(row), *stages, total])
     return ["model", "on", "sensor", "Mev/s", *STAGES, "all"], cells
 

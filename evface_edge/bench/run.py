@@ -280,8 +280,8 @@ def _network_row(
     if macs is not None:
         row["gops"] = 2 * macs / fast_ms
         if peak is not None and case.device == "cpu":
-            share = peak.share(macs, fast_ms, case.precision)
-            row["share_of_peak"] = share / case.threads
+            fraction = peak.fraction(macs, fast_ms, case.precision)
+            row["fraction_of_peak"] = fraction / case.threads
     return row
 
 

@@ -21,8 +21,8 @@ from evface_edge.errors import ConfigError
 from evface_edge.events import make_events, read_events
 from evface_edge.events.array import EventArray
 from evface_edge.geometry import Box, SensorSize
+from evface_edge.tracking.event_buffer import EventBuffer
 from evface_edge.tracking.network import LandmarkNetwork, Look, Observation
-from evface_edge.tracking.recent import RecentEvents
 from evface_edge.tracking.tracker import Tracker
 
 STAGES = ("window", "tracking", "representation", "network", "decode")
@@ -169,7 +169,7 @@ class TimedNetwork(LandmarkNetwork):
             Any, _Timed(self._representation, "crop", clock, "representation")
         )
 
-    def cut(self, recent: RecentEvents, box: Box, now_us: int, *, mirrored: bool = False) -> Look:
+    def cut(self, recent: EventBuffer, box: Box, now_us: int, *, mirrored: bool = False) -> Look:
         with self._clock.stage("window"):
             look = super().cut(recent, box, now_us, mirrored=mirrored)
         self.looked_at = look.count
@@ -234,7 +234,7 @@ def _by_stage(instants: list[dict[str, float]]) -> dict[str, list[float]]:
 def _run(
     network: TimedNetwork, clock: StageClock, events: EventArray, size: SensorSize
 ) -> tuple[list[Spent], list[bool], list[int]]:
-    recent = RecentEvents(network.card.window.max_duration_us)
+    recent = EventBuffer(network.card.window.max_duration_us)
     tracker = Tracker(network, size)
     first, last = int(events["t"][0]), int(events["t"][-1])
     instants = range(first + PERIOD_US, last + 1, PERIOD_US)

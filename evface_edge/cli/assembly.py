@@ -55,14 +55,14 @@ ROWS: tuple[Row, ...] = (
 
 #: What other packages bring: name → (help, extra). Their targets are entry points.
 ADDED: dict[str, tuple[str, str]] = {
-    "simulate": ("Turn faces in a video or picture into events.", "train"),
-    "calibrate": ("Fit the uncertainty of a trained model, before export.", "train"),
-    "ablate": ("Take the method apart: what does each part bring?", "train"),
-    "clips": ("Draw the clips that an export calibrates INT8 with.", "train"),
+    "simulate": ("Turn faces in a video or image into events.", "train"),
+    "finalize": ("Average checkpoints and fit the uncertainty, before export.", "train"),
+    "ablate": ("Run the ablation study.", "train"),
+    "calibration-set": ("Make the clips that INT8 export is calibrated with.", "train"),
     "train": ("Train a model.", "train"),
     "evaluate": ("Measure a model on faces whose landmarks are known.", "train"),
     "export": ("Export a trained model to run on a device.", "export"),
-    "build": ("Build a TensorRT engine of an exported model, on the device.", "tensorrt"),
+    "build-engine": ("Build a TensorRT engine from an exported model, on the device.", "tensorrt"),
 }
 
 

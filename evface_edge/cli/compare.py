@@ -63,7 +63,7 @@ def compare(
     from evface_edge.bench.table import csv_text, text_table
     from evface_edge.bench.writing import check_folder, write_text
     from evface_edge.cli.demo import RECORDING
-    from evface_edge.compare import figures, pictures
+    from evface_edge.compare import metrics, plots
     from evface_edge.compare.accuracy import Entry, run_all
     from evface_edge.compare.baseline import Tolerance, load_baseline, regressions
     from evface_edge.compare.labelled import load_set
@@ -74,7 +74,7 @@ def compare(
     tolerance = Tolerance(max_nme_loss, max_failures, max_slowdown)
     earlier = None if baseline is None else load_baseline(baseline)
     if page:
-        pictures.require_matplotlib()
+        plots.require_matplotlib()
     entries = [Entry.parse(text) for text in models or bundled_names()]
     videos = load_set(data or RECORDING)
     check_folder(output)
@@ -85,16 +85,16 @@ def compare(
         seconds=seconds,
         report=lambda text: typer.echo(text, err=True),
     )
-    report = figures.compare(instants, results, videos, rate_hz)
+    report = metrics.compare(instants, results, videos, rate_hz)
     worse = [] if earlier is None else regressions(report, earlier, tolerance)
     texts = {
         "compare.json": json.dumps(report, indent=1, ensure_ascii=False) + "\n",
-        "models.csv": csv_text(figures.model_rows(report)),
-        "landmarks.csv": csv_text(figures.landmark_rows(report)),
-        "instants.csv": csv_text(figures.instant_rows(instants, results, videos)),
+        "models.csv": csv_text(metrics.model_rows(report)),
+        "landmarks.csv": csv_text(metrics.landmark_rows(report)),
+        "instants.csv": csv_text(metrics.instant_rows(instants, results, videos)),
     }
     if page:
-        drawn = pictures.draw_all(report, instants, results, videos)
+        drawn = plots.draw_all(report, instants, results, videos)
         texts["report.html"] = page_text(report, drawn)
     for name, text in texts.items():
         write_text(output / name, text)

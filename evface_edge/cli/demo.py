@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 #: Made by our own simulator from a head of our own making:
-#: evface-edge simulate 'synthetic:head?seed=1&seconds=3&focal_px=540' -o demo.npz --seed 1
+#: evface-edge simulate 'synthetic:avatar?seed=1&seconds=3&focal_px=540' -o demo.npz --seed 1
 RECORDING = Path(__file__).parents[1] / "data" / "demo.npz"
 MODEL = "evface-s"
 
@@ -22,10 +22,10 @@ def demo(
     ] = Path("evface-demo"),
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Find the landmarks in the recording that came along, and make a film of it.
+    """Find the landmarks in the recording that came along, and make a video of it.
 
-    Writes landmarks.csv, landmarks.json and film.gif (with PyAV installed, film.mp4 too) into a
-    folder. Needs no camera, no network and no GPU.
+    Writes landmarks.csv, landmarks.json and annotated.gif (with PyAV installed, annotated.mp4 too)
+    into a folder. Needs no camera, no network and no GPU.
 
     \b
     Examples:
@@ -45,9 +45,9 @@ def demo(
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError("output", str(output), f"a folder ({error.strerror})") from None
-    names = ["landmarks.csv", "landmarks.json", "film.gif"]
+    names = ["landmarks.csv", "landmarks.json", "annotated.gif"]
     if find_spec("av") is not None:
-        names.append("film.mp4")
+        names.append("annotated.mp4")
     outputs = [output / name for name in names]
     began = time.perf_counter()
     with (
@@ -75,4 +75,6 @@ def demo(
     typer.echo(described)
     show_summary(done)
     typer.echo(f"in {elapsed:.1f} s")
-    typer.echo(f"Look at {output / 'film.gif'}; the numbers are in {output / 'landmarks.csv'}.")
+    typer.echo(
+        f"Look at {output / 'annotated.gif'}; the numbers are in {output / 'landmarks.csv'}."
+    )

@@ -17,7 +17,7 @@ def doctor(
     """Say what is installed, what is missing, what is broken, and the command that mends it.
 
     Looks at Python and packages, bundled models, runtimes and the devices that each really offers,
-    drivers of cameras, USB and udev rules, films and the synthetic head. Changes nothing. Ends
+    drivers of cameras, USB and udev rules, videos and the synthetic avatar. Changes nothing. Ends
     with 1 when something that is installed is broken; what is missing is no error.
 
     \b

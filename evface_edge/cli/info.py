@@ -108,7 +108,7 @@ def _facts(recording: Recording, statistics: Statistics) -> dict[str, Any]:
         "duration_us": statistics.duration_us,
         "mean_rate_hz": statistics.mean_rate_hz,
         "rates_hz": statistics.rates_hz(_BINS).tolist(),
-        "on_share": statistics.on_share,
+        "on_fraction": statistics.on_fraction,
         "active_pixels": statistics.active_pixels,
         "hot_pixels": [dataclasses.asdict(pixel) for pixel in statistics.hot_pixels],
         "gap_count": statistics.gap_count,
@@ -145,11 +145,14 @@ def _show(facts: dict[str, Any], statistics: Statistics) -> None:
             bars = "".join(_BARS[max(1, round(8 * rate / peak)) if rate else 0] for rate in rates)
             line("over time", f"|{bars}|")
             line("", f"each bar {duration_s / _BINS:.3g} s, the highest {_rate(peak)}")
-        line("polarity", f"{facts['on_share']:.1%} brighter, {1 - facts['on_share']:.1%} darker")
+        line(
+            "polarity",
+            f"{facts['on_fraction']:.1%} brighter, {1 - facts['on_fraction']:.1%} darker",
+        )
         pixels = facts["width"] * facts["height"]
         active = facts["active_pixels"]
         line("pixels", f"{active:,} of {pixels:,} had events ({active / pixels:.1%})")
-        hot = [f"({p['x']}, {p['y']}) {p['share']:.2%}" for p in facts["hot_pixels"]]
+        hot = [f"({p['x']}, {p['y']}) {p['fraction']:.2%}" for p in facts["hot_pixels"]]
         line("hottest", ", ".join(hot))
         gaps = [f"{g['duration_us'] / 1e3:.1f} ms at {g['start_us']} µs" for g in facts["gaps"]]
         count = facts["gap_count"]

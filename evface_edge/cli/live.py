@@ -118,8 +118,8 @@ def look(name: str, source: EventSource, seconds: float | None, as_json: bool) -
     typer.echo(f"{'events':<12} {statistics.events:,} in {statistics.duration_us / 1e6:.3g} s")
     if statistics.events:
         typer.echo(f"{'rate':<12} {statistics.mean_rate_hz / 1e6:.3g} Mev/s")
-        typer.echo(f"{'polarity':<12} {statistics.on_share:.1%} brighter")
-        hot = [f"({pixel.x}, {pixel.y}) {pixel.share:.2%}" for pixel in statistics.hot_pixels]
+        typer.echo(f"{'polarity':<12} {statistics.on_fraction:.1%} brighter")
+        hot = [f"({pixel.x}, {pixel.y}) {pixel.fraction:.2%}" for pixel in statistics.hot_pixels]
         typer.echo(f"{'hottest':<12} {', '.join(hot)}")
     typer.echo(f"{'lost':<12} {losses(source.counters)}")
 
@@ -151,7 +151,7 @@ def _facts(name: str, source: EventSource, statistics: Statistics) -> dict[str, 
         "events": statistics.events,
         "duration_us": statistics.duration_us,
         "mean_rate_hz": statistics.mean_rate_hz,
-        "on_share": statistics.on_share,
+        "on_fraction": statistics.on_fraction,
         "active_pixels": statistics.active_pixels,
         "hot_pixels": [dataclasses.asdict(pixel) for pixel in statistics.hot_pixels],
         "counters": dataclasses.asdict(source.counters),

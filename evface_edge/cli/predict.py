@@ -38,7 +38,7 @@ def predict(
             "--output",
             "-o",
             metavar="FILE",
-            help="A table (.csv .json .parquet), a plot (.png), a film (.gif .mp4), a recording "
+            help="A table (.csv .json .parquet), a plot (.png), a video (.gif .mp4), a recording "
             "for rerun (.rrd), window, or web: a live page; may be given several times.",
         ),
     ] = None,
@@ -66,9 +66,9 @@ def predict(
     smoothing: Annotated[
         bool, typer.Option(help="Whether flicker is filtered out of the landmarks.")
     ] = True,
-    fps: Annotated[float, typer.Option(metavar="N", help="Pictures a second of a film.")] = 25,
+    fps: Annotated[float, typer.Option(metavar="N", help="Images a second of a video.")] = 25,
     speed: Annotated[
-        float, typer.Option(metavar="N", help="Of a film: 0.1 is ten times slower than life.")
+        float, typer.Option(metavar="N", help="Of a video: 0.1 is ten times slower than life.")
     ] = 1,
     pose: Annotated[
         bool,
@@ -82,14 +82,14 @@ def predict(
 ) -> None:
     """Find the 98 landmarks of faces in a recording of events, or in what a camera sees.
 
-    Prints a summary, and writes tables and films where -o says so. A damaged recording is refused
-    and nothing written, unless --salvage takes what comes before the damage. A film shows events
+    Prints a summary, and writes tables and videos where -o says so. A damaged recording is refused
+    and nothing written, unless --salvage takes what comes before the damage. A video shows events
     that made a pixel brighter in blue, darker in red.
 
     \b
     Examples:
       evface-edge predict recording.raw
-      evface-edge predict recording.aedat4 -o landmarks.csv -o film.gif
+      evface-edge predict recording.aedat4 -o landmarks.csv -o annotated.gif
       evface-edge predict events.npz --size 346x260 --rate-hz 100 --json
       evface-edge predict camera:prophesee --seconds 20 -o landmarks.csv
       evface-edge predict camera:prophesee -o web
@@ -179,7 +179,7 @@ def _tell(
     for path in written(outputs):
         typer.echo(f"written: {path}")
     if not outputs:
-        typer.echo("add -o landmarks.csv or -o film.gif to keep the result")
+        typer.echo("add -o landmarks.csv or -o annotated.gif to keep the result")
 
 
 def _end(source: EventSource) -> None:

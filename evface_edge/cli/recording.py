@@ -1,4 +1,4 @@
-"""What `predict`, `view` and `demo` share: outputs, one pass, and what is said about it."""
+"""What `predict`, `view` and `demo` fraction: outputs, one pass, and what is said about it."""
 
 from __future__ import annotations
 
@@ -30,11 +30,14 @@ TABLES: dict[str, Callable[..., Any]] = {
     ".parquet": Predictions.to_parquet,
 }
 PLOT_SUFFIX = ".png"
-FILM_SUFFIXES = {".gif", ".mp4"}  # the keys of results.film.FILMS, without importing Pillow
+VIDEO_SUFFIXES = {
+    ".gif",
+    ".mp4",
+}  # the keys of results.video.VIDEO_WRITERS, without importing Pillow
 SCENE_SUFFIX = ".rrd"
 #: Outputs that are no files.
 WINDOW, PAGE = Path("window"), Path("web")
-VIEW_SUFFIXES = {*FILM_SUFFIXES, SCENE_SUFFIX}
+VIEW_SUFFIXES = {*VIDEO_SUFFIXES, SCENE_SUFFIX}
 PREDICT_SUFFIXES = {*TABLES, PLOT_SUFFIX, *VIEW_SUFFIXES}
 
 
@@ -110,16 +113,16 @@ def open_viewers(
 
 @contextmanager
 def open_files(outputs: Sequence[Path], *, fps: float, text: str) -> Iterator[list[Screen]]:
-    """Films and .rrd files among the outputs; there when the block ends, none when it fails."""
-    films = [path for path in outputs if path.suffix.lower() in FILM_SUFFIXES]
+    """Videos and .rrd files among the outputs; there when the block ends, none when it fails."""
+    videos = [path for path in outputs if path.suffix.lower() in VIDEO_SUFFIXES]
     screens: list[Screen] = []
     with ExitStack() as stack:
-        if films:
-            from evface_edge.results.film import open_film
-            from evface_edge.results.screens import FilmScreen
+        if videos:
+            from evface_edge.results.screens import VideoScreen
+            from evface_edge.results.video import open_video
 
-            opened = [stack.enter_context(open_film(path, fps=fps)) for path in films]
-            screens.append(FilmScreen(opened, text=text))
+            opened = [stack.enter_context(open_video(path, fps=fps)) for path in videos]
+            screens.append(VideoScreen(opened, text=text))
         for path in outputs:
             if path.suffix.lower() == SCENE_SUFFIX:
                 from evface_edge.results.rerun_screen import rrd_file
@@ -191,7 +194,7 @@ def predict_recording(
     viewers: Sequence[Screen] = (),
     report: Callable[[int], None] = lambda t_us: None,
 ) -> Pass:
-    """Predict once; the tables and films in `outputs` are written from that one pass.
+    """Predict once; the tables and videos in `outputs` are written from that one pass.
 
     They appear when all of them are complete; none does when anything fails.
 
@@ -309,7 +312,7 @@ def show_summary(done: Pass) -> None:
             f"{(row['last_us'] - done.first_us) / 1e6:.2f}",
             f"{row['mean_presence']:.2f}",
             f"{row['mean_sigma_px']:.1f}",
-            ", ".join(f"{name} {share:.0%}" for name, share in row["states"].items()),
+            ", ".join(f"{name} {fraction:.0%}" for name, fraction in row["states"].items()),
         )
     Console().print(table)
     typer.echo(examined)

@@ -28,14 +28,14 @@ def view(
             "--output",
             "-o",
             metavar="OUTPUT",
-            help="window, web: a live page, a film (.gif .mp4), or a recording for rerun (.rrd); "
+            help="window, web: a live page, a video (.gif .mp4), or a recording for rerun (.rrd); "
             "may be given several times; by default window.",
         ),
     ] = None,
     accumulate_ms: Annotated[
-        float, typer.Option(metavar="N", help="A picture shows the events of so many ms.")
+        float, typer.Option(metavar="N", help="An image shows the events of so many ms.")
     ] = 20,
-    fps: Annotated[float, typer.Option(metavar="N", help="Pictures a second.")] = 25,
+    fps: Annotated[float, typer.Option(metavar="N", help="Images a second.")] = 25,
     speed: Annotated[
         float, typer.Option(metavar="N", help="0.1 is slow motion, ten times slower than life.")
     ] = 1,
@@ -48,7 +48,7 @@ def view(
 ) -> None:
     """Look at events alone: what made a pixel brighter in blue, darker in red.
 
-    In a window and on a page, the line below the picture pauses (space bar), steps, changes the
+    In a window and on a page, the line below the image pauses (space bar), steps, changes the
     speed and goes back and forth. Longer accumulation shows more of slow motion and blurs fast
     motion.
 

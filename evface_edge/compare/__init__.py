@@ -1,4 +1,4 @@
 """Several artefacts on the same recordings, side by side.
 
-recordings ─▶ `accuracy` (instants) ─▶ `figures` (numbers) ─▶ `pictures`, `page`, `baseline`
+recordings ─▶ `accuracy` (instants) ─▶ `figures` (numbers) ─▶ `images`, `page`, `baseline`
 """

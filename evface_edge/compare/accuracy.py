@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 from evface_edge.bench.latency import Latency, measure, pinned
 from evface_edge.card import ModelCard
-from evface_edge.compare.labelled import LabelledVideo
+from evface_edge.compare.labelled import LabelledRecording
 from evface_edge.errors import ConfigError
 from evface_edge.events import open_events, read_events
 from evface_edge.geometry import Box
 from evface_edge.models import find_model
 from evface_edge.predictor import Predictor
 from evface_edge.representation import from_config
+from evface_edge.tracking.event_buffer import EventBuffer
 from evface_edge.tracking.network import LandmarkNetwork
-from evface_edge.tracking.recent import RecentEvents
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Found:
 
 def run_all(
     entries: Sequence[Entry],
-    videos: Sequence[LabelledVideo],
+    videos: Sequence[LabelledRecording],
     *,
     rate_hz: float = 50.0,
     seconds: float = 1.0,
@@ -139,7 +139,7 @@ def run_all(
 
 
 def _instants(
-    predictor: Predictor, video: LabelledVideo, index: int
+    predictor: Predictor, video: LabelledRecording, index: int
 ) -> list[tuple[int, int, NDArray[np.float32], NDArray[np.float32], float]]:
     rows = []
     nothing = np.full(video.points.shape[1:], np.nan, np.float32)
@@ -155,7 +155,7 @@ def _instants(
 
 
 def _latencies(
-    entries: Sequence[Entry], video: LabelledVideo, seconds: float
+    entries: Sequence[Entry], video: LabelledRecording, seconds: float
 ) -> dict[str, Latency]:
     """Of the networks alone, on one core, in turns, each on the events of one true face."""
     middle = len(video.t_us) // 2
@@ -169,7 +169,7 @@ def _latencies(
             for entry in entries:
                 network = LandmarkNetwork(entry.path, runtime=entry.runtime)
                 networks[entry.label] = network
-                recent = RecentEvents(network.card.window.max_duration_us)
+                recent = EventBuffer(network.card.window.max_duration_us)
                 recent.append(past)
                 look = network.cut(recent, box, now_us)
                 representation, side = from_config(network.card.representation)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evface_edge.compare.figures import VERSION
+from evface_edge.compare.metrics import VERSION
 from evface_edge.errors import ConfigError
 
 

@@ -19,7 +19,7 @@ _FACE_PX = 96.0
 
 
 @dataclass(frozen=True, eq=False)
-class LabelledVideo:
+class LabelledRecording:
     """A recording with landmarks at many instants.
 
     Attributes:
@@ -31,7 +31,7 @@ class LabelledVideo:
     points: NDArray[np.float32]
 
     @classmethod
-    def load(cls, path: Path) -> LabelledVideo:
+    def load(cls, path: Path) -> LabelledRecording:
         """`<name>.npz` and the like, with `<name>.landmarks.npz` beside it.
 
         Raises:
@@ -55,9 +55,9 @@ class LabelledVideo:
         """(98, 2) at an instant between the first and the last label, interpolated."""
         after = int(np.clip(np.searchsorted(self.t_us, t_us), 1, len(self.t_us) - 1))
         span = self.t_us[after] - self.t_us[after - 1]
-        share = np.float32((t_us - self.t_us[after - 1]) / span)
+        fraction = np.float32((t_us - self.t_us[after - 1]) / span)
         before = self.points[after - 1]
-        return np.asarray(before + (self.points[after] - before) * share, np.float32)
+        return np.asarray(before + (self.points[after] - before) * fraction, np.float32)
 
     def speed_deg_per_s(self, t_us: int) -> float:
         """Of the middle of the face, as a turn of the head."""
@@ -71,7 +71,7 @@ class LabelledVideo:
         return px * _FACE_PX / _PX_PER_DEG / ((ends[1] - ends[0]) * 1e-6)
 
 
-def load_set(data: Path) -> list[LabelledVideo]:
+def load_set(data: Path) -> list[LabelledRecording]:
     """A recording, or all of a folder that have landmarks beside them.
 
     Raises:
@@ -80,12 +80,12 @@ def load_set(data: Path) -> list[LabelledVideo]:
     if not data.is_dir():
         if not data.is_file():
             raise ConfigError("--data", str(data), "a recording or a folder of recordings")
-        return [LabelledVideo.load(data)]
+        return [LabelledRecording.load(data)]
     found = []
     for labels in sorted(data.glob(f"*{_LABELS}")):
         stem = labels.name[: -len(_LABELS)]
         beside = [path for path in sorted(data.glob(f"{stem}.*")) if path.stem == stem]
-        found += [LabelledVideo.load(path) for path in beside[:1]]
+        found += [LabelledRecording.load(path) for path in beside[:1]]
     if not found:
         raise ConfigError("--data", str(data), f"a folder with NAME.npz and NAME{_LABELS}")
     return found

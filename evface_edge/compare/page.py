@@ -1,4 +1,4 @@
-"""A comparison as one HTML page that opens without a network: pictures are inside it."""
+"""A comparison as one HTML page that opens without a network: images are inside it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ img { max-width: 100%; }
 small { color: #586174; }
 .verdict { font-size: 18px; border-left: 4px solid #2a9d8f; padding-left: .8em; }
 """
-#: Pictures that stand two in a row.
+#: Images that stand two in a row.
 _HALF = ("pareto", "ced")
 
 HEADING = (
@@ -141,12 +141,12 @@ def note(report: Mapping[str, Any]) -> str:
     )
 
 
-def page(report: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
+def page(report: Mapping[str, Any], images: Mapping[str, bytes]) -> str:
     """The whole document."""
     figures = "".join(
-        picture(pictures[name], caption, half=name in _HALF)
+        image(images[name], caption, half=name in _HALF)
         for name, caption in _CAPTIONS.items()
-        if name in pictures
+        if name in images
     )
     machine = "; ".join(f"{key} {value}" for key, value in report["machine"].items())
     pairs = "".join(f"<li>{escape(sentence)}</li>" for sentence in pair_sentences(report))
@@ -169,7 +169,7 @@ def document(title: str, body: str) -> str:
     )
 
 
-def picture(png: bytes, caption: str, *, half: bool = False) -> str:
+def image(png: bytes, caption: str, *, half: bool = False) -> str:
     """A PNG inside the page, over the whole width or half of it."""
     kind = ' class="half"' if half else ""
     return (

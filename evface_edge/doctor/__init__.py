@@ -20,7 +20,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     "system": (packages.system, packages.base, models.compiled_loops, models.bundled),
     "runtimes": (runtimes.all_runtimes,),
     "cameras": (cameras.drivers, cameras.plugged_in, cameras.udev_rules),
-    "pictures": (drawing.films, drawing.synthetic_head),
+    "images": (drawing.videos, drawing.synthetic_avatar),
     "extras": (packages.extras,),
 }
 

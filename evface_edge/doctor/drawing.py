@@ -1,4 +1,4 @@
-"""What draws: films, and the synthetic head."""
+"""What draws: videos, and the synthetic avatar."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _VIEW = "pip install 'evface-edge[view]'"
 _EGL = "sudo apt-get install -y libegl1 libgl1-mesa-dri"
 
 
-def films() -> Iterator[Finding]:
+def videos() -> Iterator[Finding]:
     """Whether MP4 can be written; PyAV carries the libraries of FFmpeg, no program is needed."""
     state, text = try_import("av")
     if state is not State.OK:
-        yield Finding("films (.mp4)", state, f"PyAV is {text}; .gif needs nothing", _VIEW)
+        yield Finding("videos (.mp4)", state, f"PyAV is {text}; .gif needs nothing", _VIEW)
         return
     import av
 
@@ -24,14 +24,14 @@ def films() -> Iterator[Finding]:
         av.codec.Codec("libx264", "w")
     except Exception as error:  # PyAV: UnknownCodecError, of no public base
         why = f"PyAV {text} has no H.264 encoder ({error})"
-        yield Finding("films (.mp4)", State.BROKEN, why, f"{_VIEW} --force-reinstall")
+        yield Finding("videos (.mp4)", State.BROKEN, why, f"{_VIEW} --force-reinstall")
         return
-    yield Finding("films (.mp4)", State.OK, f"PyAV {text} with libx264")
+    yield Finding("videos (.mp4)", State.OK, f"PyAV {text} with libx264")
 
 
-def synthetic_head() -> Iterator[Finding]:
-    """Whether the synthetic head can be rendered: moderngl, and EGL."""
-    name = "synthetic head"
+def synthetic_avatar() -> Iterator[Finding]:
+    """Whether the synthetic avatar can be rendered: moderngl, and EGL."""
+    name = "synthetic avatar"
     state, text = try_import("moderngl")
     if state is not State.OK:
         mend = "pip install 'evface-edge[train]'"

@@ -23,7 +23,7 @@ from evface_edge.geometry import SensorSize
 
 SOUND, OUTSIDE, BACKWARD, GAP, POLARITY, SYNTAX, EPOCH = range(7)
 
-# Slots of the state that the compiled decoders share.
+# Slots of the state that the compiled decoders fraction.
 WIDTH, HEIGHT, _STARTED, LAST, _CLAMPED, _BAD_T, _BAD_X, _BAD_Y, SKIPPED = range(9)
 _NEVER = -MAX_TIME_US // 2
 

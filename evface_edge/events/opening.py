@@ -21,7 +21,7 @@ ENTRY_POINTS = "evface_edge.sources"
 class SourceFactory(Protocol):
     """What an entry point of the group `evface_edge.sources` refers to.
 
-    For `synthetic:head?seed=1` it is called with ("head", {"seed": "1"}, size=…); it raises
+    For `synthetic:avatar?seed=1` it is called with ("head", {"seed": "1"}, size=…); it raises
     ConfigError for a name or an option that it does not know.
     """
 

@@ -27,12 +27,12 @@ class Gap:
 
 @dataclass(frozen=True)
 class HotPixel:
-    """A pixel and its share of all events."""
+    """A pixel and its fraction of all events."""
 
     x: int
     y: int
     events: int
-    share: float
+    fraction: float
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Statistics:
 
     Attributes:
         first_us, last_us: times of the first and last event; None where there is none.
-        on_share: of the events that are brighter, 0 to 1.
+        on_fraction: of the events that are brighter, 0 to 1.
         active_pixels: with at least one event.
         hot_pixels: the five with the most events.
         gaps: the five longest of 10 ms or more; `gap_count` counts all of them.
@@ -51,7 +51,7 @@ class Statistics:
     events: int
     first_us: int | None
     last_us: int | None
-    on_share: float
+    on_fraction: float
     active_pixels: int
     hot_pixels: tuple[HotPixel, ...]
     gaps: tuple[Gap, ...]
@@ -116,7 +116,7 @@ def gather(packets: Iterable[EventArray], size: SensorSize) -> Statistics:
         events=events,
         first_us=first_us,
         last_us=None if first_us is None else last_us,
-        on_share=on / events if events else 0.0,
+        on_fraction=on / events if events else 0.0,
         active_pixels=int(np.count_nonzero(pixels)),
         hot_pixels=tuple(
             HotPixel(int(i) % size.width, int(i) // size.width, int(pixels[i]), pixels[i] / events)

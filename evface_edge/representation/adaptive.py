@@ -50,7 +50,7 @@ class AdaptiveSurface(Representation):
       package writes exp(-Δt · rate / (reference rate · τ)); Δt drops out.)
     - "log": D = (1 + e^{-ab}) / (1 + e^{a (s - b)}), s the mean of the magnitude of the Laplacian
       of Gaussian of G over the patch, a = b = 0.75.
-    - "spectrum": D = the share of the patch's energy |FFT(G)|² at high spatial frequencies.
+    - "spectrum": D = the fraction of the patch's energy |FFT(G)|² at high spatial frequencies.
 
     Our own choices, where the sources are silent or leave it open: slices are counted from the
     first event of the window; only slices with events exist; the 3 × 3 kernel of the Laplacian of
@@ -169,25 +169,25 @@ class AdaptiveSurface(Representation):
             fall = 1 + np.exp(LOG_STEEPNESS * (score - LOG_CENTRE))
             factors = (1 + math.exp(-LOG_STEEPNESS * LOG_CENTRE)) / fall
         else:
-            factors = self._high_share(signed)
+            factors = self._high_fraction(signed)
         after = surface.copy()
         fade(after, factors.astype(np.float32), self.patch)
         after += signed
         return after
 
-    def _high_share(self, signed: NDArray[np.float32]) -> NDArray[np.float64]:
+    def _high_fraction(self, signed: NDArray[np.float32]) -> NDArray[np.float64]:
         """Of each patch (down, across); 1 where it is empty."""
         patch = self.patch
         down, across = (-(-side // patch) for side in signed.shape)
         full = np.zeros((down * patch, across * patch), np.float32)
         full[: signed.shape[0], : signed.shape[1]] = signed
         patches = full.reshape(down, patch, across, patch).transpose(0, 2, 1, 3)
-        share = np.ones((down, across))
+        fraction = np.ones((down, across))
         active = patches.any((2, 3))
         power = np.abs(np.fft.fft2(patches[active])) ** 2
         high = (power * high_frequencies(patch, self.high_frequency)).sum((1, 2))
-        share[active] = high / power.sum((1, 2))
-        return share
+        fraction[active] = high / power.sum((1, 2))
+        return fraction
 
 
 class RunningSurface(Incremental):
@@ -244,12 +244,12 @@ def log_kernel() -> tuple[float, float, float]:
     return side, corner, centre
 
 
-def high_frequencies(patch: int, share: float) -> NDArray[np.float32]:
-    """(patch, patch) in the order of an FFT: 1 above `share` of the highest frequency, 0 below.
+def high_frequencies(patch: int, fraction: float) -> NDArray[np.float32]:
+    """(patch, patch) in the order of an FFT: 1 above `fraction` of the highest frequency, 0 below.
 
     The frequency 0 is never high.
     """
     along = np.fft.fftfreq(patch)
     length = np.hypot(along[:, None], along)
-    high: NDArray[np.bool_] = length > share * length.max()
+    high: NDArray[np.bool_] = length > fraction * length.max()
     return high.astype(np.float32)

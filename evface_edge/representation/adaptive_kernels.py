@@ -36,11 +36,11 @@ def fade(surface: NDArray[np.float32], factors: NDArray[np.float32], patch: int)
     height, width = surface.shape
     down, across = factors.shape
     before = np.empty(width, np.int32)
-    share = np.empty(width, np.float32)
+    fraction = np.empty(width, np.float32)
     for x in range(width):
         position = min(max((x + 0.5) / patch - 0.5, 0.0), across - 1.0)
         before[x] = min(int(position), max(across - 2, 0))
-        share[x] = position - before[x]
+        fraction[x] = position - before[x]
     line = np.empty(across + 1, np.float32)
     for y in range(height):
         position = min(max((y + 0.5) / patch - 0.5, 0.0), down - 1.0)
@@ -56,7 +56,7 @@ def fade(surface: NDArray[np.float32], factors: NDArray[np.float32], patch: int)
         line[across] = line[across - 1]
         for x in range(width):
             i = before[x]
-            surface[y, x] *= line[i] + (line[i + 1] - line[i]) * share[x]
+            surface[y, x] *= line[i] + (line[i + 1] - line[i]) * fraction[x]
 
 
 @compiled

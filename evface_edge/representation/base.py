@@ -1,4 +1,4 @@
-"""What all representations share: cells, crops, the instant, normalisation."""
+"""What all representations fraction: cells, crops, the instant, normalisation."""
 
 from __future__ import annotations
 

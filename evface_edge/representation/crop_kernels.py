@@ -106,11 +106,11 @@ def crop_voxels(
         position = (t - start) * per_us
         while pair < bins - 2 and position >= pair + 1:
             pair += 1
-        share = np.float32(position - pair)
+        fraction = np.float32(position - pair)
         cell = columns[min(np.uint32(event.x), beyond_x)] + rows[min(np.uint32(event.y), beyond_y)]
         first = cell + np.int32(pair) * bin_ + on * np.int32(event.p)
-        flat[np.uint32(min(first, spare))] += np.float32(1) - share
-        flat[np.uint32(min(first + bin_, spare))] += share
+        flat[np.uint32(min(first, spare))] += np.float32(1) - fraction
+        flat[np.uint32(min(first + bin_, spare))] += fraction
     return True
 
 

@@ -81,7 +81,7 @@ def add_to_pair(
 
 
 @compiled
-def share_out(
+def distribute(
     counts: NDArray[np.int32],
     sums: NDArray[np.int64],
     start: int,

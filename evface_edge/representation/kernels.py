@@ -43,7 +43,7 @@ def fill_voxels(events: EventArray, cells: NDArray[np.float32], clear: bool) -> 
     start = last = events[0].t
     per_us = (bins - 1) / max(events[-1].t - start, 1)
     places = np.empty(BLOCK, np.uint64)
-    shares = np.empty(BLOCK, np.float32)
+    fractions = np.empty(BLOCK, np.float32)
     if clear:
         flat[:plane] = 0
         flat[on : on + plane] = 0
@@ -67,13 +67,13 @@ def fill_voxels(events: EventArray, cells: NDArray[np.float32], clear: bool) -> 
                 last = event.t
                 pixel = np.uint64(event.y) * np.uint64(width) + np.uint64(event.x)
                 places[index] = np.uint64(off) + np.uint64(event.p) * np.uint64(on) + pixel
-                shares[index] = (event.t - start) * per_us - pair
+                fractions[index] = (event.t - start) * per_us - pair
             if not sound:
                 return False
             for index in range(len(block)):
-                place, share = places[index], shares[index]
-                flat[place] += np.float32(1) - share
-                flat[place + np.uint64(plane)] += share
+                place, fraction = places[index], fractions[index]
+                flat[place] += np.float32(1) - fraction
+                flat[place + np.uint64(plane)] += fraction
             first += len(block)
     return True
 
@@ -198,8 +198,8 @@ def enlarge(cells: NDArray[np.float32], larger: NDArray[np.float32]) -> None:
     left, right = np.empty(width, np.uint32), np.empty(width, np.uint32)
     across = np.empty(width, np.float32)
     for x in range(width):
-        first, after, share = neighbours(x, columns, width)
-        left[x], right[x], across[x] = first, after, share
+        first, after, fraction = neighbours(x, columns, width)
+        left[x], right[x], across[x] = first, after, fraction
     wide = np.empty((rows, width), np.float32)
     for channel in range(channels):
         for y in range(rows):
@@ -216,7 +216,7 @@ def enlarge(cells: NDArray[np.float32], larger: NDArray[np.float32]) -> None:
 
 @compiled
 def neighbours(place: int, count: int, wanted: int) -> tuple[int, int, np.float32]:
-    """Of `count` cells stretched over `wanted`: the two around this place, share of the second."""
+    """The two of `count` cells, stretched over `wanted`, around `place`; weight of the second."""
     source = max((place + 0.5) * count / wanted - 0.5, 0.0)
     first = min(int(source), count - 1)
     return first, min(first + 1, count - 1), np.float32(source - first)

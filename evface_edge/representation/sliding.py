@@ -153,10 +153,10 @@ def _reach(border: int, per_us: float) -> int:
 class SlidingVoxels(_Sliding):
     """A voxel grid that spans the events of the window.
 
-    Within a pair of neighbouring bins, the share of an event grows linearly with its time: for
-    each cell, the number of events and the sum of their times give the sum of the shares, wherever
-    the grid starts and ends. As the window moves on, the borders between pairs only ever pass
-    events towards the older pair, each event at most once a border.
+    Within a pair of neighbouring bins, the fraction of an event grows linearly with its time: for
+    each cell, the number of events and the sum of their times give the sum of the fractions,
+    wherever the grid starts and ends. As the window moves on, the borders between pairs only ever
+    pass events towards the older pair, each event at most once a border.
     """
 
     def __init__(
@@ -207,7 +207,7 @@ class SlidingVoxels(_Sliding):
         self._borders = [max(number, gone) for number in self._borders]
 
     def _state(self, now_us: int) -> NDArray[np.float32]:
-        from evface_edge.representation.incremental_kernels import share_out
+        from evface_edge.representation.incremental_kernels import distribute
 
         volume = np.zeros((2, self._bins, self._cell_count), np.float32)
         entries = self._queue.entries
@@ -222,7 +222,7 @@ class SlidingVoxels(_Sliding):
                     self._move(entries[old:passed], border - 1, 1)
                     self._borders[border - 1] += int(passed) - old
             start = start_us - self._origin_us
-            share_out(self._counts, self._sums_us, start, per_us, volume)
+            distribute(self._counts, self._sums_us, start, per_us, volume)
         return volume.reshape(2 * self._bins, self._cell_count)
 
 

@@ -12,14 +12,14 @@ from evface_edge.errors import ConfigError
 from evface_edge.geometry import Box
 from evface_edge.head_pose import HeadPose, Intrinsics, fit_head_pose
 from evface_edge.landmarks import NUM_LANDMARKS, to_5, to_68
-from evface_edge.results.openness import eye_openness, mouth_openness
+from evface_edge.results.aspect_ratios import eye_aspect_ratio, mouth_aspect_ratio
 
 
 class FaceState(Enum):
     """How the landmarks of a face came about."""
 
     FOUND = "found"
-    """The finder has just pointed at this face."""
+    """The face detector has just pointed at this face."""
 
     FOLLOWING = "following"
     """Predicted from new events, in the box of the landmarks before (or in the box given)."""
@@ -80,14 +80,14 @@ class FaceLandmarks:
         return to_5(self.landmarks)
 
     @property
-    def eye_openness(self) -> tuple[float, float]:
+    def eye_aspect_ratio(self) -> tuple[float, float]:
         """Right and left eye: about 0.3 open, below 0.1 closed (`results.openness`)."""
-        return eye_openness(self.landmarks)
+        return eye_aspect_ratio(self.landmarks)
 
     @property
-    def mouth_openness(self) -> float:
+    def mouth_aspect_ratio(self) -> float:
         """Gap of the inner lips ÷ width of the mouth: 0 closed, about 1 wide open."""
-        return mouth_openness(self.landmarks)
+        return mouth_aspect_ratio(self.landmarks)
 
     def head_pose(self, intrinsics: Intrinsics | None = None) -> HeadPose:
         """How the head is turned, where it is, and its landmarks in 3-D.

@@ -3,9 +3,9 @@
     moments = Moments(source)
     for t_us, faces in predictor.stream(moments.source):
         for moment in moments.advance(t_us, faces):
-            film.add(draw_moment(moment, source.size))
+            video.add(draw_moment(moment, source.size))
     for moment in moments.finish():
-        film.add(draw_moment(moment, source.size))
+        video.add(draw_moment(moment, source.size))
 
 The predictor draws packets from `moments.source`, which keeps each until it has been shown. What
 is kept is what the predictor has read ahead of its results, and one moment's events.
@@ -120,8 +120,8 @@ class Moments:
 
     Args:
         source: to be read by the predictor through `Moments.source`.
-        fps: moments a second of the film.
-        speed: seconds of the recording ÷ seconds of the film; 0.1 is slow motion.
+        fps: moments a second of the video.
+        speed: seconds of the recording ÷ seconds of the video; 0.1 is slow motion.
         accumulation_us: time over which events are gathered, µs.
 
     Raises:

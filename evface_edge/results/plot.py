@@ -85,10 +85,10 @@ def _curves(
     faces: list[FaceLandmarks], pose: bool
 ) -> Iterator[tuple[str, str, NDArray[np.floating], str]]:
     """(panel, name, values, colour) of one face."""
-    eyes = np.array([face.eye_openness for face in faces])
+    eyes = np.array([face.eye_aspect_ratio for face in faces])
     yield "openness of the eyes", "right eye", eyes[:, 0], _BLUE
     yield "openness of the eyes", "left eye", eyes[:, 1], _ORANGE
-    mouth = np.array([face.mouth_openness for face in faces])
+    mouth = np.array([face.mouth_aspect_ratio for face in faces])
     yield "openness of the mouth", "mouth", mouth, _BLUE
     if pose:
         heads = [face.head_pose() for face in faces]

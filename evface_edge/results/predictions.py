@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from evface_edge.geometry import SensorSize
+from evface_edge.results.aspect_ratios import Blink, BlinkRule, find_blinks
 from evface_edge.results.face import FaceLandmarks, FaceState
-from evface_edge.results.openness import Blink, BlinkRule, find_blinks
 from evface_edge.results.output_file import check_output, whole_file
 from evface_edge.results.table import arrow_table, csv_text, face_dict
 
@@ -86,7 +86,7 @@ class Predictions(Sequence[FaceLandmarks]):
                 ):
                     seen.append(face)
             times = np.array([face.t_us for face in seen], np.int64)
-            openness = np.array([sum(face.eye_openness) / 2 for face in seen])
+            openness = np.array([sum(face.eye_aspect_ratio) / 2 for face in seen])
             found += find_blinks(times, openness, face_id=face_id, rule=rule)
         return sorted(found, key=lambda blink: blink.onset_us)
 
@@ -113,7 +113,7 @@ class Predictions(Sequence[FaceLandmarks]):
 
         Columns: t_us, face_id, state, presence, box_x, box_y, box_width, box_height, then x0, y0,
         sigma0 to x97, y97, sigma97; in µs and sensor pixels. With `pose`, then yaw_deg, pitch_deg,
-        roll_deg, right_eye_openness, left_eye_openness, mouth_openness.
+        roll_deg, right_eye_openness, left_eye_openness, mouth_aspect_ratio.
 
         Raises:
             ConfigError: `path` does not end in .csv, or its folder does not exist.

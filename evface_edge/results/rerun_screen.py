@@ -3,7 +3,7 @@ its viewer, or a page (extra `web`).
 
 Entities, on the timeline "time" in seconds of the recording:
 
-    camera/events              the picture of events
+    camera/events              the image of events
     camera/face/ID/…           box, curves, landmarks, σ, axes of the head
     openness/ID/…, pose/ID/…   curves of eyes and mouth, and of yaw, pitch and roll
     presence/ID, sigma_px/ID   curves; σ is the mean of the landmarks
@@ -26,16 +26,16 @@ from PIL import Image
 from evface_edge import landmarks as wflw
 from evface_edge.errors import RuntimeUnavailable
 from evface_edge.geometry import SensorSize
-from evface_edge.results.face import FaceLandmarks, FaceState
-from evface_edge.results.moments import Moment
-from evface_edge.results.output_file import check_output, whole_file
-from evface_edge.results.picture import (
+from evface_edge.results.drawing import (
     BACKGROUND,
     EVENT_COLOURS,
     POINT_COLOURS,
     STATE_COLOURS,
     event_indices,
 )
+from evface_edge.results.face import FaceLandmarks, FaceState
+from evface_edge.results.moments import Moment
+from evface_edge.results.output_file import check_output, whole_file
 from evface_edge.results.rerun_page import Page, serve_page, viewer_program
 
 APPLICATION = "evface-edge"
@@ -83,11 +83,11 @@ class RerunScreen:
         for face in faces:
             number = face.face_id
             self._style(number)
-            right, left = face.eye_openness
+            right, left = face.eye_aspect_ratio
             for name, value in (
                 (f"openness/{number}/right_eye", right),
                 (f"openness/{number}/left_eye", left),
-                (f"openness/{number}/mouth", face.mouth_openness),
+                (f"openness/{number}/mouth", face.mouth_aspect_ratio),
                 (f"presence/{number}", face.presence),
                 (f"sigma_px/{number}", float(face.sigma.mean())),
             ):
@@ -111,13 +111,13 @@ class RerunScreen:
             self._recording.log(path.format(face_id), line, static=True)
 
     def add_moment(self, moment: Moment, size: SensorSize) -> None:
-        """The picture of events with the faces on it."""
+        """The image of events with the faces on it."""
         rr, recording = self._rr, self._recording
         recording.set_time("time", duration=moment.t_us / 1e6)
-        picture = Image.fromarray(event_indices(moment.events, size)).convert("P")
-        picture.putpalette(EVENT_COLOURS.tobytes())
+        image = Image.fromarray(event_indices(moment.events, size)).convert("P")
+        image.putpalette(EVENT_COLOURS.tobytes())
         png = io.BytesIO()
-        picture.save(png, "png", compress_level=1)
+        image.save(png, "png", compress_level=1)
         recording.log(
             "camera/events",
             rr.EncodedImage(contents=png.getvalue(), media_type="image/png", opacity=1.0),
@@ -219,7 +219,7 @@ def window(*, live: bool = False, speed: float = 1) -> Iterator[RerunScreen]:
     if sys.platform.startswith("linux") and not any(os.environ.get(name) for name in screens):
         raise RuntimeUnavailable(
             "window: this machine shows no display (neither DISPLAY nor WAYLAND_DISPLAY is set); "
-            "write a film or a .rrd, or use web and a browser on another machine"
+            "write a video or a .rrd, or use web and a browser on another machine"
         )
     recording = rerun.RecordingStream(APPLICATION)
     rerun.spawn(

@@ -1,4 +1,4 @@
-"""What can show a run while it goes on: films, and the viewers of `results.rerun_screen`."""
+"""What can show a run while it goes on: videos, and the viewers of `results.rerun_screen`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from evface_edge.geometry import SensorSize
+from evface_edge.results.drawing import draw_moment
 from evface_edge.results.face import FaceLandmarks
-from evface_edge.results.film import Film
 from evface_edge.results.moments import Moment, Moments
-from evface_edge.results.picture import draw_moment
+from evface_edge.results.video import Film
 
 Result = tuple[int, list[FaceLandmarks]]
 
@@ -24,24 +24,24 @@ class Screen(Protocol):
         """Events and newest faces, some ten times a second."""
 
 
-class FilmScreen:
-    """Films of one run: each moment is drawn once.
+class VideoScreen:
+    """Videos of one run: each moment is drawn once.
 
     Args:
-        text: put into each picture, such as the model's name.
+        text: put into each image, such as the model's name.
     """
 
-    def __init__(self, films: Sequence[Film], *, text: str = "") -> None:
-        self._films = films
+    def __init__(self, videos: Sequence[Film], *, text: str = "") -> None:
+        self._films = videos
         self._text = text
 
     def add_result(self, t_us: int, faces: Sequence[FaceLandmarks]) -> None:
-        """Films show moments alone."""
+        """Videos show moments alone."""
 
     def add_moment(self, moment: Moment, size: SensorSize) -> None:
-        picture = draw_moment(moment, size, text=self._text)
-        for film in self._films:
-            film.add(picture)
+        image = draw_moment(moment, size, text=self._text)
+        for video in self._films:
+            video.add(image)
 
 
 def show_results(

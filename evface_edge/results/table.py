@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _PIXEL_DIGITS, _PRESENCE_DIGITS, _ANGLE_DIGITS = 3, 4, 2
 
 _POSE_COLUMNS = ("yaw_deg", "pitch_deg", "roll_deg")
-_OPENNESS_COLUMNS = ("right_eye_openness", "left_eye_openness", "mouth_openness")
+_ASPECT_RATIO_COLUMNS = ("right_eye_openness", "left_eye_openness", "mouth_aspect_ratio")
 _FACE_COLUMNS = ("t_us", "face_id", "state", "presence")
 _BOX_COLUMNS = ("box_x", "box_y", "box_width", "box_height")
 
@@ -33,7 +33,7 @@ CSV_COLUMNS: tuple[str, ...] = (
     *(f"{name}{index}" for index in range(NUM_LANDMARKS) for name in ("x", "y", "sigma")),
 )
 #: What follows with `pose=True`.
-CSV_POSE_COLUMNS = (*_POSE_COLUMNS, *_OPENNESS_COLUMNS)
+CSV_POSE_COLUMNS = (*_POSE_COLUMNS, *_ASPECT_RATIO_COLUMNS)
 
 
 def face_dict(face: FaceLandmarks, *, pose: bool = False) -> dict[str, Any]:
@@ -58,8 +58,8 @@ def face_dict(face: FaceLandmarks, *, pose: bool = False) -> dict[str, Any]:
         row["head_pose"] = {
             name: round(float(getattr(head, name)), _ANGLE_DIGITS) for name in _POSE_COLUMNS
         }
-        right, left = face.eye_openness
-        values = (right, left, face.mouth_openness)
+        right, left = face.eye_aspect_ratio
+        values = (right, left, face.mouth_aspect_ratio)
         names = ("right_eye", "left_eye", "mouth")
         row["openness"] = {
             name: round(value, _PRESENCE_DIGITS) for name, value in zip(names, values, strict=True)
@@ -118,9 +118,9 @@ def arrow_table(
         columns[name] = pa.FixedSizeListArray.from_arrays(flat, NUM_LANDMARKS)
     if pose:
         heads = [face.head_pose() for face in faces]
-        openness = [(*face.eye_openness, face.mouth_openness) for face in faces]
+        openness = [(*face.eye_aspect_ratio, face.mouth_aspect_ratio) for face in faces]
         for name in _POSE_COLUMNS:
             columns[name] = pa.array([getattr(head, name) for head in heads], pa.float32())
-        for index, name in enumerate(_OPENNESS_COLUMNS):
+        for index, name in enumerate(_ASPECT_RATIO_COLUMNS):
             columns[name] = pa.array([values[index] for values in openness], pa.float32())
     return pa.table(columns).replace_schema_metadata({"evface_edge": json.dumps(about)})

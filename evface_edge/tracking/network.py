@@ -18,7 +18,7 @@ from evface_edge.events.array import EventArray
 from evface_edge.geometry import Box
 from evface_edge.landmarks import MIRROR
 from evface_edge.representation import Representation, from_config
-from evface_edge.tracking.recent import RecentEvents
+from evface_edge.tracking.event_buffer import EventBuffer
 
 #: x → 1 - x, y → y: fractions of a crop, seen in a mirror.
 _TURN, _TURNED = np.array([-1, 1], np.float32), np.array([1, 0], np.float32)
@@ -120,7 +120,7 @@ class LandmarkNetwork:
         if missing:
             raise ModelError(f"{path}: the card names no output {', '.join(sorted(missing))}")
 
-    def cut(self, recent: RecentEvents, box: Box, now_us: int, *, mirrored: bool = False) -> Look:
+    def cut(self, recent: EventBuffer, box: Box, now_us: int, *, mirrored: bool = False) -> Look:
         """The newest events that one look at a face box needs."""
         crop = box.square(self.card.crop_scale)
         events, count = recent.window(crop, self.card.window, now_us)
@@ -144,7 +144,7 @@ class LandmarkNetwork:
             )
         ]
 
-    def observe(self, recent: RecentEvents, boxes: Sequence[Box], now_us: int) -> list[Observation]:
+    def observe(self, recent: EventBuffer, boxes: Sequence[Box], now_us: int) -> list[Observation]:
         """Look at each face box, and judge."""
         return self.judge([self.cut(recent, box, now_us) for box in boxes])
 

@@ -13,17 +13,18 @@ class FollowPolicy:
     """Rules of tracking.
 
     Attributes:
-        still_share: below this share of the wanted events, the landmarks are held.
-        faint_share: below this share, doubts of the network do not end the following: noise alone
-            looks like no face.
-        quiet_share: nor do they where the face's own events come at less than this share of the
-            rate at which they came while it was seen well: it rests before a slow background.
+        still_fraction: below this fraction of the wanted events, the landmarks are held.
+        faint_fraction: below this fraction, doubts of the network do not end the following: noise
+            alone looks like no face.
+        quiet_fraction: nor do they where the face's own events come at less than this fraction of
+            the rate at which they came while it was seen well: it rests before a slow background.
         stirs_by: such a face moves again if its events come at this many times the lowest rate
             since it rested; all else is noise, which may look like a face now and then.
-        rest_share: landmarks are held where the face's own share of the events around it is below
+        rest_fraction: landmarks are held where the face's own fraction of the events around it is
+        below
             this: a background that moves behind a face at rest.
-        fading_share: with less than this share of the face's own events in the newest quarter of a
-            look, a face has just stopped, and is held where it was seen well ...
+        fading_fraction: with less than this fraction of the face's own events in the newest
+            quarter of a look, a face has just stopped, and is held where it was seen well ...
         fading_us: ... for this long at most.
         stopped_sigma, slow_sigma: with less than half of the wanted events, landmarks are taken
             whose σ is at most so many times that of a full look: at first, and after `fading_us`;
@@ -35,7 +36,7 @@ class FollowPolicy:
         passing_us: the same of a face that was held when they began: something passes before it,
             and one at rest is hard to find again.
         remember_us: a face found again this soon, near where it was lost, keeps its number.
-        find_every_us: how often the finder is asked while no face is followed and the last
+        find_every_us: how often the face detector is asked while no face is followed and the last
             search has seen something promising.
         find_idle_every_us: the same where it has not.
         find_more_every_us: the same while some faces are followed and more are asked for.
@@ -46,12 +47,12 @@ class FollowPolicy:
         smoothing: see there.
     """
 
-    still_share: float = 0.08
-    faint_share: float = 0.25
-    quiet_share: float = 0.2
+    still_fraction: float = 0.08
+    faint_fraction: float = 0.25
+    quiet_fraction: float = 0.2
     stirs_by: float = 1.5
-    rest_share: float = 0.2
-    fading_share: float = 0.1
+    rest_fraction: float = 0.2
+    fading_fraction: float = 0.1
     fading_us: int = 500_000
     stopped_sigma: float = 1.25
     slow_sigma: float = 1.6
@@ -69,7 +70,13 @@ class FollowPolicy:
     smoothing: SmoothingPolicy = field(default_factory=SmoothingPolicy)
 
     def __post_init__(self) -> None:
-        for name in ("still_share", "faint_share", "quiet_share", "rest_share", "fading_share"):
+        for name in (
+            "still_fraction",
+            "faint_fraction",
+            "quiet_fraction",
+            "rest_fraction",
+            "fading_fraction",
+        ):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"FollowPolicy.{name}", getattr(self, name), "0 to below 1")
         if not 0 < self.keep_crop_iou <= 1:

@@ -21,7 +21,7 @@ class SmoothingPolicy:
     Attributes:
         acceleration: spectral density of the landmarks' acceleration, inter-ocular distances
             ÷ s^1.5: larger follows faster.
-        jitter: share of σ that changes from look to look; the rest of σ is an error that stays,
+        jitter: fraction of σ that changes from look to look; the rest of σ is an error that stays,
             which no filter removes.
     """
 
@@ -35,7 +35,7 @@ class SmoothingPolicy:
 
 
 class KalmanSmoother:
-    """Constant velocity, white acceleration; x and y of a point share one covariance.
+    """Constant velocity, white acceleration; x and y of a point fraction one covariance.
 
     The noise of a measurement is the network's own σ, so that points it is unsure of are held
     back more (Bar-Shalom et al., "Estimation with Applications to Tracking", 2001, section 6.2).

@@ -21,7 +21,7 @@ _CORE = 0.8
 #: How many events of a look are asked where they lie.
 _SAMPLE = 512
 #: Share of the wanted events from which on a look is as good as any.
-_FULL_SHARE = 0.5
+_FULL_FRACTION = 0.5
 #: How much of the rate of a face's own events is that of the looks before the newest.
 _RATE_MEMORY = 0.9
 #: The points of each eye, the two corners first.
@@ -30,21 +30,21 @@ _EYES = tuple(
     for eye, pupil in ((RIGHT_EYE, RIGHT_PUPIL), (LEFT_EYE, LEFT_PUPIL))
 )
 #: A face of which less than this was on the sensor has left it, when its events end.
-_LEAVES_SHARE = 0.85
+_LEAVES_FRACTION = 0.85
 
 
 class _Own(NamedTuple):
     """Events in the middle of a face.
 
     Attributes:
-        share: of what there would be if all events of the crop were spread evenly.
+        fraction: of what there would be if all events of the crop were spread evenly.
         rate_hz: of all of them together.
-        new_share: of them, in the newest quarter of the look.
+        new_fraction: of them, in the newest quarter of the look.
     """
 
-    share: float
+    fraction: float
     rate_hz: float
-    new_share: float
+    new_fraction: float
 
 
 class Track:
@@ -88,7 +88,7 @@ class Track:
 
     def is_still(self, look: Look) -> bool:
         """Whether too little happens there for a new answer."""
-        return look.count < self._policy.still_share * self._wanted(look)
+        return look.count < self._policy.still_fraction * self._wanted(look)
 
     def follow(self, seen: Observation, look: Look, now_us: int) -> FaceLandmarks | None:
         """Take what the network saw in this look; None when the face is gone."""
@@ -96,12 +96,12 @@ class Track:
         policy = self._policy
         stopped_us = now_us - self._seen_us
         own = self._own_events(look)
-        if own.share < policy.rest_share:  # what moves in the crop moves around the face
+        if own.fraction < policy.rest_fraction:  # what moves in the crop moves around the face
             return self.hold(now_us)
-        quiet = own.rate_hz < policy.quiet_share * self._own_hz
+        quiet = own.rate_hz < policy.quiet_fraction * self._own_hz
         self._rest_hz = min(self._rest_hz, own.rate_hz) if quiet else math.inf
         # What moved has just stopped, and what is left of its events says less than was known.
-        if own.new_share < policy.fading_share and stopped_us <= policy.fading_us:
+        if own.new_fraction < policy.fading_fraction and stopped_us <= policy.fading_us:
             return self._hold_but_eyes(seen, now_us)
         doubtful = (
             seen.presence < card.presence_threshold
@@ -110,12 +110,12 @@ class Track:
         )
         if doubtful:
             # Noise alone looks like no face.
-            faint = look.count < policy.faint_share * self._wanted(look)
+            faint = look.count < policy.faint_fraction * self._wanted(look)
             self._maybe = None
             return self.hold(now_us) if faint or quiet else self._doubt(now_us)
         if self._patience_us is not None and not self._seen_twice(seen):
             return self._doubt(now_us)
-        if look.count >= _FULL_SHARE * self._wanted(look):
+        if look.count >= _FULL_FRACTION * self._wanted(look):
             self._note_clear(seen)
             # Slowly: what passes before a face makes many events, and is taken for it at first.
             before_hz = self._own_hz or own.rate_hz
@@ -182,7 +182,7 @@ class Track:
         if longest_us is None:
             self._patience_us = None
             longest_us = self._policy.max_hold_us
-            if self._last.box.share_inside(self._bounds) < _LEAVES_SHARE:
+            if self._last.box.fraction_inside(self._bounds) < _LEAVES_FRACTION:
                 longest_us = self._policy.lost_after_us  # it did not stop, it left
         if age_us > longest_us:
             return None

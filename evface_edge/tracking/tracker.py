@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from evface_edge.geometry import Box, SensorSize
 from evface_edge.results import FaceLandmarks
-from evface_edge.tracking.finder import SAME_FACE_IOU, FaceFinder
+from evface_edge.tracking.event_buffer import EventBuffer
+from evface_edge.tracking.face_detector import SAME_FACE_IOU, FaceDetector
 from evface_edge.tracking.network import LandmarkNetwork
 from evface_edge.tracking.policy import FollowPolicy
-from evface_edge.tracking.recent import RecentEvents
 from evface_edge.tracking.track import Track
 
 
@@ -39,13 +39,13 @@ class Tracker:
     ) -> None:
         self._network, self._size, self._faces, self._smooth = network, size, faces, smooth
         self._policy = policy or FollowPolicy()
-        self._finder = FaceFinder(network, size, self._policy.min_face_px)
+        self._detector = FaceDetector(network, size, self._policy.min_face_px)
         self._tracks: list[Track] = []
         self._lost: list[_Lost] = []
         self._searched_us: int | None = None
         self._next_id = 0
 
-    def update(self, recent: RecentEvents, now_us: int) -> list[FaceLandmarks]:
+    def update(self, recent: EventBuffer, now_us: int) -> list[FaceLandmarks]:
         """The faces at `now_us`, in the order of their numbers."""
         self._follow(recent, now_us)
         if len(self._tracks) < self._faces and self._search_is_due(now_us):
@@ -53,7 +53,7 @@ class Tracker:
             self._find(recent, now_us)
         return [track.face for track in self._tracks]
 
-    def _follow(self, recent: RecentEvents, now_us: int) -> None:
+    def _follow(self, recent: EventBuffer, now_us: int) -> None:
         looks = [self._network.cut(recent, track.search_box, now_us) for track in self._tracks]
         moving = [
             index
@@ -81,16 +81,16 @@ class Tracker:
         policy = self._policy
         if self._tracks:
             pause_us = policy.find_more_every_us
-        elif self._finder.promising:
+        elif self._detector.promising:
             pause_us = policy.find_every_us
         else:
             pause_us = policy.find_idle_every_us
         return self._searched_us is None or now_us - self._searched_us >= pause_us
 
-    def _find(self, recent: RecentEvents, now_us: int) -> None:
+    def _find(self, recent: EventBuffer, now_us: int) -> None:
         taken = [track.face.box for track in self._tracks]
         wanted = self._faces - len(self._tracks)
-        for found in self._finder.find(recent, now_us, wanted=wanted, taken=taken):
+        for found in self._detector.find(recent, now_us, wanted=wanted, taken=taken):
             track = Track(
                 found,
                 self._number(found.box, now_us),

@@ -16,7 +16,7 @@ from evface_edge.landmarks import NUM_LANDMARKS
 
 MIN_CLIPS = 64
 #: Of each kind: fewer calibrate nothing and judge nothing.
-MIN_SHARE = 16
+MIN_FRACTION = 16
 MAX_CALIBRATION_CLIPS = 512
 _MASKS = ("presence", "judging")
 _SCALE = {np.dtype(np.uint8): 1 / 255, np.dtype(np.float16): 1.0, np.dtype(np.float32): 1.0}
@@ -101,11 +101,11 @@ class CalibrationSet:
                 )
         if self.judging is not None:
             fewest = min(int(self.judging.sum()), int((~self.judging).sum()))
-            if fewest < MIN_SHARE:
+            if fewest < MIN_FRACTION:
                 raise ConfigError(
                     f"calibration {self.name}: judging",
                     fewest,
-                    f"at least {MIN_SHARE} clips that judge, and as many that calibrate",
+                    f"at least {MIN_FRACTION} clips that judge, and as many that calibrate",
                 )
         if not self.faces.any():
             raise ConfigError(

@@ -38,7 +38,7 @@ def export(
         Path | None,
         typer.Option(
             help="Clips (.npz) to calibrate INT8 with, and to judge every artefact on; by default, "
-            "rendered heads."
+            "avatars."
         ),
     ] = None,
     max_nme_loss: Annotated[
@@ -73,11 +73,11 @@ def export(
     \b
     Examples:
       evface-edge export evface-s --target all -o models
-      evface-edge clips --faces faces/300w_train -o clips.npz
+      evface-edge calibration-set --faces faces/300w_train -o clips.npz
       evface-edge export runs/s1/last.pt --target onnx-int8 --calibration clips.npz
     """
     targets = find_targets(*(target or [_DEFAULT]))
-    loss = parse_share("--max-nme-loss", max_nme_loss)
+    loss = parse_fraction("--max-nme-loss", max_nme_loss)
     _require("torch", "torchao", "onnx", "onnxscript")
     from evface_export.conversion import Conversion, Int8
     from evface_export.parity import Limits
@@ -123,8 +123,8 @@ def export(
         )
 
 
-def parse_share(field: str, text: str) -> float:
-    """A share such as "2%" or "0.02".
+def parse_fraction(field: str, text: str) -> float:
+    """A fraction such as "2%" or "0.02".
 
     Raises:
         ConfigError: anything else, such as 2 without the sign.
@@ -135,7 +135,7 @@ def parse_share(field: str, text: str) -> float:
     except ValueError:
         value = -1.0
     if rest or not 0 <= value < 1:
-        raise ConfigError(field, text, "a share such as 2% or 0.02")
+        raise ConfigError(field, text, "a fraction such as 2% or 0.02")
     return value
 
 
@@ -160,7 +160,10 @@ def _clips(checkpoint: Checkpoint, calibration: Path | None, say: Say) -> Calibr
 
     begun = time.perf_counter()
     if calibration is None:
-        say("no --calibration: clips of rendered heads (real faces calibrate better; see `clips`)")
+        say(
+            "no --calibration: using clips of avatars "
+            "(real faces calibrate better: evface-edge calibration-set)"
+        )
         clips = synthetic_clips(checkpoint.card)
     else:
         clips = CalibrationSet.load(calibration)
@@ -200,7 +203,7 @@ def _export_each(
 
 def _engine(done: Exported, say: Say) -> str:
     """Build the engine of what is for TensorRT, or say how, where TensorRT or a GPU is absent."""
-    from evface_export.build_command import build_here, can_build
+    from evface_export.command_build_engine import build_here, can_build
 
     if not can_build():
         return done.note

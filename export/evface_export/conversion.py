@@ -1,4 +1,4 @@
-"""From a float network to the ONNX model of each precision; what targets share is made once."""
+"""From a float network to the ONNX model of each precision; what targets fraction is made once."""
 
 from __future__ import annotations
 

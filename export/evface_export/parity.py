@@ -31,7 +31,7 @@ class Limits:
     Attributes:
         max_nme_loss: relative rise of the NME against the true landmarks.
         max_log_sigma_shift: mean absolute difference of log_sigma; 0.2 is 22 % of a σ.
-        max_presence_flips: share of clips on which "is there a face?" is answered differently.
+        max_presence_flips: fraction of clips on which "is there a face?" is answered differently.
     """
 
     max_nme_loss: float = 0.02
@@ -55,8 +55,8 @@ class Parity:
             and log_sigma of those faces alone, since elsewhere they have no meaning.
         mean_px, p99_px: displacement of a landmark, in pixels of the crop.
         nme_checkpoint, nme_artefact: against the true landmarks, as fractions.
-        presence_flips: share of clips on which "is there a face?" is answered differently.
-        presence_checkpoint, presence_artefact: share of clips on which it is answered rightly.
+        presence_flips: fraction of clips on which "is there a face?" is answered differently.
+        presence_checkpoint, presence_artefact: fraction of clips on which it is answered rightly.
     """
 
     clips: int

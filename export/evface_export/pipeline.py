@@ -48,7 +48,7 @@ class Exported:
         checked = "parsed and built by TensorRT-RTX" if self.check else "not checked by TensorRT"
         return (
             f"for TensorRT, {checked}; no engine was built: on the device, run "
-            f"evface-edge build {self.path.name}"
+            f"evface-edge build-engine {self.path.name}"
         )
 
 

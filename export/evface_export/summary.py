@@ -54,7 +54,7 @@ class Speed:
         core = "" if self.core is None else f" ({self.core})"
         text = (
             f"one core{core}, batch 1; its measured peak: {self.peak.fp32_gops:.0f} GFLOP/s in "
-            f"float32, {self.peak.int8_gops:.0f} GOP/s in INT8; × fp32 and the share of the peak "
+            f"float32, {self.peak.int8_gops:.0f} GOP/s in INT8; × fp32 and fraction of peak "
             "are taken of the fastest tenth (p10)"
         )
         if any(latency.disturbed for latency in self.latencies.values()):
@@ -112,7 +112,7 @@ def agreement(conversion: Conversion, rows: Sequence[Row]) -> dict[str, dict[str
 
 
 def rows_table(rows: Sequence[Row], speed: Speed | None, mega_macs: float) -> str:
-    """Target × (written, size, largest difference, px, NME, ms, × own FP32, share of the peak)."""
+    """One row per target: written, size, difference, px, NME, ms, × own FP32, fraction of peak."""
     heading = [
         "target",
         "written",
@@ -173,7 +173,9 @@ def as_dict(row: Row, speed: Speed | None, mega_macs: float) -> dict[str, Any]:
             "p50_ms": latency.p50_ms,
             "p95_ms": latency.p95_ms,
             "p99_ms": latency.p99_ms,
-            "share_of_peak": speed.peak.share(mega_macs, latency.fast_ms, row.target.precision),
+            "fraction_of_peak": speed.peak.fraction(
+                mega_macs, latency.fast_ms, row.target.precision
+            ),
             "speed_up": _speed_up(row.target, speed),
         }
     return found
@@ -205,7 +207,7 @@ def _cells(row: Row, speed: Speed | None, mega_macs: float) -> list[str]:
         f"{latency.p50_ms:.3f}",
         f"{latency.p99_ms:.3f}",
         "–" if gain is None else f"{gain:.2f}",
-        f"{speed.peak.share(mega_macs, latency.fast_ms, row.target.precision):.0%}",
+        f"{speed.peak.fraction(mega_macs, latency.fast_ms, row.target.precision):.0%}",
     ]
 
 

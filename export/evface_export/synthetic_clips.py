@@ -1,4 +1,4 @@
-"""Clips for an export that was given none: rendered heads, turned into events on the fly."""
+"""Clips for an export that was given none: avatars, turned into events on the fly."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from evface_edge.card import ModelCard
 from evface_edge.errors import ConfigError
 from evface_export.calibration import CalibrationSet
 
-NAME = "rendered heads of this package"
+NAME = "avatars of this package"
 COUNT = 2560
 _SEED = 7
 #: Heads that calibrate; the others judge.
@@ -32,8 +32,8 @@ def synthetic_clips(
     Raises:
         ConfigError: a network whose input is not a voxel grid, or not square.
     """
-    from evface_training.clip_set import draw_clip_set
-    from evface_training.data.heads import load_heads
+    from evface_training.calibration_set import draw_clip_set
+    from evface_training.data.avatars import load_avatars
     from evface_training.simulation.clip_prior import ClipPrior
 
     representation = card.representation
@@ -43,14 +43,14 @@ def synthetic_clips(
         raise ConfigError(
             "--calibration",
             None,
-            f"an .npz of clips: rendered heads can only be had as square voxel grids, and "
+            f"an .npz of clips: avatars can only be had as square voxel grids, and "
             f"{card.name} takes {representation}",
         )
-    heads = load_heads()
-    first = np.arange(len(heads)) < _CALIBRATING
+    avatars = load_avatars()
+    first = np.arange(len(avatars)) < _CALIBRATING
     arrays = draw_clip_set(
-        heads.select(first),
-        heads.select(~first),
+        avatars.select(first),
+        avatars.select(~first),
         ClipPrior(bins=int(channels) // 2),
         width,
         count,

@@ -1,4 +1,4 @@
-"""What all runtimes share: the checks around one inference, and the end of a network's life."""
+"""What all runtimes fraction: the checks around one inference, and the end of a network's life."""
 
 from __future__ import annotations
 

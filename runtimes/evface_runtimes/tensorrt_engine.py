@@ -68,7 +68,7 @@ def read_facts(engine: Path) -> EngineFacts | None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"{sidecar}: cannot be read as what an engine was built for ({error}); build the "
-            "engine again with `evface-edge build`"
+            "engine again with `evface-edge build-engine`"
         ) from None
     found = hashlib.sha256(engine.read_bytes()).hexdigest()
     if found != facts.engine_sha256:
@@ -97,4 +97,4 @@ def check_machine(
 
 
 def _rebuild(engine: Path, facts: EngineFacts) -> str:
-    return f"build it here: evface-edge build {facts.source} -o {engine.name}"
+    return f"build it here: evface-edge build-engine {facts.source} -o {engine.name}"

@@ -69,7 +69,7 @@ def open_engine(trt: Any, cuda: Cuda, path: Path, options: LoadOptions) -> BaseR
         raise ModelError(
             f"{path}: TensorRT {trt.__version__} on {gpu.name} cannot load it "
             f"({'; '.join(logger.errors) or 'no reason given'}); an engine runs only where it was "
-            "built: build it here with `evface-edge build MODEL.onnx`"
+            "built: build it here with `evface-edge build-engine MODEL.onnx`"
         )
     names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
     for name in names:

@@ -22,7 +22,7 @@ def test_both_precisions_came_along() -> None:
 
 @pytest.mark.parametrize("model", ["evface-s", "evface-s-fp32", "evface-n"])
 def test_landmarks_are_where_the_head_was_rendered(model: str) -> None:
-    """The network has never seen a rendered head, so this says something about the whole way."""
+    """The network has never seen an avatar, so this says something about the whole way."""
     truth = np.load(TRUTH)
     with Predictor(model) as predictor:
         faces = predictor.run(RECORDING)

@@ -10,10 +10,10 @@ import pytest
 from evface_edge.errors import ConfigError
 from evface_edge.geometry import SensorSize
 from evface_edge.head_pose import Intrinsics, fit_head_pose
-from evface_training.head import HeadAnimation, HeadIdentity, PinholeCamera, Pose
-from evface_training.head.deformation import Deformer
-from evface_training.head.landmarks import LandmarkModel
-from evface_training.head.mesh import build
+from evface_training.avatar import AvatarAnimation, AvatarIdentity, PinholeCamera, Pose
+from evface_training.avatar.deformation import Deformer
+from evface_training.avatar.landmarks import LandmarkModel
+from evface_training.avatar.mesh import build
 
 CAMERA = PinholeCamera(SensorSize(346, 260), 480.0)
 INTRINSICS = Intrinsics(480.0, 172.5, 129.5)
@@ -25,9 +25,9 @@ def _heads(
     """(pose, landmarks px, landmarks in head coordinates mm) of heads that the shape never saw."""
     rng = np.random.default_rng(2024)
     for _ in range(count):
-        head = build(HeadIdentity.sample(rng))
+        head = build(AvatarIdentity.sample(rng))
         placing, deformer = LandmarkModel(head), Deformer(head)
-        moving = HeadAnimation.sample(rng, seconds=20.0)
+        moving = AvatarAnimation.sample(rng, seconds=20.0)
         for t_us in rng.uniform(0, moving.duration_us, poses):
             expression, _ = moving.state(t_us)
             pose = Pose(

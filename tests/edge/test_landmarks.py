@@ -11,7 +11,7 @@ from evface_edge.landmarks import CURVES, EYE_CORNERS, MIRROR, nme, to_5, to_68
 
 
 def test_the_68_points_are_where_wflw_keeps_them() -> None:
-    """Corner points that both schemes share, as the two annotation guides number them."""
+    """Corner points that both schemes fraction, as the two annotation guides number them."""
     points = np.arange(98.0)[:, None].repeat(2, 1)
     found = to_68(points)[:, 0]
     shared = {0: 0, 8: 16, 16: 32, 17: 33, 26: 46, 27: 51, 30: 54, 33: 57, 36: 60, 39: 64}

@@ -67,17 +67,17 @@ def test_area_of_an_exponential_distribution() -> None:
 
 def test_the_curve_is_the_empirical_distribution_of_scipy() -> None:
     errors = np.append(np.random.default_rng(5).exponential(0.05, 80).round(2), [np.inf] * 5)
-    steps, shares = ced_curve(errors)
+    steps, fractions = ced_curve(errors)
     theirs = stats.ecdf(np.where(np.isinf(errors), 99, errors)).cdf  # it takes no infinity
     for x in (0.001, 0.02, 0.0201, 0.1, 5.0):
-        ours = shares[np.searchsorted(steps, x, side="right") - 1]
+        ours = fractions[np.searchsorted(steps, x, side="right") - 1]
         assert ours == pytest.approx(theirs.evaluate(x))
-    assert (steps[0], shares[0], shares[-1]) == (0, 0, 1)
-    # The area of the steps up to the limit, and the share that is left beyond it.
+    assert (steps[0], fractions[0], fractions[-1]) == (0, 0, 1)
+    # The area of the steps up to the limit, and the fraction that is left beyond it.
     inside = steps.clip(max=LIMIT)
-    area = (np.diff(np.append(inside, LIMIT)) * shares).sum() / LIMIT
+    area = (np.diff(np.append(inside, LIMIT)) * fractions).sum() / LIMIT
     assert area_under_ced(errors) == pytest.approx(area)
-    beyond = 1 - shares[np.searchsorted(steps, LIMIT, side="right") - 1]
+    beyond = 1 - fractions[np.searchsorted(steps, LIMIT, side="right") - 1]
     assert failure_rate(errors) == pytest.approx(beyond)
 
 

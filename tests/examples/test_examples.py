@@ -44,7 +44,7 @@ def test_it_runs(path: Path) -> None:
 
 
 def test_the_mouth_is_read_from_landmarks() -> None:
-    lines = run("mouth_openness.py").stdout.splitlines()
+    lines = run("mouth_aspect_ratio.py").stdout.splitlines()
     values = [float(line.split()[3]) for line in lines[1:] if "following" in line]
     assert len(values) > 20
     assert 0 <= min(values) < max(values) < 2

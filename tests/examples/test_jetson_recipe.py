@@ -12,7 +12,7 @@ PROGRAMS = {
     "evface-edge": """
 echo "evface-edge $*" >> "$CALLS"
 case "$1 $2" in
-  "build "*) [ "${2##*/}" != bad-trt-int8.onnx ] || exit 1; touch "${2%.onnx}.engine" ;;
+  "build-engine "*) [ "${2##*/}" != bad-trt-int8.onnx ] || exit 1; touch "${2%.onnx}.engine" ;;
   "compare "*) exit 1 ;;
 esac
 """,
@@ -55,8 +55,8 @@ def test_the_whole_matrix(tmp_path: Path) -> None:
     folder = tmp_path / "models"
     networks = f"{folder}/a-trt-int8.engine {folder}/a.onnx"
     assert calls == [
-        f"evface-edge build {folder}/a-trt-int8.onnx",
-        f"evface-edge build {folder}/bad-trt-int8.onnx",
+        f"evface-edge build-engine {folder}/a-trt-int8.onnx",
+        f"evface-edge build-engine {folder}/bad-trt-int8.onnx",
         f"evface-edge bench {networks} --seconds 0.5 --rounds 2 --repeat-check -o {results}",
         f"evface-edge compare {networks} --seconds 0.5 -o {results}",
         f"evface-edge demo -o {results}/demo",

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from evface_edge.card_file import read_card
 from evface_edge.errors import ConfigError, ExportError, RuntimeUnavailable
-from evface_export.command import export, parse_share
+from evface_export.command import export, parse_fraction
 from evface_export.targets import TARGETS
 
 
@@ -65,8 +65,8 @@ def test_several_targets(run: Any, clips_path: Path, tmp_path: Path) -> None:
     [
         (("--target", "onnx-in8"), r"the nearest is onnx-int8"),
         (("--target", "coreml"), r"one of onnx-fp32, .*, all$"),
-        (("--max-nme-loss", "2"), r"expected a share such as 2% or 0\.02"),
-        ((), r"--calibration = None: expected an \.npz of clips: rendered heads can only"),
+        (("--max-nme-loss", "2"), r"expected a fraction such as 2% or 0\.02"),
+        ((), r"--calibration = None: expected an \.npz of clips: avatars can only"),
         (("--quantizer", "best"), "--quantizer = 'best': expected one of pt2e, nncf, nncf-acc"),
         (("--qat-steps", "-1"), "--qat-steps = -1: expected 0 or more"),
         (("--report", "absent"), "--report = 'absent': expected an existing folder"),
@@ -123,7 +123,7 @@ def test_nine_rows_for_scripts(
         files = [path] if path.suffix == ".onnx" else [path, path.with_suffix(".bin")]
         assert row["bytes"] == sum(file.stat().st_size for file in files)
         assert ("p50_ms" in row) == (not row["target"].startswith("trt-"))
-        assert 0 < row.get("share_of_peak", 0.5) < 1
+        assert 0 < row.get("fraction_of_peak", 0.5) < 1
     distances = found["agreement_px"]
     assert distances["torch"]["onnx-fp32"] < 0.01 < distances["torch"]["onnx-int8"]
     assert distances["onnx-int8"]["torch"] == pytest.approx(distances["torch"]["onnx-int8"])
@@ -162,11 +162,11 @@ def test_without_matplotlib_it_says_which_extra(
 @pytest.mark.parametrize(
     ("text", "value"), [("2%", 0.02), ("0.5 %", 0.005), ("0.02", 0.02), ("0", 0)]
 )
-def test_shares(text: str, value: float) -> None:
-    assert parse_share("field", text) == pytest.approx(value)
+def test_fractions(text: str, value: float) -> None:
+    assert parse_fraction("field", text) == pytest.approx(value)
 
 
 @pytest.mark.parametrize("text", ["2", "-1%", "100%", "2%%", "nan", "two", ""])
-def test_what_is_no_share(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"field = .*: expected a share"):
-        parse_share("field", text)
+def test_what_is_no_fraction(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"field = .*: expected a fraction"):
+        parse_fraction("field", text)

@@ -184,7 +184,7 @@ def test_export_asks_tensorrt(conversion: Conversion, tmp_path: Path, name: str)
     assert "parse and build with TensorRT-RTX" in lines[-2]
     assert "layers parsed, engine of" in lines[-2]
     assert done.note.endswith(
-        f"no engine was built: on the device, run evface-edge build toy-{name}.onnx"
+        f"no engine was built: on the device, run evface-edge build-engine toy-{name}.onnx"
     )
     card = read_card(path)
     assert (card.target, card.precision) == (name, target.precision)
@@ -260,7 +260,7 @@ def test_command_says_that_no_engine_was_built(command: Any, tmp_path: Path) -> 
     for part in (
         "parse and build with TensorRT-RTX",
         "parsed and built by TensorRT-RTX; no engine was built",
-        "on the device, run evface-edge build toy-trt-fp32.onnx",
+        "on the device, run evface-edge build-engine toy-trt-fp32.onnx",
     ):
         assert part in " ".join(result.output.split())
     assert [path.name for path in tmp_path.iterdir()] == ["toy-trt-fp32.onnx"]

@@ -153,13 +153,17 @@ def test_engine_of_elsewhere(engine: Path, change: dict[str, str], message: str)
     sidecar_path(engine).write_text(json.dumps(moved.to_entry()))
     with pytest.raises(DeviceMismatch, match=message) as caught:
         evface_runtimes.load(engine)
-    assert "build it here: evface-edge build linear.onnx -o linear.engine" in str(caught.value)
+    assert "build it here: evface-edge build-engine linear.onnx -o linear.engine" in str(
+        caught.value
+    )
 
 
 def test_damaged_engine(engine: Path) -> None:
     whole = engine.read_bytes()
     engine.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ModelError, match=r"truncated, or changed .*evface-edge build linear\.onnx"):
+    with pytest.raises(
+        ModelError, match=r"truncated, or changed .*evface-edge build-engine linear\.onnx"
+    ):
         evface_runtimes.load(engine)
     # Without a sidecar TensorRT itself has to tell, and does.
     sidecar_path(engine).unlink()

@@ -12,7 +12,7 @@ from evface_edge.cli import main
 from evface_edge.errors import ConfigError, EventFormatError
 from evface_edge.events import read_events
 from evface_training.simulation.sources import open_light
-from evface_training.simulation.synthetic import SyntheticHeadSource
+from evface_training.simulation.synthetic import SyntheticAvatarSource
 from evface_training.simulation.video import video_frames
 
 av = pytest.importorskip("av", reason="PyAV writes the test video")
@@ -79,9 +79,9 @@ def test_a_video_of_one_frame_is_refused(tmp_path: Path) -> None:
         (["missing.mp4"], "no such video"),
         (["text.mp4"], "not a video that can be opened"),
         (["text.mp4", "--camera", "davis"], "one of ideal, davis346"),
-        (["synthetic:cube"], "synthetic:head"),
-        (["synthetic:head?sped=fast"], "sped"),
-        (["synthetic:head?speed=warp"], "slow, normal, fast"),
+        (["synthetic:cube"], "synthetic:avatar"),
+        (["synthetic:avatar?sped=fast"], "sped"),
+        (["synthetic:avatar?speed=warp"], "slow, normal, fast"),
     ],
 )
 def test_bad_input_is_one_sentence(
@@ -106,7 +106,9 @@ def test_labels_of_another_shape_are_named(tmp_path: Path) -> None:
 
 
 def test_options_of_the_head_are_read() -> None:
-    source = SyntheticHeadSource.from_uri("synthetic:head?seed=4&speed=fast&seconds=0.5&width=640")
+    source = SyntheticAvatarSource.from_uri(
+        "synthetic:avatar?seed=4&speed=fast&seconds=0.5&width=640"
+    )
     assert (source.seed, source.speed, source.seconds, source.width) == (4, "fast", 0.5, 640)
     assert source.size.height == 260
 

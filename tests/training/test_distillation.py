@@ -15,7 +15,7 @@ from evface_training.distillation import (
     DistillTask,
     normalised_mse,
     smooth_l1,
-    teacher_share,
+    teacher_fraction,
     trust,
 )
 from evface_training.networks.student import Student, StudentConfig
@@ -36,7 +36,7 @@ def task(fusion: Fusion = "events", steps: int = 10, **change: object) -> Distil
 
 
 def test_the_teacher_falls_silent_linearly() -> None:
-    assert [teacher_share(step, 4) for step in range(6)] == [1, 0.75, 0.5, 0.25, 0, 0]
+    assert [teacher_fraction(step, 4) for step in range(6)] == [1, 0.75, 0.5, 0.25, 0, 0]
 
 
 def test_trust_follows_the_precision() -> None:
@@ -74,7 +74,7 @@ def test_at_the_end_only_labels_count(point_clips: Clips) -> None:
     first, last = distilled.loss(batch, 0), distilled.loss(batch, 10)
     labels = alone.loss(batch, 0)["total"]
     torch.testing.assert_close(last["total"], labels)
-    assert float(last["teacher_share"]) == 0
+    assert float(last["teacher_fraction"]) == 0
     parts = labels + first["landmarks"] + first["features"]
     torch.testing.assert_close(first["total"], parts)
     assert float(first["total"].detach()) > float(labels.detach())

@@ -21,7 +21,7 @@ from evface_training.checkpoint import load_checkpoint, save_checkpoint
 from evface_training.data.faces import FaceSet
 from evface_training.evaluate import (
     Answer,
-    LabelledVideo,
+    LabelledRecording,
     SetResult,
     evaluate_set,
     evaluate_video,
@@ -138,7 +138,7 @@ def test_recordings_are_sound_and_repeatable(name: str, drawn_faces: FaceSet) ->
 
 
 def test_a_dark_set_is_noisier(drawn_faces: FaceSet) -> None:
-    """Events where nothing moves: the corners of the picture."""
+    """Events where nothing moves: the corners of the image."""
     few = drawn_faces.select(np.arange(3))
 
     def corner_rate_hz(name: str) -> float:
@@ -182,7 +182,7 @@ def test_a_recording_without_any_event_is_told_apart(model: Path, drawn_faces: F
     assert found["fr10_faces_percent"] >= 50
 
 
-def labelled(path: Path, drawn_faces: FaceSet) -> LabelledVideo:
+def labelled(path: Path, drawn_faces: FaceSet) -> LabelledRecording:
     """Two seconds of noise on a sensor, and a face that slides by 40 pixels a second."""
     rng = np.random.default_rng(0)
     t_us = np.sort(rng.integers(0, 2_000_000, 40_000))
@@ -191,7 +191,7 @@ def labelled(path: Path, drawn_faces: FaceSet) -> LabelledVideo:
     at_us = np.arange(500_000, 1_500_001, 100_000)
     points = drawn_faces.points[0] / 2 + (at_us * 40e-6)[:, None, None] * np.array([1, 0])
     np.savez(path.with_name(path.stem + ".landmarks.npz"), t_us=at_us, points98=points)
-    return LabelledVideo.load(path)
+    return LabelledRecording.load(path)
 
 
 def test_labels_are_interpolated_and_their_speed_is_known(
@@ -236,14 +236,14 @@ def test_labels_that_do_not_fit_are_named(
     if arrays is not None:
         np.savez(tmp_path / "rec.landmarks.npz", **arrays)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=message):
-        LabelledVideo.load(tmp_path / "rec.npz")
+        LabelledRecording.load(tmp_path / "rec.npz")
 
 
 def test_sets_that_are_none_are_named(tmp_path: Path, drawn_faces: FaceSet) -> None:
     for text, message in (
-        (str(tmp_path / "nothing"), "a folder of faces, heads, or a recording"),
-        ("heads?peple=3", "heads.peple: a number of people|peple = '3'"),
-        ("heads?people=0", "one of people"),
+        (str(tmp_path / "nothing"), "a folder of faces, avatars, or a recording"),
+        ("avatars?peple=3", "avatars.peple: a number of people|peple = '3'"),
+        ("avatars?people=0", "one of people"),
         (str(tmp_path), "a folder with"),
     ):
         with pytest.raises(ConfigError, match=message):

@@ -32,8 +32,8 @@ def some_faces(count: int) -> np.ndarray[tuple[int, int, int], np.dtype[np.float
 def test_area_under_the_cumulative_error_distribution() -> None:
     errors = RNG.exponential(0.04, 500)
     limits = np.linspace(0, 0.1, 20_001)
-    share = (errors[None] <= limits[:, None]).mean(1)
-    expected = integrate.trapezoid(share, limits) / 0.1
+    fraction = (errors[None] <= limits[:, None]).mean(1)
+    expected = integrate.trapezoid(fraction, limits) / 0.1
     assert area_under_ced(errors, 0.1) == pytest.approx(expected, abs=1e-4)
 
 

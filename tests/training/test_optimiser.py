@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from evface_edge.errors import ConfigError
-from evface_training.optimiser import OptimiserConfig, build_optimiser, follow
+from evface_training.optimiser import OptimiserConfig, build_optimiser, update_ema
 
 
 def test_cosine_against_the_library() -> None:
@@ -41,11 +41,11 @@ def test_the_average_follows() -> None:
     live.running_mean.fill_(1.0)  # type: ignore[union-attr]
     live.weight.data.fill_(3.0)
     live.num_batches_tracked.fill_(7)  # type: ignore[union-attr]
-    follow(kept.requires_grad_(False), live, 0.75)
+    update_ema(kept.requires_grad_(False), live, 0.75)
     assert float(kept.running_mean) == 0.25  # type: ignore[arg-type]
     assert float(kept.weight) == 1.5
     assert int(kept.num_batches_tracked) == 7  # type: ignore[arg-type]
-    follow(kept, live, 0.0)
+    update_ema(kept, live, 0.0)
     assert float(kept.weight) == 3.0
 
 

@@ -13,13 +13,13 @@ from torch import Tensor
 
 from evface_edge.errors import ConfigError
 from evface_edge.geometry import SensorSize
-from evface_training.clip_maker import ClipMaker, chances, fingerprint, with_share_of_people
+from evface_training.avatar import AvatarIdentity, PinholeCamera, Pose
+from evface_training.avatar.deformation import Deformer
+from evface_training.avatar.landmarks import LandmarkModel
+from evface_training.avatar.mesh import build
+from evface_training.avatar.scene import Expression
+from evface_training.clip_maker import ClipMaker, chances, fingerprint, with_fraction_of_people
 from evface_training.data.faces import FaceSet
-from evface_training.head import HeadIdentity, PinholeCamera, Pose
-from evface_training.head.deformation import Deformer
-from evface_training.head.landmarks import LandmarkModel
-from evface_training.head.mesh import build
-from evface_training.head.scene import Expression
 from evface_training.networks.student import StudentConfig
 from evface_training.recipe import TrainRecipe
 from evface_training.stream import Replay, batches, mixed_seed
@@ -114,7 +114,7 @@ def test_shares_of_kinds_of_faces(drawn_faces: FaceSet) -> None:
     faces = FaceSet(
         drawn_faces.images, drawn_faces.points, drawn_faces.weights, names, names, human
     )
-    found = chances(faces, TrainRecipe("x", human_share=0.5, video_share=0.2))
+    found = chances(faces, TrainRecipe("x", human_fraction=0.5, video_fraction=0.2))
     np.testing.assert_allclose(found[:3].sum(), 0.2)
     np.testing.assert_allclose(found[8:].sum(), 0.5)
     np.testing.assert_allclose(found.sum(), 1)
@@ -123,7 +123,7 @@ def test_shares_of_kinds_of_faces(drawn_faces: FaceSet) -> None:
 def test_turned_faces_are_drawn_more_often(drawn_faces: FaceSet) -> None:
     """As the poses have it in which a head of ours was put."""
     yaw_deg = np.array([0.0, 30.0, -30.0])
-    head = build(HeadIdentity())
+    head = build(AvatarIdentity())
     solid = LandmarkModel(head).points(Expression(), Deformer(head).apply(Expression()))
     camera = PinholeCamera(SensorSize(192, 192), 400.0)
     poses = [Pose(yaw_deg=float(yaw), distance_mm=600.0) for yaw in yaw_deg]
@@ -136,7 +136,7 @@ def test_turned_faces_are_drawn_more_often(drawn_faces: FaceSet) -> None:
 
 
 def test_small_shares_of_people_lie_within_large_ones(drawn_faces: FaceSet) -> None:
-    small, large = (set(with_share_of_people(drawn_faces, s).names) for s in (0.25, 0.5))
+    small, large = (set(with_fraction_of_people(drawn_faces, s).names) for s in (0.25, 0.5))
     assert (len(small), len(large)) == (3, 6)
     assert small < large
 

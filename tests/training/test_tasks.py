@@ -24,7 +24,7 @@ from evface_training.optimiser import OptimiserConfig
 from evface_training.recipe import TrainRecipe, load_recipe
 from evface_training.ssmer.events import PackedEvents
 from evface_training.ssmer.task import SsmerConfig
-from evface_training.tasks import Starts, build_task, load_encoder, load_teacher
+from evface_training.tasks import InitWeights, build_task, load_encoder, load_teacher
 from evface_training.teacher.config import TeacherConfig
 from evface_training.teacher.network import Teacher
 from evface_training.train import train
@@ -73,14 +73,14 @@ def rgb_side(folder: Path, drawn_faces: FaceSet) -> Path:
 @pytest.fixture(scope="module")
 def teacher(folder: Path, rgb_side: Path, drawn_faces: FaceSet) -> Path:
     recipe = replace(TINY, task="teacher")
-    starts = Starts(rgb_side=rgb_side)
-    return train(recipe, drawn_faces, drawn_faces, folder / "teacher", CPU, starts)
+    init_weights = InitWeights(rgb_side=rgb_side)
+    return train(recipe, drawn_faces, drawn_faces, folder / "teacher", CPU, init_weights)
 
 
 def test_ssmer_gives_a_backbone(encoder: Path) -> None:
     assert load_raw(encoder)["kind"] == "ssmer"
     shared = load_encoder(encoder)
-    begun = build_task(TINY, Starts(encoder=encoder)).network
+    begun = build_task(TINY, InitWeights(encoder=encoder)).network
     fresh = build_task(TINY).network
     x = torch.rand(2, 10, 32, 32)
     with torch.no_grad():
@@ -95,13 +95,15 @@ def test_a_teacher_takes_the_rgb_side_and_keeps_it(teacher: Path, rgb_side: Path
     assert whole.rgb is not None
     for name, value in side.rgb.state_dict().items():
         torch.testing.assert_close(whole.rgb.state_dict()[name], value, rtol=0, atol=0)
-    starts = json.loads(load_raw(teacher)["data"])["starts"]
-    assert len(starts["rgb_side"]) == 64
+    init_weights = json.loads(load_raw(teacher)["data"])["init_weights"]
+    assert len(init_weights["rgb_side"]) == 64
 
 
 def test_a_student_is_distilled(folder: Path, teacher: Path, drawn_faces: FaceSet) -> None:
     recipe = replace(TINY, task="distill", steps=3)
-    path = train(recipe, drawn_faces, drawn_faces, folder / "distill", CPU, Starts(teacher=teacher))
+    path = train(
+        recipe, drawn_faces, drawn_faces, folder / "distill", CPU, InitWeights(teacher=teacher)
+    )
     assert load_checkpoint(path).network.config == recipe.student
     # The frozen teacher went through training unchanged.
     stored, expected = load_raw(path)["state"]["task"], load_teacher(teacher).state_dict()
@@ -114,34 +116,39 @@ def test_going_on_with_another_teacher_is_refused(
 ) -> None:
     recipe = replace(TINY, task="distill", steps=1)
     there = folder / "swapped"
-    train(recipe, drawn_faces, drawn_faces, there, CPU, Starts(teacher=teacher))
-    with pytest.raises(ConfigError, match=r"data.starts.teacher"):
-        train(recipe, drawn_faces, drawn_faces, there, CPU, Starts(teacher=rgb_side))
+    train(recipe, drawn_faces, drawn_faces, there, CPU, InitWeights(teacher=teacher))
+    with pytest.raises(ConfigError, match=r"data.init_weights.teacher"):
+        train(recipe, drawn_faces, drawn_faces, there, CPU, InitWeights(teacher=rgb_side))
 
 
 def test_wrong_starts_are_named(teacher: Path, encoder: Path, rgb_side: Path) -> None:
-    cases: list[tuple[TrainRecipe, Starts, type[Exception], str]] = [
-        (replace(TINY, task="distill"), Starts(), ConfigError, "--teacher = None"),
-        (TINY, Starts(teacher=teacher), ConfigError, "--teacher .* begins without"),
-        (TINY, Starts(encoder=teacher), ModelError, "holds a teacher, expected a ssmer"),
-        (TINY, Starts(encoder=encoder, student=encoder), ConfigError, "none with --student"),
-        (replace(TINY, task="teacher"), Starts(), ConfigError, "--rgb-side = None.*fusion 'rgb'"),
+    cases: list[tuple[TrainRecipe, InitWeights, type[Exception], str]] = [
+        (replace(TINY, task="distill"), InitWeights(), ConfigError, "--teacher = None"),
+        (TINY, InitWeights(teacher=teacher), ConfigError, "--teacher .* begins without"),
+        (TINY, InitWeights(encoder=teacher), ModelError, "holds a teacher, expected a ssmer"),
+        (TINY, InitWeights(encoder=encoder, student=encoder), ConfigError, "none with --student"),
         (
             replace(TINY, task="teacher"),
-            Starts(rgb_side=teacher),
+            InitWeights(),
+            ConfigError,
+            "--rgb-side = None.*fusion 'rgb'",
+        ),
+        (
+            replace(TINY, task="teacher"),
+            InitWeights(rgb_side=teacher),
             ModelError,
             "expected a network of fusion 'rgb'",
         ),
         (
             replace(TINY, student=replace(TINY.student, channels=(16, 32, 32, 32))),
-            Starts(encoder=encoder),
+            InitWeights(encoder=encoder),
             ModelError,
             "does not fit as a backbone",
         ),
     ]
-    for recipe, starts, kind, message in cases:
+    for recipe, init_weights, kind, message in cases:
         with pytest.raises(kind, match=message):
-            build_task(recipe, starts)
+            build_task(recipe, init_weights)
 
 
 def test_packed_events_are_the_voxels_of_the_same_clips(drawn_faces: FaceSet) -> None:
@@ -166,7 +173,7 @@ def test_a_bundled_student_is_trained_on(folder: Path, drawn_faces: FaceSet) -> 
     )
     recipe = replace(recipe, pool=32, reuse=1.0, validation_clips=6, validate_every=2)
     bundled = find_float_model("evface-n")
-    path = train(recipe, drawn_faces, drawn_faces, folder / "on", CPU, Starts(student=bundled))
+    path = train(recipe, drawn_faces, drawn_faces, folder / "on", CPU, InitWeights(student=bundled))
     trained, session = load_network(path), onnxruntime.InferenceSession(bundled.read_bytes())
     inputs = draw_clips(drawn_faces, recipe, 4, seed=1).inputs.float()
     with torch.no_grad():
@@ -177,9 +184,9 @@ def test_a_bundled_student_is_trained_on(folder: Path, drawn_faces: FaceSet) -> 
 
     other = replace(recipe, representation={"name": "multi_scale_surface"})
     with pytest.raises(ModelError, match=r"looks at .*voxel_grid.*the recipe shows .*multi_scale"):
-        build_task(other, Starts(student=bundled))
+        build_task(other, InitWeights(student=bundled))
     with pytest.raises(ModelError, match="is int8, expected a float32 model"):
-        build_task(recipe, Starts(student=find_model("evface-n")))
+        build_task(recipe, InitWeights(student=find_model("evface-n")))
 
 
 def test_lists_of_several_batches_are_one(drawn_faces: FaceSet) -> None:

@@ -43,7 +43,7 @@ RECIPE = TrainRecipe(
     precision="fp32",
     validate_every=2,
     validation_clips=12,
-    human_share=0.85,
+    human_fraction=0.85,
 )
 CPU = Machine("cpu", threads=1, workers=0)
 
@@ -264,7 +264,7 @@ def test_the_log_holds_losses_and_figures(
 
 
 def test_negatives_are_marked(drawn_faces: FaceSet) -> None:
-    simulator = ClipSimulator(ClipPrior(negative_share=0.5), 32, seed=2)
+    simulator = ClipSimulator(ClipPrior(negative_fraction=0.5), 32, seed=2)
     images = torch.from_numpy(drawn_faces.images).repeat(8, 1, 1)
     clips = simulator(images, torch.from_numpy(drawn_faces.points).repeat(8, 1, 1))
     assert 0.3 < float(clips.presence.mean()) < 0.7

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from evface_training.loop import Course, run
+from evface_training.loop import Schedule, run
 from evface_training.machine import Machine, launch
 from evface_training.optimiser import OptimiserConfig
 from evface_training.task import Batch, Task
@@ -58,13 +58,13 @@ def learn(folder: Path) -> None:
 
     task = Mean()
     config = OptimiserConfig(name="sgd", learning_rate=0.1, warm_up_steps=0, clip_norm=0.2)
-    course = Course(STEPS, STEPS, seed=1)
+    schedule = Schedule(STEPS, STEPS, seed=1)
     saved: list[nn.Module] = []
     run(
         fabric,
         task,
         config,
-        course,
+        schedule,
         batches,
         validate=lambda network: {},
         save=lambda network, state: saved.append(network),

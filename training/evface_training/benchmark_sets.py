@@ -48,8 +48,8 @@ class Condition:
         camera: from which each recording's camera is drawn.
         max_travel_px: a recording ends after this way, or after `max_duration_us`.
         settle_us: how long nothing moves before.
-        passing_share: of recordings in which a hand or an object passes.
-        blink_share: of recordings in which lids close, are closed or open at the end.
+        passing_fraction: of recordings in which a hand or an object passes.
+        blink_fraction: of recordings in which lids close, are closed or open at the end.
         side_px: of the sensor; the face is half as tall.
     """
 
@@ -59,8 +59,8 @@ class Condition:
     max_travel_px: float = 14.0
     max_duration_us: int = 250_000
     settle_us: int = 30_000
-    passing_share: float = 0.0
-    blink_share: float = 0.0
+    passing_fraction: float = 0.0
+    blink_fraction: float = 0.0
     side_px: int = CROP_SIDE_PX
 
 
@@ -72,7 +72,7 @@ _ORDINARY = CameraPrior(
     shot_hz=(0.05, 1.0),
     leak_hz=(0.02, 0.2),
     refractory_us=(50.0, 800.0),
-    flicker_share=0.0,
+    flicker_fraction=0.0,
 )
 _DARK = replace(_ORDINARY, threshold=(0.2, 0.5), lux=(0.1, 1.0), shot_hz=(1.5, 5.0))
 _NOISY = replace(
@@ -80,10 +80,10 @@ _NOISY = replace(
     mismatch=(0.06, 0.08),
     shot_hz=(5.0, 15.0),
     leak_hz=(0.1, 0.3),
-    hot_share=(5e-4, 2e-3),
+    hot_fraction=(5e-4, 2e-3),
     hot_hz=(100.0, 800.0),
 )
-_LAMPS = replace(_ORDINARY, flicker_share=1.0, flicker_depth=(0.1, 0.4))
+_LAMPS = replace(_ORDINARY, flicker_fraction=1.0, flicker_depth=(0.1, 0.4))
 _WALK = (40.0, 160.0)
 
 CONDITIONS: dict[str, Condition] = {
@@ -95,8 +95,8 @@ CONDITIONS: dict[str, Condition] = {
         Condition("still", (3.0, 10.0), _ORDINARY),
         Condition("still_then_move", _WALK, _ORDINARY, max_travel_px=6.0, settle_us=400_000),
         Condition("flicker", _WALK, _LAMPS),
-        Condition("occluded", _WALK, _ORDINARY, passing_share=1.0),
-        Condition("blinking", _WALK, _ORDINARY, blink_share=1.0),
+        Condition("occluded", _WALK, _ORDINARY, passing_fraction=1.0),
+        Condition("blinking", _WALK, _ORDINARY, blink_fraction=1.0),
         Condition("noisy", _WALK, _NOISY),
         Condition("low_resolution", _WALK, _ORDINARY, side_px=80),
     )
@@ -104,7 +104,7 @@ CONDITIONS: dict[str, Condition] = {
 
 
 @dataclass(frozen=True, eq=False)
-class LabelledRecording:
+class BenchmarkRecording:
     """Events, the face box, and where the 98 points are when the recording ends.
 
     Attributes:
@@ -149,7 +149,7 @@ def recordings(
     box_jitter: float = 0.04,
     *,
     frames: FrameCameraPrior | None = None,
-) -> Iterator[LabelledRecording]:
+) -> Iterator[BenchmarkRecording]:
     """One recording of each face.
 
     Args:
@@ -170,17 +170,17 @@ def _one(
     box_jitter: float,
     objects: torch.Tensor,
     frame_cameras: FrameCameraPrior | None,
-) -> LabelledRecording:
+) -> BenchmarkRecording:
     side = condition.side_px
     size = SensorSize(side, side)
-    picture = torch.from_numpy(faces.images[index]).float().div(255)
-    picture = picture.permute(2, 0, 1)[None] if picture.ndim == 3 else picture[None, None]
+    image = torch.from_numpy(faces.images[index]).float().div(255)
+    image = image.permute(2, 0, 1)[None] if image.ndim == 3 else image[None, None]
     if side != CROP_SIDE_PX:
-        picture = F.interpolate(picture, (side, side), mode="bilinear", antialias=True)
+        image = F.interpolate(image, (side, side), mode="bilinear", antialias=True)
     points = (torch.from_numpy(faces.points[index])[None] + 0.5) * (side / CROP_SIDE_PX) - 0.5
     lids = fit_eyelids(points)
     # A generator of its own: the other sets are what they were.
-    blinks = sample_blinks(1, condition.blink_share, torch.Generator().manual_seed(index))
+    blinks = sample_blinks(1, condition.blink_fraction, torch.Generator().manual_seed(index))
     points = lids.closed(points, blinks.at(torch.zeros(1)))
     crop = (points + 0.5) / side
     head = fit_head(crop)
@@ -192,28 +192,28 @@ def _one(
     motion = MotionPrior(
         speed_deg_per_s=(low, high),
         displacement_px=(travel, travel),
-        pause_share=0.0,
-        shake_share=0.0,
+        pause_fraction=0.0,
+        shake_fraction=0.0,
     )
     longest = torch.tensor([condition.max_duration_us * 1e-6])
-    courses, duration, speed = sample_motion(
+    trajectories, duration, speed = sample_motion(
         motion, 1, head.lever(), (1e-4, longest), 0.0, generator
     )
     duration_s = float(duration[0])
-    passing = sample_passing(1, condition.passing_share, objects, generator, picture.device)
-    fields = crop_fields(crop, head, courses, side, _GRID)
+    passing = sample_passing(1, condition.passing_fraction, objects, generator, image.device)
+    fields = crop_fields(crop, head, trajectories, side, _GRID)
     to_source = torch.tensor([[[side, 0.0, -0.5], [0.0, side, -0.5]]])
     blinking = Blinking(lids, blinks, duration)
-    scenes = Scenes(to_source, fields, courses, passing, side, head, blinking)
+    scenes = Scenes(to_source, fields, trajectories, passing, side, head, blinking)
     steps = max(12, math.ceil(2.5 * condition.max_travel_px * side / CROP_SIDE_PX))
 
     def frames() -> Iterator[Frame]:
         shown = replace(scenes, passing=passing.lit(_TONE.log_light, color=False))
-        film = Film(shown, _TONE.log_light(grey(picture)))
-        yield Frame(0, film.at(torch.zeros(1))[0, 0])  # noise alone, while nothing moves
-        for share in np.linspace(0, 1, steps + 1):
-            t_us = round(condition.settle_us + float(share) * duration_s * 1e6)
-            yield Frame(t_us, film.at(torch.tensor([float(share)]))[0, 0])
+        video = Film(shown, _TONE.log_light(grey(image)))
+        yield Frame(0, video.at(torch.zeros(1))[0, 0])  # noise alone, while nothing moves
+        for fraction in np.linspace(0, 1, steps + 1):
+            t_us = round(condition.settle_us + float(fraction) * duration_s * 1e6)
+            yield Frame(t_us, video.at(torch.tensor([float(fraction)]))[0, 0])
 
     lit = with_flicker(frames(), float(camera.flicker[0]), float(camera.flicker_hz[0]))
     parts = list(record(lit, camera, size, generator, condition.camera.readout))
@@ -224,10 +224,10 @@ def _one(
     if frame_cameras is not None:
         cameras = frame_cameras.sample(camera.lux, generator)
         shown = replace(scenes, passing=passing.lit(_TONE.light, color=True))
-        mean = exposed(shown, _TONE.light(picture).expand(-1, 3, -1, -1), cameras, duration)
+        mean = exposed(shown, _TONE.light(image).expand(-1, 3, -1, -1), cameras, duration)
         coded = cameras.develop(mean, generator) ** (1 / _TONE.gamma)
         rgb = (coded[0].permute(1, 2, 0) * 255).round().byte().numpy()
-    return LabelledRecording(
+    return BenchmarkRecording(
         events,
         size,
         truth,

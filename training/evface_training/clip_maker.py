@@ -82,29 +82,29 @@ def chances(faces: FaceSet, recipe: TrainRecipe) -> np.ndarray[Any, np.dtype[np.
     """How often each face is drawn."""
     video = np.char.startswith(faces.identities, "video:")
     groups = (
-        (faces.human, recipe.human_share),
-        (video, recipe.video_share),
-        (~faces.human & ~video, 1 - recipe.human_share - recipe.video_share),
+        (faces.human, recipe.human_fraction),
+        (video, recipe.video_fraction),
+        (~faces.human & ~video, 1 - recipe.human_fraction - recipe.video_fraction),
     )
     weight = np.ones(len(faces))
     if recipe.turned_weight:
         yaw_deg = np.array([fit_head_pose(points).yaw_deg for points in faces.points])
         weight += recipe.turned_weight * np.abs(yaw_deg) / 30
     probability = np.zeros(len(faces))
-    for members, share in groups:
+    for members, fraction in groups:
         if members.any():
-            probability[members] = share * weight[members] / weight[members].sum()
+            probability[members] = fraction * weight[members] / weight[members].sum()
     normalised: np.ndarray[Any, np.dtype[np.float64]] = probability / probability.sum()
     return normalised
 
 
-def with_share_of_people(faces: FaceSet, share: float) -> FaceSet:
+def with_fraction_of_people(faces: FaceSet, fraction: float) -> FaceSet:
     """The faces of that share of identities: always the same ones, small shares within large."""
-    if share == 1:
+    if fraction == 1:
         return faces
     people = np.unique(faces.identities)
     order = sorted(people, key=lambda name: hashlib.sha256(str(name).encode()).digest())
-    kept = order[: max(1, round(share * len(order)))]
+    kept = order[: max(1, round(fraction * len(order)))]
     return faces.select(np.isin(faces.identities, kept))
 
 
@@ -117,7 +117,7 @@ def draw_clips(
     on the last digits of its light, so every few clips begin from a seed of their own.
     """
     people = faces.select(faces.human) if faces.human.any() else faces
-    source = ClipSource(recipe, seed, needs, negative_share=0.0, occlusion_share=0.0)
+    source = ClipSource(recipe, seed, needs, negative_fraction=0.0, occlusion_fraction=0.0)
     parts = []
     for start in range(0, count, _TOGETHER):
         source.generator.manual_seed(mixed_seed(seed, start))
@@ -157,7 +157,7 @@ def _joined(lists: Sequence[ClipEvents | None], clips: int) -> ClipEvents:
 
 
 def fingerprint(faces: FaceSet) -> dict[str, Any]:
-    """How many faces, and the SHA-256 of their pictures and labels."""
+    """How many faces, and the SHA-256 of their images and labels."""
     digest = hashlib.sha256()
     for array in (faces.images, faces.points, faces.weights):
         digest.update(str(array.shape).encode())

@@ -13,7 +13,7 @@ from evface_training.command_train import FACES_HELP
 def ablate(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of all its runs.")],
     faces: Annotated[
-        list[Path] | None, typer.Option("--faces", help=FACES_HELP + " Without: rendered heads.")
+        list[Path] | None, typer.Option("--faces", help=FACES_HELP + " Without: avatars.")
     ] = None,
     size: Annotated[str, typer.Option(help="Of the networks: tiny or base; smoke.")] = "tiny",
     steps: Annotated[int, typer.Option(help="Of each training on labels.")] = 4000,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from evface_training.worst_faces import WorstFaces
 
 _DATA_HELP = (
-    "A folder of faces; heads (our own, rendered); or a recording with NAME.landmarks.npz beside "
+    "A folder of faces; avatars (our own, rendered); or a recording with NAME.landmarks.npz beside "
     "it, as `simulate` writes it. Repeatable."
 )
 #: As many negatives as faces, but no more than this.
@@ -64,7 +64,7 @@ def evaluate(
     \b
     Examples:
       evface-edge evaluate evface-s --data faces/300w_train --count 100 --curves ced.png
-      evface-edge evaluate runs/synthetic-tiny/last.pt --data heads
+      evface-edge evaluate runs/synthetic-tiny/last.pt --datan avatars
       evface-edge evaluate evface-s.onnx --data recording.npz --negatives empty_room.aedat4
     """
     from evface_edge.models import find_model
@@ -76,7 +76,7 @@ def evaluate(
 
     given = [*(data or []), *(faces or [])]
     if not given and not negatives:
-        raise ConfigError("--data", "nothing", "a folder of faces, heads, or a recording")
+        raise ConfigError("--data", "nothing", "a folder of faces, avatars, or a recording")
     for option, path in (("--curves", curves), ("--worst", worst)):
         if path is not None and path.suffix.lower() != ".png":
             raise ConfigError(option, str(path), "a file that ends in .png")

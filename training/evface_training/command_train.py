@@ -1,4 +1,4 @@
-"""`evface-edge train` and `evface-edge calibrate`."""
+"""`evface-edge train` and `evface-edge finalize`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def train(
         str | None, typer.Option("--recipe", help="The same, as an option.")
     ] = None,
     faces: Annotated[
-        list[Path] | None, typer.Option("--faces", help=FACES_HELP + " Without: rendered heads.")
+        list[Path] | None, typer.Option("--faces", help=FACES_HELP + " Without: avatars.")
     ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder of the run; runs/RECIPE.")
@@ -58,7 +58,7 @@ def train(
     from evface_training.machine import Machine
     from evface_training.recipe import load_recipe
     from evface_training.recipe_faces import faces_of
-    from evface_training.tasks import Starts
+    from evface_training.tasks import InitWeights
     from evface_training.train import train as run
 
     name = recipe or recipe_option
@@ -70,19 +70,19 @@ def train(
     training, validation = faces_of(settings, faces or [], cache or _own_cache(folder, faces))
     typer.echo(f"{len(training):,} faces to train on, {len(validation):,} to validate on")
     begin = None if student is None else find_float_model(student)
-    starts = Starts(encoder, rgb_side, teacher, begin)
-    path = run(settings, training, validation, folder, machine, starts)
+    init_weights = InitWeights(encoder, rgb_side, teacher, begin)
+    path = run(settings, training, validation, folder, machine, init_weights)
     typer.echo(str(path))
     if settings.task in ("landmarks", "distill"):
-        typer.echo(f"next: evface-edge evaluate {path}, or evface-edge calibrate {path}")
+        typer.echo(f"next: evface-edge evaluate {path}, or evface-edge finalize {path}")
 
 
 def _own_cache(folder: Path, faces: list[Path] | None) -> Path | None:
-    """Rendered heads are kept beside the run, which may be stopped and gone on with."""
-    return None if faces else folder / "heads.npz"
+    """Avatars are kept beside the run, which may be stopped and gone on with."""
+    return None if faces else folder / "avatars.npz"
 
 
-def calibrate(
+def finalize(
     checkpoints: Annotated[
         list[Path],
         typer.Argument(help="As `train` leaves it; of several, the mean of their weights."),
@@ -91,7 +91,7 @@ def calibrate(
     data: Annotated[str, typer.Option(help="What it was trained on, for the card.")],
     licence: Annotated[str, typer.Option(help="The terms that the weights carry, for the card.")],
     faces: Annotated[
-        list[Path] | None, typer.Option("--faces", help=FACES_HELP + " Without: rendered heads.")
+        list[Path] | None, typer.Option("--faces", help=FACES_HELP + " Without: avatars.")
     ] = None,
     recipe: Annotated[str, typer.Option(help="Recipe that it was trained by.")] = "evface-s",
     cache: Annotated[Path | None, typer.Option(help="File that keeps the packed faces.")] = None,
@@ -100,10 +100,10 @@ def calibrate(
 
     \b
     Example:
-      evface-edge calibrate runs/s1/last.pt --faces faces/300w_train -o evface-s.pt \\
+      evface-edge finalize runs/s1/last.pt --faces faces/300w_train -o evface-s.pt \\
         --data "300-W (train)" --licence "non-commercial research"
     """
-    from evface_training.calibrate import calibrate as fit
+    from evface_training.finalize import finalize as fit
     from evface_training.recipe import load_recipe
     from evface_training.recipe_faces import faces_of
 

@@ -11,15 +11,15 @@ from evface_edge.errors import ConfigError, EvfaceError
 from evface_training.command_ablate import ablate
 from evface_training.command_evaluate import evaluate
 from evface_training.command_train import FACES_HELP as _FACES_HELP
-from evface_training.command_train import calibrate, train
+from evface_training.command_train import finalize, train
 
-__all__ = ["ablate", "calibrate", "clips", "evaluate", "simulate", "train"]
+__all__ = ["ablate", "calibration_set", "evaluate", "finalize", "simulate", "train"]
 
 
 def simulate(
     source: Annotated[
         str,
-        typer.Argument(help="A picture, a video, a folder, or synthetic:head?seed=1&speed=fast."),
+        typer.Argument(help="An image, a video, a folder, or synthetic:avatar?seed=1&speed=fast."),
     ],
     output: Annotated[
         Path, typer.Option("-o", "--output", help="The recording to write; of a folder, a folder.")
@@ -28,15 +28,15 @@ def simulate(
     seed: Annotated[int, typer.Option(help="Of everything drawn at random.")] = 0,
     max_seconds: Annotated[float, typer.Option(help="Stop after so much of the source.")] = 60.0,
     speed: Annotated[
-        str, typer.Option(help="Of a picture's motion: slow, normal, fast.")
+        str, typer.Option(help="Of an image's motion: slow, normal, fast.")
     ] = "normal",
     lux: Annotated[float | None, typer.Option(help="Light of the scene; 1,000 is bright.")] = None,
     suffix: Annotated[str, typer.Option("--format", help="Of a folder's recordings.")] = "npz",
     count: Annotated[int | None, typer.Option(help="Of a folder, only the first so many.")] = None,
 ) -> None:
-    """Turn pictures into a recording of events, with the landmarks beside it.
+    """Turn images into a recording of events, with the landmarks beside it.
 
-    A picture moves its head as a person does; it needs landmarks beside it, in face.npz (points98)
+    An image moves its head as a person does; it needs landmarks beside it, in face.npz (points98)
     or face.pts. Of a folder, every video becomes a recording, or every face of a data set in it.
 
     \b
@@ -44,7 +44,7 @@ def simulate(
       evface-edge simulate face.mp4 -o rec.npz
       evface-edge simulate face.jpg -o rec.raw --speed fast --lux 1
       evface-edge simulate WFLW -o recordings --count 20
-      evface-edge simulate 'synthetic:head?seed=3&speed=fast&seconds=2' -o rec.raw --camera evk4
+      evface-edge simulate 'synthetic:avatar?seed=3&speed=fast&seconds=2' -o rec.raw --camera evk4
     """
     from dataclasses import replace
 
@@ -115,7 +115,7 @@ def simulate(
     typer.echo(f"{output}: {done} recordings, camera {camera}")
 
 
-def clips(
+def calibration_set(
     faces: Annotated[list[Path], typer.Option("--faces", help=_FACES_HELP)],
     output: Annotated[Path, typer.Option("-o", "--output", help="The .npz to write.")],
     count: Annotated[int, typer.Option(help="How many clips.")] = 3500,
@@ -130,13 +130,13 @@ def clips(
 
     \b
     Example:
-      evface-edge clips --faces faces/300w_train -o clips.npz
+      evface-edge calibration-set --faces faces/300w_train -o clips.npz
       evface-edge export runs/s1/last.pt --target onnx-int8 --calibration clips.npz
     """
     import numpy as np
     from rich.progress import Progress
 
-    from evface_training.clip_set import draw_clip_set
+    from evface_training.calibration_set import draw_clip_set
     from evface_training.data import load_faces, split_faces
     from evface_training.recipe import load_recipe
 

@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from evface_edge.errors import ConfigError
+from evface_training.augmentation import augmented
 from evface_training.losses import DISTANCE_WEIGHT, student_loss
 from evface_training.networks.student import Student
 from evface_training.task import Batch, Task, as_input, for_log
 from evface_training.teacher.network import Teacher, TeacherOutput
-from evface_training.variation import varied
 
 TARGETS = ("distribution", "smooth_l1")
 
@@ -50,13 +50,13 @@ class DistillConfig:
             raise ConfigError("DistillConfig.targets", self.targets, " or ".join(TARGETS))
 
 
-def teacher_share(step: int, steps: int) -> float:
+def teacher_fraction(step: int, steps: int) -> float:
     """1 at step 0, falling linearly to 0 at the last: 1 - step / steps, never below 0."""
     return max(0.0, 1.0 - step / steps)
 
 
 def trust(log_sigma: Tensor, weights: Tensor) -> Tensor:
-    """Weights (B, 98) of the teacher's points: 1 / σ², as a share of the mean over the batch.
+    """Weights (B, 98) of the teacher's points: 1 / σ², as a fraction of the mean over the batch.
 
     Only where `weights` is above 0 is anything trusted or counted in the mean; nothing counts for
     more than ten others.
@@ -98,7 +98,7 @@ class DistillTask(Task):
     Args:
         steps: of the whole training, over which the teacher falls silent.
 
-    Losses: those of the student, landmarks and features (of the teacher), teacher_share.
+    Losses: those of the student, landmarks and features (of the teacher), teacher_fraction.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class DistillTask(Task):
         return self.student
 
     def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        batch = varied(batch) if self.student.training else batch
+        batch = augmented(batch) if self.student.training else batch
         config, head = self.config, self.student.head
         events, presence = as_input(batch["events"]), batch["presence"]
         taught = self._ask(events, batch)
@@ -137,16 +137,16 @@ class DistillTask(Task):
         raw, present = raw.float(), present.float()
         labelled = batch.get("labelled", torch.ones_like(presence))
         weights = batch["weights"] * labelled[:, None]
-        share = teacher_share(step, self.steps)
+        fraction = teacher_fraction(step, self.steps)
         losses = student_loss(head, raw, present, batch["points"], weights, presence)
-        counts = labelled * config.landmarks * share + (1 - labelled) * config.unlabelled
+        counts = labelled * config.landmarks * fraction + (1 - labelled) * config.unlabelled
         losses["landmarks"] = self._landmark_loss(raw, taught, presence * counts)
         losses["total"] = losses["total"] + losses["landmarks"]
         if self.to_teacher is not None:
             projected = self.to_teacher(features).float()
             losses["features"] = normalised_mse(projected, taught.features.float())
-            losses["total"] = losses["total"] + config.features * share * losses["features"]
-        losses["teacher_share"] = presence.new_tensor(share)
+            losses["total"] = losses["total"] + config.features * fraction * losses["features"]
+        losses["teacher_fraction"] = presence.new_tensor(fraction)
         return for_log(losses)
 
     @torch.no_grad()

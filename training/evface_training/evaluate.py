@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evface_edge.compare.labelled import LabelledVideo
+from evface_edge.compare.labelled import LabelledRecording
 from evface_edge.errors import ConfigError
 from evface_edge.events import open_events, read_events
 from evface_edge.events.array import EventArray
@@ -19,8 +19,8 @@ from evface_edge.geometry import Box
 from evface_edge.head_pose import fit_head_pose
 from evface_edge.predictor import Predictor
 from evface_edge.results import FaceLandmarks
-from evface_edge.tracking.recent import RecentEvents
-from evface_training.benchmark_sets import Condition, LabelledRecording, recordings
+from evface_edge.tracking.event_buffer import EventBuffer
+from evface_training.benchmark_sets import BenchmarkRecording, Condition, recordings
 from evface_training.data.faces import FaceSet
 from evface_training.metrics import flicker, nme68
 
@@ -66,7 +66,7 @@ class SetResult:
 
 
 #: Called with each recording, its landmarks (98, 2) and its NME-68.
-OnFace = Callable[[LabelledRecording, NDArray[np.float32], float], None]
+OnFace = Callable[[BenchmarkRecording, NDArray[np.float32], float], None]
 
 
 def evaluate_set(
@@ -90,7 +90,7 @@ def evaluate_set(
     return SetResult(condition.name, answers, [])
 
 
-def judge(predictor: Predictor, recording: LabelledRecording) -> Answer:
+def judge(predictor: Predictor, recording: BenchmarkRecording) -> Answer:
     """The last landmarks of a recording, looked for in its box."""
     faces = predictor.run(recording.events, size=recording.size, box=recording.box)
     last = faces[-1] if len(faces) else None
@@ -144,13 +144,13 @@ def _window(predictor: Predictor, events: EventArray, box: Box, now_us: int) -> 
     """How many events the model had of this face, and how many it wanted."""
     card = predictor.card
     crop = box.square(card.crop_scale)
-    recent = RecentEvents(card.window.max_duration_us)
+    recent = EventBuffer(card.window.max_duration_us)
     recent.append(events)
     _, seen = recent.window(crop, card.window, now_us)
     return seen, card.window.target_events(crop.width * crop.height)
 
 
-def evaluate_video(predictor: Predictor, video: LabelledVideo, name: str) -> SetResult:
+def evaluate_video(predictor: Predictor, video: LabelledRecording, name: str) -> SetResult:
     """Every instant of a recording with labels; the face is searched for and followed.
 
     Before the first and after the last label nothing is compared. An instant without a face is an

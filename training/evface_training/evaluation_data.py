@@ -1,4 +1,4 @@
-"""What `evaluate --data` takes: folders of faces, our own heads, recordings with labels."""
+"""What `evaluate --data` takes: folders of faces, our own avatars, recordings with labels."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from urllib.parse import parse_qsl
 
 import numpy as np
 
-from evface_edge.compare.labelled import LabelledVideo
+from evface_edge.compare.labelled import LabelledRecording
 from evface_edge.errors import ConfigError
 from evface_training.data.faces import FaceSet
 from evface_training.data.loading import load_faces
 from evface_training.data.split import split_faces
 
-#: Identities of rendered heads that no recipe trains on.
+#: Identities of avatars that no recipe trains on.
 _HEADS_SEED = 1_000_000
 
 
 def split_data(
     data: Sequence[str], cache: Path | None
-) -> tuple[FaceSet | None, dict[str, LabelledVideo]]:
+) -> tuple[FaceSet | None, dict[str, LabelledRecording]]:
     """→ (faces that become benchmark recordings, labelled recordings by name).
 
     Args:
-        data: each a folder of faces; `heads` or `heads?people=16&stills=4&seed=1000000`; or a
+        data: each a folder of faces; `avatars` or `avatars?people=16&stills=4&seed=1000000`; or a
             recording with `<name>.landmarks.npz` beside it.
         cache: a file that keeps the packed faces of the folders.
 
@@ -35,16 +35,16 @@ def split_data(
     sets = []
     if folders:
         sets.append(_kept_for_validation(load_faces(folders, cache)))
-    videos: dict[str, LabelledVideo] = {}
+    videos: dict[str, LabelledRecording] = {}
     for text in data:
         path = Path(text)
-        if text == "heads" or text.startswith("heads?"):
+        if text == "avatars" or text.startswith("avatars?"):
             sets.append(_heads(text))
         elif path.is_file():
-            videos[path.stem] = LabelledVideo.load(path)
+            videos[path.stem] = LabelledRecording.load(path)
         elif not path.is_dir():
             raise ConfigError(
-                "--data", text, "a folder of faces, heads, or a recording with labels beside it"
+                "--data", text, "a folder of faces, avatars, or a recording with labels beside it"
             )
     return FaceSet.concatenate(sets) if sets else None, videos
 
@@ -68,7 +68,7 @@ def _kept_for_validation(faces: FaceSet) -> FaceSet:
 
 
 def _heads(text: str) -> FaceSet:
-    from evface_training.head.stills import render_stills
+    from evface_training.avatar.stills import render_stills
 
     values = {"people": 16, "stills": 4, "seed": _HEADS_SEED}
     for key, value in parse_qsl(text.partition("?")[2], keep_blank_values=True):

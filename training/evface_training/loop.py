@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from evface_edge.errors import ConfigError
 from evface_training.interrupt import StopRequest
-from evface_training.optimiser import OptimiserConfig, build_optimiser, follow
+from evface_training.optimiser import OptimiserConfig, build_optimiser, update_ema
 from evface_training.stream import mixed_seed
 from evface_training.task import Batch, Task
 from evface_training.watch import Watch
@@ -33,7 +33,7 @@ _TASK = 1  # what a task draws, apart from what its data draw from the same seed
 
 
 @dataclass(frozen=True)
-class Course:
+class Schedule:
     """How long, how often, and from which seed.
 
     Attributes:
@@ -63,7 +63,7 @@ def run(
     fabric: Fabric,
     task: Task,
     optimiser: OptimiserConfig,
-    course: Course,
+    schedule: Schedule,
     batches: MakeBatches,
     *,
     validate: Validate,
@@ -71,7 +71,7 @@ def run(
     watch: Watch,
     resume: Mapping[str, Any] | None = None,
 ) -> int:
-    """Train until the course is done, or until Ctrl-C has ended the step; → the steps done.
+    """Train until the schedule is done, or until Ctrl-C has ended the step; → the steps done.
 
     With the same batches, a run that is interrupted and resumed takes the same steps as one that is
     not: weights, averages and optimiser come from `resume`, everything drawn from the seed.
@@ -93,15 +93,15 @@ def run(
     average.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if resume is not None:
         mover.load_state_dict(resume["optimiser"])
-    if begun >= course.steps:
+    if begun >= schedule.steps:
         return begun
-    stream = batches(range(begun, course.steps))
+    stream = batches(range(begun, schedule.steps))
     done = begun
     with StopRequest() as stop:
-        for step in range(begun, course.steps):
+        for step in range(begun, schedule.steps):
             for group in mover.param_groups:
-                group["lr"] = optimiser.rate(step, course.steps)
-            torch.manual_seed(mixed_seed(course.seed, fabric.global_rank, step, _TASK))
+                group["lr"] = optimiser.rate(step, schedule.steps)
+            torch.manual_seed(mixed_seed(schedule.seed, fabric.global_rank, step, _TASK))
             with _memory_advice(step):
                 batch = {name: _to(tensor, fabric) for name, tensor in next(stream).items()}
                 task.train()
@@ -112,10 +112,10 @@ def run(
                 )
                 mover.step()
                 mover.zero_grad(set_to_none=True)
-            follow(average, task.network, min(optimiser.ema, (1 + step) / (10 + step)))
+            update_ema(average, task.network, min(optimiser.ema, (1 + step) / (10 + step)))
             done = step + 1
             stopping = _any(fabric, stop.asked)
-            checking = done % course.check_every == 0 or done == course.steps or stopping
+            checking = done % schedule.check_every == 0 or done == schedule.steps or stopping
             if done % LOOK_EVERY == 0 or checking:
                 values = {name: float(value.detach()) for name, value in losses.items()}
                 _check(values, done)

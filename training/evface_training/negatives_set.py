@@ -2,7 +2,7 @@
 
 Two kinds, and two different questions. Made ones, from the seed: textures and shapes that move as
 faces do, in a box where a face would be: does presence say no? And recordings that the user has:
-how often does the finder see a face in them?
+how often does the face detector see a face in them?
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SEED = 77  # no textures that training saw
 
 
 def made_negatives(predictor: Predictor, faces: FaceSet, seed: int = 0) -> Iterator[Answer]:
-    """One answer for each face: its box and its motion, but a texture for a picture."""
+    """One answer for each face: its box and its motion, but a texture for an image."""
     textures = texture_bank(len(faces), CROP_SIDE_PX, _SEED + seed)
     images = (textures * 255).round().byte().numpy()
     others = FaceSet(

@@ -23,7 +23,7 @@ class OptimiserConfig:
         momentum: of SGD.
         warm_up_steps: over which the rate rises linearly from near 0.
         schedule: "cosine", half a cosine down to `floor`; or "steps", × 0.1 at each milestone.
-        milestones: for "steps", as shares of all steps.
+        milestones: for "steps", as fractions of all steps.
         floor: lowest rate ÷ highest.
         clip_norm: of the gradient.
         ema: decay of the averaged weights, which are the ones that are kept; 0 keeps the last.
@@ -53,7 +53,7 @@ class OptimiserConfig:
         if list(self.milestones) != sorted(self.milestones) or not all(
             0 < m < 1 for m in self.milestones
         ):
-            raise ConfigError("optimiser.milestones", self.milestones, "rising shares of 1")
+            raise ConfigError("optimiser.milestones", self.milestones, "rising fractions of 1")
 
     def rate(self, step: int, steps: int) -> float:
         """The learning rate of step `step` (from 0) of `steps`."""
@@ -61,8 +61,8 @@ class OptimiserConfig:
             return self.learning_rate * (step + 1) / self.warm_up_steps
         if self.schedule == "steps":
             return self.learning_rate * 0.1 ** sum(step >= m * steps for m in self.milestones)
-        share = min((step - self.warm_up_steps) / max(1, steps - self.warm_up_steps), 1.0)
-        half_cosine = 0.5 * (1 + math.cos(math.pi * share))
+        fraction = min((step - self.warm_up_steps) / max(1, steps - self.warm_up_steps), 1.0)
+        half_cosine = 0.5 * (1 + math.cos(math.pi * fraction))
         return self.learning_rate * (self.floor + (1 - self.floor) * half_cosine)
 
 
@@ -81,7 +81,7 @@ def build_optimiser(module: nn.Module, config: OptimiserConfig) -> torch.optim.O
 
 
 @torch.no_grad()
-def follow(average: nn.Module, network: nn.Module, decay: float) -> None:
+def update_ema(average: nn.Module, network: nn.Module, decay: float) -> None:
     """Move averaged weights and buffers towards the live ones."""
     for kept, new in zip(average.parameters(), network.parameters(), strict=True):
         kept.lerp_(new, 1 - decay)

@@ -1,4 +1,4 @@
-"""Curves of an evaluation as pictures."""
+"""Curves of an evaluation as images."""
 
 from __future__ import annotations
 

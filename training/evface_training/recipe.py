@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 from evface_edge.errors import ConfigError
 from evface_edge.representation import Representation, from_config
+from evface_training.avatar.stills import AvatarStills
 from evface_training.config import load_yaml
+from evface_training.detector.network import DetectorConfig
+from evface_training.detector.scenes import ScenePrior
 from evface_training.distillation import DistillConfig
-from evface_training.finder.network import FinderConfig
-from evface_training.finder.scenes import ScenePrior
-from evface_training.head.stills import HeadStills
 from evface_training.networks.student import StudentConfig
 from evface_training.optimiser import OptimiserConfig
 from evface_training.simulation.clip_prior import ClipPrior
@@ -30,30 +30,31 @@ class TrainRecipe:
 
     Attributes:
         task: what is trained: a student on labels ("landmarks") or also on what a teacher says
-            ("distill"), a teacher, an encoder without labels ("ssmer"), or the finder of faces on
-            the whole sensor ("finder").
+            ("distill"), a teacher, an encoder without labels ("ssmer"), or the face detector of
+            faces on the whole sensor ("detector").
         student, teacher, distill, ssmer: sizes and settings; a task reads those that it is about.
         ssmer_encoder: whose backbone is pretrained.
         representation: what the network looks at: `name` and parameters of a row of
             `evface_edge.representation`, such as {name: multi_scale_surface}.
-        finder, scenes: the finder's size, and the scenes that it learns from instead of clips.
+        detector, scenes: the face detector's size, and the scenes that it learns from instead of
+        clips.
         clips: what is simulated; frames: the frame camera, where the task needs RGB as well.
         steps, batch: optimiser steps, clips in each on each process.
         reuse: how often a simulated clip is shown before it is replaced.
         pool: clips that wait to be shown again.
         precision: of the network's arithmetic; weights are always float32.
-        human_share, video_share: of clips made of human-labelled stills, of video frames; the
+        human_fraction, video_fraction: of clips made of human-labelled stills, of video frames; the
             rest is made of stills with automatic labels.
         turned_weight: a face turned by 30° to the side is drawn 1 + this times as often as one seen
             from the front: few photographs show turned faces, and most large errors are theirs.
-        label_share: of the people among the training faces, how many are used at all.
-        heads: rendered heads to train on where no faces are given.
+        label_fraction: of the people among the training faces, how many are used at all.
+        avatars: avatars to train on where no faces are given.
         validation_clips: how many are drawn to validate with.
         validate_every: steps between two validations; each one saves.
     """
 
     name: str
-    task: Literal["landmarks", "ssmer", "teacher", "distill", "finder"] = "landmarks"
+    task: Literal["landmarks", "ssmer", "teacher", "distill", "detector"] = "landmarks"
     student: StudentConfig = field(default_factory=StudentConfig)
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
     distill: DistillConfig = field(default_factory=DistillConfig)
@@ -62,21 +63,21 @@ class TrainRecipe:
     representation: Mapping[str, Any] = field(
         default_factory=lambda: {"name": "voxel_grid", "bins": 5, "normalisation": "mean"}
     )
-    finder: FinderConfig = field(default_factory=FinderConfig)
+    detector: DetectorConfig = field(default_factory=DetectorConfig)
     scenes: ScenePrior = field(default_factory=ScenePrior)
     clips: ClipPrior = field(default_factory=ClipPrior)
     frames: FrameCameraPrior = field(default_factory=FrameCameraPrior)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
-    heads: HeadStills | None = None
+    avatars: AvatarStills | None = None
     steps: int = 7000
     batch: int = 96
     reuse: float = 1.5
     pool: int = 3072
     precision: Literal["bf16", "fp32"] = "bf16"
-    human_share: float = 0.45
-    video_share: float = 0.15
+    human_fraction: float = 0.45
+    video_fraction: float = 0.15
     turned_weight: float = 0.0
-    label_share: float = 1.0
+    label_fraction: float = 1.0
     seed: int = 1
     validation_clips: int = 512
     validate_every: int = 500
@@ -93,18 +94,22 @@ class TrainRecipe:
             )
         if self.seed < 0:
             raise ConfigError("TrainRecipe.seed", self.seed, "0 or more")
-        if not 0 <= self.human_share + self.video_share <= 1:
-            raise ConfigError("TrainRecipe.human_share", self.human_share, "shares of 1 in all")
+        if not 0 <= self.human_fraction + self.video_fraction <= 1:
+            raise ConfigError(
+                "TrainRecipe.human_fraction", self.human_fraction, "fractions of 1 in all"
+            )
         if self.turned_weight < 0:
             raise ConfigError("TrainRecipe.turned_weight", self.turned_weight, "0 or more")
-        if not 0 < self.label_share <= 1:
-            raise ConfigError("TrainRecipe.label_share", self.label_share, "above 0, at most 1")
+        if not 0 < self.label_fraction <= 1:
+            raise ConfigError(
+                "TrainRecipe.label_fraction", self.label_fraction, "above 0, at most 1"
+            )
         channels = self.event_representation.channels
         read = {"student.in_channels": self.student.in_channels}
         if self.task == "teacher":
             read = {"teacher.event_channels": self.teacher.event_channels}
         for name, found in read.items():
-            if found != channels and self.task not in ("ssmer", "finder"):
+            if found != channels and self.task not in ("ssmer", "detector"):
                 expected = f"{channels}, as {self.representation['name']} has"
                 raise ConfigError(f"TrainRecipe.{name}", found, expected)
 

@@ -1,4 +1,4 @@
-"""The faces that a recipe trains and validates on: folders that the user has, or our own heads."""
+"""The faces that a recipe trains and validates on: folders of the user, or our own avatars."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from evface_edge.errors import ConfigError
+from evface_training.avatar.stills import AvatarStills, keep_stills, kept_stills, render_stills
 from evface_training.data.faces import FaceSet
 from evface_training.data.loading import load_faces
 from evface_training.data.split import split_faces
-from evface_training.head.stills import HeadStills, keep_stills, kept_stills, render_stills
 from evface_training.recipe import TrainRecipe
 
 
@@ -22,19 +22,19 @@ def faces_of(
     """→ (training, validation); no identity is in both.
 
     Args:
-        folders: of faces; without any, the recipe's rendered heads.
+        folders: of faces; without any, the recipe's avatars.
         cache: a file that keeps the packed faces.
 
     Raises:
-        ConfigError: no folders and no heads in the recipe, or a folder without faces.
-        RuntimeUnavailable: heads cannot be rendered on this machine.
+        ConfigError: no folders and no avatars in the recipe, or a folder without faces.
+        RuntimeUnavailable: avatars cannot be rendered on this machine.
     """
     if not folders:
-        if recipe.heads is None:
+        if recipe.avatars is None:
             raise ConfigError(
-                "--faces", "nothing", f"folders of faces: recipe {recipe.name} renders no heads"
+                "--faces", "nothing", f"folders of faces: recipe {recipe.name} renders no avatars"
             )
-        return heads_of(recipe.heads, cache)
+        return avatars_of(recipe.avatars, cache)
     training, validation = split_faces(load_faces(folders, cache))
     if not len(training) or not len(validation):
         raise ConfigError(
@@ -46,23 +46,23 @@ def faces_of(
     return training, validation
 
 
-def heads_of(heads: HeadStills, cache: Path | None) -> tuple[FaceSet, FaceSet]:
-    """Rendered heads: (training, validation), of different people."""
+def avatars_of(avatars: AvatarStills, cache: Path | None) -> tuple[FaceSet, FaceSet]:
+    """Avatars: (training, validation), of different people."""
     from rich.progress import Progress
 
-    people = heads.people + heads.validation_people
-    seeds = range(heads.seed, heads.seed + people)
-    faces = None if cache is None else kept_stills(cache, seeds, heads.stills)
+    people = avatars.people + avatars.validation_people
+    seeds = range(avatars.seed, avatars.seed + people)
+    faces = None if cache is None else kept_stills(cache, seeds, avatars.stills)
     if faces is None:
         with Progress(transient=True) as progress:
-            task = progress.add_task("rendering heads", total=people)
+            task = progress.add_task("rendering avatars", total=people)
             faces = render_stills(
                 seeds,
-                heads.stills,
+                avatars.stills,
                 processes=min(os.cpu_count() or 1, 8),
                 advance=lambda: progress.advance(task),
             )
         if cache is not None:
             keep_stills(cache, faces)
-    trained = np.arange(len(faces)) < heads.people * heads.stills
+    trained = np.arange(len(faces)) < avatars.people * avatars.stills
     return faces.select(trained), faces.select(~trained)

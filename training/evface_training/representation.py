@@ -148,9 +148,9 @@ def _voxels(grid: VoxelGrid, batch: EventBatch, now_us: Tensor) -> Tensor:
     span = (batch.last_us() - first_us).clamp_min(1).double()
     position = (batch.t_us - first_us[batch.clip]) * ((grid.bins - 1) / span)[batch.clip]
     pair = position.long().clamp_(max=grid.bins - 2)
-    share = (position - pair).float()
+    fraction = (position - pair).float()
     plane = batch.p * grid.bins + pair
-    volume = _add(batch, grid.channels, (plane, 1 - share), (plane + 1, share))
+    volume = _add(batch, grid.channels, (plane, 1 - fraction), (plane + 1, fraction))
     return normalise_counts_(volume) if grid.normalisation == "mean" else volume
 
 
@@ -241,8 +241,8 @@ def _factors(surface: AdaptiveSurface, signed: Tensor, counts: Tensor) -> Tensor
         power = torch.fft.fft2(patches).abs().square()
         high = torch.from_numpy(high_frequencies(patch, surface.high_frequency)).to(power)
         total = power.sum((3, 4))
-        share = (power * high).sum((3, 4)) / total.clamp_min(1e-12)
-        factors = share.where(total > 0, 1).float()[:, None]
+        fraction = (power * high).sum((3, 4)) / total.clamp_min(1e-12)
+        factors = fraction.where(total > 0, 1).float()[:, None]
     # Centres of patches lie where they would in an image of whole ones.
     full_size = (down * patch, across * patch)
     grown = F.interpolate(factors, full_size, mode="bilinear", align_corners=False)

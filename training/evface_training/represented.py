@@ -64,7 +64,7 @@ class ClipSource:
         return self._simulator.generator
 
     def __call__(self, images: Tensor, points: Tensor) -> Clips:
-        """Pictures and points of them, as `ClipSimulator` takes them → clips."""
+        """Images and points of them, as `ClipSimulator` takes them → clips."""
         clips = self._simulator(images, points)
         if self._representation is None or clips.events is None:
             return clips

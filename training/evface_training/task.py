@@ -31,9 +31,9 @@ from torch import Tensor, nn
 from typing_extensions import Self
 
 from evface_edge.errors import ConfigError
+from evface_training.augmentation import augmented
 from evface_training.losses import student_loss
 from evface_training.networks.student import Student
-from evface_training.variation import varied
 
 #: Names of tensors in a batch:
 #:   events (B, C, S, S)     network inputs, uint8 (255 stands for 1) or float in [0, 1]
@@ -41,7 +41,7 @@ from evface_training.variation import varied
 #:   weights (B, 98)         trust in each point, 0 where nobody labelled it
 #:   presence (B,)           1 where there is a face
 #:   labelled (B,)           optional, 0 where only a teacher knows (absent: all are labelled)
-#:   rgb (B, 3, S, S)        the picture at the instant of the labels, same crop; types as events
+#:   rgb (B, 3, S, S)        the image at the instant of the labels, same crop; types as events
 #:   event_lists (B, M, 4), duration_us (B,)    the events themselves, see `ssmer.events`
 Batch = Mapping[str, Tensor]
 
@@ -99,7 +99,7 @@ class StudentTask(Task):
         return self.student
 
     def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        batch, head = varied(batch) if self.student.training else batch, self.student.head
+        batch, head = augmented(batch) if self.student.training else batch, self.student.head
         raw, presence = head.logits(self.student.backbone(as_input(batch["events"])))
         truth = batch["points"], batch["weights"], batch["presence"]
         return for_log(student_loss(head, raw.float(), presence.float(), *truth))

@@ -19,11 +19,11 @@ from evface_edge.representation import to_config
 from evface_training.checkpoint import load_raw, load_weights
 from evface_training.clip_maker import ClipMaker, draw_clips
 from evface_training.config import build
-from evface_training.data.heads import load_heads
+from evface_training.data.avatars import load_avatars
+from evface_training.detector.maker import SceneMaker, draw_scenes
+from evface_training.detector.network import Detector
+from evface_training.detector.task import DetectorTask, validate_detector
 from evface_training.distillation import DistillTask
-from evface_training.finder.maker import SceneMaker, draw_scenes
-from evface_training.finder.network import Finder
-from evface_training.finder.task import FinderTask, validate_finder
 from evface_training.networks.exported import exported_student
 from evface_training.networks.student import Student
 from evface_training.recipe import TrainRecipe
@@ -38,12 +38,12 @@ from evface_training.validation import validate_encoder, validate_student, valid
 
 #: The view of SSMER that is what the student and the teacher look at: a voxel grid of five bins.
 _VIEW = "voxel"
-#: Of rendered heads: they measure what BatchNorm needs to know of a student read from ONNX.
+#: Of avatars: they measure what BatchNorm needs to know of a student read from ONNX.
 _MEASURING_CLIPS = 128
 
 
 @dataclass(frozen=True)
-class Starts:
+class InitWeights:
     """Checkpoints that a training begins from.
 
     Attributes:
@@ -77,35 +77,37 @@ class TaskSpec:
     """A row of the table.
 
     Attributes:
-        build: recipe and starts → task; may draw its weights from torch's global generator.
+        build: recipe and init_weights → task; may draw its weights from torch's global generator.
         judge: of the network while it is trained.
         kind: of the network, as checkpoints call it.
-        starts: the fields of `Starts` that it can begin from; needs: those that it must.
+        init_weights: the fields of `InitWeights` that it can begin from; needs: those that it must.
         maker: makes the batches, as `ClipMaker` does; draw: what it is judged by, as `draw_clips`.
     """
 
-    build: Callable[[TrainRecipe, Starts], Task]
+    build: Callable[[TrainRecipe, InitWeights], Task]
     judge: Judge
     kind: str
-    starts: tuple[str, ...] = ()
+    init_weights: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     maker: Callable[..., MakeClips] = ClipMaker
     draw: Callable[..., Any] = draw_clips
 
 
-def _student(recipe: TrainRecipe, starts: Starts) -> Student:
-    if starts.encoder is not None and starts.student is not None:
+def _student(recipe: TrainRecipe, init_weights: InitWeights) -> Student:
+    if init_weights.encoder is not None and init_weights.student is not None:
         raise ConfigError(
-            "--encoder", str(starts.encoder), "none with --student, which has a backbone of its own"
+            "--encoder",
+            str(init_weights.encoder),
+            "none with --student, which has a backbone of its own",
         )
-    if starts.student is not None and starts.student.suffix.lower() == ".onnx":
-        return _from_onnx(recipe, starts.student)
+    if init_weights.student is not None and init_weights.student.suffix.lower() == ".onnx":
+        return _from_onnx(recipe, init_weights.student)
     student = Student(recipe.student)
-    if starts.encoder is not None:
-        _begin_from(student.backbone, starts.encoder)
-    if starts.student is not None:
-        stored = _stored(starts.student, "student")
-        load_weights(student, stored["network"], starts.student)
+    if init_weights.encoder is not None:
+        _begin_from(student.backbone, init_weights.encoder)
+    if init_weights.student is not None:
+        stored = _stored(init_weights.student, "student")
+        load_weights(student, stored["network"], init_weights.student)
     return student
 
 
@@ -116,15 +118,15 @@ def _from_onnx(recipe: TrainRecipe, path: Path) -> Student:
     shown = to_config(recipe.event_representation, (side, side))
     if card.representation != shown:
         raise ModelError(f"{path}: looks at {dict(card.representation)}, the recipe shows {shown}")
-    heads = draw_clips(load_heads(), recipe, _MEASURING_CLIPS, recipe.seed)
+    heads = draw_clips(load_avatars(), recipe, _MEASURING_CLIPS, recipe.seed)
     return exported_student(path, recipe.student, heads.inputs)
 
 
-def _landmarks(recipe: TrainRecipe, starts: Starts) -> Task:
-    return StudentTask(_student(recipe, starts))
+def _landmarks(recipe: TrainRecipe, init_weights: InitWeights) -> Task:
+    return StudentTask(_student(recipe, init_weights))
 
 
-def _ssmer(recipe: TrainRecipe, starts: Starts) -> Task:
+def _ssmer(recipe: TrainRecipe, init_weights: InitWeights) -> Task:
     if recipe.ssmer_encoder == "student":
         encoder = Encoder.of_student(recipe.student)
     else:
@@ -134,34 +136,34 @@ def _ssmer(recipe: TrainRecipe, starts: Starts) -> Task:
     return SsmerTask(encoder, recipe.ssmer)
 
 
-def _teacher(recipe: TrainRecipe, starts: Starts) -> Task:
+def _teacher(recipe: TrainRecipe, init_weights: InitWeights) -> Task:
     teacher = Teacher(recipe.teacher)
     fuses = recipe.teacher.fusion in ("cmfa", "efnet")
-    if fuses != (starts.rgb_side is not None):
+    if fuses != (init_weights.rgb_side is not None):
         raise ConfigError(
             "--rgb-side",
-            None if starts.rgb_side is None else str(starts.rgb_side),
+            None if init_weights.rgb_side is None else str(init_weights.rgb_side),
             "the checkpoint of a teacher of fusion 'rgb'"
             if fuses
             else f"none: fusion {recipe.teacher.fusion!r} has no RGB side of another network",
         )
-    if starts.encoder is not None:
+    if init_weights.encoder is not None:
         if teacher.events is None:
-            raise ConfigError("--encoder", str(starts.encoder), "none: it looks at no events")
-        _begin_from(teacher.events.backbone, starts.encoder)
-    if starts.rgb_side is not None:
-        teacher.take_rgb_side(load_teacher(starts.rgb_side))
+            raise ConfigError("--encoder", str(init_weights.encoder), "none: it looks at no events")
+        _begin_from(teacher.events.backbone, init_weights.encoder)
+    if init_weights.rgb_side is not None:
+        teacher.take_rgb_side(load_teacher(init_weights.rgb_side))
     return TeacherTask(teacher)
 
 
-def _distill(recipe: TrainRecipe, starts: Starts) -> Task:
-    assert starts.teacher is not None  # it is among `needs`
-    teacher = load_teacher(starts.teacher)
-    return DistillTask(_student(recipe, starts), teacher, recipe.distill, recipe.steps)
+def _distill(recipe: TrainRecipe, init_weights: InitWeights) -> Task:
+    assert init_weights.teacher is not None  # it is among `needs`
+    teacher = load_teacher(init_weights.teacher)
+    return DistillTask(_student(recipe, init_weights), teacher, recipe.distill, recipe.steps)
 
 
-def _finder(recipe: TrainRecipe, starts: Starts) -> Task:
-    return FinderTask(Finder(recipe.finder))
+def _detector(recipe: TrainRecipe, init_weights: InitWeights) -> Task:
+    return DetectorTask(Detector(recipe.detector))
 
 
 TASKS: dict[str, TaskSpec] = {
@@ -171,26 +173,28 @@ TASKS: dict[str, TaskSpec] = {
     "distill": TaskSpec(
         _distill, validate_student, "student", ("encoder", "student", "teacher"), ("teacher",)
     ),
-    "finder": TaskSpec(_finder, validate_finder, "finder", maker=SceneMaker, draw=draw_scenes),
+    "detector": TaskSpec(
+        _detector, validate_detector, "detector", maker=SceneMaker, draw=draw_scenes
+    ),
 }
 
 
-def build_task(recipe: TrainRecipe, starts: Starts | None = None) -> Task:
+def build_task(recipe: TrainRecipe, init_weights: InitWeights | None = None) -> Task:
     """The task of a recipe; fresh weights are the same ones for the same seed.
 
     Raises:
         ConfigError: a start that this task does not have, or does not do without.
         ModelError: a start that cannot be read, or does not fit.
     """
-    starts, spec = starts or Starts(), TASKS[recipe.task]
-    for field in fields(starts):
-        path, option = getattr(starts, field.name), "--" + field.name.replace("_", "-")
-        if path is not None and field.name not in spec.starts:
+    init_weights, spec = init_weights or InitWeights(), TASKS[recipe.task]
+    for field in fields(init_weights):
+        path, option = getattr(init_weights, field.name), "--" + field.name.replace("_", "-")
+        if path is not None and field.name not in spec.init_weights:
             raise ConfigError(option, str(path), f"none: task {recipe.task!r} begins without")
         if path is None and field.name in spec.needs:
             raise ConfigError(option, None, f"a checkpoint: task {recipe.task!r} needs one")
     torch.manual_seed(mixed_seed(recipe.seed))
-    return spec.build(recipe, starts)
+    return spec.build(recipe, init_weights)
 
 
 def load_teacher(path: Path) -> Teacher:

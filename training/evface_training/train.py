@@ -18,16 +18,16 @@ from torch import nn
 
 from evface_edge.errors import ConfigError, ModelError
 from evface_training.checkpoint import load_raw, load_weights, save_checkpoint
-from evface_training.clip_maker import fingerprint, with_share_of_people
+from evface_training.clip_maker import fingerprint, with_fraction_of_people
 from evface_training.config import differences
 from evface_training.data.faces import FaceSet
-from evface_training.loop import Course, run
+from evface_training.loop import Schedule, run
 from evface_training.machine import Machine, launch, simulation_device
 from evface_training.recipe import TrainRecipe
 from evface_training.stream import Replay, batches
 from evface_training.student_card import student_card
 from evface_training.task import Batch
-from evface_training.tasks import TASKS, Starts, build_task
+from evface_training.tasks import TASKS, InitWeights, build_task
 from evface_training.watch import Dashboard, Silent
 
 #: May change when a run is gone on with; the learning rate follows the new number of steps.
@@ -41,7 +41,7 @@ def train(
     validation: FaceSet,
     folder: Path,
     machine: Machine | None = None,
-    starts: Starts | None = None,
+    init_weights: InitWeights | None = None,
 ) -> Path:
     """Train, or go on where `folder/last.pt` stands; → the path of the checkpoint.
 
@@ -54,9 +54,9 @@ def train(
         ModelError: `folder/last.pt` is damaged, or cannot be written.
         RuntimeUnavailable: the device asked for is not there.
     """
-    machine, starts = machine or Machine(), starts or Starts()
+    machine, init_weights = machine or Machine(), init_weights or InitWeights()
     spec = TASKS[recipe.task]
-    training = with_share_of_people(training, recipe.label_share)
+    training = with_fraction_of_people(training, recipe.label_fraction)
     if not len(training) or not len(validation):
         raise ConfigError(
             "faces", (len(training), len(validation)), "some to train on, and some to validate on"
@@ -68,11 +68,11 @@ def train(
     data = {
         "training": fingerprint(training),
         "validation": fingerprint(validation),
-        "starts": starts.fingerprints(),
+        "init_weights": init_weights.fingerprints(),
         "processes": fabric.world_size,
     }
     resume = _resume(path, resolved, data)
-    task = build_task(recipe, starts)
+    task = build_task(recipe, init_weights)
     if resume is not None:
         load_weights(task, resume["task"], path)
     replay = Replay(recipe.batch, recipe.reuse, recipe.pool)
@@ -114,7 +114,7 @@ def train(
             fabric,
             task,
             recipe.optimiser,
-            Course(recipe.steps, recipe.validate_every, recipe.seed),
+            Schedule(recipe.steps, recipe.validate_every, recipe.seed),
             make_batches,
             validate=lambda network: spec.judge(network, judged),
             save=save,

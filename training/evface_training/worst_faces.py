@@ -1,4 +1,4 @@
-"""The ten worst faces of each set as one picture: events, truth in white, guess in orange."""
+"""The ten worst faces of each set as one image: events, truth in white, guess in orange."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from evface_training.benchmark_sets import LabelledRecording
+from evface_training.benchmark_sets import BenchmarkRecording
 
 _TILE_PX = 288
 _SHOWN_US = 30_000
@@ -19,10 +19,10 @@ class WorstFaces:
 
     def __init__(self, count: int = 10) -> None:
         self._count = count
-        self._kept: dict[str, list[tuple[float, LabelledRecording, NDArray[np.float32]]]] = {}
+        self._kept: dict[str, list[tuple[float, BenchmarkRecording, NDArray[np.float32]]]] = {}
 
     def add(
-        self, name: str, recording: LabelledRecording, landmarks: NDArray[np.float32], error: float
+        self, name: str, recording: BenchmarkRecording, landmarks: NDArray[np.float32], error: float
     ) -> None:
         kept = self._kept.setdefault(name, [])
         kept.append((error, recording, landmarks))
@@ -39,7 +39,7 @@ class WorstFaces:
 
 
 def _tile(
-    name: str, error: float, recording: LabelledRecording, landmarks: NDArray[np.float32]
+    name: str, error: float, recording: BenchmarkRecording, landmarks: NDArray[np.float32]
 ) -> Image.Image:
     events, size = recording.events, recording.size
     recent = events[events["t"] > events["t"][-1] - _SHOWN_US]

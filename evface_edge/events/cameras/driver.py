@@ -76,7 +76,7 @@ class Request:
     Attributes:
         camera: its name in the table.
         name: what follows the colon of the URI: a host, a file; for `camera:` the same as `camera`.
-        options: of the driver, as text; those that all live sources share are taken out.
+        options: of the driver, as text; those that all live sources fraction are taken out.
         size: of the sensor, where the caller named it.
         strict: whether damage of a replayed file is an error.
     """

@@ -1,4 +1,4 @@
-"""What AEDAT 2 and 3 share: the header of # lines, and the sensors by name."""
+"""What AEDAT 2 and 3 fraction: the header of # lines, and the sensors by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What EVT2, EVT2.1 and EVT3 share: a % header, then little-endian words of one size."""
+"""What EVT2, EVT2.1 and EVT3 fraction: a % header, then little-endian words of one size."""
 
 from __future__ import annotations
 

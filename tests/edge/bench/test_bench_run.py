@@ -102,8 +102,8 @@ def test_every_case_has_its_turn_in_every_round() -> None:
     assert (fast["peak_mb"], fast["network_mb"]) == (50, 20)
     macs = fast["mega_macs"]
     assert fast["gops"] == pytest.approx(2 * macs)  # in 1 ms
-    assert fast["share_of_peak"] == pytest.approx(2 * macs / 500)
-    assert slow["share_of_peak"] == pytest.approx(macs / 100)
+    assert fast["fraction_of_peak"] == pytest.approx(2 * macs / 500)
+    assert slow["fraction_of_peak"] == pytest.approx(macs / 100)
     json.dumps(found, allow_nan=False)
 
 

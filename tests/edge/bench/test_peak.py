@@ -1,4 +1,4 @@
-"""The peak: models written by hand against the onnx package and NumPy, shares in closed form."""
+"""The peak: models written by hand against the onnx package and NumPy, fractions in closed form."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def test_the_best_way_counts() -> None:
 def test_share_of_the_peak() -> None:
     peak = Peak(fp32_gops=250, int8_gops=1000, tried={})
     # 125 million multiply-adds are 0.25 billion operations: 250 GOP/s in a millisecond.
-    assert peak.share(125, 1.0, "fp32") == pytest.approx(1)
-    assert peak.share(125, 2.0, "fp16") == pytest.approx(0.5)
-    assert peak.share(125, 0.5, "int8") == pytest.approx(0.5)
+    assert peak.fraction(125, 1.0, "fp32") == pytest.approx(1)
+    assert peak.fraction(125, 2.0, "fp16") == pytest.approx(0.5)
+    assert peak.fraction(125, 0.5, "int8") == pytest.approx(0.5)
 
 
 def test_no_training_library_is_imported() -> None:

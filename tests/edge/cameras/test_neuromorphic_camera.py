@@ -164,7 +164,7 @@ def test_options_reach_the_fields_of_the_library(monkeypatch: pytest.MonkeyPatch
         limiter = configuration.rate_limiter
         assert limiter.maximum_events_per_period / limiter.reference_period_us == 20
         assert usb.asked["ring_configuration"].ring_length == 1024
-        # The picture that the library itself draws of a mask, true where pixels are on.
+        # The image that the library itself draws of a mask, true where pixels are on.
         mask = nd.RowColumnMask(1280, 720, set=False)
         for axis, words in (("x_unpacked", "x_mask"), ("y_unpacked", "y_mask")):
             bits = np.array(getattr(configuration, words), "<u8").view(np.uint8)

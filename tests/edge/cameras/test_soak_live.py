@@ -1,17 +1,17 @@
-"""A short run of scripts/soak_live over both live paths."""
+"""A short run of python -m benchmarks soak_live over both live paths."""
 
 from __future__ import annotations
 
+import importlib
 import socket
-from collections.abc import Callable
 from types import ModuleType
 
 import pytest
 
 
 @pytest.fixture(scope="module")
-def soak_live(load_folder: Callable[[str], dict[str, ModuleType]]) -> ModuleType:
-    return load_folder("soak_live")["live_paths"]
+def soak_live() -> ModuleType:
+    return importlib.import_module("benchmarks.soak_live.live_paths")
 
 
 def test_replay_with_a_consumer_that_stalls(soak_live: ModuleType) -> None:

@@ -1,8 +1,8 @@
-"""A short run of scripts/soak_predictor.py, and one with a source that is not honest."""
+"""A short run of python -m benchmarks soak_predictor, and one with a source that is not honest."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
 from types import ModuleType
 
 import numpy as np
@@ -13,15 +13,15 @@ from evface_edge.events.cameras.ring import PacketRing
 
 
 @pytest.fixture(scope="module")
-def script(load_script: Callable[[str], ModuleType]) -> ModuleType:
-    return load_script("soak_predictor")
+def script() -> ModuleType:
+    return importlib.import_module("benchmarks.soak_predictor")
 
 
 def test_a_consumer_that_stalls(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(script, "STALL_EVERY", 1)
     monkeypatch.setattr(script, "LONG_STALL_EVERY", 1)  # for half a second or longer, each time
     report = script.soak(1.5, rate_hz=5e5, ring_events=20_000, seed=1)
-    # How many results there are, and so what share has a face, is for the machine to say.
+    # How many results there are, and so what fraction has a face, is for the machine to say.
     assert [fault for fault in report.faults if not fault.startswith("a face in only")] == []
     assert report.stalls > 0
     assert report.missing > 100_000

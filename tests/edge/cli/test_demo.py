@@ -19,8 +19,10 @@ def other_recording(recording: Path, fake_predictor, monkeypatch: pytest.MonkeyP
 
 
 def files_expected() -> set[str]:
-    films = {"film.gif", "film.mp4"} if importlib.util.find_spec("av") else {"film.gif"}
-    return {"landmarks.csv", "landmarks.json"} | films
+    videos = (
+        {"annotated.gif", "annotated.mp4"} if importlib.util.find_spec("av") else {"annotated.gif"}
+    )
+    return {"landmarks.csv", "landmarks.json"} | videos
 
 
 def test_makes_a_folder_of_results(command, other_recording, tmp_path: Path) -> None:
@@ -28,7 +30,7 @@ def test_makes_a_folder_of_results(command, other_recording, tmp_path: Path) -> 
     answer = command("demo", "--output", folder)
     assert answer.code == 0
     assert {path.name for path in folder.iterdir()} == files_expected()
-    assert str(folder / "film.gif") in answer.out
+    assert str(folder / "annotated.gif") in answer.out
     assert "following 98%" in answer.out
 
 
@@ -42,7 +44,7 @@ def test_without_pyav_there_is_a_gif_alone(
     assert [Path(path).name for path in found["outputs"]] == [
         "landmarks.csv",
         "landmarks.json",
-        "film.gif",
+        "annotated.gif",
     ]
     assert found["faces"][0]["results"] == 99
 
@@ -63,5 +65,5 @@ def test_what_came_along_shows_a_face(command, tmp_path: Path) -> None:
     assert len(rows) > 50
     eyes = np.array([[float(row["x60"]), float(row["x72"])] for row in rows])
     assert (eyes[:, 1] > eyes[:, 0]).all()  # the right eye lies on the left of the image
-    with Image.open(tmp_path / "out" / "film.gif") as film:
-        assert film.n_frames > 10
+    with Image.open(tmp_path / "out" / "annotated.gif") as video:
+        assert video.n_frames > 10

@@ -44,7 +44,7 @@ def test_info_as_json(street: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert facts["events"] == 4000 + 3001
     assert (facts["first_us"], facts["last_us"]) == (5_000_000, 6_000_000)
     assert facts["mean_rate_hz"] == pytest.approx(7001)
-    assert facts["on_share"] == pytest.approx(1751 / 7001)
+    assert facts["on_fraction"] == pytest.approx(1751 / 7001)
     hottest = facts["hot_pixels"][0]
     assert (hottest["x"], hottest["y"], hottest["events"]) == (10, 20, 3500)
     assert facts["gap_count"] == 1

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from evface_edge.cli.recording import FILM_SUFFIXES
+from evface_edge.cli.recording import VIDEO_SUFFIXES
 from evface_edge.errors import EventFormatError
 from evface_edge.geometry import Box
-from evface_edge.results.film import FILMS
+from evface_edge.results.video import VIDEO_WRITERS
 
 
 def test_prints_a_table(command, recording: Path, fake_predictor) -> None:
@@ -44,8 +44,8 @@ def test_writes_all_outputs_in_one_pass(command, recording: Path, fake_predictor
     rows = list(csv.DictReader((folder / "a.csv").read_text().splitlines()))
     assert [int(row["t_us"]) for row in rows] == list(range(10_000, 1_000_000, 10_000))
     assert json.loads((folder / "a.json").read_text())["windows"] == 99
-    with Image.open(folder / "a.gif") as film:
-        assert film.n_frames == 24  # 1 s at 25 a second; the last is due after the last event
+    with Image.open(folder / "a.gif") as video:
+        assert video.n_frames == 24  # 1 s at 25 a second; the last is due after the last event
     assert {path.name for path in folder.iterdir()} == {recording.name, *names}
 
 
@@ -53,8 +53,8 @@ def test_slow_motion(command, recording: Path, fake_predictor) -> None:
     path = recording.parent / "a.gif"
     answer = command("predict", recording, "-o", path, "--speed", "0.5", "--fps", "10")
     assert answer.code == 0
-    with Image.open(path) as film:
-        assert film.n_frames == 19
+    with Image.open(path) as video:
+        assert video.n_frames == 19
 
 
 def test_says_plainly_that_there_is_no_face(command, recording: Path, fake_predictor) -> None:
@@ -168,7 +168,7 @@ def test_wrong_usage_exits_2(command, recording: Path, fake_predictor, wrong: li
 
 
 def test_the_two_lists_of_films_are_one() -> None:
-    assert set(FILMS) == FILM_SUFFIXES
+    assert set(VIDEO_WRITERS) == VIDEO_SUFFIXES
 
 
 def test_pose_in_tables_and_the_other_outputs(command, recording: Path, fake_predictor) -> None:

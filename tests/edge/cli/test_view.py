@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from evface_edge.results.picture import EVENT_COLOURS
+from evface_edge.results.drawing import EVENT_COLOURS
 
 
 def test_a_film_of_events_alone(command, recording: Path) -> None:
@@ -20,10 +20,10 @@ def test_a_film_of_events_alone(command, recording: Path) -> None:
     assert answer.code == 0, answer.err
     assert "120×90 pixels, 5,000 events" in answer.out
     assert f"written: {path}" in answer.out
-    with Image.open(path) as film:
-        assert film.n_frames == 9
+    with Image.open(path) as video:
+        assert video.n_frames == 9
         coloured = {tuple(colour) for colour in EVENT_COLOURS[1:].tolist()}
-        shown = {colour for _, colour in film.convert("RGB").getcolors(1 << 20)}
+        shown = {colour for _, colour in video.convert("RGB").getcolors(1 << 20)}
     assert shown & coloured
 
 
@@ -34,10 +34,10 @@ def test_slow_motion_and_accumulation(command, recording: Path) -> None:
         assert command("view", recording, "-o", path, *options).code == 0
     counts = []
     for path in (few, many):
-        with Image.open(path) as film:
-            assert 95 <= film.n_frames <= 99  # a picture every 10 ms
-            film.seek(film.n_frames - 1)
-            sensor = film.convert("RGB").crop((0, 0, film.width, 90 * 6))
+        with Image.open(path) as video:
+            assert 95 <= video.n_frames <= 99  # an image every 10 ms
+            video.seek(video.n_frames - 1)
+            sensor = video.convert("RGB").crop((0, 0, video.width, 90 * 6))
             dark = sum(n for n, colour in sensor.getcolors(1 << 20) if colour == (11, 14, 20))
             counts.append(1 - dark / (sensor.width * sensor.height))
     assert counts[1] > 4 * counts[0] > 0

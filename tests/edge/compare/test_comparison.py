@@ -18,15 +18,15 @@ from evface_edge.bench.latency import Latency
 from evface_edge.card_file import read_card
 from evface_edge.cli import main
 from evface_edge.cli.demo import RECORDING
-from evface_edge.compare import figures
+from evface_edge.compare import metrics
 from evface_edge.compare.accuracy import Entry, Found, Instants, run_all
 from evface_edge.compare.baseline import Tolerance, load_baseline, regressions
-from evface_edge.compare.labelled import LabelledVideo, load_set
+from evface_edge.compare.labelled import LabelledRecording, load_set
 from evface_edge.compare.page import page, pair_sentences
-from evface_edge.compare.pictures import draw_all, mean_face
+from evface_edge.compare.plots import draw_all, mean_face
 from evface_edge.errors import ConfigError, ModelError
 
-VIDEO = LabelledVideo.load(RECORDING)
+VIDEO = LabelledRecording.load(RECORDING)
 
 
 def instants(count: int = 40) -> Instants:
@@ -39,11 +39,11 @@ def eyes(truth: Any) -> Any:
     return np.linalg.norm(truth[:, 60] - truth[:, 72], axis=-1)
 
 
-def found(name: str, asked: Instants, share: float, ms: float, lost: int = 0) -> Found:
-    """Every point off along x by a share of the distance of the eyes; `lost` instants no face."""
+def found(name: str, asked: Instants, fraction: float, ms: float, lost: int = 0) -> Found:
+    """Every point off along x by a fraction of the eye distance; `lost` instants have no face."""
     entry = Entry.parse(name)
     landmarks = asked.truth.copy()
-    landmarks[..., 0] += (share * eyes(asked.truth))[:, None].astype(np.float32)
+    landmarks[..., 0] += (fraction * eyes(asked.truth))[:, None].astype(np.float32)
     landmarks[:lost] = np.nan
     latency = Latency(np.full(20, ms))
     updates = np.full(len(landmarks), 2 * ms)
@@ -57,7 +57,7 @@ def report() -> dict[str, Any]:
         found("evface-s-fp32", asked, 0.03, 2.0),
         found("evface-s-int8", asked, 0.05, 0.8, 4),
     ]
-    return figures.compare(asked, results, [VIDEO], 20.0)
+    return metrics.compare(asked, results, [VIDEO], 20.0)
 
 
 def test_figures_of_a_known_shift(report: dict[str, Any]) -> None:
@@ -82,7 +82,7 @@ def test_figures_of_a_known_shift(report: dict[str, Any]) -> None:
 def test_a_model_that_never_finds_a_face() -> None:
     asked = instants(10)
     results = [found("evface-s-fp32", asked, 0.03, 2.0), found("evface-s-int8", asked, 0, 1, 10)]
-    report = figures.compare(asked, results, [VIDEO], 20.0)
+    report = metrics.compare(asked, results, [VIDEO], 20.0)
     assert report["models"][1]["nme98_percent"] == [None, None, None]
     assert report["models"][1]["fr10_percent"][0] == 100
     assert pair_sentences(report) == ["evface-s-int8 and evface-s-fp32: no instant with both"]
@@ -91,12 +91,12 @@ def test_a_model_that_never_finds_a_face() -> None:
 
 
 def test_tables_for_csv(report: dict[str, Any]) -> None:
-    rows = figures.model_rows(report)
+    rows = metrics.model_rows(report)
     assert rows[1]["nme98_percent"] == report["models"][1]["nme98_percent"][0]
     assert rows[1]["nme98_percent_high"] == report["models"][1]["nme98_percent"][2]
-    assert len(figures.landmark_rows(report)) == 98
+    assert len(metrics.landmark_rows(report)) == 98
     asked = instants()
-    cells = figures.instant_rows(asked, [found("evface-s-int8", asked, 0.05, 1, 1)], [VIDEO])
+    cells = metrics.instant_rows(asked, [found("evface-s-int8", asked, 0.05, 1, 1)], [VIDEO])
     assert cells[0]["evface-s-int8"] is None
     assert cells[1]["evface-s-int8"] == pytest.approx(5, abs=1e-3)
 
@@ -211,5 +211,5 @@ def test_pictures_are_pictures(report: dict[str, Any]) -> None:
     drawn = draw_all(report, asked, results, [VIDEO])
     assert list(drawn) == ["pareto", "ced", "landmarks", "worst", "precision"]
     for data in drawn.values():
-        with Image.open(io.BytesIO(data)) as picture:
-            assert np.asarray(picture.convert("L")).std() > 5
+        with Image.open(io.BytesIO(data)) as image:
+            assert np.asarray(image.convert("L")).std() > 5

@@ -1,4 +1,4 @@
-"""The pages in a real browser without a network: no complaint, and every picture is drawn."""
+"""The pages in a real browser without a network: no complaint, and every image is drawn."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import pytest
 from evface_edge.bench.latency import Latency
 from evface_edge.card_file import read_card
 from evface_edge.cli.demo import RECORDING
-from evface_edge.compare import figures
+from evface_edge.compare import metrics
 from evface_edge.compare.accuracy import Entry, Found, Instants
-from evface_edge.compare.labelled import LabelledVideo
-from evface_edge.compare.page import document, page, picture
-from evface_edge.compare.pictures import draw_all
+from evface_edge.compare.labelled import LabelledRecording
+from evface_edge.compare.page import document, image, page
+from evface_edge.compare.plots import draw_all
 
 #: Of a laptop and of a telephone.
 WIDTHS = (1280, 420)
@@ -40,7 +40,7 @@ class Looked:
 
     Attributes:
         said: complaints on the console and errors; asked: what it wanted beside the page itself.
-        pictures: (natural width, drawn width) of each.
+        images: (natural width, drawn width) of each.
         too_wide: pixels by which the page is wider than the window.
     """
 
@@ -54,7 +54,7 @@ class Looked:
         tab.on("request", lambda request: self.asked.append(request.url))
         tab.goto(path.as_uri())
         self.asked = [u for u in self.asked if u != path.as_uri() and not u.startswith("data:")]
-        self.pictures = tab.evaluate(
+        self.images = tab.evaluate(
             "[...document.images].map(i => [i.complete ? i.naturalWidth : 0, i.width])"
         )
         self.too_wide = tab.evaluate("document.documentElement.scrollWidth - window.innerWidth")
@@ -65,7 +65,7 @@ class Looked:
 @pytest.fixture(scope="module")
 def report_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A comparison of two models that answer with a known shift."""
-    video = LabelledVideo.load(RECORDING)
+    video = LabelledRecording.load(RECORDING)
     t_us = np.arange(4) * 300_000
     truth = np.stack([video.truth(int(t)) for t in t_us])
     asked = Instants(np.zeros(4, np.int64), t_us, truth)
@@ -75,7 +75,7 @@ def report_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         latency = Latency(np.full(20, ms))
         found = (truth + np.float32(shift), np.full(4, ms))
         results.append(Found(entry, read_card(entry.path), *found, latency, "somewhere"))
-    report = figures.compare(asked, results, [video], 20.0)
+    report = metrics.compare(asked, results, [video], 20.0)
     path = tmp_path_factory.mktemp("page") / "report.html"
     path.write_text(page(report, draw_all(report, asked, results, [video])), encoding="utf-8")
     return path
@@ -86,19 +86,19 @@ def test_the_page_opens_without_a_network(browser: Any, report_page: Path, width
     seen = Looked(browser, report_page, width)
     assert seen.said == []
     assert seen.asked == []
-    assert len(seen.pictures) == 5
-    assert min(natural for natural, _ in seen.pictures) > 300
-    assert all(0 < drawn <= width for _, drawn in seen.pictures)
+    assert len(seen.images) == 5
+    assert min(natural for natural, _ in seen.images) > 300
+    assert all(0 < drawn <= width for _, drawn in seen.images)
     assert seen.too_wide <= 0
     assert "evface-s-int8 is fastest" in seen.text
 
 
 def test_what_would_go_wrong_is_seen(browser: Any, tmp_path: Path) -> None:
-    """The test itself: a broken picture, a script that fails, and a file from elsewhere."""
-    broken = picture(b"no picture", "broken") + '<img src="https://example.org/a.png">'
+    """The test itself: a broken image, a script that fails, and a file from elsewhere."""
+    broken = image(b"no image", "broken") + '<img src="https://example.org/a.png">'
     path = tmp_path / "broken.html"
     path.write_text(document("broken", broken + "<script>nothing()</script>"), encoding="utf-8")
     seen = Looked(browser, path, WIDTHS[0])
     assert seen.asked == ["https://example.org/a.png"]
     assert any("nothing is not defined" in text for text in seen.said)
-    assert [natural for natural, _ in seen.pictures] == [0, 0]
+    assert [natural for natural, _ in seen.images] == [0, 0]

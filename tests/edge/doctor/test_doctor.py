@@ -251,15 +251,15 @@ def test_numba_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_drawing_without_its_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("av", "moderngl"):
         monkeypatch.setitem(sys.modules, name, None)
-    (film,), (head,) = drawing.films(), drawing.synthetic_head()
-    assert (film.state, film.mend) == (State.MISSING, "pip install 'evface-edge[view]'")
+    (video,), (head,) = drawing.videos(), drawing.synthetic_avatar()
+    assert (video.state, video.mend) == (State.MISSING, "pip install 'evface-edge[view]'")
     assert (head.state, head.mend) == (State.MISSING, "pip install 'evface-edge[train]'")
 
 
 def test_drawing_without_egl(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("moderngl")
     monkeypatch.setattr(drawing, "find_library", lambda _: None)
-    (head,) = drawing.synthetic_head()
+    (head,) = drawing.synthetic_avatar()
     assert head.state is State.MISSING
     assert "libegl1" in head.mend
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
-from collections.abc import Callable
+import pkgutil
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,9 +16,15 @@ import pytest
 from evface_edge.events import check_events, read_events
 
 
+def _modules() -> dict[str, ModuleType]:
+    package = importlib.import_module("benchmarks.events")
+    names = [module.name for module in pkgutil.iter_modules(package.__path__)]
+    return {name: importlib.import_module(f"benchmarks.events.{name}") for name in names}
+
+
 @pytest.fixture(scope="module")
-def bench(load_folder: Callable[[str], dict[str, ModuleType]]) -> dict[str, ModuleType]:
-    return load_folder("bench_events")
+def bench() -> dict[str, ModuleType]:
+    return _modules()
 
 
 def result(table: Any, ours: float, peer: float) -> Any:

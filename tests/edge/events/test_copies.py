@@ -1,4 +1,4 @@
-"""Copies of events are what NumPy's own are, and share no memory."""
+"""Copies of events are what NumPy's own are, and fraction no memory."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ def test_small_steps_back_are_clamped_in_every_format(tmp_path: Path) -> None:
         ("prose.h5", b"Dear all,\nthis is a letter.\n", "HDF5 file is damaged"),
         ("prose.npy", b"Dear all,\nthis is a letter.\n", "header of the array is damaged"),
         ("prose.xyz", b"Dear all,\nthis is a letter.\n", "neither its content nor its suffix"),
-        ("picture.raw", b"\x89PNG\r\n\x1a\n" + bytes(range(256)), "no Prophesee RAW file"),
+        ("image.raw", b"\x89PNG\r\n\x1a\n" + bytes(range(256)), "no Prophesee RAW file"),
         ("numbers.raw", b"1 2 3 0\n2 2 3 1\n", "how large its sensor is"),
         ("percent.raw", b"% evt 3.0\n" + b"% more\n" * 200_000 + b"%", "does not end within"),
         ("old.aedat", b"#!AER-DAT3.0\r\n", "version 3.0"),

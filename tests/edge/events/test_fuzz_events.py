@@ -1,8 +1,8 @@
-"""A short run of scripts/fuzz_events.py over every format."""
+"""A short run of python -m benchmarks fuzz_events over every format."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
 from pathlib import Path
 from types import ModuleType
 
@@ -22,8 +22,8 @@ NEEDS = {
 
 
 @pytest.fixture(scope="module")
-def fuzz_events(load_script: Callable[[str], ModuleType]) -> ModuleType:
-    return load_script("fuzz_events")
+def fuzz_events() -> ModuleType:
+    return importlib.import_module("benchmarks.fuzz_events")
 
 
 @pytest.mark.parametrize("name", [*FORMATS, *NEEDS])

@@ -290,7 +290,7 @@ def test_targets_that_cannot_be_written(tmp_path: Path) -> None:
         "a.csv?time_unit=h",
         "a.h5?layout=mine",
         "a.aedat4?compression=zip",
-        "synthetic:head",
+        "synthetic:avatar",
     ):
         with pytest.raises(ConfigError):
             write_events(target if ":" in target else f"{tmp_path}/{target}", events, size)

@@ -27,7 +27,7 @@ EVENTS = make_events(10_000 + np.arange(100) * 250, np.arange(100) % 8, [0] * 10
         ("a.raw", SourceName("", "a.raw")),
         ("a.raw?width=6&height=4", SourceName("", "a.raw", {"width": "6", "height": "4"})),
         ("file:///tmp/a.raw", SourceName("", "/tmp/a.raw")),
-        ("synthetic:head?seed=1", SourceName("synthetic", "head", {"seed": "1"})),
+        ("synthetic:avatar?seed=1", SourceName("synthetic", "avatar", {"seed": "1"})),
         ("dv://host:7777", SourceName("dv", "host:7777")),
         ("camera:prophesee?serial=a%26b", SourceName("camera", "prophesee", {"serial": "a&b"})),
         ("C:/a.raw", SourceName("", "C:/a.raw")),
@@ -91,11 +91,11 @@ def test_sources_of_other_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         importlib.metadata, "entry_points", lambda group: points.select(group=group)
     )
-    source: Any = open_events("synthetic:head?seed=1&speed=fast", size=SensorSize(4, 5))
-    assert source.asked == ("head", {"seed": "1", "speed": "fast"})
+    source: Any = open_events("synthetic:avatar?seed=1&speed=fast", size=SensorSize(4, 5))
+    assert source.asked == ("avatar", {"seed": "1", "speed": "fast"})
     assert source.size == SensorSize(4, 5)
     with pytest.raises(ConfigError, match="a live source does not end"):
-        read_events("synthetic:head")
+        read_events("synthetic:avatar")
     with pytest.raises(ConfigError, match="one of: camera, dv, replay, synthetic"):
         open_events("rtsp://somewhere")
 

@@ -14,10 +14,10 @@ from evface_edge.card import ModelCard, TensorSpec, WindowPolicy
 from evface_edge.events.array import EventArray, make_events
 from evface_edge.geometry import Box, SensorSize
 from evface_edge.predictor import Predictor
-from evface_edge.tracking import finder as finder_module
+from evface_edge.tracking import face_detector as detector_module
 from evface_edge.tracking import network as network_module
-from evface_edge.tracking.finder_network import Candidate
-from evface_edge.tracking.recent import RecentEvents
+from evface_edge.tracking.detector_network import Candidate
+from evface_edge.tracking.event_buffer import EventBuffer
 
 CARD = ModelCard(
     name="test-face",
@@ -78,12 +78,12 @@ class BlobNetwork:
 
 
 class FullestSquares:
-    """Stands in for the finder's network: squares of 60 pixels, those with most events first."""
+    """A fake detector network: squares of 60 pixels, those with most events first."""
 
     def __init__(self, size: SensorSize) -> None:
         self._size = size
 
-    def candidates(self, recent: RecentEvents, now_us: int, count: int) -> list[Candidate]:
+    def candidates(self, recent: EventBuffer, now_us: int, count: int) -> list[Candidate]:
         events = recent.newest(20_000)
         totals = np.zeros((self._size.height + 1, self._size.width + 1))
         np.add.at(totals, (events["y"] + 1, events["x"] + 1), 1)
@@ -106,7 +106,7 @@ def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     path.write_bytes(b"a network")
     monkeypatch.setattr(network_module, "read_card", lambda _: CARD)
     monkeypatch.setattr(evface_runtimes, "load", lambda *_, **__: BlobNetwork())
-    monkeypatch.setattr(finder_module, "FinderNetwork", FullestSquares)
+    monkeypatch.setattr(detector_module, "DetectorNetwork", FullestSquares)
     return path
 
 

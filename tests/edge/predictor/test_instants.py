@@ -80,7 +80,7 @@ def test_behind_a_live_source_only_the_newest_instant_counts(
     monkeypatch: pytest.MonkeyPatch,
     ring: Ring,
 ) -> None:
-    monkeypatch.setattr(instants.Haste, "LONGEST_S", 1000.0)
+    monkeypatch.setattr(instants.FrameSkipper, "LONGEST_S", 1000.0)
     packets = _packets(ring(0, 400_000, (70, 60)), 35_000)
     source = LateSource(packets, waiting_until=6)
     shown = [t_us for t_us, _ in predictor.stream(source)]  # type: ignore[arg-type]
@@ -99,7 +99,7 @@ def test_however_far_behind_there_are_results(
     monkeypatch: pytest.MonkeyPatch,
     ring: Ring,
 ) -> None:
-    monkeypatch.setattr(instants.Haste, "LONGEST_S", 0.0)
+    monkeypatch.setattr(instants.FrameSkipper, "LONGEST_S", 0.0)
     packets = _packets(ring(0, 400_000, (70, 60)), 35_000)
     source = LateSource(packets, waiting_until=1000)
     faces = [found for _, found in predictor.stream(source) if found]  # type: ignore[arg-type]

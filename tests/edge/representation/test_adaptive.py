@@ -109,8 +109,8 @@ def test_patches_at_the_edge_may_be_smaller() -> None:
     events = make_events([0, 10_000], [4, 4], [0, 1], [1, 1])
     found = AdaptiveSurface(patch=4, reference=1.0, clip=1.0)(events, SensorSize(5, 4))
     # Column 4 lies half a patch and less beyond the centre of the last one, which is 1 × 4 cells.
-    share = min((4 + 0.5) / 4 - 0.5, 1)
-    expected = (1 - share) * 1 + share * np.exp(-1 / 4)
+    fraction = min((4 + 0.5) / 4 - 0.5, 1)
+    expected = (1 - fraction) * 1 + fraction * np.exp(-1 / 4)
     assert found[0, 0, 4] == pytest.approx(expected)
 
 

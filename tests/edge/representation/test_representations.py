@@ -1,4 +1,4 @@
-"""What all representations share: crops, checks, normalisation, limits."""
+"""What all representations fraction: crops, checks, normalisation, limits."""
 
 from __future__ import annotations
 

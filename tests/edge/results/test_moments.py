@@ -122,14 +122,14 @@ def test_slow_motion_still_shows_enough_events() -> None:
     drawn, _ = run(moments, [])
     assert [t for t, _, _ in drawn] == pytest.approx(list(range(4_000, 100_001, 4_000)), abs=5_000)
     assert len(drawn) == 25
-    assert len(drawn[-1][1]) == 20  # 20 ms, though a picture comes every 4 ms
+    assert len(drawn[-1][1]) == 20  # 20 ms, though an image comes every 4 ms
 
 
 def test_keeps_no_more_than_it_shows() -> None:
     source = Packets([packet(np.arange(t, t + 1_000, 100)) for t in range(0, 5_000_000, 1_000)])
     moments = Moments(source, fps=25)
     _, most = run(moments, [(t, ()) for t in range(10_000, 5_000_000, 10_000)])
-    assert most < 120  # of 5000 packets; a picture and a result are 40 and 10
+    assert most < 120  # of 5000 packets; an image and a result are 40 and 10
 
 
 def test_a_long_packet_is_let_go_bit_by_bit() -> None:

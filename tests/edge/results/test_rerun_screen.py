@@ -22,13 +22,13 @@ from evface_edge.errors import ConfigError, RuntimeUnavailable
 from evface_edge.events.array import make_events
 from evface_edge.geometry import SensorSize
 from evface_edge.results import FaceState
-from evface_edge.results.moments import Moment
-from evface_edge.results.picture import (
+from evface_edge.results.drawing import (
     BACKGROUND,
     EVENT_COLOURS,
     STATE_COLOURS,
-    event_picture,
+    event_image,
 )
+from evface_edge.results.moments import Moment
 
 pytest.importorskip("rerun")
 
@@ -84,7 +84,7 @@ def test_curves_stand_at_their_times(recorded: Any) -> None:
     store, face = recorded
     times, values = column(store, "/openness/3/right_eye", "Scalars:scalars")
     assert times == [1.0, 2.0]
-    assert values == [[pytest.approx(face.eye_openness[0])]] * 2
+    assert values == [[pytest.approx(face.eye_aspect_ratio[0])]] * 2
     times, values = column(store, "/pose/3/yaw_deg", "Scalars:scalars")
     assert values == [[pytest.approx(face.head_pose().yaw_deg)]] * 2
     times, _ = column(store, "/presence/4", "Scalars:scalars")
@@ -139,9 +139,9 @@ def test_events_are_the_picture_of_events(recorded: Any) -> None:
     store, _ = recorded
     times, blobs = column(store, "/camera/events", "EncodedImage:blob")
     assert times == [1.0, 2.0]
-    with Image.open(io.BytesIO(bytes(blobs[0][0]))) as picture:
-        shown = np.asarray(picture.convert("RGB"))
-    np.testing.assert_array_equal(shown, event_picture(moment(1_000_000, []).events, SIZE))
+    with Image.open(io.BytesIO(bytes(blobs[0][0]))) as image:
+        shown = np.asarray(image.convert("RGB"))
+    np.testing.assert_array_equal(shown, event_image(moment(1_000_000, []).events, SIZE))
 
 
 def test_a_failure_leaves_no_file(tmp_path: Path) -> None:
@@ -283,12 +283,12 @@ def test_the_page_as_a_browser_shows_it(served: rerun_page.Page, tmp_path: Path)
         tab = browser.new_page(viewport={"width": 800, "height": 500})
         tab.goto(served.url)
         end_s = time.monotonic() + 120
-        shares: dict[str, float] = {}
+        fractions: dict[str, float] = {}
         while time.monotonic() < end_s:
             tab.wait_for_timeout(2000)
-            with Image.open(io.BytesIO(tab.screenshot(timeout=60_000))) as picture:
-                pixels = np.asarray(picture.convert("RGB")).astype(int)
-            shares = {
+            with Image.open(io.BytesIO(tab.screenshot(timeout=60_000))) as image:
+                pixels = np.asarray(image.convert("RGB")).astype(int)
+            fractions = {
                 name: float((abs(pixels - colour).max(axis=2) < 12).mean())
                 for name, colour in (
                     ("background", BACKGROUND),
@@ -296,10 +296,10 @@ def test_the_page_as_a_browser_shows_it(served: rerun_page.Page, tmp_path: Path)
                     ("events", EVENT_COLOURS[4]),  # one event that made the pixel brighter
                 )
             }
-            if min(shares.values()) > 0.001:  # the picture may come after the box
+            if min(fractions.values()) > 0.001:  # the image may come after the box
                 break
         browser.close()
-    # The picture of events fills most of its half of the page.
-    assert shares["background"] > 0.2
-    assert shares["box"] > 0.001
-    assert shares["events"] > 0.001
+    # The image of events fills most of its half of the page.
+    assert fractions["background"] > 0.2
+    assert fractions["box"] > 0.001
+    assert fractions["events"] > 0.001

@@ -49,8 +49,8 @@ def test_pose_in_csv_and_json_follows_what_was_there(predictions: Predictions) -
     head, face = predictions[0].head_pose(), predictions[0]
     for name in ("yaw_deg", "pitch_deg", "roll_deg"):
         assert float(row[name]) == pytest.approx(getattr(head, name), abs=0.0051)
-    assert float(row["right_eye_openness"]) == pytest.approx(face.eye_openness[0], abs=1e-4)
-    assert float(row["mouth_openness"]) == pytest.approx(face.mouth_openness, abs=1e-4)
+    assert float(row["right_eye_openness"]) == pytest.approx(face.eye_aspect_ratio[0], abs=1e-4)
+    assert float(row["mouth_aspect_ratio"]) == pytest.approx(face.mouth_aspect_ratio, abs=1e-4)
     found = json.loads(predictions.to_json(pose=True))["faces"][0]
     assert found["head_pose"] == {name: float(row[name]) for name in list(found["head_pose"])}
     assert found["openness"]["left_eye"] == float(row["left_eye_openness"])
@@ -74,7 +74,9 @@ def test_parquet_as_another_reader_sees_it(predictions: Predictions, tmp_path: P
     ):
         np.testing.assert_array_equal(np.stack(table[column].to_pylist()), expected)
     assert table["yaw_deg"][0].as_py() == pytest.approx(predictions[0].head_pose().yaw_deg)
-    assert table["mouth_openness"][0].as_py() == pytest.approx(predictions[0].mouth_openness)
+    assert table["mouth_aspect_ratio"][0].as_py() == pytest.approx(
+        predictions[0].mouth_aspect_ratio
+    )
     about = json.loads(table.schema.metadata[b"evface_edge"])
     assert (about["model"], about["windows"]) == ("evface-s", 7)
     assert about["sensor"] == {"width": 346, "height": 260}
@@ -105,8 +107,8 @@ def test_what_is_not_installed_is_named(
 def test_plot_shows_curves_blinks_and_what_was_held(blinking: Predictions, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     figure = blinking.plot(tmp_path / "a.png", pose=False)
-    with Image.open(tmp_path / "a.png") as picture:
-        assert picture.width > 500
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.width > 500
     eyes, mouth, presence, sigma = figure.axes
     right, _ = eyes.get_lines()
     time_s, openness = right.get_data()

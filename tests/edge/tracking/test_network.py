@@ -8,8 +8,8 @@ from evface_edge.events.array import EventArray, make_events
 from evface_edge.geometry import Box
 from evface_edge.landmarks import MIRROR
 from evface_edge.models import find_model
+from evface_edge.tracking.event_buffer import EventBuffer
 from evface_edge.tracking.network import LandmarkNetwork
-from evface_edge.tracking.recent import RecentEvents
 
 WIDTH = 320
 #: Symmetrical about the middle of the sensor in pixels, whose centres are whole numbers.
@@ -28,8 +28,8 @@ def _ring() -> EventArray:
     return make_events(np.arange(12_000) * 3, x[order], y[order], rng.integers(0, 2, 12_000))
 
 
-def _recent(events: EventArray) -> RecentEvents:
-    recent = RecentEvents(10**6)
+def _recent(events: EventArray) -> EventBuffer:
+    recent = EventBuffer(10**6)
     recent.append(events)
     return recent
 

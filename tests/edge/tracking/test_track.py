@@ -16,7 +16,7 @@ from evface_edge.geometry import Box, SensorSize
 from evface_edge.landmarks import LEFT_EYE, RIGHT_EYE
 from evface_edge.models import find_model
 from evface_edge.results import FaceState
-from evface_edge.results.openness import eye_openness
+from evface_edge.results.aspect_ratios import eye_aspect_ratio
 from evface_edge.tracking.network import Look, Observation
 from evface_edge.tracking.policy import FollowPolicy
 from evface_edge.tracking.track import Track
@@ -43,10 +43,10 @@ def _seen(points: NDArray[np.float32], eye_sigma: float, sigma: float, t_us: int
     return Observation(points, sigmas, 0.99, 500, t_us)
 
 
-def _look(share: float, now_us: int) -> Look:
+def _look(fraction: float, now_us: int) -> Look:
     """Events all over the crop, as many as that share of those wanted."""
     card = read_card(find_model("evface-s"))
-    count = round(share * card.window.target_events(CROP.width * CROP.height))
+    count = round(fraction * card.window.target_events(CROP.width * CROP.height))
     rng = np.random.default_rng(1)
     events: EventArray = make_events(
         np.linspace(now_us - 50_000, now_us, count).astype(np.int64),
@@ -73,7 +73,7 @@ def test_a_face_at_rest_blinks() -> None:
     assert face.t_us == 20_000
     rest = np.setdiff1d(np.arange(98), EYES)
     np.testing.assert_array_equal(face.landmarks[rest], before.landmarks[rest])
-    np.testing.assert_allclose(eye_openness(face.landmarks), 1 / 20, atol=1e-5)
+    np.testing.assert_allclose(eye_aspect_ratio(face.landmarks), 1 / 20, atol=1e-5)
     np.testing.assert_allclose(face.landmarks[[60, 64]], before.landmarks[[60, 64]], atol=1e-4)
     later = track.hold(40_000)
     assert later is not None

@@ -29,13 +29,13 @@ def test_every_row_is_trained_and_every_training_leads_to_a_row() -> None:
     plan = trainings("tiny", 10, 5, seed=1)
     rows = [row for rows in ROWS.values() for row in rows]
     assert set(rows) <= set(plan)
-    begun_from = {start for one in plan.values() for start in one.starts.values()}
+    begun_from = {start for one in plan.values() for start in one.init_weights.values()}
     assert set(plan) - set(rows) <= begun_from
     order = list(plan)
     for name, one in plan.items():
         spec = TASKS[one.recipe.task]
-        assert set(spec.needs) <= set(one.starts) <= set(spec.starts)
-        assert all(order.index(start) < order.index(name) for start in one.starts.values())
+        assert set(spec.needs) <= set(one.init_weights) <= set(spec.init_weights)
+        assert all(order.index(start) < order.index(name) for start in one.init_weights.values())
 
 
 def test_rows_differ_in_what_their_names_say() -> None:
@@ -46,7 +46,7 @@ def test_rows_differ_in_what_their_names_say() -> None:
     assert plan["encoder, all three"].recipe.optimiser.name == "sgd"  # as published
     assert plan["encoder, Adam"].recipe.optimiser.name == "adam"
     assert plan["encoder, MIRROR"].recipe.ssmer.objective == "mirror"
-    assert plan["events, 1 % of labels"].recipe == replace(events.recipe, label_share=0.01)
+    assert plan["events, 1 % of labels"].recipe == replace(events.recipe, label_fraction=0.01)
     assert plan["EFNet fusion"].recipe.teacher.fusion == "efnet"
     assert {one.recipe.seed for one in plan.values()} == {3}
 

@@ -24,8 +24,8 @@ from evface_training.data.schemes import ESIE_5, USUAL_5, from_5, from_68
 from evface_training.data.wflw import pts, wflw
 
 
-def picture(path: Path, spot: NDArray[np.floating], size: tuple[int, int] = (200, 160)) -> None:
-    """A dark picture with a bright spot at a point."""
+def image(path: Path, spot: NDArray[np.floating], size: tuple[int, int] = (200, 160)) -> None:
+    """A dark image with a bright spot at a point."""
     path.parent.mkdir(parents=True, exist_ok=True)
     x, y = np.meshgrid(np.arange(size[0]), np.arange(size[1]))
     bright = 255 * np.exp(-((x - spot[0]) ** 2 + (y - spot[1]) ** 2) / 8)
@@ -38,7 +38,7 @@ def spot_of(image: NDArray[np.uint8]) -> NDArray[np.floating]:
     return np.array([(weight * x).sum(), (weight * y).sum()]) / weight.sum()
 
 
-def in_picture(face: NDArray[np.float32], left: float = 60, top: float = 40) -> NDArray[np.float32]:
+def in_image(face: NDArray[np.float32], left: float = 60, top: float = 40) -> NDArray[np.float32]:
     """The points of a drawn face, at 80 pixels across."""
     low, high = face.min(0), face.max(0)
     points: NDArray[np.float32] = (face - low) / (high - low).max() * 80 + (left, top)
@@ -46,7 +46,7 @@ def in_picture(face: NDArray[np.float32], left: float = 60, top: float = 40) -> 
 
 
 def assert_points_lie_on_spots(faces: FaceSet) -> None:
-    """Each picture has its spot at landmark 54."""
+    """Each image has its spot at landmark 54."""
     for image, points in zip(faces.images, faces.points, strict=True):
         np.testing.assert_allclose(spot_of(image), points[54], atol=0.6)
 
@@ -54,9 +54,9 @@ def assert_points_lie_on_spots(faces: FaceSet) -> None:
 def write_wflw(folder: Path, faces: FaceSet) -> list[str]:
     lines = []
     for index, face in enumerate(faces.points[:4]):
-        points = in_picture(face)
+        points = in_image(face)
         name = f"{index % 2}--Parade/0_Parade_{index % 3}.png"
-        picture(folder / "WFLW_images" / name, points[54])
+        image(folder / "WFLW_images" / name, points[54])
         numbers = [f"{v:.6f}" for v in points.ravel()]
         lines.append(" ".join([*numbers, "60", "40", "140", "120", *"000000", name]))
     return lines
@@ -84,7 +84,7 @@ def test_what_is_damaged_is_left_out_counted_and_named(
     def changed(index: int, value: str) -> str:
         return " ".join([*good[:index], value, *good[index + 1 :]])
 
-    (tmp_path / "WFLW_images" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not a picture")
+    (tmp_path / "WFLW_images" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not an image")
     outside = np.array(good[:196], float) + 5000
     lines += [
         changed(206, "broken.jpg"),
@@ -107,8 +107,8 @@ def test_what_is_damaged_is_left_out_counted_and_named(
             "100 fields instead of 207",
             "a coordinate that is no number",
             "all points in one place",
-            "labels outside the picture",
-            "no such picture",
+            "labels outside the image",
+            "no such image",
             "points that are not finite",
             "unreadable",
         ],
@@ -124,21 +124,21 @@ def test_what_is_damaged_is_left_out_counted_and_named(
 
 def test_300w_folders(tmp_path: Path, drawn_faces: FaceSet) -> None:
     for index, face in enumerate(drawn_faces.points[:3]):
-        points = in_picture(face)
-        picture(tmp_path / "helen" / f"11{index // 2}_{index}.png", points[54])
+        points = in_image(face)
+        image(tmp_path / "helen" / f"11{index // 2}_{index}.png", points[54])
         rows = "\n".join(f"{x + 1:.3f} {y + 1:.3f}" for x, y in to_68(points))
         (tmp_path / "helen" / f"11{index // 2}_{index}.pts").write_text(
             f"version: 1\nn_points: 68\n{{\n{rows}\n}}\n"
         )
-    picture(tmp_path / "helen" / "alone_1.png", np.array([80, 80]))
-    picture(tmp_path / "helen" / "few_1.png", np.array([80, 80]))
+    image(tmp_path / "helen" / "alone_1.png", np.array([80, 80]))
+    image(tmp_path / "helen" / "few_1.png", np.array([80, 80]))
     (tmp_path / "helen" / "few_1.pts").write_text("n_points: 3\n{\n1 2\n3 4\n5 6\n}\n")
     (tmp_path / "helen" / "bad_1.pts").write_text("nothing")
-    picture(tmp_path / "helen" / "bad_1.png", np.array([80, 80]))
+    image(tmp_path / "helen" / "bad_1.png", np.array([80, 80]))
     skipped = SkipList()
     faces = load_folder(tmp_path, skipped=skipped)
     assert_points_lie_on_spots(faces)
-    assert len(set(faces.identities)) == 2  # two pictures of account 110
+    assert len(set(faces.identities)) == 2  # two images of account 110
     assert skipped.reasons["helen/alone_1.png"] == "no landmarks"
     assert "3 points instead of 68 or 98" in skipped.reasons["helen/few_1.png"]
     assert "no { … }" in skipped.reasons["helen/bad_1.png"]
@@ -162,7 +162,7 @@ def test_68_points_and_back(drawn_faces: FaceSet) -> None:
 
 
 @pytest.mark.parametrize(
-    ("labels", "pictures", "parts"),
+    ("labels", "images", "parts"),
     [
         ("labels", "images_selected", ("train", "test")),
         ("ecelebv_gt_frame_max", "rgb_frame_max", ("train", "validation", "test")),
@@ -170,18 +170,18 @@ def test_68_points_and_back(drawn_faces: FaceSet) -> None:
     ids=["WFLW-V", "eCelebV"],
 )
 def test_clips_with_text_labels(
-    tmp_path: Path, drawn_faces: FaceSet, labels: str, pictures: str, parts: tuple[str, ...]
+    tmp_path: Path, drawn_faces: FaceSet, labels: str, images: str, parts: tuple[str, ...]
 ) -> None:
     (tmp_path / labels).mkdir()
     names = [f"clip_{part}" for part in parts]
     for name, face in zip(names, drawn_faces.points, strict=False):
-        points = in_picture(face)
+        points = in_image(face)
         lines = []
         for frame in range(2):
             file = f"{frame:05d}.png"
-            picture(tmp_path / pictures / name / file, points[54])
+            image(tmp_path / images / name / file, points[54])
             for kind in ("frame", "voxel", "timesurface"):
-                picture(tmp_path / kind / name / file, points[54])
+                image(tmp_path / kind / name / file, points[54])
             # Anything may stand between the points and the name.
             lines.append(" ".join([*(f"{v:.3f}" for v in points.ravel()), "0.5", file]))
         (tmp_path / labels / f"{name}.txt").write_text("\n".join(lines) + "\n")
@@ -204,14 +204,14 @@ def test_clips_with_text_labels(
 
 def test_esie(tmp_path: Path, drawn_faces: FaceSet) -> None:
     for user, face in zip(("u1", "u2"), drawn_faces.points, strict=False):
-        points = in_picture(face)
+        points = in_image(face)
         for take in ("a", "b"):
             file = tmp_path / "label" / user / take / "frame0.txt"
             file.parent.mkdir(parents=True)
             five = points[[54, 76, 82, 96, 97]]
             file.write_text(" ".join(f"{v:.2f}" for v in [*five.ravel(), 60, 40, 140, 120]) + "\n")
-            picture(tmp_path / "rgb" / user / take / "frame0.png", points[54])
-            picture(tmp_path / "voxel" / user / take / "frame0.png", points[54])
+            image(tmp_path / "rgb" / user / take / "frame0.png", points[54])
+            image(tmp_path / "voxel" / user / take / "frame0.png", points[54])
     (tmp_path / "label" / "u1" / "a" / "short.txt").write_text("1 2 3")
     entries = list(esie(tmp_path))
     good = [entry for entry in entries if isinstance(entry, Annotated)]
@@ -308,7 +308,7 @@ def test_a_damaged_pack_gives_what_is_sound(tmp_path: Path) -> None:
     points = np.random.default_rng(0).uniform(60, 190, (4, 98, 2)).astype(np.float32)
     for name in names:
         Image.new("L", (256, 256)).save(tmp_path / "images" / name)
-    (tmp_path / "images" / names[0]).write_bytes(b"no picture")
+    (tmp_path / "images" / names[0]).write_bytes(b"no image")
     points[1, 5] = np.nan
     points[2] += 900
     labels = {"name": names, "points98": points, "weight98": np.ones((4, 98), np.float32)}

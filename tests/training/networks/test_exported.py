@@ -15,7 +15,7 @@ from torch import Tensor
 from evface_edge.errors import ModelError, RuntimeUnavailable
 from evface_edge.models import FOLDER
 from evface_training.clip_maker import draw_clips
-from evface_training.data.heads import load_heads
+from evface_training.data.avatars import load_avatars
 from evface_training.networks.exported import exported_student
 from evface_training.recipe import load_recipe
 
@@ -32,7 +32,7 @@ def path(name: str) -> Path:
 
 @pytest.fixture(scope="module")
 def clips() -> Tensor:
-    return draw_clips(load_heads(), load_recipe("evface-s"), 48, seed=3).inputs.float()
+    return draw_clips(load_avatars(), load_recipe("evface-s"), 48, seed=3).inputs.float()
 
 
 def test_it_answers_as_the_model_does(name: str, path: Path, clips: Tensor) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from evface_edge.geometry import SensorSize
 from evface_training.simulation.camera import DARK_LUX, CameraPrior
-from evface_training.simulation.noise import ECHO_SHARE, UNEVEN, draw_noise
+from evface_training.simulation.noise import ECHO_FRACTION, UNEVEN, draw_noise
 from evface_training.simulation.pixels import PixelArray
 from evface_training.simulation.presets import PRESETS
 from evface_training.simulation.recording import Frame, one_camera, record
@@ -112,7 +112,7 @@ def test_mismatch_is_recovered_from_the_output() -> None:
 
 def test_accumulated_noise_has_the_rates_of_its_camera() -> None:
     generator = torch.Generator().manual_seed(6)
-    camera = exact(shot_hz=(5.0, 5.0), hot_share=(1e-3, 1e-3), hot_hz=(100.0, 100.0)).sample(
+    camera = exact(shot_hz=(5.0, 5.0), hot_fraction=(1e-3, 1e-3), hot_hz=(100.0, 100.0)).sample(
         200, generator, torch.device("cpu")
     )
     duration_s = torch.full((200,), 0.1)
@@ -153,7 +153,7 @@ def test_noise_is_uneven_and_comes_in_pairs() -> None:
     )
     soon = between < 4_000
     # Echoes: within 4 ms comes 1 - exp(-1/2) of the fifth of all events that are one.
-    expected = 0.39 * ECHO_SHARE / (1 + ECHO_SHARE)
+    expected = 0.39 * ECHO_FRACTION / (1 + ECHO_FRACTION)
     chance = 4e-3 * 20 * 0.25 * 2.5
     assert expected < soon.sum() / len(events) < expected + chance
     assert np.mean(flips[soon] != 0) > 0.75

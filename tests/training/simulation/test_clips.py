@@ -21,11 +21,13 @@ from evface_training.simulation.occluders import occluder_bank, sample_passing
 from evface_training.simulation.tone import Tone, grey
 
 PLAIN = ClipPrior(
-    motion=MotionPrior(displacement_px=(0.001, 0.002), speed_deg_per_s=(3.0, 3.0), shake_share=0.0),
-    negative_share=0.0,
-    occlusion_share=0.0,
-    passing_share=0.0,
-    blink_share=0.0,
+    motion=MotionPrior(
+        displacement_px=(0.001, 0.002), speed_deg_per_s=(3.0, 3.0), shake_fraction=0.0
+    ),
+    negative_fraction=0.0,
+    occlusion_fraction=0.0,
+    passing_fraction=0.0,
+    blink_fraction=0.0,
     shift=0.0,
     roll_deg=0.0,
 )
@@ -50,7 +52,7 @@ def clips_of(faces: FaceSet, prior: ClipPrior, **options: object) -> Clips:
 
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_shapes_and_ranges(drawn_faces: FaceSet, depth: str) -> None:
-    prior = ClipPrior(motion=MotionPrior(depth=depth), passing_share=0.5)
+    prior = ClipPrior(motion=MotionPrior(depth=depth), passing_fraction=0.5)
     clips = clips_of(drawn_faces, prior, frames=FrameCameraPrior(), lists=True)
     count = len(drawn_faces)
     assert clips.inputs.shape == (count, 10, 64, 64)
@@ -97,13 +99,13 @@ def test_frames_change_nothing_about_the_events(drawn_faces: FaceSet) -> None:
 
 
 def test_color_gives_the_events_of_its_grey(drawn_faces: FaceSet) -> None:
-    pictures = colored(drawn_faces)
-    as_grey = (grey(pictures.permute(0, 3, 1, 2).float())[:, 0]).round().to(torch.uint8)
+    photos = colored(drawn_faces)
+    as_grey = (grey(photos.permute(0, 3, 1, 2).float())[:, 0]).round().to(torch.uint8)
     points = torch.from_numpy(drawn_faces.points)
-    silent = CameraPrior(shot_hz=(0.0, 0.0), hot_share=(0.0, 0.0))
-    prior = replace(ClipPrior(), negative_share=0.0, camera=silent)
+    silent = CameraPrior(shot_hz=(0.0, 0.0), hot_fraction=(0.0, 0.0))
+    prior = replace(ClipPrior(), negative_fraction=0.0, camera=silent)
     one, other = (
-        ClipSimulator(prior, 64, 8)(images, points).inputs for images in (pictures, as_grey)
+        ClipSimulator(prior, 64, 8)(images, points).inputs for images in (photos, as_grey)
     )
     # Grey bytes are rounded: hardly an event moves.
     assert (one - other).abs().mean() < 0.05 * one.mean()
@@ -149,7 +151,7 @@ def test_noise_of_a_frame_is_that_of_its_photons() -> None:
         electrons = level * float(cameras.white_e[clip])
         assert float(shown[clip].mean()) == pytest.approx(electrons / white, rel=0.01)
         assert float(shown[clip].std()) == pytest.approx((electrons + 16) ** 0.5 / white, rel=0.03)
-    # Gain runs out: white is 5 of 156 electrons, and the picture stays dark.
+    # Gain runs out: white is 5 of 156 electrons, and the photo stays dark.
     assert float(shown[0].mean()) < 0.05
 
 
@@ -158,7 +160,10 @@ def test_a_frame_is_blurred_by_its_exposure(drawn_faces: FaceSet) -> None:
     moving = replace(
         PLAIN,
         motion=MotionPrior(
-            displacement_px=(10.0, 10.0), speed_deg_per_s=(400, 400), pause_share=0.0, depth="none"
+            displacement_px=(10.0, 10.0),
+            speed_deg_per_s=(400, 400),
+            pause_fraction=0.0,
+            depth="none",
         ),
     )
     coarse = torch.rand(12, 1, 64, 64, generator=torch.Generator().manual_seed(0))

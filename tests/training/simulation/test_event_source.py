@@ -1,4 +1,4 @@
-"""`synthetic:head` through the entry point that the SDK looks up."""
+"""`synthetic:avatar` through the entry point that the SDK looks up."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from evface_edge.errors import ConfigError
 from evface_edge.events import EVENT_DTYPE, check_events
 from evface_training.simulation.event_source import SyntheticEvents
 
-SHORT = "synthetic:head?seconds=0.012&width=64&height=48&speed=fast"
+SHORT = "synthetic:avatar?seconds=0.012&width=64&height=48&speed=fast"
 
 pytestmark = pytest.mark.skipif(
     not importlib.metadata.entry_points(group="evface_edge.sources", name="synthetic"),
@@ -46,17 +46,17 @@ def test_a_head_is_a_source_of_events() -> None:
 
 def test_the_size_given_goes_before_the_options() -> None:
     assert opened(SHORT, size=SensorSize(40, 30)).size == SensorSize(40, 30)
-    assert opened("synthetic:head?camera=evk4").camera == "evk4"
+    assert opened("synthetic:avatar?camera=evk4").camera == "evk4"
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("synthetic:cat", "expected synthetic:head"),
-        ("synthetic:head?camera=mine", "one of ideal, davis346"),
-        ("synthetic:head?colour=red", "colour"),
-        ("synthetic:head?seconds=soon", "seconds"),
-        ("synthetic:head?speed=warp", "slow, normal, fast"),
+        ("synthetic:cat", "expected synthetic:avatar"),
+        ("synthetic:avatar?camera=mine", "one of ideal, davis346"),
+        ("synthetic:avatar?colour=red", "colour"),
+        ("synthetic:avatar?seconds=soon", "seconds"),
+        ("synthetic:avatar?speed=warp", "slow, normal, fast"),
     ],
 )
 def test_what_cannot_be(text: str, message: str) -> None:

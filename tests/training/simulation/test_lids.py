@@ -22,7 +22,7 @@ SHUT = torch.ones(1, 2)
 
 
 def points_of(faces: FaceSet, index: int, scale: float = 2.0) -> torch.Tensor:
-    """Landmarks of a face in a picture of 384 × 384."""
+    """Landmarks of a face in an image of 384 × 384."""
     return torch.from_numpy(faces.points[index : index + 1] * scale).float()
 
 
@@ -64,13 +64,13 @@ def test_lids_meet_and_nothing_but_upper_lids_and_pupils_moves(drawn_faces: Face
 def test_a_shut_eye_is_covered_and_the_rest_of_the_face_left_alone(drawn_faces: FaceSet) -> None:
     points = points_of(drawn_faces, 2)
     eyes = inside(points, EYES[0]) | inside(points, EYES[1])
-    picture = eyes.float()[None, None]
-    shown = fit_eyelids(points).cover(picture, SHUT)[0, 0]
+    image = eyes.float()[None, None]
+    shown = fit_eyelids(points).cover(image, SHUT)[0, 0]
     # What remains white is the rim that lashes cover.
     assert shown[eyes].mean() < 0.25
     low = max(float(points[0, lower, 1].max()) for lower in EYES)
     assert shown[int(low) + 3 :].max() == 0
-    half = fit_eyelids(points).cover(picture, SHUT * 0.5)[0, 0]
+    half = fit_eyelids(points).cover(image, SHUT * 0.5)[0, 0]
     assert shown[eyes].mean() < half[eyes].mean() - 0.1 < 0.9
 
 
@@ -91,25 +91,25 @@ def test_no_white_of_a_shut_eye_is_left_below_its_lashes(drawn_faces: FaceSet, i
 
 def test_closures_in_turn_are_what_each_is_alone(drawn_faces: FaceSet) -> None:
     points = torch.cat([points_of(drawn_faces, index, 1.0) for index in range(3)])
-    pictures = torch.rand(3, 2, 192, 192, generator=torch.Generator().manual_seed(1))
+    images = torch.rand(3, 2, 192, 192, generator=torch.Generator().manual_seed(1))
     lids = fit_eyelids(points)
-    painter = LidPainter(lids, pictures, torch.tensor([True, False, True]))
+    painter = LidPainter(lids, images, torch.tensor([True, False, True]))
     for closure in ([0.0, 0.9], [1.0, 0.2], [1.0, 0.2], [0.0, 0.0]):
-        shares = torch.tensor([closure, [0.0, 0.0], closure[::-1]])
-        torch.testing.assert_close(painter.draw(shares), lids.cover(pictures, shares))
-    assert torch.equal(painter.draw(torch.zeros(3, 2)), pictures)
+        fractions = torch.tensor([closure, [0.0, 0.0], closure[::-1]])
+        torch.testing.assert_close(painter.draw(fractions), lids.cover(images, fractions))
+    assert torch.equal(painter.draw(torch.zeros(3, 2)), images)
 
 
 def test_one_eye_of_one_face(drawn_faces: FaceSet) -> None:
     points = torch.cat([points_of(drawn_faces, 0, 1.0), points_of(drawn_faces, 1, 1.0)])
-    pictures = torch.from_numpy(drawn_faces.images[:2]).float()[:, None]
+    images = torch.from_numpy(drawn_faces.images[:2]).float()[:, None]
     lids = fit_eyelids(points)
     closure = torch.tensor([[0.0, 0.0], [0.0, 0.8]])
-    shown = lids.cover(pictures, closure)
-    assert torch.equal(shown[0], pictures[0])
-    assert not torch.equal(shown[1], pictures[1])
+    shown = lids.cover(images, closure)
+    assert torch.equal(shown[0], images[0])
+    assert not torch.equal(shown[1], images[1])
     right = points[1, EYES[0]].amax(0).long() + 2
-    assert torch.equal(shown[1, 0, :, : right[0]], pictures[1, 0, :, : right[0]])
+    assert torch.equal(shown[1, 0, :, : right[0]], images[1, 0, :, : right[0]])
     moved = lids.closed(points, closure)
     assert torch.equal(moved[0], points[0])
     assert torch.equal(moved[1, EYES[0]], points[1, EYES[0]])
@@ -117,10 +117,10 @@ def test_one_eye_of_one_face(drawn_faces: FaceSet) -> None:
 
 def test_an_eye_at_the_pictures_edge(drawn_faces: FaceSet) -> None:
     points = points_of(drawn_faces, 0, 1.0)
-    points = points - points[:, 60:61]  # its outer corner is the picture's corner
-    picture = torch.rand(1, 3, 40, 60)
-    shown = fit_eyelids(points).cover(picture, SHUT)
-    assert shown.shape == picture.shape
+    points = points - points[:, 60:61]  # its outer corner is the image's corner
+    image = torch.rand(1, 3, 40, 60)
+    shown = fit_eyelids(points).cover(image, SHUT)
+    assert shown.shape == image.shape
     assert torch.isfinite(shown).all()
 
 
@@ -152,15 +152,22 @@ def test_drawn_blinks() -> None:
 
 def test_a_clip_of_a_blink(drawn_faces: FaceSet) -> None:
     """A head at rest gives events at its eyes alone, and the labels' eyes have closed."""
-    still = MotionPrior((3.0, 3.0), (0.001, 0.002), pause_share=0.0, face_px=0.1, shake_share=0.0)
+    still = MotionPrior(
+        (3.0, 3.0), (0.001, 0.002), pause_fraction=0.0, face_px=0.1, shake_fraction=0.0
+    )
     calm = CameraPrior(
-        lux=(500.0, 500.0), shot_hz=(0.0, 0.0), leak_hz=(0.0, 0.0), hot_share=(0.0, 0.0),
-        flicker_share=0.0,
+        lux=(500.0, 500.0), shot_hz=(0.0, 0.0), leak_hz=(0.0, 0.0), hot_fraction=(0.0, 0.0),
+        flicker_fraction=0.0,
     )  # fmt: skip
     prior = ClipPrior(
-        still, calm, (60_000, 60_000), negative_share=0.0, occlusion_share=0.0, passing_share=0.0
+        still,
+        calm,
+        (60_000, 60_000),
+        negative_fraction=0.0,
+        occlusion_fraction=0.0,
+        passing_fraction=0.0,
     )
-    pictures = torch.from_numpy(np.repeat(drawn_faces.images[:1], 64, 0))
+    images = torch.from_numpy(np.repeat(drawn_faces.images[:1], 64, 0))
     points = torch.from_numpy(np.repeat(drawn_faces.points[:1], 64, 0))
 
     def opening(clips_points: torch.Tensor) -> torch.Tensor:
@@ -168,8 +175,8 @@ def test_a_clip_of_a_blink(drawn_faces: FaceSet) -> None:
         return height / (clips_points[:, 60] - clips_points[:, 64]).norm(dim=-1)
 
     open_eyes, blinking = (
-        ClipSimulator(replace(prior, blink_share=share), 128, 4)(pictures, points)
-        for share in (0.0, 1.0)
+        ClipSimulator(replace(prior, blink_fraction=fraction), 128, 4)(images, points)
+        for fraction in (0.0, 1.0)
     )
     assert opening(blinking.points).min() < 0.2 * opening(open_eyes.points).min()
     assert open_eyes.inputs.mean() < 0.2 * blinking.inputs.mean()

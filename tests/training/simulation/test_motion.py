@@ -1,4 +1,4 @@
-"""Courses in time, against numbers integrated by hand."""
+"""Trajectories in time, against numbers integrated by hand."""
 
 from __future__ import annotations
 
@@ -15,47 +15,48 @@ from evface_training.simulation.motion import (
     CAMERA,
     DEPTHS,
     HEAD,
-    Courses,
     MotionPrior,
+    Trajectories,
     sample_motion,
 )
 
 BATCH = 400
 
 
-def drawn(prior: MotionPrior, seed: int = 0) -> tuple[Courses, torch.Tensor, torch.Tensor]:
+def drawn(prior: MotionPrior, seed: int = 0) -> tuple[Trajectories, torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
     lever, longest = torch.full((BATCH,), 0.5), torch.full((BATCH,), 0.2)
     return sample_motion(prior, BATCH, lever, (0.003, longest), -0.25, generator)
 
 
 def test_the_way_is_the_integral_of_the_speed() -> None:
-    courses = drawn(MotionPrior(pause_share=1.0))[0][slice(0, 6)]
+    trajectories = drawn(MotionPrior(pause_fraction=1.0))[0][slice(0, 6)]
     t = np.linspace(-0.25, 1.2, 20_001)
     for clip in range(6):
         for field in (0, 8):
             swing, rate, phase = (
-                float(getattr(courses, name)[clip, field]) for name in ("swing", "rate", "phase")
+                float(getattr(trajectories, name)[clip, field])
+                for name in ("swing", "rate", "phase")
             )
             speed = 1 + swing * np.sin(2 * math.pi * rate * t + phase)
-            speed[(t < float(courses.begins[clip])) | (t > float(courses.ends[clip]))] = 0
+            speed[(t < float(trajectories.begins[clip])) | (t > float(trajectories.ends[clip]))] = 0
             way = integrate.cumulative_trapezoid(speed, t, initial=0)
-            found = courses.travelled(torch.from_numpy(t).float())[clip, field].numpy()
+            found = trajectories.travelled(torch.from_numpy(t).float())[clip, field].numpy()
             np.testing.assert_allclose(found - found[0], way, atol=2e-3)
 
 
 def test_everything_is_in_place_at_the_end() -> None:
-    courses, _, _ = drawn(MotionPrior(shake_share=1.0))
-    assert courses.at(torch.tensor([0.3])).abs().amax() > 0.01
+    trajectories, _, _ = drawn(MotionPrior(shake_fraction=1.0))
+    assert trajectories.at(torch.tensor([0.3])).abs().amax() > 0.01
     torch.testing.assert_close(
-        courses.at(torch.tensor([1.0])), torch.zeros(BATCH, 14, 1), atol=1e-6, rtol=0
+        trajectories.at(torch.tensor([1.0])), torch.zeros(BATCH, 14, 1), atol=1e-6, rtol=0
     )
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_speeds_and_ways_are_those_asked_for(depth: str) -> None:
-    prior = MotionPrior(depth=depth, shake_share=0.0)
-    courses, duration_s, speed = drawn(prior)
+    prior = MotionPrior(depth=depth, shake_fraction=0.0)
+    trajectories, duration_s, speed = drawn(prior)
     assert float(speed.min()) >= 2.99
     assert float(speed.max()) <= 1000.1
     assert float(torch.log10(speed).mean()) == pytest.approx(
@@ -63,44 +64,46 @@ def test_speeds_and_ways_are_those_asked_for(depth: str) -> None:
     )
     assert 0.0029 < float(duration_s.min()) <= float(duration_s.max()) < 0.2001
     # The root of the sum of squares over the head's fields is the way that speed and time make.
-    way = torch.cat([courses.peak[:, :4], courses.peak[:, 4:6]], 1)
+    way = torch.cat([trajectories.peak[:, :4], trajectories.peak[:, 4:6]], 1)
     if depth == "relief":
-        way = torch.cat([courses.peak[:, :4], courses.turn_rad * 0.5], 1)
+        way = torch.cat([trajectories.peak[:, :4], trajectories.turn_rad * 0.5], 1)
     expected = torch.deg2rad(speed) * 0.5 * duration_s
-    capped = courses.turn_rad.norm(dim=1) > math.radians(10.5)
+    capped = trajectories.turn_rad.norm(dim=1) > math.radians(10.5)
     torch.testing.assert_close(way.norm(dim=1)[~capped], expected[~capped], atol=1e-5, rtol=1e-3)
     if depth == "none":
-        assert not courses.peak[:, 4:6].any()
-    assert bool(courses.turn_rad.any()) == (depth == "relief")
+        assert not trajectories.peak[:, 4:6].any()
+    assert bool(trajectories.turn_rad.any()) == (depth == "relief")
 
 
 def test_a_pause_is_a_pause() -> None:
-    courses, _, _ = drawn(MotionPrior(pause_share=1.0, shake_share=0.0))
-    stopped = torch.isfinite(courses.ends[:, 0])
-    started = torch.isfinite(courses.begins[:, 0])
+    trajectories, _, _ = drawn(MotionPrior(pause_fraction=1.0, shake_fraction=0.0))
+    stopped = torch.isfinite(trajectories.ends[:, 0])
+    started = torch.isfinite(trajectories.begins[:, 0])
     assert (stopped | started).float().mean() > 0.95
-    late = courses.at(torch.tensor([0.91, 0.95]))[stopped]
-    early = courses.at(torch.tensor([-0.1, 0.15]))[started]
+    late = trajectories.at(torch.tensor([0.91, 0.95]))[stopped]
+    early = trajectories.at(torch.tensor([-0.1, 0.15]))[started]
     for still in (late, early):
         torch.testing.assert_close(still[..., 0], still[..., 1], atol=1e-7, rtol=0)
-    moving = courses.at(torch.tensor([0.1, 0.25]))[stopped]
+    moving = trajectories.at(torch.tensor([0.1, 0.25]))[stopped]
     assert (moving[..., 0] - moving[..., 1]).abs().amax(1).gt(1e-5).float().mean() > 0.9
 
 
 def test_a_shaking_camera_carries_all_that_is_seen() -> None:
-    courses, duration_s, _ = drawn(MotionPrior(shake_share=1.0, shake_px=2.0))
-    quiet = replace(courses, shake=torch.zeros_like(courses.shake))
+    trajectories, duration_s, _ = drawn(MotionPrior(shake_fraction=1.0, shake_px=2.0))
+    quiet = replace(trajectories, shake=torch.zeros_like(trajectories.shake))
     times = torch.linspace(0, 1, 50)
-    shaken = courses.at(times) - quiet.at(times)
+    shaken = trajectories.at(times) - quiet.at(times)
     assert not shaken[:, HEAD].any()
     assert 0 < float(shaken[:, CAMERA].abs().max()) * 128 <= 4.0
-    hertz = courses.shake[..., 1] / duration_s[:, None]
+    hertz = trajectories.shake[..., 1] / duration_s[:, None]
     assert 4 <= float(hertz.min()) <= float(hertz.max()) <= 18.1
 
 
 def test_turning_never_leaves_what_a_still_can_show() -> None:
-    courses, _, _ = drawn(MotionPrior(displacement_px=(60.0, 60.0), speed_deg_per_s=(900, 1000)))
-    assert math.degrees(float(courses.farthest_turn().norm(dim=1).max())) < 30
+    trajectories, _, _ = drawn(
+        MotionPrior(displacement_px=(60.0, 60.0), speed_deg_per_s=(900, 1000))
+    )
+    assert math.degrees(float(trajectories.farthest_turn().norm(dim=1).max())) < 30
 
 
 @pytest.mark.parametrize(
@@ -108,7 +111,7 @@ def test_turning_never_leaves_what_a_still_can_show() -> None:
     [
         ("speed_deg_per_s", (0.0, 5.0)),
         ("displacement_px", (5.0, 1.0)),
-        ("pause_share", 1.5),
+        ("pause_fraction", 1.5),
         ("shake_px", 0.0),
         ("depth", "flat"),
     ],

@@ -1,4 +1,4 @@
-"""Objects in pictures without a face."""
+"""Objects in images without a face."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from evface_training.simulation.occluders import occluder_bank, strewn
 
 
 def test_about_the_share_of_pictures_gets_a_large_object() -> None:
-    pictures = texture_bank(64, 64, seed=1)[:, None]
-    before = pictures.clone()
+    images = texture_bank(64, 64, seed=1)[:, None]
+    before = images.clone()
     generator = torch.Generator().manual_seed(2)
-    result = strewn(pictures, 0.5, occluder_bank(16, seed=3), generator)
-    torch.testing.assert_close(pictures, before, rtol=0, atol=0)
-    changed = (result != pictures)[:, 0]
+    result = strewn(images, 0.5, occluder_bank(16, seed=3), generator)
+    torch.testing.assert_close(images, before, rtol=0, atol=0)
+    changed = (result != images)[:, 0]
     with_object = changed.flatten(1).any(1)
     assert 20 <= int(with_object.sum()) <= 44
-    assert float(changed[with_object].float().mean()) > 0.1  # of the picture's area
+    assert float(changed[with_object].float().mean()) > 0.1  # of the image's area
     assert float(result.min()) >= 0
     assert float(result.max()) <= 1
 
 
 def test_none_and_all() -> None:
-    pictures, objects = texture_bank(8, 64, seed=1)[:, None], occluder_bank(16, seed=3)
+    images, objects = texture_bank(8, 64, seed=1)[:, None], occluder_bank(16, seed=3)
     generator = torch.Generator().manual_seed(2)
-    torch.testing.assert_close(strewn(pictures, 0.0, objects, generator), pictures, rtol=0, atol=0)
-    changed = strewn(pictures, 1.0, objects, generator) != pictures
+    torch.testing.assert_close(strewn(images, 0.0, objects, generator), images, rtol=0, atol=0)
+    changed = strewn(images, 1.0, objects, generator) != images
     assert int(changed.flatten(1).any(1).sum()) >= 7

@@ -1,10 +1,11 @@
-"""scripts/other_simulators.py: pixels of other simulators in closed form, and a film that ends."""
+"""`benchmarks.other_simulators`: pixels in closed form, and a video that ends."""
 
 from __future__ import annotations
 
+import importlib
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -13,12 +14,12 @@ import pytest
 
 
 @pytest.fixture
-def script(load_script: Callable[[str], ModuleType]) -> ModuleType:
-    return load_script("other_simulators")
+def script() -> ModuleType:
+    return importlib.import_module("benchmarks.other_simulators")
 
 
 def _steps(*values: float) -> Iterator[tuple[float, Any]]:
-    """One pixel, a picture every tenth of a second."""
+    """One pixel, a photo every tenth of a second."""
     for index, value in enumerate(values):
         yield 0.1 * index, np.full((1, 1), value, np.float32)
 
@@ -58,8 +59,8 @@ def test_v2e_pixels_are_slow_in_the_dark_and_leak(script: ModuleType) -> None:
         len(slow(_steps(level, *[3 * level] * 3), np.random.default_rng(0))) for level in (25, 80)
     ]
     for level, count in zip((75, 240), counts, strict=True):
-        share = 1 - (1 - min((level + 20) / 275 * 0.1 * 2 * math.pi, 1)) ** 3
-        assert count == math.floor(math.log(3) * share / 0.2)
+        fraction = 1 - (1 - min((level + 20) / 275 * 0.1 * 2 * math.pi, 1)) ** 3
+        assert count == math.floor(math.log(3) * fraction / 0.2)
     assert counts[0] < counts[1]
     leaking = script.V2e(mismatch=0, leak_hz=2, shot_hz=0)
     assert len(leaking(_steps(*[100] * 26), np.random.default_rng(0))) in (4, 5)  # 2.5 s
@@ -68,11 +69,11 @@ def test_v2e_pixels_are_slow_in_the_dark_and_leak(script: ModuleType) -> None:
 def test_a_film_ends_with_the_picture(script: ModuleType) -> None:
     """A blob moves to its place, at the speed of the set."""
     y, x = np.mgrid[:192, :192]
-    picture = (255 * np.exp(-((x - 90) ** 2 + (y - 100) ** 2) / 200)).astype(np.uint8)
+    photo = (255 * np.exp(-((x - 90) ** 2 + (y - 100) ** 2) / 200)).astype(np.uint8)
     points = np.full((98, 2), (90, 100), np.float32)
-    frames = list(script.film(picture, points, "normal", np.random.default_rng(1)))
+    frames = list(script.video(photo, points, "normal", np.random.default_rng(1)))
     times, shown = [t for t, _ in frames], np.stack([image for _, image in frames])
-    np.testing.assert_allclose(shown[-1], picture, atol=0.1)
+    np.testing.assert_allclose(shown[-1], photo, atol=0.1)
     np.testing.assert_array_equal(shown[0], shown[1])  # it rests before
     weights = shown.reshape(len(shown), -1)
     middle = np.stack([weights @ x.ravel(), weights @ y.ravel()], 1) / weights.sum(1)[:, None]

@@ -27,7 +27,7 @@ NOISY = CameraPrior(
     leak_hz=(1.0, 3.0),
     shot_hz=(5.0, 9.0),
     refractory_us=(1500.0, 4000.0),
-    hot_share=(0.01, 0.01),
+    hot_fraction=(0.01, 0.01),
 )
 
 
@@ -127,8 +127,8 @@ def test_every_event_is_that_of_a_pixel_simulated_alone() -> None:
     duration = torch.tensor([step_s])
     parts = []
     for index in range(steps):
-        cell, polarity, share = array.step(walk[index + 1 : index + 2], duration).events()
-        parts.append((cell.numpy(), polarity.numpy(), (index + share.numpy()) * step_s))
+        cell, polarity, fraction = array.step(walk[index + 1 : index + 2], duration).events()
+        parts.append((cell.numpy(), polarity.numpy(), (index + fraction.numpy()) * step_s))
     cell, polarity, time = (np.concatenate(column) for column in zip(*parts, strict=True))
     leak = float(camera.leak_hz[0] * camera.threshold_on[0])
     total = 0
@@ -173,14 +173,14 @@ class Window:
             one.add_noise(self.noise)
 
     def events(self, clip: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Of one clip as a list: time as a share of the window (N,), and p, y, x (3, N)."""
+        """Of one clip as a list: time as a fraction of the window (N,), and p, y, x (3, N)."""
         _, height, width = self.shape
         times, places = [], []
         for index, firings in enumerate(self.firings):
-            cell, on, share = firings.events()
+            cell, on, fraction = firings.events()
             own = cell // (height * width) == clip
             pixel = cell[own] % (height * width)
-            times.append((index + share[own].numpy()) / self.steps)
+            times.append((index + fraction[own].numpy()) / self.steps)
             places.append(torch.stack([on[own].long(), pixel // width, pixel % width]).numpy())
         own = self.noise.clip == clip
         noise = self.noise

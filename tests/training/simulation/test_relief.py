@@ -36,7 +36,7 @@ def posed(yaw_deg: list[float], pitch_deg: list[float]) -> tuple[Tensor, Tensor]
 
 
 def test_the_stored_head_is_the_average_of_our_own() -> None:
-    script = Path(__file__).parents[3] / "scripts" / "write_canonical_head.py"
+    script = Path(__file__).parents[3] / "tools" / "write_canonical_head.py"
     points, height = runpy.run_path(str(script))["canonical_head"]()
     np.testing.assert_allclose(relief._canonical()[0].numpy(), points, atol=0.01)
     np.testing.assert_allclose(relief._canonical()[1].numpy(), height, atol=0.05)
@@ -89,7 +89,7 @@ def test_near_parts_move_farther() -> None:
 
 
 def test_landmarks_follow_the_warp() -> None:
-    """Where a point is said to go, the warped picture shows what was at the point."""
+    """Where a point is said to go, the warped image shows what was at the point."""
     points, _ = posed([0.0, 15.0, -10.0], [0.0, -8.0, 12.0])
     head = fit_head(points[..., :2])
     for turn in (0.1, -0.25, 0.4):
@@ -105,10 +105,10 @@ def test_landmarks_follow_the_warp() -> None:
 def test_a_head_hides_its_own_far_side() -> None:
     points, _ = posed([0.0], [0.0])
     head = fit_head(points[..., :2])
-    # A picture that says at each place how far left or right of the nose it is.
+    # An image that says at each place how far left or right of the nose it is.
     yaw, zero = torch.tensor([math.radians(40.0)]), torch.zeros(1)
     _, seen = turned_points(head, yaw, zero, points[..., :2])
-    # To the right of the picture: the subject's left cheek goes behind, the right one comes.
+    # To the right of the image: the subject's left cheek goes behind, the right one comes.
     assert seen[0, 2:10].float().mean() > 0.9
     assert seen[0, 23:31].float().mean() < 0.2
     # A nose in profile hides the inner corner of the far eye and nothing of the near one.
@@ -140,9 +140,9 @@ def test_between_its_ends_a_turn_is_nearly_a_parabola() -> None:
     farthest = torch.deg2rad(torch.tensor([[11.0, -4.0]]))
     half, full = turning_fields(head, farthest, places)[0]
     flat = places.reshape(1, -1, 2)
-    for share in (0.25, 0.75):
-        exact = flat - source_places(head, *(share * farthest).unbind(1), flat)
-        parabola = 4 * share * (1 - share) * half + share * (2 * share - 1) * full
+    for fraction in (0.25, 0.75):
+        exact = flat - source_places(head, *(fraction * farthest).unbind(1), flat)
+        parabola = 4 * fraction * (1 - fraction) * half + fraction * (2 * fraction - 1) * full
         error_px = (parabola.flatten(1).T - exact[0]).norm(dim=-1) * 128
         assert error_px.mean() < 0.1
         assert error_px.quantile(0.95) < 0.5

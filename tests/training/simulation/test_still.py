@@ -14,8 +14,8 @@ from evface_edge.cli import main
 from evface_edge.errors import ConfigError
 from evface_edge.events import read_events
 from evface_edge.geometry import SensorSize
+from evface_training.avatar.scene import Expression, Pose
 from evface_training.data.faces import FaceSet
-from evface_training.head.scene import Expression, Pose
 from evface_training.simulation.still import StillSource, _Warp
 
 SKIN = [*range(33, 60), *range(76, 88)]
@@ -24,7 +24,7 @@ SKIN = [*range(33, 60), *range(76, 88)]
 def spots(
     points: np.ndarray[tuple[int, int], np.dtype[np.float32]], chosen: list[int]
 ) -> torch.Tensor:
-    """A picture of 192 × 160 with a bright spot at each chosen landmark: (1, C, 160, 192)."""
+    """An image of 192 × 160 with a bright spot at each chosen landmark: (1, C, 160, 192)."""
     x, y = torch.arange(192.0), torch.arange(160.0)[:, None]
     return torch.stack(
         [torch.exp(-((x - float(a)) ** 2 + (y - float(b)) ** 2) / 8) for a, b in points[chosen]]
@@ -47,12 +47,12 @@ def test_landmarks_are_where_their_spots_are(
     warp = _Warp(points, SensorSize(192, 160))
     warp.set(expression, pose)
     chosen = [33, 37, 46, 51, 54, 57, 60, 64, 68, 72, 76, 79, 82, 85]
-    picture = spots(points, chosen)
+    image = spots(points, chosen)
     source = warp.source(warp.grid)[0].reshape(65, 65, 2)
     moved = warp.landmarks()
     assert np.linalg.norm(moved - points, axis=1)[chosen].max() > 4
     for index, landmark in enumerate(chosen):
-        shown = warp.show(picture[:, index : index + 1], source).numpy()
+        shown = warp.show(image[:, index : index + 1], source).numpy()
         weight = np.clip(shown - 0.3, 0, None)
         y, x = np.mgrid[:160, :192]
         center = np.array([(weight * x).sum(), (weight * y).sum()]) / weight.sum()
@@ -62,9 +62,9 @@ def test_landmarks_are_where_their_spots_are(
 def test_a_head_at_rest_is_the_picture(drawn_faces: FaceSet) -> None:
     warp = _Warp(drawn_faces.points[1], SensorSize(192, 192))
     warp.set(Expression(), Pose())
-    picture = torch.from_numpy(drawn_faces.images[1]).float()[None, None]
-    shown = warp.show(picture, warp.source(warp.grid)[0].reshape(65, 65, 2))
-    torch.testing.assert_close(shown, picture[0, 0], atol=0.1, rtol=0)
+    image = torch.from_numpy(drawn_faces.images[1]).float()[None, None]
+    shown = warp.show(image, warp.source(warp.grid)[0].reshape(65, 65, 2))
+    torch.testing.assert_close(shown, image[0, 0], atol=0.1, rtol=0)
     np.testing.assert_allclose(warp.landmarks(), drawn_faces.points[1], atol=0.05)
 
 
@@ -92,7 +92,7 @@ def test_a_folder_becomes_a_folder(
     names = [f"afw_{index}_1.png" for index in range(3)]
     for name, image in zip(names, drawn_faces.images, strict=False):
         Image.fromarray(image).save(folder / "images" / name)
-    (folder / "images" / names[0]).write_bytes(b"no picture")
+    (folder / "images" / names[0]).write_bytes(b"no image")
     np.savez(
         folder / "labels.npz",
         name=names,
@@ -119,8 +119,8 @@ def test_a_folder_becomes_a_folder(
     [
         ({"points": np.zeros((68, 2), np.float32)}, r"\(68, 2\)"),
         ({"points": np.full((98, 2), np.nan, np.float32)}, "finite"),
-        ({"points": np.full((98, 2), 900, np.float32)}, "inside the picture"),
-        ({"picture": np.zeros((5, 5, 3), np.uint8)}, "grey picture"),
+        ({"points": np.full((98, 2), 900, np.float32)}, "inside the image"),
+        ({"image": np.zeros((5, 5, 3), np.uint8)}, "grey image"),
         ({"speed": "warp"}, "slow, normal, fast"),
         ({"seconds": math.nan}, "seconds"),
     ],
@@ -128,7 +128,7 @@ def test_a_folder_becomes_a_folder(
 def test_bad_stills_are_named(
     drawn_faces: FaceSet, change: dict[str, object], message: str
 ) -> None:
-    arguments = {"picture": drawn_faces.images[0], "points": drawn_faces.points[0]}
+    arguments = {"image": drawn_faces.images[0], "points": drawn_faces.points[0]}
     with pytest.raises(ConfigError, match=message):
         StillSource(**{**arguments, **change})  # type: ignore[arg-type]
 

@@ -73,7 +73,7 @@ def test_all_pairs_are_summed() -> None:
 
 
 def test_one_view_is_paired_with_itself() -> None:
-    """Of one representation two draws are compared; unchanged draws are the same picture twice."""
+    """Of one representation two draws are compared; unchanged draws are the same image twice."""
     torch.manual_seed(0)
     task = SsmerTask(Encoder.of_student(STUDENT), config(views=("voxel",), augmentation=UNCHANGED))
     batch = events()

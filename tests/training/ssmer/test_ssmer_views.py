@@ -124,7 +124,7 @@ def test_crops_have_the_areas_and_aspects_asked_for() -> None:
     assert 0.18 < float(area.min()) < 0.25
     assert 0.85 < float(area.max()) <= 0.9001
     assert float((width / height).max()) < 1.1001
-    # None reaches beyond the picture.
+    # None reaches beyond the image.
     assert float((maps[:, 0, 2].abs() + width).max()) <= 1.0001
     assert float((maps[:, 1, 2].abs() + height).max()) <= 1.0001
     assert float((maps[:, 0, 0] < 0).float().mean()) == pytest.approx(0.5, abs=0.05)

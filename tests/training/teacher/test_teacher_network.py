@@ -36,7 +36,7 @@ def images(count: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_the_paper_size_is_the_published_one() -> None:
     """21.6 M parameters and 21.4 GFLOP: both backbones and both token convolutions count, the
-    frozen ones too, and the transformer that the three stages share once."""
+    frozen ones too, and the transformer that the three stages fraction once."""
     teacher = Teacher(replace(SIZES["paper"], event_channels=3)).eval()
     assert sum(p.numel() for p in teacher.parameters()) == pytest.approx(21.6e6, rel=0.02)
     image = torch.zeros(1, 3, 256, 256)

@@ -12,8 +12,7 @@ from evface_edge.events.array import EVENT_DTYPE
 from evface_edge.geometry import Box, SensorSize
 from evface_edge.landmarks import nme
 from evface_edge.results import FaceLandmarks, FaceState
-from evface_training.data.heads import load_heads
-from evface_training.tracking.courses import Phases
+from evface_training.data.avatars import load_avatars
 from evface_training.tracking.judging import (
     SEEN_EVENTS_PER_PX,
     Instant,
@@ -24,10 +23,11 @@ from evface_training.tracking.judging import (
     summary,
 )
 from evface_training.tracking.sequences import TRUTH_US, FullSequence, Truth
+from evface_training.tracking.trajectories import Phases
 
 SIZE = SensorSize(346, 260)
 PHASES = Phases("begins", 0.5, (2.0, 2.5), (3.5, 8.5), 9.0, (10.0, 10.5), 12.0)
-FACE = load_heads().points[0].astype(np.float64)
+FACE = load_avatars().points[0].astype(np.float64)
 FACE = (FACE - FACE.mean(0)) * 0.8
 ELSEWHERE = FACE + np.array([60, 60])
 NOISE = np.random.default_rng(0).standard_normal((98, 2))
@@ -85,7 +85,7 @@ def test_every_figure_is_what_was_put_in() -> None:
     assert face.held.mean() / face.moving.mean() == pytest.approx(2.0, rel=0.01)
     expected = float(nme((_truth_at(1.0) + NOISE).astype(np.float32), _truth_at(1.0)))
     assert face.moving.mean() == pytest.approx(expected, rel=0.01)
-    assert face.held_share == pytest.approx(1.0)
+    assert face.held_fraction == pytest.approx(1.0)
     assert (figures.false_ids, figures.false_instants) == (0, 0)
     table = summary([figures])
     assert table["found_within_100_ms_percent"] == 100

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from evface_edge.geometry import Box, SensorSize
-from evface_training.data.heads import load_heads
+from evface_training.data.avatars import load_avatars
 from evface_training.tracking.sequences import TRUTH_US, FullSequence, SequenceMaker
 
 SIZE = SensorSize(120, 90)
@@ -14,7 +14,7 @@ SIZE = SensorSize(120, 90)
 
 @pytest.fixture(scope="module")
 def maker() -> SequenceMaker:
-    return SequenceMaker(load_heads(), SIZE, pictures=(4, 4))
+    return SequenceMaker(load_avatars(), SIZE, images=(4, 4))
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ def options_of(description: str) -> argparse.ArgumentParser:
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path, help="of `evface-edge ablate`")
-    parser.add_argument("--faces", type=Path, action="append", help="without: rendered heads")
+    parser.add_argument("--faces", type=Path, action="append", help="without: avatars")
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--clips", type=int, default=1024, help="of each moment")
     parser.add_argument("-o", "--output", type=Path)
@@ -73,7 +73,7 @@ def finished(options: argparse.Namespace) -> Finished:
     if found != wanted:
         raise ConfigError(
             "--faces",
-            [str(folder) for folder in options.faces or []] or "none: rendered heads",
+            [str(folder) for folder in options.faces or []] or "none: avatars",
             f"those of the ablation ({wanted[:12]}…, these are {found[:12]}…); name the same "
             "folders, or another --cache",
         )

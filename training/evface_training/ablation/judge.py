@@ -52,8 +52,8 @@ def draw_moments(faces: FaceSet, recipe: TrainRecipe, count: int) -> dict[str, C
     """`count` clips of each moment, with frames: the same ones for every network of one side."""
     drawn = {}
     for name, moment in MOMENTS.items():
-        motion = MotionPrior(moment.speed_deg_per_s, (5.0, 10.0), pause_share=0.0)
-        prior = ClipPrior(motion, moment.camera, passing_share=0.0, blink_share=0.1)
+        motion = MotionPrior(moment.speed_deg_per_s, (5.0, 10.0), pause_fraction=0.0)
+        prior = ClipPrior(motion, moment.camera, passing_fraction=0.0, blink_fraction=0.1)
         asked = replace(recipe, clips=prior, frames=FrameCameraPrior())
         drawn[name] = draw_clips(faces, asked, count, _SEED, ("rgb",))
     return drawn

@@ -81,11 +81,11 @@ class Training:
     """One network of the ablation.
 
     Attributes:
-        starts: field of `tasks.Starts` → name of the training whose checkpoint it is.
+        init_weights: field of `tasks.InitWeights` → name of the training whose checkpoint it is.
     """
 
     recipe: TrainRecipe
-    starts: Mapping[str, str] = field(default_factory=dict)
+    init_weights: Mapping[str, str] = field(default_factory=dict)
 
 
 def trainings(
@@ -120,7 +120,7 @@ def trainings(
             common,
             task="teacher",
             teacher=replace(teacher, fusion=fusion),
-            label_share=labels,
+            label_fraction=labels,
             optimiser=OptimiserConfig(name="adam", learning_rate=1e-3, weight_decay=0.0),
         )
 

@@ -20,7 +20,7 @@ from evface_training.data.faces import FaceSet
 from evface_training.machine import Machine
 from evface_training.recipe import TrainRecipe
 from evface_training.simulation.clips import Clips
-from evface_training.tasks import Starts
+from evface_training.tasks import InitWeights
 from evface_training.train import train
 
 
@@ -128,12 +128,12 @@ def _trained(
     own, recipe = folder / slug(name), plan[name].recipe
     if has_ended(own / "last.pt", recipe):
         return own / "last.pt"
-    starts = {
+    init_weights = {
         field: _trained(start, plan, folder, training, validation, machine, log)
-        for field, start in plan[name].starts.items()
+        for field, start in plan[name].init_weights.items()
     }
     log(f"training {name} ({folder.name})")
-    path = train(recipe, training, validation, own, machine, Starts(**starts))
+    path = train(recipe, training, validation, own, machine, InitWeights(**init_weights))
     if load_raw(path)["state"]["step"] < recipe.steps:
         raise KeyboardInterrupt  # the loop has saved; the same command goes on
     torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""Pictures of faces with their points, wherever they come from, and what was left out."""
+"""Photos of faces with their points, wherever they come from, and what was left out."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class SkipList:
 
 @dataclass(frozen=True, eq=False)
 class Annotated:
-    """A picture of one face.
+    """A photo of one face.
 
     Attributes:
         name: unique within its source.
@@ -59,7 +59,7 @@ class Annotated:
         points: (98, 2) float32 pixels, centres at integers; nan where a scheme has no such point.
         weights: (98,) float32 in [0, 1], 0 where points are nan.
         human: labelled by a person.
-        open: gives the picture, (H, W) grey or (H, W, 3) RGB uint8; raises Unusable.
+        open: gives the photo, (H, W) grey or (H, W, 3) RGB uint8; raises Unusable.
         event_images: paths of event images that came with it, by representation.
     """
 
@@ -77,16 +77,16 @@ Entries = Iterable[Annotated | tuple[str, str]]
 
 
 def open_picture(path: Path, color: bool) -> Picture:
-    """A picture file as grey (H, W) or RGB (H, W, 3).
+    """A photo file as grey (H, W) or RGB (H, W, 3).
 
     Raises:
-        Unusable: missing, or not a picture that can be decoded.
+        Unusable: missing, or not a photo that can be decoded.
     """
     try:
         with Image.open(path) as image:
             return np.asarray(image.convert("RGB" if color else "L"))
     except FileNotFoundError:
-        raise Unusable("no such picture") from None
+        raise Unusable("no such photo") from None
     except (OSError, UnidentifiedImageError, ValueError, SyntaxError) as error:
         raise Unusable(f"unreadable: {type(error).__name__}") from None
 
@@ -122,24 +122,24 @@ def checked(
 
 
 def usable(entries: Entries, skipped: SkipList, color: bool) -> Iterator[tuple[Annotated, Picture]]:
-    """The faces whose pictures can be opened and show them; the rest goes to `skipped`."""
+    """The faces whose photos can be opened and show them; the rest goes to `skipped`."""
     for entry in entries:
         skipped.seen += 1
         if isinstance(entry, tuple):
             skipped.add(*entry)
             continue
         try:
-            picture = entry.open(color)
+            photo = entry.open(color)
         except Unusable as problem:
             skipped.add(entry.name, str(problem))
             continue
-        height, width = picture.shape[:2]
+        height, width = photo.shape[:2]
         x, y = entry.points[entry.weights > 0].T
         inside = (x > -0.5) & (x < width - 0.5) & (y > -0.5) & (y < height - 0.5)
         if inside.mean() < 0.5:
-            skipped.add(entry.name, f"labels outside the picture of {width}×{height}")
+            skipped.add(entry.name, f"labels outside the photo of {width}×{height}")
             continue
-        yield entry, picture
+        yield entry, photo
 
 
 def face_set(entries: Entries, where: str, skipped: SkipList, *, color: bool = False) -> FaceSet:
@@ -149,11 +149,11 @@ def face_set(entries: Entries, where: str, skipped: SkipList, *, color: bool = F
         ConfigError: not one usable face; the message says why.
     """
     images, points, weights, names, identities, human = [], [], [], [], [], []
-    for entry, picture in usable(entries, skipped, color):
+    for entry, photo in usable(entries, skipped, color):
         if not np.isfinite(entry.points).all():
             skipped.add(entry.name, f"{int((entry.weights > 0).sum())} points: to evaluate with")
             continue
-        image, moved = crop_face(picture, entry.points)
+        image, moved = crop_face(photo, entry.points)
         images.append(image)
         points.append(moved)
         weights.append(entry.weights)

@@ -1,4 +1,4 @@
-"""Faces of any picture → the crops that all faces are kept as."""
+"""Faces of any photo → the crops that all faces are kept as."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from evface_training.data.faces import CROP_SIDE_PX
 
 
 def crop_face(
-    picture: NDArray[np.uint8], points: NDArray[np.float32]
+    photo: NDArray[np.uint8], points: NDArray[np.float32]
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """A frame (H, W) or (H, W, 3) and its 98 points → a 192² crop, 2.0 × the landmark box, border
     replicated."""
@@ -19,7 +19,7 @@ def crop_face(
     left, top = (low + high) / 2 - side / 2
     pad = int(np.ceil(side))
     around = ((pad, pad), (pad, pad), (0, 0))
-    padded = np.pad(picture, around[: picture.ndim], mode="edge")
+    padded = np.pad(photo, around[: photo.ndim], mode="edge")
     box = (left + 0.5 + pad, top + 0.5 + pad, left + 0.5 + pad + side, top + 0.5 + pad + side)
     image = Image.fromarray(padded).resize(
         (CROP_SIDE_PX, CROP_SIDE_PX), Image.Resampling.LANCZOS, box=box

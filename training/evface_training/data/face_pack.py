@@ -27,7 +27,7 @@ def load_face_pack(
     `labels.npz` holds name (N,), points98 (N, 98, 2), weight98 (N, 98), source (N,), size_px ().
 
     Args:
-        color: RGB instead of grey pictures, three times the memory.
+        color: RGB instead of grey images, three times the memory.
         skipped: gets the entries that cannot be used.
 
     Raises:
@@ -62,14 +62,14 @@ def load_face_pack(
             continue
         inside = ((moved[index] > -0.5) & (moved[index] < CROP_SIDE_PX - 0.5)).all(1)
         if inside.mean() < 0.5:
-            skipped.add(str(name), "labels outside the picture")
+            skipped.add(str(name), "labels outside the image")
             continue
         try:
-            picture = Image.fromarray(open_picture(folder / "images" / str(name), color))
+            image = Image.fromarray(open_picture(folder / "images" / str(name), color))
         except Unusable as problem:
             skipped.add(str(name), str(problem))
             continue
-        resized = picture.resize((CROP_SIDE_PX, CROP_SIDE_PX), Image.Resampling.LANCZOS)
+        resized = image.resize((CROP_SIDE_PX, CROP_SIDE_PX), Image.Resampling.LANCZOS)
         images[index], kept[index] = np.asarray(resized), True
     if not kept.any():
         raise ConfigError("faces", str(folder), f"one usable face: {skipped.summary()}")

@@ -21,11 +21,11 @@ class FaceSet:
     """N faces.
 
     Attributes:
-        images: (N, 192, 192) uint8 grey, or (N, 192, 192, 3) RGB; gamma-coded as in the picture.
+        images: (N, 192, 192) uint8 grey, or (N, 192, 192, 3) RGB; gamma-coded as in the image.
         points: (N, 98, 2) float32, x then y, pixels of the crop, pixel centres at integers.
         weights: (N, 98) float32 in [0, 1], trust in each point.
         names: (N,) str, unique within the set.
-        identities: (N,) str: faces of one person (or one photograph) share it.
+        identities: (N,) str: faces of one person (or one photograph) fraction it.
         human: (N,) bool, labelled by a person rather than by a tool.
     """
 

@@ -1,6 +1,6 @@
 """Frames of clips with labels in text files: WFLW-V, eCelebV and E-SIE, as their authors pack them.
 
-Beside an RGB picture each frame may have event images, one for each representation.
+Beside an RGB image each frame may have event images, one for each representation.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from evface_training.data.annotated import Annotated, checked, open_picture
 from evface_training.data.schemes import ESIE_5, from_5
 
 REPRESENTATIONS = ("frame", "voxel", "timesurface")
-#: (folder of labels, folder of pictures) of WFLW-V and of eCelebV.
+#: (folder of labels, folder of images) of WFLW-V and of eCelebV.
 _CLIP_LAYOUTS = (("labels", "images_selected"), ("ecelebv_gt_frame_max", "rgb_frame_max"))
 
 
@@ -27,9 +27,9 @@ def is_clips(folder: Path) -> bool:
 
 
 def _clip_layout(folder: Path) -> tuple[Path, Path] | None:
-    for labels, pictures in _CLIP_LAYOUTS:
-        if (folder / labels).is_dir() and (folder / pictures).is_dir():
-            return folder / labels, folder / pictures
+    for labels, images in _CLIP_LAYOUTS:
+        if (folder / labels).is_dir() and (folder / images).is_dir():
+            return folder / labels, folder / images
     return None
 
 
@@ -47,7 +47,7 @@ def clips(folder: Path, split: str | None = None) -> Iterator[Annotated | tuple[
     layout = _clip_layout(folder)
     if layout is None:
         raise ConfigError("faces", str(folder), "the folders of WFLW-V or eCelebV")
-    labels, pictures = layout
+    labels, images = layout
     wanted = None if split is None else _split(folder, split)
     for path in sorted(labels.glob("*.txt")):
         clip = path.stem
@@ -72,7 +72,7 @@ def clips(folder: Path, split: str | None = None) -> Iterator[Annotated | tuple[
                 points,
                 np.ones(98, np.float32),
                 False,
-                partial(open_picture, pictures / clip / file),
+                partial(open_picture, images / clip / file),
                 _event_images(folder, Path(clip) / file),
             )
 
@@ -111,14 +111,14 @@ def esie(folder: Path) -> Iterator[Annotated | tuple[str, str]]:
             yield name, "a coordinate that is no number"
             continue
         points, weights = from_5(five, ESIE_5)
-        picture = (folder / "rgb" / relative).with_suffix(".png")
+        image = (folder / "rgb" / relative).with_suffix(".png")
         yield checked(
             name,
             f"{folder.name}:{relative.parts[0]}",
             points,
             weights,
             True,
-            partial(open_picture, picture),
+            partial(open_picture, image),
             _event_images(folder, relative.with_suffix(".png")),
         )
 

@@ -58,7 +58,7 @@ LAYOUTS: tuple[Layout, ...] = (
     Layout("WFLW", "WFLW_images/ and list_98pt_rect_attr_*.txt", is_wflw, _of(wflw)),
     Layout("WFLW-V or eCelebV", "labels/ and images_selected/, ...", is_clips, _of(clips)),
     Layout("E-SIE", "label/<user>/<subuser>/*.txt and rgb/", is_esie, _of(esie)),
-    Layout("300-W", "pictures and .pts files", is_pts, _of(pts)),
+    Layout("300-W", "images and .pts files", is_pts, _of(pts)),
     Layout("videos", "<clip>.mp4 and <clip>.npz", lambda f: any(f.rglob("*.mp4")), _videos),
 )
 
@@ -90,18 +90,18 @@ def load_faces(
 
     Args:
         cache: a file that keeps the packed faces; taken as it is where it exists.
-        color: RGB instead of grey pictures.
+        color: RGB instead of grey images.
 
     Raises:
         ConfigError: a folder of no known layout or without a usable face, or a cache of grey
-            pictures where RGB was wanted or the other way round.
+            images where RGB was wanted or the other way round.
     """
     if cache is not None and cache.is_file():
         with np.load(cache, allow_pickle=False) as stored:
             faces = FaceSet(**{key: stored[key] for key in stored.files})
         if faces.color != color:
             kind = "RGB" if color else "grey"
-            raise ConfigError("cache", str(cache), f"one of {kind} pictures; name another file")
+            raise ConfigError("cache", str(cache), f"one of {kind} images; name another file")
         return faces
     faces = FaceSet.concatenate([load_folder(folder, color=color) for folder in folders])
     if cache is not None:

@@ -10,7 +10,7 @@ from evface_edge.landmarks import LEFT_PUPIL, NUM_LANDMARKS, RIGHT_PUPIL
 
 Points = NDArray[np.float32]
 
-#: Nose tip, right and left corner of the mouth (left and right in the picture), right and left
+#: Nose tip, right and left corner of the mouth (left and right in the image), right and left
 #: pupil: the five of E-SIE in their order, among the 98.
 ESIE_5 = np.array([54, 76, 82, 96, 97])
 #: Right and left pupil, nose tip, corners of the mouth: the usual order of five.

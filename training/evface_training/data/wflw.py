@@ -21,9 +21,9 @@ def is_wflw(folder: Path) -> bool:
 
 
 def wflw(folder: Path) -> Iterator[Annotated | tuple[str, str]]:
-    """One entry a line: 196 coordinates, 4 of a box, 6 attributes, the picture's path.
+    """One entry a line: 196 coordinates, 4 of a box, 6 attributes, the image's path.
 
-    Several faces of one photograph share an identity.
+    Several faces of one photograph fraction an identity.
     """
     for path in sorted(folder.rglob(_LIST)):
         for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
@@ -39,14 +39,14 @@ def wflw(folder: Path) -> Iterator[Annotated | tuple[str, str]]:
             except ValueError:
                 yield name, "a coordinate that is no number"
                 continue
-            picture = folder / "WFLW_images" / fields[206]
+            image = folder / "WFLW_images" / fields[206]
             yield checked(
                 f"{fields[206]}:{number}",
                 f"wflw:{fields[206]}",
                 points,
                 np.ones(98, np.float32),
                 True,
-                partial(open_picture, picture),
+                partial(open_picture, image),
             )
 
 
@@ -56,13 +56,13 @@ def is_pts(folder: Path) -> bool:
 
 
 def pts(folder: Path) -> Iterator[Annotated | tuple[str, str]]:
-    """Pictures with a .pts file of the same name beside each: 68 or 98 points, from 1.
+    """Images with a .pts file of the same name beside each: 68 or 98 points, from 1.
 
     The name before the first number-only suffix (`…_1.jpg`) is the identity.
     """
-    for picture in sorted(p for p in folder.rglob("*") if p.suffix.lower() in _PICTURES):
-        name = str(picture.relative_to(folder))
-        labels = picture.with_suffix(".pts")
+    for image in sorted(p for p in folder.rglob("*") if p.suffix.lower() in _PICTURES):
+        name = str(image.relative_to(folder))
+        labels = image.with_suffix(".pts")
         if not labels.is_file():
             yield name, "no landmarks"
             continue
@@ -77,16 +77,16 @@ def pts(folder: Path) -> Iterator[Annotated | tuple[str, str]]:
         elif len(points) != 98:
             yield name, f"{len(points)} points instead of 68 or 98"
             continue
-        stem = picture.stem
+        stem = image.stem
         head, _, tail = stem.rpartition("_")
         identity = head if head and tail.isdigit() else stem
         yield checked(
             name,
-            f"{folder.name}:{picture.parent.name}/{identity}",
+            f"{folder.name}:{image.parent.name}/{identity}",
             points,
             weights,
             True,
-            partial(open_picture, picture),
+            partial(open_picture, image),
         )
 
 

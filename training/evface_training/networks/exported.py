@@ -96,7 +96,7 @@ def _norms(student: Student, clip: Tensor) -> dict[str, str]:
     """Name of each convolution that BatchNorm follows → name of that BatchNorm."""
     last: dict[int, str] = {}
     found: dict[str, str] = {}
-    kept: list[Tensor] = []  # so that no two tensors share an address
+    kept: list[Tensor] = []  # so that no two tensors fraction an address
 
     def seen(name: str) -> Any:
         def hook(_: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> None:
@@ -143,10 +143,10 @@ def _unfold(student: Student, shifts: dict[str, Tensor], clips: Tensor) -> None:
         parts = torch.split(clips, 32)
         for part in parts:
             student(part.float())
-    share = torch.tensor([len(part) / len(clips) for part in parts], dtype=torch.float64)
+    fraction = torch.tensor([len(part) / len(clips) for part in parts], dtype=torch.float64)
     for name, norm in norms.items():
         assert isinstance(norm, nn.BatchNorm2d)
-        mean, square = (torch.stack(measured[name]) * share[:, None, None]).sum(0)
+        mean, square = (torch.stack(measured[name]) * fraction[:, None, None]).sum(0)
         _set(norm, mean.float(), (square - mean**2).clamp_min(0).float(), shifts[name])
 
 

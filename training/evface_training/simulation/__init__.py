@@ -1,1 +1,1 @@
-"""Annotated pictures → motion → light → an event camera → events, in batched torch."""
+"""Annotated images → motion → light → an event camera → events, in batched torch."""

@@ -1,6 +1,6 @@
 """Firings → representations of whole windows, without a list of events in between.
 
-Each accumulator is told what fired in each step of a window, in order; time is a share of the
+Each accumulator is told what fired in each step of a window, in order; time is a fraction of the
 window, 0 at its start, 1 at its end. The result equals that of the list of the same events.
 """
 
@@ -43,8 +43,8 @@ class Voxels:
             middle = (firings.first + firings.last) / 2
             self._put(firings, firings.cell, firings.on, low + middle * (high - low), firings.count)
         else:
-            cell, on, share = firings.events()
-            position = (low + share * (high - low)).to(self.counts.dtype)
+            cell, on, fraction = firings.events()
+            position = (low + fraction * (high - low)).to(self.counts.dtype)
             self._put(firings, cell, on, position, torch.ones_like(position))
 
     def _put(
@@ -52,15 +52,15 @@ class Voxels:
     ) -> None:
         pixels = firings.shape[1] * firings.shape[2]
         clip = cell // pixels
-        self._share_out(clip, on, position, cell - clip * pixels, weight)
+        self._distribute(clip, on, position, cell - clip * pixels, weight)
 
     def add_noise(self, noise: NoiseEvents) -> None:
         width, bins = self.counts.shape[-1], self.counts.shape[2]
         position = noise.time * (bins - 1)
         pixel = noise.y * width + noise.x
-        self._share_out(noise.clip, noise.on, position, pixel, torch.ones_like(position))
+        self._distribute(noise.clip, noise.on, position, pixel, torch.ones_like(position))
 
-    def _share_out(
+    def _distribute(
         self, clip: Tensor, on: Tensor, position: Tensor, pixel: Tensor, weight: Tensor
     ) -> None:
         bins, height, width = self.counts.shape[2:]

@@ -13,7 +13,7 @@ from evface_training.simulation.readout import Readout
 
 #: Illuminance of the scene at which photoreceptors have half of their bandwidth.
 DARK_LUX = 2.0
-#: Noise of a pixel in the dark ÷ noise in bright light (v2e: 4, within one picture).
+#: Noise of a pixel in the dark ÷ noise in bright light (v2e: 4, within one image).
 DARK_NOISE = 3.0
 
 
@@ -34,9 +34,9 @@ class CameraPrior:
         shot_hz: noise events per pixel and second in bright light, both polarities.
         leak_hz: ON events per pixel and second that leak brings.
         refractory_us: dead time of a pixel after an event.
-        hot_share: share of hot pixels.
+        hot_fraction: fraction of hot pixels.
         hot_hz: their rate.
-        flicker_share: share of clips under flickering lamps.
+        flicker_fraction: fraction of clips under flickering lamps.
         flicker_depth: of the lamps' light, in log intensity.
         readout: how events leave the sensor; of recordings only.
     """
@@ -49,9 +49,9 @@ class CameraPrior:
     shot_hz: tuple[float, float] = (0.01, 12.0)
     leak_hz: tuple[float, float] = (0.01, 0.3)
     refractory_us: tuple[float, float] = (10.0, 1500.0)
-    hot_share: tuple[float, float] = (1e-5, 1e-3)
+    hot_fraction: tuple[float, float] = (1e-5, 1e-3)
     hot_hz: tuple[float, float] = (20.0, 800.0)
-    flicker_share: float = 0.04
+    flicker_fraction: float = 0.04
     flicker_depth: tuple[float, float] = (0.02, 0.4)
     readout: Readout = field(default_factory=Readout)
 
@@ -66,8 +66,8 @@ class CameraPrior:
         for name in ("threshold", "asymmetry", "lux", "cutoff_hz"):
             if getattr(self, name)[0] <= 0:
                 raise ConfigError(f"CameraPrior.{name}", getattr(self, name), "above 0")
-        if self.flicker_share > 1:
-            raise ConfigError("CameraPrior.flicker_share", self.flicker_share, "0 to 1")
+        if self.flicker_fraction > 1:
+            raise ConfigError("CameraPrior.flicker_fraction", self.flicker_fraction, "0 to 1")
 
     def sample(self, batch: int, generator: torch.Generator, device: torch.device) -> CameraBatch:
         """One camera for each of `batch` clips."""
@@ -81,7 +81,7 @@ class CameraPrior:
 
         on, lux = draw(self.threshold), draw(self.lux)
         bright = lux / (lux + DARK_LUX)
-        flickers = torch.rand(batch, generator=generator, device=device) < self.flicker_share
+        flickers = torch.rand(batch, generator=generator, device=device) < self.flicker_fraction
         mains_60 = torch.rand(batch, generator=generator, device=device) < 0.4
         return CameraBatch(
             threshold_on=on,
@@ -92,7 +92,7 @@ class CameraPrior:
             shot_hz=draw(self.shot_hz) * (DARK_NOISE - (DARK_NOISE - 1) * bright),
             leak_hz=draw(self.leak_hz),
             refractory_us=draw(self.refractory_us),
-            hot_share=draw(self.hot_share),
+            hot_fraction=draw(self.hot_fraction),
             hot_hz=draw(self.hot_hz),
             flicker=draw(self.flicker_depth) * flickers,
             flicker_hz=100.0 + 20.0 * mains_60,
@@ -115,7 +115,7 @@ class CameraBatch:
     shot_hz: Tensor
     leak_hz: Tensor
     refractory_us: Tensor
-    hot_share: Tensor
+    hot_fraction: Tensor
     hot_hz: Tensor
     flicker: Tensor
     flicker_hz: Tensor

@@ -18,10 +18,10 @@ class ClipPrior:
         crop_scale: side of the crop ÷ longer side of the face box, (low, high).
         shift: standard deviation of the crop's centre, in sides of the face box.
         roll_deg: standard deviation of an added rotation.
-        negative_share: of clips that show no face, or not where the crop is.
-        occlusion_share: of faces that something hides a part of, and moves with.
-        passing_share: of clips in which a hand or an object passes before the face.
-        blink_share: of faces that blink about the end of the window, or have their eyes closed.
+        negative_fraction: of clips that show no face, or not where the crop is.
+        occlusion_fraction: of faces that something hides a part of, and moves with.
+        passing_fraction: of clips in which a hand or an object passes before the face.
+        blink_fraction: of faces that blink about the end of the window, or have their eyes closed.
         steps_per_bin: simulation steps between two time bins.
     """
 
@@ -31,10 +31,10 @@ class ClipPrior:
     crop_scale: tuple[float, float] = (1.05, 1.8)
     shift: float = 0.06
     roll_deg: float = 14.0
-    negative_share: float = 0.12
-    occlusion_share: float = 0.2
-    passing_share: float = 0.12
-    blink_share: float = 0.3
+    negative_fraction: float = 0.12
+    occlusion_fraction: float = 0.2
+    passing_fraction: float = 0.12
+    blink_fraction: float = 0.3
     bins: int = 5
     steps_per_bin: int = 2
 
@@ -43,7 +43,12 @@ class ClipPrior:
             low, high = getattr(self, name)
             if not 0 < low <= high:
                 raise ConfigError(f"ClipPrior.{name}", (low, high), "0 < low <= high")
-        for name in ("negative_share", "occlusion_share", "passing_share", "blink_share"):
+        for name in (
+            "negative_fraction",
+            "occlusion_fraction",
+            "passing_fraction",
+            "blink_fraction",
+        ):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"ClipPrior.{name}", getattr(self, name), "0 to 1")
         if self.bins < 2 or self.steps_per_bin < 1:

@@ -1,4 +1,4 @@
-"""Faces (pictures and landmarks) → network inputs, straight from simulated pixels."""
+"""Faces (images and landmarks) → network inputs, straight from simulated pixels."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Clips:
         rgb: (B, 3, side, side) float32 in [0, 1], gamma-coded: the same crop, exposed about the
             end of the window, that is the instant of the landmarks, with the motion blur, shot and
             read noise of a frame camera in that light. None where no frames were asked for. Grey
-            pictures give three equal scenes, each with its own noise.
+            images give three equal scenes, each with its own noise.
         duration_s, lux, speed_deg_per_s: (B,) float32: length of the window, light of the scene,
             mean speed of the head.
         events: the same events as a list. None where no lists were asked for.
@@ -122,11 +122,11 @@ class ClipSimulator:
         return torch.randn(*shape, generator=self.generator, device=self.device)
 
     def __call__(self, images: Tensor, points: Tensor) -> Clips:
-        """Pictures and landmarks → clips.
+        """Images and landmarks → clips.
 
         Args:
             images: (B, 192, 192) uint8 grey, or (B, 192, 192, 3) uint8 RGB.
-            points: (B, 98, 2) float32 pixels of the pictures.
+            points: (B, 98, 2) float32 pixels of the images.
 
         Raises:
             ConfigError: arrays of other shapes.
@@ -139,7 +139,7 @@ class ClipSimulator:
         pixels, points = self._mirror(pixels, points.to(self.device))
         pixels, hidden = self._occlude(pixels)
         lids = fit_eyelids(points)
-        blinks = sample_blinks(len(points), self.prior.blink_share, self.generator)
+        blinks = sample_blinks(len(points), self.prior.blink_fraction, self.generator)
         blinks = blinks.only(~hidden)  # what hides a face does not close with its lids
         points = lids.closed(points, blinks.at(torch.zeros(len(points), device=self.device)))
         to_source, moved, presence = self._place(points)
@@ -162,8 +162,8 @@ class ClipSimulator:
         return pixels, torch.where(flip[:, None, None], mirrored, points)
 
     def _occlude(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Hide a rectangle of some pictures behind a piece of another picture; which (B,)."""
-        occluded = self._uniform(len(pixels)) < self.prior.occlusion_share
+        """Hide a rectangle of some images behind a piece of another image; which (B,)."""
+        occluded = self._uniform(len(pixels)) < self.prior.occlusion_fraction
         hidden = torch.nonzero(occluded)[:, 0]
         size = (CROP_SIDE_PX * (0.08 + 0.22 * self._uniform(len(hidden), 2))).long().tolist()
         corner = self._uniform(len(hidden), 2).tolist()
@@ -179,11 +179,11 @@ class ClipSimulator:
         return result, occluded
 
     def _place(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Draw crops → affine maps crop → picture (B, 2, 3), points in the crop, presence."""
+        """Draw crops → affine maps crop → image (B, 2, 3), points in the crop, presence."""
         prior, batch = self.prior, len(points)
         low, high = points.amin(1), points.amax(1)
         box_side = (high - low).amax(-1)
-        absent = self._uniform(batch) < prior.negative_share
+        absent = self._uniform(batch) < prior.negative_fraction
         scale_low, scale_high = prior.crop_scale
         scale = scale_low + (scale_high - scale_low) * self._uniform(batch)
         shift = self._normal(batch, 2).clamp_(-2, 2) * prior.shift
@@ -211,8 +211,8 @@ class ClipSimulator:
 
     def _resolution(self) -> int:
         u = float(torch.rand(1, generator=self.generator, device=self.device))
-        for resolution, share in self.RESOLUTIONS:
-            u -= share
+        for resolution, fraction in self.RESOLUTIONS:
+            u -= fraction
             if u < 0:
                 return resolution
         return self.RESOLUTIONS[0][0]
@@ -233,7 +233,7 @@ class ClipSimulator:
         shortest, longest = (bound * 1e-6 for bound in prior.duration_us)
         flickering = min(longest, max(shortest, _FLICKER_WINDOW_S))
         limit = torch.where(camera.flicker > 0, flickering, longest)
-        courses, duration_s, speed = sample_motion(
+        trajectories, duration_s, speed = sample_motion(
             prior.motion, batch, head.lever(), (shortest, limit), earliest, self.generator
         )
         side = self._resolution()
@@ -241,11 +241,11 @@ class ClipSimulator:
             gamma=1.6 + 1.0 * self._uniform(batch, 1, 1, 1),
             stray=torch.exp(math.log(0.003) + math.log(25) * self._uniform(batch, 1, 1, 1)),
         )
-        share = prior.passing_share
-        passing = sample_passing(batch, share, self._objects, self.generator, self.device)
-        fields = crop_fields(points, head, courses, side)
+        fraction = prior.passing_fraction
+        passing = sample_passing(batch, fraction, self._objects, self.generator, self.device)
+        fields = crop_fields(points, head, trajectories, side)
         blinking = Blinking(lids, blinks, duration_s)
-        scenes = Scenes(to_source, fields, courses, passing, side, blinking=blinking)
+        scenes = Scenes(to_source, fields, trajectories, passing, side, blinking=blinking)
         volume, events = self._events(pixels, scenes, tone, camera, duration_s)
         if side != self.side:
             volume = F.interpolate(
@@ -280,7 +280,7 @@ class ClipSimulator:
         scenes = replace(scenes, passing=passing)
         steps, warm_up = self._steps, self._warm_up
         times = torch.arange(-warm_up, steps + 1, device=self.device) / steps
-        amounts = scenes.courses.at(times)
+        amounts = scenes.trajectories.at(times)
         lamp = camera.flicker[:, None] * torch.sin(
             2 * math.pi * (camera.flicker_hz * duration_s)[:, None] * times
         )
@@ -290,12 +290,12 @@ class ClipSimulator:
         chunk = _CHUNK if self.device.type == "cpu" else batch
         for start in range(0, batch, chunk):
             part = slice(start, min(start + chunk, batch))
-            film = Film(scenes[part], light[part])
+            video = Film(scenes[part], light[part])
             voxels = Voxels(counts[part])
 
-            def frame(index: int, part: slice = part, film: Film = film) -> Tensor:
+            def frame(index: int, part: slice = part, video: Film = video) -> Tensor:
                 at = times[index].expand(part.stop - part.start)
-                shown = film.at(at, amounts[part, :, index])[:, 0]
+                shown = video.at(at, amounts[part, :, index])[:, 0]
                 return shown.add_(lamp[part, index, None, None])
 
             first[part] = frame(0)
@@ -339,10 +339,10 @@ class _Listed:
         self._parts: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
 
     def add(self, firings: Firings, first_clip: int, start: float, end: float) -> None:
-        cell, on, share = firings.events()
+        cell, on, fraction = firings.events()
         pixels = self._side**2
         clip = cell // pixels
-        time = start + share * (end - start)
+        time = start + fraction * (end - start)
         self._parts.append((clip + first_clip, time, cell - clip * pixels, on))
 
     def add_noise(self, noise: NoiseEvents) -> None:

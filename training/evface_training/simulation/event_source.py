@@ -1,4 +1,4 @@
-"""`synthetic:head?seed=1&speed=fast&camera=evk4`: a simulation as a source of events."""
+"""`synthetic:avatar?seed=1&speed=fast&camera=evk4`: a simulation as a source of events."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from evface_edge.events import Counters, EventArray
 from evface_edge.geometry import SensorSize
 from evface_training.simulation.presets import PRESETS
 from evface_training.simulation.recording import one_camera, record
-from evface_training.simulation.synthetic import SyntheticHeadSource
+from evface_training.simulation.synthetic import SyntheticAvatarSource
 
 
 class SyntheticEvents:
-    """What an event camera sees of a synthetic head; as fast as it is computed, the same each time.
+    """What an event camera sees of a synthetic avatar; as fast as it is computed, the same each
+    time.
 
     Attributes:
         head: what is seen.
@@ -26,13 +27,13 @@ class SyntheticEvents:
 
     live = False
 
-    def __init__(self, head: SyntheticHeadSource, camera: str = "davis346") -> None:
+    def __init__(self, head: SyntheticAvatarSource, camera: str = "davis346") -> None:
         """
         Raises:
             ConfigError: no camera has that name.
         """
         if camera not in PRESETS:
-            raise ConfigError("synthetic:head camera", camera, f"one of {', '.join(PRESETS)}")
+            raise ConfigError("synthetic:avatar camera", camera, f"one of {', '.join(PRESETS)}")
         self.head, self.camera = head, camera
         self.size = head.size
         self.counters = Counters()
@@ -40,7 +41,7 @@ class SyntheticEvents:
 
     def __iter__(self) -> Iterator[EventArray]:
         if self._closed:
-            raise ConfigError("source", "synthetic:head", "a source that is not closed")
+            raise ConfigError("source", "synthetic:avatar", "a source that is not closed")
         self.counters.events = 0
         generator = torch.Generator().manual_seed(self.head.seed)
         prior = PRESETS[self.camera]
@@ -73,15 +74,15 @@ def open_synthetic(
     """The factory behind the scheme `synthetic`; see `evface_edge.events.opening`.
 
     Args:
-        options: `camera`, and the fields of SyntheticHeadSource.
+        options: `camera`, and the fields of SyntheticAvatarSource.
         size: of the sensor; goes before width and height in the options.
 
     Raises:
-        ConfigError: another name than "head", or an option that cannot be.
+        ConfigError: another name than "avatar", or an option that cannot be.
     """
     options = dict(options)
     camera = options.pop("camera", "davis346")
     if size is not None:
         options |= {"width": str(size.width), "height": str(size.height)}
-    head = SyntheticHeadSource.from_uri(f"synthetic:{name}?{urlencode(options)}")
+    head = SyntheticAvatarSource.from_uri(f"synthetic:{name}?{urlencode(options)}")
     return SyntheticEvents(head, camera)

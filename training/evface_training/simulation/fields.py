@@ -19,7 +19,7 @@ def grid_places(grid: int, side: int, device: torch.device) -> Tensor:
 
 
 def basis_fields(points: Tensor, places: Tensor) -> Tensor:
-    """The fields whose amounts `motion.Courses.at` gives.
+    """The fields whose amounts `motion.Trajectories.at` gives.
 
     Args:
         points: (B, 98, 2) fractions of the crop.
@@ -111,7 +111,7 @@ def turning_fields(head: FittedHead, farthest_turn: Tensor, places: Tensor) -> T
     flat = places.reshape(1, -1, 2).expand(len(farthest_turn), -1, -1)
     yaw, pitch = farthest_turn.unbind(1)
     shown = [
-        flat - source_places(head, share * yaw, share * pitch, flat, march=_MARCH)
-        for share in (0.5, 1.0)
+        flat - source_places(head, fraction * yaw, fraction * pitch, flat, march=_MARCH)
+        for fraction in (0.5, 1.0)
     ]
     return torch.stack(shown, 1).transpose(2, 3).reshape(len(flat), 2, 2, rows, columns)

@@ -2,7 +2,7 @@
 
 A shutter that is open for a while blurs what moves; photons come one by one, and the amplifier adds
 noise of its own. In bright light the exposure is shortened until white just fits, in the dark it is
-as long as allowed and the picture is amplified.
+as long as allowed and the image is amplified.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class FrameCameraPrior:
             a fifth of them through the colour filter and caught.
         full_well_e: electrons at which a pixel is full.
         read_noise_e: standard deviation of the read-out.
-        max_gain: beyond it a dark scene gives a dark picture.
+        max_gain: beyond it a dark scene gives a dark image.
         samples: instants that make up one exposure.
     """
 

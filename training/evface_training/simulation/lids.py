@@ -18,7 +18,7 @@ _UPPER = torch.tensor([[61, 62, 63], [69, 70, 71]])
 _LOWER = torch.tensor([[67, 66, 65], [75, 74, 73]])
 _PUPIL = torch.tensor([[96], [97]])
 _BROW = torch.tensor([[38, 39, 40, 41], [47, 48, 49, 50]])
-#: A closed lid leaves this share of the eye's height to the lower one.
+#: A closed lid leaves this fraction of the eye's height to the lower one.
 _LEFT_OPEN = 0.06
 #: Of an eye's width: lashes below the lid's edge, its rim above, the least and the most skin.
 _LASHES, _RIM, _LEAST_SKIN, _MOST_SKIN = 0.05, 0.08, 0.18, 0.6
@@ -30,7 +30,7 @@ _SKIN = 0.75
 
 @dataclass(frozen=True)
 class Eyelids:
-    """Both eyes of B pictures, in pixels of them; right eye first.
+    """Both eyes of B images, in pixels of them; right eye first.
 
     Attributes:
         middle, across: (B, 2, 2) between the corners, and half the way from the one to the other.
@@ -55,7 +55,7 @@ class Eyelids:
         )
 
     def closed(self, points: Tensor, closure: Tensor) -> Tensor:
-        """Landmarks (B, 98, 2) once the lids are closed by shares (B, 2)."""
+        """Landmarks (B, 98, 2) once the lids are closed by fractions (B, 2)."""
         result = points.clone()
         for index in (_UPPER, _PUPIL):
             at = points[:, index.to(points.device)]
@@ -69,12 +69,12 @@ class Eyelids:
             result[:, index.to(points.device)] = torch.where(closes, moved, at)
         return result
 
-    def cover(self, pictures: Tensor, closure: Tensor) -> Tensor:
-        """Pictures (B, C, H, W) with lids closed by shares (B, 2); eyes at 0 are left alone."""
+    def cover(self, images: Tensor, closure: Tensor) -> Tensor:
+        """Images (B, C, H, W) with lids closed by fractions (B, 2); eyes at 0 are left alone."""
         closing = (closure > 0).any(1)
         if not closing.any():
-            return pictures
-        return LidPainter(self, pictures, closing).draw(closure)
+            return images
+        return LidPainter(self, images, closing).draw(closure)
 
     def _eye(self, at: Tensor) -> tuple[Tensor, Tensor]:
         """Places (B, E, N, 2) → s along the corners' line, and pixels below it, (B, E, N)."""
@@ -109,25 +109,25 @@ class Eyelids:
 
 
 class LidPainter:
-    """Pictures whose lids are drawn at one closure after the other.
+    """Images whose lids are drawn at one closure after the other.
 
     All work is done on a flat list of the K pixels that a lid may cover.
 
     Args:
-        lids: of the pictures.
-        pictures: (B, C, H, W); they stay as they are.
+        lids: of the images.
+        images: (B, C, H, W); they stay as they are.
         chosen: (B,) bool, one at least: those that are drawn on.
     """
 
-    def __init__(self, lids: Eyelids, pictures: Tensor, chosen: Tensor) -> None:
+    def __init__(self, lids: Eyelids, images: Tensor, chosen: Tensor) -> None:
         clips = torch.nonzero(chosen)[:, 0]
         some = lids[clips]
-        channels, height, width = pictures.shape[1:]
+        channels, height, width = images.shape[1:]
         # Whole pixels of a square about each eye, (N, 2, h × w, 2).
         reach = some.across.norm(dim=-1)
         tall = 0.5 * reach + some.skin + (some.lower - some.upper)[..., 0].clamp_min(0)
         half = int((1.25 * reach).maximum(tall).amax()) + 2
-        axis = torch.arange(-half, half + 1, device=pictures.device)
+        axis = torch.arange(-half, half + 1, device=images.device)
         square = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1).reshape(-1, 2)
         at = some.middle.round().long()[:, :, None] + square
         s, below = some._eye(at.to(reach))
@@ -146,16 +146,16 @@ class LidPainter:
         self._skin = some.skin[clip, self._eye]
         self._rim = _RIM * 2 * reach[clip, self._eye]
         self._clip, self._size = clips[clip], (width, height)
-        self._clean, self._shown = pictures.reshape(-1), pictures.clone().contiguous()
-        # (C, K) where planes of the pictures begin, in a flat list of all their pixels.
-        channel = torch.arange(channels, device=pictures.device)[:, None]
+        self._clean, self._shown = images.reshape(-1), images.clone().contiguous()
+        # (C, K) where planes of the images begin, in a flat list of all their pixels.
+        channel = torch.arange(channels, device=images.device)[:, None]
         self._plane = (self._clip * channels + channel) * (height * width)
         self._pixel = self._plane + self._y * width + self._x
         self._present = self._clean[self._pixel]
         self._drawn: Tensor | None = None
 
     def draw(self, closure: Tensor) -> Tensor:
-        """The pictures (B, C, H, W) with lids closed by shares (B, 2).
+        """The images (B, C, H, W) with lids closed by fractions (B, 2).
 
         The same tensor each time, drawn anew: use it before the next call.
         """
@@ -216,8 +216,8 @@ class Blinks:
     """One blink of each of B faces, or none.
 
     Attributes:
-        depth: (B, 2) how far the right and the left eye close, shares; 0 for a face that does not
-            blink.
+        depth: (B, 2) how far the right and the left eye close, fractions; 0 for a face that does
+            not blink.
         begins_s: (B,) when the lids begin to close, against the end of the window.
         closes_s, holds_s, opens_s: (B,) how long each phase takes.
     """
@@ -249,12 +249,12 @@ class Blinks:
         return self.depth * (down - up)[:, None]
 
 
-def _smooth(share: Tensor) -> Tensor:
-    share = share.clamp(0, 1)
-    return share * share * (3 - 2 * share)
+def _smooth(fraction: Tensor) -> Tensor:
+    fraction = fraction.clamp(0, 1)
+    return fraction * fraction * (3 - 2 * fraction)
 
 
-def sample_blinks(batch: int, share: float, generator: torch.Generator) -> Blinks:
+def sample_blinks(batch: int, fraction: float, generator: torch.Generator) -> Blinks:
     """Draw blinks that the end of a window falls into, or nearly.
 
     Lids close in 60 to 130 ms, open in 100 to 300 ms (spontaneous blinks, VanderWerf et al., J.
@@ -270,7 +270,7 @@ def sample_blinks(batch: int, share: float, generator: torch.Generator) -> Blink
     holds = torch.exp(uniform(math.log(0.005), math.log(2.0)))
     whole = closes + holds + opens
     begins = -uniform(0.0, 1.0) * (whole + 0.02)
-    blinking = uniform(0, 1) < share
+    blinking = uniform(0, 1) < fraction
     depth = torch.where(uniform(0, 1) < 0.75, 1.0, uniform(0.3, 1.0)) * blinking
     wink = uniform(0, 1)
     right, left = (wink > 0.05).float(), (wink < 0.95).float()
@@ -279,7 +279,7 @@ def sample_blinks(batch: int, share: float, generator: torch.Generator) -> Blink
 
 @dataclass(frozen=True)
 class Blinking:
-    """Pictures whose faces blink while a window of `duration_s` (B,) is recorded."""
+    """Images whose faces blink while a window of `duration_s` (B,) is recorded."""
 
     lids: Eyelids
     blinks: Blinks
@@ -288,10 +288,10 @@ class Blinking:
     def __getitem__(self, part: slice) -> Blinking:
         return Blinking(self.lids[part], self.blinks[part], self.duration_s[part])
 
-    def painter(self, pictures: Tensor) -> LidPainter | None:
+    def painter(self, images: Tensor) -> LidPainter | None:
         """What draws their lids; None where nobody blinks."""
         blinking = self.blinks.depth.any(1)
-        return LidPainter(self.lids, pictures, blinking) if blinking.any() else None
+        return LidPainter(self.lids, images, blinking) if blinking.any() else None
 
     def closure(self, times: Tensor) -> Tensor:
         """(B, 2) at times (B,), in windows."""

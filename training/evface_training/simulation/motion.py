@@ -1,9 +1,9 @@
 """How things move while one window of events is recorded.
 
-The picture is what the camera sees at the *end* of the window, so its landmarks are the answer as
+The image is what the camera sees at the *end* of the window, so its landmarks are the answer as
 they stand; motion says where the content of each pixel was before. A displacement field is a sum
 of smooth basis fields (head, background, mouth, lids, brows, the whole camera; see `fields`), each
-with its own course in time: a closed form, so that any instant may be asked for.
+with its own trajectory in time: a closed form, so that any instant may be asked for.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ class MotionPrior:
     """From which motions are drawn; lengths in pixels of a crop 128 wide.
 
     Attributes:
-        speed_deg_per_s: of the head, log-uniform: what moves in the picture plane moves as fast as
+        speed_deg_per_s: of the head, log-uniform: what moves in the image plane moves as fast as
             the middle of a face that turns so.
         displacement_px: lowest and highest root-mean-square displacement of the head over a
             window, log-uniform; together with speed it makes the window's length.
-        pause_share: of clips in which the motion stops or starts within the window.
+        pause_fraction: of clips in which the motion stops or starts within the window.
         face_px: highest displacement of mouth, lids and brows.
-        moving_background_share: of clips whose background moves on its own.
-        shake_share: of clips in which the camera shakes.
+        moving_background_fraction: of clips whose background moves on its own.
+        shake_fraction: of clips in which the camera shakes.
         shake_px: highest amplitude of that.
         depth: how heads turn. "relief": on a surface fitted to the landmarks, with self-occlusion;
-            "smooth": small turns of an ellipsoid; "none": not at all, they move in the picture
+            "smooth": small turns of an ellipsoid; "none": not at all, they move in the image
             plane only.
     """
 
     speed_deg_per_s: tuple[float, float] = (3.0, 1000.0)
     displacement_px: tuple[float, float] = (0.4, 14.0)
-    pause_share: float = 0.3
+    pause_fraction: float = 0.3
     face_px: float = 3.0
-    moving_background_share: float = 0.4
-    shake_share: float = 0.15
+    moving_background_fraction: float = 0.4
+    shake_fraction: float = 0.15
     shake_px: float = 2.0
     depth: str = "relief"
 
@@ -59,7 +59,7 @@ class MotionPrior:
             low, high = getattr(self, name)
             if not 0 < low <= high < math.inf:
                 raise ConfigError(f"MotionPrior.{name}", (low, high), "0 < low <= high")
-        for name in ("pause_share", "moving_background_share", "shake_share"):
+        for name in ("pause_fraction", "moving_background_fraction", "shake_fraction"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"MotionPrior.{name}", getattr(self, name), "0 to 1")
         for name in ("face_px", "shake_px"):
@@ -76,7 +76,7 @@ def log_uniform(bounds: tuple[float, float], u: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Courses:
+class Trajectories:
     """How far everything is from where it is at the end of the window, at any time.
 
     Time is in windows: 0 its start, 1 its end; earlier and later times are allowed.
@@ -100,12 +100,12 @@ class Courses:
     shake: Tensor
     earliest: float
 
-    def __getitem__(self, part: slice) -> Courses:
+    def __getitem__(self, part: slice) -> Trajectories:
         values = {name: value[part] for name, value in vars(self).items() if name != "earliest"}
-        return Courses(**values, earliest=self.earliest)
+        return Trajectories(**values, earliest=self.earliest)
 
     def travelled(self, times: Tensor) -> Tensor:
-        """Way gone since t = 0 as a share of a window's, (B, 14, T), for times (T,) or (B, T)."""
+        """Distance since t = 0 ÷ that of a whole window, (B, 14, T), for times (T,) or (B, T)."""
         t = times[None] if times.ndim == 1 else times
         t = t.maximum(self.begins).minimum(self.ends)[:, None]
         omega = 2 * math.pi * self.rate[..., None]
@@ -120,8 +120,11 @@ class Courses:
         if self.turn_rad.any():
             # Fields 4 and 5 are the displacement at half of the farthest turn and at all of it;
             # in between goes the parabola through them and no turn.
-            share = self._turned(gone)
-            amounts[:, 4], amounts[:, 5] = 4 * share * (1 - share), share * (2 * share - 1)
+            fraction = self._turned(gone)
+            amounts[:, 4], amounts[:, 5] = (
+                4 * fraction * (1 - fraction),
+                fraction * (2 * fraction - 1),
+            )
         amounts[:, CAMERA] += self._shaken(times) - self._shaken(one)
         return amounts
 
@@ -154,16 +157,16 @@ def sample_motion(
     duration_s: tuple[float, Tensor],
     earliest: float,
     generator: torch.Generator,
-) -> tuple[Courses, Tensor, Tensor]:
+) -> tuple[Trajectories, Tensor, Tensor]:
     """Draw motions and the windows that they need.
 
     Args:
         lever: (B,) how far a turning face moves, crop ÷ radian.
         duration_s: shortest window, and longest (B,); displacement gives way, speed does not.
-        earliest: time that the courses will be asked for, in windows; 0 or below.
+        earliest: time that the trajectories will be asked for, in windows; 0 or below.
 
     Returns:
-        courses; duration of each window (B,), seconds; mean speed of the head (B,), degrees a
+        trajectories; duration of each window (B,), seconds; mean speed of the head (B,), degrees a
         second.
     """
     device = lever.device
@@ -191,7 +194,7 @@ def sample_motion(
         most = MAX_TURN_RAD / (2.3 - earliest)
         turn = turn * (most / turn.norm(dim=1, keepdim=True).clamp_min(1e-6)).clamp_max(1.0)
         head = torch.cat([head[:, :4], torch.ones_like(turn)], 1)
-    moving = (uniform(batch, 1) < prior.moving_background_share).float()
+    moving = (uniform(batch, 1) < prior.moving_background_fraction).float()
     # A background at rest, moving on its own, or with the head (a camera that pans).
     pans = (uniform(batch, 1) < 0.2).float()
     background = normal(batch, 2) * amount * 0.7 * moving * (1 - pans) + head[:, :2] * pans
@@ -204,15 +207,15 @@ def sample_motion(
     owner = torch.tensor([0] * 8 + [1, 2, 3, 4] + [0, 0], device=device)
     swing, rate, phase = uniform(batch, 5) * 1.2, 0.3 + 1.2 * uniform(batch, 5), uniform(batch, 5)
     kind, edge = uniform(batch, 1), uniform(batch, 1)
-    stops, starts = kind < prior.pause_share / 2, kind > 1 - prior.pause_share / 2
-    shakes = (uniform(batch, 1) < prior.shake_share).float()
+    stops, starts = kind < prior.pause_fraction / 2, kind > 1 - prior.pause_fraction / 2
+    shakes = (uniform(batch, 1) < prior.shake_fraction).float()
     strength = log_uniform((0.1, max(prior.shake_px, 0.1)), uniform(batch, 2)) / 128 * shakes
     tremor_hz = 4.0 + 14.0 * uniform(batch, 2)
     shake = torch.stack(
         [strength, tremor_hz * window_s[:, None], 2 * math.pi * uniform(batch, 2)], -1
     )
     return (
-        Courses(
+        Trajectories(
             peak=peak,
             turn_rad=turn,
             swing=swing[:, owner],

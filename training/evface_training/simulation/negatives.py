@@ -1,4 +1,4 @@
-"""Pictures without a face: textures, lines, shapes, blobs; drawn, so free of any licence."""
+"""Images without a face: textures, lines, shapes, blobs; drawn, so free of any licence."""
 
 from __future__ import annotations
 

@@ -15,17 +15,17 @@ from torch import Tensor
 
 from evface_training.simulation.camera import CameraBatch
 
-#: Share of its noise that the brightest pixel of a picture lacks against a dark one (v2e).
+#: Share of its noise that the brightest pixel of an image lacks against a dark one (v2e).
 _LESS_IN_LIGHT = 0.75
-#: The share x of the noisiest pixels makes the share x^(1 ÷ UNEVEN) of the noise.
+#: The fraction x of the noisiest pixels makes the fraction x^(1 ÷ UNEVEN) of the noise.
 UNEVEN = 1.6
 #: Share of events that are followed by one of the other polarity, and the mean time until then.
-ECHO_SHARE, ECHO_S = 0.25, 0.008
+ECHO_FRACTION, ECHO_S = 0.25, 0.008
 
 
 @dataclass(frozen=True)
 class NoiseEvents:
-    """Unsorted events, (N,) each; `time` is a share of the duration in [0, 1)."""
+    """Unsorted events, (N,) each; `time` is a fraction of the duration in [0, 1)."""
 
     clip: Tensor
     time: Tensor
@@ -53,7 +53,7 @@ class Noise:
         self._turn = torch.randint(
             self._pixels, camera.lux.shape, generator=generator, device=device
         )
-        self._hot_clip = self._spread(camera.hot_share * self._pixels)
+        self._hot_clip = self._spread(camera.hot_fraction * self._pixels)
         count = len(self._hot_clip)
         self._hot_at = torch.randint(self._pixels, (count,), generator=generator, device=device)
         self._hot_hz = camera.hot_hz[self._hot_clip] * 2 * self._uniform(count)
@@ -75,7 +75,7 @@ class Noise:
                 makes no difference.
         """
         camera, pixels = self._camera, self._pixels
-        clip = self._spread(camera.shot_hz * duration_s * (pixels / (1 + ECHO_SHARE)))
+        clip = self._spread(camera.shot_hz * duration_s * (pixels / (1 + ECHO_FRACTION)))
         rank = (self._uniform(len(clip)).pow_(UNEVEN) * pixels).long().clamp_(max=pixels - 1)
         where = (self._order[rank] + self._turn[clip]) % pixels
         if light is not None:
@@ -85,7 +85,7 @@ class Noise:
             clip, where = clip[seen], where[seen]
         time_s = self._uniform(len(clip)) * duration_s[clip]
         on = self._uniform(len(clip)) < 0.5
-        echoes = self._uniform(len(clip)) < ECHO_SHARE
+        echoes = self._uniform(len(clip)) < ECHO_FRACTION
         wait_s = -ECHO_S * torch.log1p(-self._uniform(int(echoes.sum())))
         hot = self._spread(self._hot_hz * duration_s[self._hot_clip])
         hot_clip = self._hot_clip[hot]

@@ -107,10 +107,10 @@ def _blob(rng: np.random.Generator, cover: Image.Image, shade: np.ndarray) -> np
 
 @dataclass(frozen=True)
 class Passing:
-    """Objects that pass some of B pictures, one each; lengths in fractions of the crop.
+    """Objects that pass some of B images, one each; lengths in fractions of the crop.
 
     Attributes:
-        clip: (N,) which picture.
+        clip: (N,) which image.
         texture: (N, C + 1, 96, 96): C channels of what is drawn, and how far it covers.
         at: (N, 2) middle at the end of the window.
         way: (N, 2) moved during one window.
@@ -127,7 +127,7 @@ class Passing:
     size: Tensor
 
     def __getitem__(self, part: slice) -> Passing:
-        """What passes the pictures of this part, which are numbered anew."""
+        """What passes the images of this part, which are numbered anew."""
         chosen = (self.clip >= part.start) & (self.clip < part.stop)
         values = {name: value[chosen] for name, value in vars(self).items()}
         return Passing(**values | {"clip": values["clip"] - part.start})
@@ -136,22 +136,22 @@ class Passing:
         """With textures of light: three channels, or one, and how far they cover.
 
         Args:
-            light: gamma-coded pictures (N, C, H, W), one for each of these objects → light.
+            light: gamma-coded images (N, C, H, W), one for each of these objects → light.
         """
         code = self.texture[:, :3] if color else grey(self.texture[:, :3])
         return replace(self, texture=torch.cat([light(code), self.texture[:, 3:]], 1))
 
-    def cover_(self, pictures: Tensor, time: Tensor) -> Tensor:
-        """Draw the objects over pictures (B, C, S, S), as they are at time (B,) of the window."""
+    def cover_(self, images: Tensor, time: Tensor) -> Tensor:
+        """Draw the objects over images (B, C, S, S), as they are at time (B,) of the window."""
         if not len(self.clip):
-            return pictures
+            return images
         since = time[self.clip] - 1
         middle = self.at + self.way * since[:, None]
         angle = self.angle_rad + self.spin_rad * since
         cos, sin = angle.cos() / self.size, angle.sin() / self.size
         # Crop in [-1, 1] → texture in [-1, 1].
-        side = pictures.shape[-1]
-        axis = torch.linspace(1 / side - 1, 1 - 1 / side, side, device=pictures.device)
+        side = images.shape[-1]
+        axis = torch.linspace(1 / side - 1, 1 - 1 / side, side, device=images.device)
         x, y = (axis - (2 * middle[:, k, None] - 1) for k in (0, 1))
         across = (cos[:, None] * x)[:, None] + (sin[:, None] * y)[..., None]
         down = (-sin[:, None] * x)[:, None] + (cos[:, None] * y)[..., None]
@@ -160,33 +160,33 @@ class Passing:
         )
         # A texture ends softly within a twentieth of its side.
         within = across.abs().maximum(down.abs()).mul_(-20).add_(20).clamp_(0, 1)
-        pictures[self.clip] = torch.lerp(
-            pictures[self.clip], drawn[:, :-1], drawn[:, -1:] * within[:, None]
+        images[self.clip] = torch.lerp(
+            images[self.clip], drawn[:, :-1], drawn[:, -1:] * within[:, None]
         )
-        return pictures
+        return images
 
 
-def strewn(pictures: Tensor, share: float, bank: Tensor, generator: torch.Generator) -> Tensor:
-    """Grey pictures (B, 1, S, S), about `share` of them with a large object in it.
+def strewn(images: Tensor, fraction: float, bank: Tensor, generator: torch.Generator) -> Tensor:
+    """Grey images (B, 1, S, S), about `fraction` of them with a large object in it.
 
     What a hand before a camera looks like is not a face either, and it moves like one.
     """
-    objects = sample_passing(len(pictures), share, bank, generator, pictures.device)
+    objects = sample_passing(len(images), fraction, bank, generator, images.device)
     count = len(objects.clip)
-    larger = 0.35 + 0.65 * torch.rand(count, generator=generator, device=pictures.device)
+    larger = 0.35 + 0.65 * torch.rand(count, generator=generator, device=images.device)
     objects = replace(objects, size=larger).lit(lambda code: code, color=False)
-    return objects.cover_(pictures.clone(), torch.ones(len(pictures), device=pictures.device))
+    return objects.cover_(images.clone(), torch.ones(len(images), device=images.device))
 
 
 def sample_passing(
-    batch: int, share: float, bank: Tensor, generator: torch.Generator, device: torch.device
+    batch: int, fraction: float, bank: Tensor, generator: torch.Generator, device: torch.device
 ) -> Passing:
-    """Objects for about `share` of B clips; textures as in the bank, four channels."""
+    """Objects for about `fraction` of B clips; textures as in the bank, four channels."""
 
     def uniform(*shape: int) -> Tensor:
         return torch.rand(*shape, generator=generator, device=device)
 
-    clip = torch.nonzero(uniform(batch) < share)[:, 0]
+    clip = torch.nonzero(uniform(batch) < fraction)[:, 0]
     count = len(clip)
     chosen = torch.randint(len(bank), (count,), generator=generator, device=device)
     way = torch.exp(math.log(0.005) + math.log(100) * uniform(count))

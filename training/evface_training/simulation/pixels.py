@@ -29,7 +29,8 @@ class Firings:
         cell: int64, index of the pixel in the flattened shape.
         on: bool, polarity.
         count: float32, events, 1 or more.
-        first: float32 in [0, 1], when the first one comes, as a share of the time between frames.
+        first: float32 in [0, 1], when the first one comes, as a fraction of the time between
+        frames.
         spacing: float32, from each event to the next, likewise.
     """
 
@@ -45,12 +46,12 @@ class Firings:
         return self.first + (self.count - 1) * self.spacing
 
     def events(self) -> tuple[Tensor, Tensor, Tensor]:
-        """One row an event: cell (M,) int64, on (M,) bool, share of the time (M,) float64."""
+        """One row an event: cell (M,) int64, on (M,) bool, fraction of the time (M,) float64."""
         count = self.count.long()
         row = torch.repeat_interleave(count)
         nth = torch.arange(len(row), device=row.device) - (torch.cumsum(count, 0) - count)[row]
-        share = self.first.double()[row] + nth * self.spacing.double()[row]
-        return self.cell[row], self.on[row], share.clamp_(0, 1)
+        fraction = self.first.double()[row] + nth * self.spacing.double()[row]
+        return self.cell[row], self.on[row], fraction.clamp_(0, 1)
 
 
 class PixelArray:
@@ -171,9 +172,9 @@ def event_list(firings: Firings, start_us: int, end_us: int) -> EventArray:
     Returns:
         EVENT_DTYPE (N,), sorted by time, in (start_us, end_us].
     """
-    cell, on, share = (tensor.numpy() for tensor in firings.events())
+    cell, on, fraction = (tensor.numpy() for tensor in firings.events())
     events = np.empty(len(cell), EVENT_DTYPE)
-    events["t"] = start_us + np.maximum(np.ceil(share * (end_us - start_us)), 1)
+    events["t"] = start_us + np.maximum(np.ceil(fraction * (end_us - start_us)), 1)
     events["y"], events["x"] = np.divmod(cell, firings.shape[2])
     events["p"] = on
     return events[np.argsort(events["t"], kind="stable")]

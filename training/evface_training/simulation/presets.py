@@ -19,9 +19,9 @@ PRESETS: dict[str, CameraPrior] = {
         shot_hz=(0.0, 0.0),
         leak_hz=(0.0, 0.0),
         refractory_us=(1.0, 1.0),
-        hot_share=(0.0, 0.0),
+        hot_fraction=(0.0, 0.0),
         hot_hz=(0.0, 0.0),
-        flicker_share=0.0,
+        flicker_fraction=0.0,
         readout=Readout(),
     ),
     "davis346": CameraPrior(
@@ -32,7 +32,7 @@ PRESETS: dict[str, CameraPrior] = {
         shot_hz=(0.05, 0.5),
         leak_hz=(0.05, 0.2),
         refractory_us=(300.0, 700.0),
-        flicker_share=0.0,
+        flicker_fraction=0.0,
         readout=Readout(max_rate_hz=12e6, tick_us=1),
     ),
     "dvxplorer": CameraPrior(
@@ -43,7 +43,7 @@ PRESETS: dict[str, CameraPrior] = {
         shot_hz=(0.1, 1.0),
         leak_hz=(0.01, 0.05),
         refractory_us=(200.0, 800.0),
-        flicker_share=0.0,
+        flicker_fraction=0.0,
         readout=Readout(max_rate_hz=165e6, latency_us=100.0, tick_us=65),
     ),
     "evk4": CameraPrior(
@@ -54,7 +54,7 @@ PRESETS: dict[str, CameraPrior] = {
         shot_hz=(0.05, 0.5),
         leak_hz=(0.01, 0.05),
         refractory_us=(50.0, 200.0),
-        flicker_share=0.0,
+        flicker_fraction=0.0,
         readout=Readout(max_rate_hz=1.06e9, latency_us=100.0, tick_us=1),
     ),
     "genx320": CameraPrior(
@@ -65,7 +65,7 @@ PRESETS: dict[str, CameraPrior] = {
         shot_hz=(0.05, 0.5),
         leak_hz=(0.01, 0.05),
         refractory_us=(50.0, 300.0),
-        flicker_share=0.0,
+        flicker_fraction=0.0,
         readout=Readout(max_rate_hz=20e6, latency_us=100.0, tick_us=1),
     ),
 }

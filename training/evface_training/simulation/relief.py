@@ -1,11 +1,11 @@
 """Turning a still in depth: a canonical surface is fitted to its landmarks and rotated.
 
-Rays from the pixels of the turned picture are followed to their first hit on the surface (relief
+Rays from the pixels of the turned image are followed to their first hit on the surface (relief
 mapping, Policarpo et al., I3D 2005), so near parts move farther and hide what lies behind them.
 The view is a scaled orthographic one. Whatever the fit, a turn by zero is the still itself, and a
 landmark goes where the surface under it goes.
 
-Coordinates of the picture are fractions of the crop, x right, y down; depth is in the same unit,
+Coordinates of the image are fractions of the crop, x right, y down; depth is in the same unit,
 away from the camera.
 """
 
@@ -41,10 +41,10 @@ def _canonical() -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class FittedHead:
-    """The canonical head in B pictures.
+    """The canonical head in B images.
 
     Attributes:
-        rotation: (B, 3, 3), head coordinates (x to the subject's left, y up, z forward) → picture.
+        rotation: (B, 3, 3), head coordinates (x to the subject's left, y up, z forward) → image.
         scale: (B,) crop ÷ mm.
         offset: (B, 3) where the origin of head coordinates lies.
     """
@@ -84,16 +84,16 @@ def fit_head(points: Tensor) -> FittedHead:
     rotation = torch.cat([two, torch.linalg.cross(two[:, :1], two[:, 1:])], 1)
     scale = stretch.mean(-1).clamp_min(1e-6)
     # With rotation and scale fixed, the best offset joins the (weighted) centroids.
-    share = (weight / weight.sum())[:, None]
-    middle = (points * share).sum(1) - scale[:, None] * (two @ (canonical * share).sum(0))
+    fraction = (weight / weight.sum())[:, None]
+    middle = (points * fraction).sum(1) - scale[:, None] * (two @ (canonical * fraction).sum(0))
     depth = torch.zeros_like(middle[:, :1])
     return FittedHead(rotation, scale, torch.cat([middle, depth], 1))
 
 
 def turn_matrix(yaw: Tensor, pitch: Tensor) -> Tensor:
-    """Rotations (B, 3, 3) in the picture's coordinates; angles (B,) in radians.
+    """Rotations (B, 3, 3) in the image's coordinates; angles (B,) in radians.
 
-    Yaw above 0 turns the face to the right of the picture, pitch above 0 up.
+    Yaw above 0 turns the face to the right of the image, pitch above 0 up.
     """
     zero, one = torch.zeros_like(yaw), torch.ones_like(yaw)
     cos, sin = yaw.cos(), yaw.sin()
@@ -182,8 +182,8 @@ def _first_hit(head: FittedHead, start: Tensor, step: Tensor, march: int) -> Ten
         previous, before = amount, height
     # Regula falsi between the last sample outside and the first inside.
     for _ in range(_REFINE):
-        share = (outside / (outside - inside).clamp_min(1e-6)).clamp_(0, 1)
-        amount = torch.lerp(outside_at, inside_at, share)
+        fraction = (outside / (outside - inside).clamp_min(1e-6)).clamp_(0, 1)
+        amount = torch.lerp(outside_at, inside_at, fraction)
         height = above(amount)
         out = height > 0
         outside_at, outside = (
@@ -191,8 +191,8 @@ def _first_hit(head: FittedHead, start: Tensor, step: Tensor, march: int) -> Ten
             torch.where(out, height, outside),
         )
         inside_at, inside = torch.where(out, inside_at, amount), torch.where(out, inside, height)
-    share = (outside / (outside - inside).clamp_min(1e-6)).clamp_(0, 1)
-    return torch.where(found, torch.lerp(outside_at, inside_at, share), far)
+    fraction = (outside / (outside - inside).clamp_min(1e-6)).clamp_(0, 1)
+    return torch.where(found, torch.lerp(outside_at, inside_at, fraction), far)
 
 
 def _surface(x: Tensor, y: Tensor) -> Tensor:
@@ -205,11 +205,11 @@ def _surface(x: Tensor, y: Tensor) -> Tensor:
 def head_mask(head: FittedHead, places: Tensor) -> Tensor:
     """1 on the head and close around it, falling to 0 at half a head's width from it, (B, N)."""
     offset = (places - head.offset[:, None, :2]) / head.scale[:, None, None]
-    # Axes of the head as they lie in the picture.
+    # Axes of the head as they lie in the image.
     up = F.normalize(head.rotation[:, :2, 1], dim=-1)
     across = torch.stack([-up[:, 1], up[:, 0]], -1)
     x = (offset * across[:, None]).sum(-1) / 105.0
     y = ((offset * up[:, None]).sum(-1) - 5.0) / 135.0
     radius = (x * x + y * y).sqrt()
-    share = ((1.4 - radius) / 0.4).clamp(0, 1)
-    return share * share * (3 - 2 * share)
+    fraction = ((1.4 - radius) / 0.4).clamp(0, 1)
+    return fraction * fraction * (3 - 2 * fraction)

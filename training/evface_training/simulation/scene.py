@@ -1,4 +1,4 @@
-"""Still pictures that move: what crops of them show at any instant."""
+"""Still images that move: what crops of them show at any instant."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from torch import Tensor
 from evface_training.simulation.fields import GRID, basis_fields, grid_places, turning_fields
 from evface_training.simulation.frame_camera import FrameCameras
 from evface_training.simulation.lids import Blinking
-from evface_training.simulation.motion import Courses
+from evface_training.simulation.motion import Trajectories
 from evface_training.simulation.occluders import Passing
 from evface_training.simulation.relief import FittedHead, source_places
 
 
 @dataclass(frozen=True)
 class Scenes:
-    """B crops of pictures, their motion, and what passes before them.
+    """B crops of images, their motion, and what passes before them.
 
     Attributes:
-        to_source: (B, 2, 3) crop fractions → pixels of the picture, centres at integers.
+        to_source: (B, 2, 3) crop fractions → pixels of the image, centres at integers.
         fields: (B, 14, 2, G, G) displacement fields, fractions of the crop.
-        courses: the amounts of the fields over time.
+        trajectories: the amounts of the fields over time.
         passing: textures of two channels, log light and cover; or of four, colour and cover.
         side: of the crops, pixels.
         exact_head: where given, it is turned anew at each instant, instead of along the parabola
-            of `courses`.
-        blinking: lids that close in the pictures.
+            of `trajectories`.
+        blinking: lids that close in the images.
     """
 
     to_source: Tensor
     fields: Tensor
-    courses: Courses
+    trajectories: Trajectories
     passing: Passing
     side: int
     exact_head: FittedHead | None = None
@@ -43,44 +43,44 @@ class Scenes:
         return Scenes(
             self.to_source[part],
             self.fields[part],
-            self.courses[part],
+            self.trajectories[part],
             self.passing[part],
             self.side,
             None if self.exact_head is None else self.exact_head[part],
             None if self.blinking is None else self.blinking[part],
         )
 
-    def show(self, pictures: Tensor, times: Tensor) -> Tensor:
-        """Pictures (B, C, P, P) as the crops show them at times (B,), in windows.
+    def show(self, images: Tensor, times: Tensor) -> Tensor:
+        """Images (B, C, P, P) as the crops show them at times (B,), in windows.
 
         Returns:
             (B, C, side, side).
         """
-        return Film(self, pictures).at(times)
+        return Film(self, images).at(times)
 
 
 class Film:
-    """Pictures (B, C, P, P) of scenes, ready to be shown at one instant after the other."""
+    """Images (B, C, P, P) of scenes, ready to be shown at one instant after the other."""
 
-    def __init__(self, scenes: Scenes, pictures: Tensor) -> None:
-        self._scenes, self._pictures = scenes, pictures
+    def __init__(self, scenes: Scenes, images: Tensor) -> None:
+        self._scenes, self._pictures = scenes, images
         blinking = scenes.blinking
-        self._painter = None if blinking is None else blinking.painter(pictures)
+        self._painter = None if blinking is None else blinking.painter(images)
         batch, count, _, grid, _ = scenes.fields.shape
-        self._places = grid_places(grid, scenes.side, pictures.device)
-        # Where each place of the crop is in the picture, in grid_sample's [-1, 1] between outer
+        self._places = grid_places(grid, scenes.side, images.device)
+        # Where each place of the crop is in the image, in grid_sample's [-1, 1] between outer
         # edges; pixel centres of `to_source` are at integers.
-        scale = 2 / pictures.shape[-1]
+        scale = 2 / images.shape[-1]
         self._linear = scenes.to_source[:, :, :2] * scale
         shift = (scenes.to_source[:, :, 2] + 0.5) * scale - 1
-        rest = self._in_picture(self._places.permute(2, 0, 1)) + shift[:, :, None, None]
+        rest = self._in_image(self._places.permute(2, 0, 1)) + shift[:, :, None, None]
         self._rest = rest.reshape(batch, 1, -1)
         moves = self._linear.reshape(batch, 1, 2, 2) @ scenes.fields.flatten(3)
         self._moves = moves.reshape(batch, count, -1)
-        self._finer = _interpolation(grid, scenes.side, pictures.device)
+        self._finer = _interpolation(grid, scenes.side, images.device)
 
-    def _in_picture(self, way: Tensor) -> Tensor:
-        """Ways (B or 1, 2, G, G) in the crop → ways in the picture, (B, 2, G, G)."""
+    def _in_image(self, way: Tensor) -> Tensor:
+        """Ways (B or 1, 2, G, G) in the crop → ways in the image, (B, 2, G, G)."""
         return (self._linear @ way.flatten(-2)).reshape(-1, *way.shape[-3:])
 
     def at(self, times: Tensor, amounts: Tensor | None = None) -> Tensor:
@@ -92,17 +92,17 @@ class Film:
         Returns:
             (B, C, side, side).
         """
-        scenes, pictures = self._scenes, self._pictures
+        scenes, images = self._scenes, self._pictures
         if amounts is None:
-            amounts = scenes.courses.at(times[:, None])[..., 0]
+            amounts = scenes.trajectories.at(times[:, None])[..., 0]
         if self._painter is not None and scenes.blinking is not None:
-            pictures = self._painter.draw(scenes.blinking.closure(times))
+            images = self._painter.draw(scenes.blinking.closure(times))
         turned = None
-        if scenes.exact_head is not None and scenes.courses.turn_rad.any():
+        if scenes.exact_head is not None and scenes.trajectories.turn_rad.any():
             amounts = amounts.clone()
             amounts[:, 4:6] = 0
-            turned = self._in_picture(self._turned(scenes.exact_head, times))
-        batch, grid, side = len(pictures), len(self._places), scenes.side
+            turned = self._in_image(self._turned(scenes.exact_head, times))
+        batch, grid, side = len(images), len(self._places), scenes.side
         source = torch.baddbmm(self._rest, amounts[:, None], self._moves, alpha=-1)
         if turned is not None:
             source -= turned.reshape(source.shape)
@@ -110,13 +110,13 @@ class Film:
         wide = source.reshape(-1, grid) @ self._finer.T
         dense = torch.matmul(self._finer, wide.reshape(batch, 2, grid, side))
         shown = F.grid_sample(
-            pictures, dense.permute(0, 2, 3, 1), "bilinear", "border", align_corners=False
+            images, dense.permute(0, 2, 3, 1), "bilinear", "border", align_corners=False
         )
         return scenes.passing.cover_(shown, times)
 
     def _turned(self, head: FittedHead, times: Tensor) -> Tensor:
         """How far the turning head has moved, (B, 2, G, G)."""
-        yaw, pitch = self._scenes.courses.turn_at(times[:, None])[..., 0].unbind(1)
+        yaw, pitch = self._scenes.trajectories.turn_at(times[:, None])[..., 0].unbind(1)
         flat = self._places.reshape(1, -1, 2).expand(len(yaw), -1, -1)
         turned = flat - source_places(head, yaw, pitch, flat)
         return turned.transpose(1, 2).reshape(len(yaw), 2, *self._places.shape[:2])
@@ -130,13 +130,13 @@ def _interpolation(grid: int, side: int, device: torch.device) -> Tensor:
 
 
 def crop_fields(
-    points: Tensor, head: FittedHead, courses: Courses, side: int, grid: int = GRID
+    points: Tensor, head: FittedHead, trajectories: Trajectories, side: int, grid: int = GRID
 ) -> Tensor:
     """The displacement fields of crops with these landmarks (B, 98, 2) and motions."""
     places = grid_places(grid, side, points.device)
     fields = basis_fields(points, places)
-    if courses.turn_rad.any():
-        fields[:, 4:6] = turning_fields(head, courses.farthest_turn(), places)
+    if trajectories.turn_rad.any():
+        fields[:, 4:6] = turning_fields(head, trajectories.farthest_turn(), places)
     return fields
 
 
@@ -146,8 +146,8 @@ def exposed(scenes: Scenes, light: Tensor, cameras: FrameCameras, duration_s: Te
     Returns:
         (B, C, side, side).
     """
-    film, total = Film(scenes, light), torch.zeros((), device=light.device)
+    video, total = Film(scenes, light), torch.zeros((), device=light.device)
     for index in range(cameras.samples):
         offset = (index + 0.5) / cameras.samples - 0.5
-        total = total + film.at(1 + offset * cameras.exposure_s / duration_s)
+        total = total + video.at(1 + offset * cameras.exposure_s / duration_s)
     return total / cameras.samples

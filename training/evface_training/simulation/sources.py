@@ -1,4 +1,4 @@
-"""What `simulate` can turn into events: pictures, videos, folders of them, rendered heads."""
+"""What `simulate` can turn into events: images, videos, folders of them, avatars."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from evface_training.data.annotated import SkipList
 from evface_training.simulation.recording import Frame
 from evface_training.simulation.video import video_frames, video_info
 
-#: Pictures a second: what moves at these speeds stays within a pixel between two of them.
-PICTURES_HZ = {"slow": 200, "normal": 400, "fast": 1000}
+#: Images a second: what moves at these speeds stays within a pixel between two of them.
+IMAGES_HZ = {"slow": 200, "normal": 400, "fast": 1000}
 LABELS_HZ = 100
 _PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
 _VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
@@ -36,7 +36,7 @@ class LightSource(Protocol):
     """Light over time.
 
     Attributes:
-        size: of the pictures, and so of the sensor.
+        size: of the images, and so of the sensor.
         duration_us: about how long, 0 where nobody knows.
     """
 
@@ -80,28 +80,28 @@ class VideoSource:
 
 
 def open_light(source: str, *, seed: int = 0, speed: str = "normal") -> LightSource:
-    """A picture or a video by its path, or a rendered head by its URI.
+    """An image or a video by its path, or an avatar by its URI.
 
-    A picture needs landmarks beside it: `<name>.npz` with points98 (98, 2), or `<name>.pts` with 68
-    or 98 points. `synthetic:head?seed=1&speed=normal&seconds=4&width=346&height=260` has its own
+    An image needs landmarks beside it: `<name>.npz` with points98 (98, 2), or `<name>.pts` with 68
+    or 98 points. `synthetic:avatar?seed=1&speed=normal&seconds=4&width=346&height=260` has its own
     seed and speed.
 
     Args:
-        seed, speed: of the motion of a picture.
+        seed, speed: of the motion of an image.
 
     Raises:
-        ConfigError: an unknown kind of source or option, a picture without usable landmarks.
+        ConfigError: an unknown kind of source or option, an image without usable landmarks.
         EventFormatError: a file that is missing or not a video.
     """
     if source.startswith("synthetic:"):
-        from evface_training.simulation.synthetic import open_head
+        from evface_training.simulation.synthetic import open_avatar
 
-        return open_head(source)
+        return open_avatar(source)
     path = Path(source)
     if path.suffix.lower() in _PICTURES:
         from evface_training.simulation.still import StillSource
 
-        return StillSource(*_labelled_picture(path), seed=seed, speed=speed)
+        return StillSource(*_labelled_image(path), seed=seed, speed=speed)
     return VideoSource(path)
 
 
@@ -141,15 +141,15 @@ def open_folder(
         )
 
 
-def _labelled_picture(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+def _labelled_image(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     from evface_training.data.annotated import Unusable, open_picture
     from evface_training.data.schemes import from_68
     from evface_training.data.wflw import read_pts
 
     try:
-        picture = open_picture(path, color=False)
+        image = open_picture(path, color=False)
     except Unusable as problem:
-        raise ConfigError("source", str(path), f"a picture ({problem})") from None
+        raise ConfigError("source", str(path), f"an image ({problem})") from None
     ours, theirs = path.with_suffix(".npz"), path.with_suffix(".pts")
     try:
         if ours.is_file():
@@ -163,4 +163,4 @@ def _labelled_picture(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32
             raise ConfigError("source", str(path), wanted)
     except (OSError, ValueError, KeyError) as error:
         raise ConfigError("landmarks", str(path), f"98 points ({error})") from None
-    return picture, points
+    return image, points

@@ -14,14 +14,14 @@ from torch import Tensor
 from evface_edge.errors import ConfigError
 from evface_edge.geometry import SensorSize
 from evface_edge.landmarks import NUM_LANDMARKS
-from evface_training.head.animation import SPEEDS, HeadAnimation
-from evface_training.head.scene import Expression, Pose
+from evface_training.avatar.animation import SPEEDS, AvatarAnimation
+from evface_training.avatar.scene import Expression, Pose
 from evface_training.simulation.fields import basis_fields
 from evface_training.simulation.lids import fit_eyelids
 from evface_training.simulation.motion import BROWS, MAX_TURN_RAD, MOUTH
 from evface_training.simulation.recording import Frame
 from evface_training.simulation.relief import fit_head, head_mask, source_places, turned_points
-from evface_training.simulation.sources import LABELS_HZ, PICTURES_HZ, Labelled
+from evface_training.simulation.sources import IMAGES_HZ, LABELS_HZ, Labelled
 from evface_training.simulation.video import log_light
 
 _GRID = 65
@@ -33,12 +33,12 @@ _SOLVE_STEPS = 12
 
 @dataclass(frozen=True, eq=False)
 class StillSource:
-    """A picture whose head moves as `HeadAnimation` says; a seed decides all of it.
+    """An image whose head moves as `AvatarAnimation` says; a seed decides all of it.
 
-    The picture itself is what the camera sees while the head is at rest; the background stays.
+    The image itself is what the camera sees while the head is at rest; the background stays.
 
     Attributes:
-        picture: (H, W) uint8 grey, gamma-coded.
+        image: (H, W) uint8 grey, gamma-coded.
         points: (98, 2) pixels of it.
         speed: "slow", "normal" or "fast".
 
@@ -47,25 +47,25 @@ class StillSource:
             speed, a duration that is not above 0.
     """
 
-    picture: NDArray[np.uint8]
+    image: NDArray[np.uint8]
     points: NDArray[np.float32]
     seed: int = 0
     speed: str = "normal"
     seconds: float = 2.0
 
     def __post_init__(self) -> None:
-        if self.picture.ndim != 2:
-            raise ConfigError("picture", self.picture.shape, "a grey picture (H, W)")
+        if self.image.ndim != 2:
+            raise ConfigError("image", self.image.shape, "a grey image (H, W)")
         if self.points.shape != (NUM_LANDMARKS, 2):
             raise ConfigError("points", self.points.shape, f"shape ({NUM_LANDMARKS}, 2)")
         if not np.isfinite(self.points).all():
             raise ConfigError("points", "nan", "finite pixels")
-        height, width = self.picture.shape
+        height, width = self.image.shape
         if (
             not ((self.points > -0.5) & (self.points < (width - 0.5, height - 0.5))).all(1).mean()
             > 0.5
         ):
-            raise ConfigError("points", "outside", f"landmarks inside the picture {width}×{height}")
+            raise ConfigError("points", "outside", f"landmarks inside the image {width}×{height}")
         if self.speed not in SPEEDS:
             raise ConfigError("speed", self.speed, f"one of {', '.join(SPEEDS)}")
         if not 0 < self.seconds <= 3600:
@@ -73,7 +73,7 @@ class StillSource:
 
     @property
     def size(self) -> SensorSize:
-        return SensorSize(self.picture.shape[1], self.picture.shape[0])
+        return SensorSize(self.image.shape[1], self.image.shape[0])
 
     @property
     def duration_us(self) -> int:
@@ -81,15 +81,15 @@ class StillSource:
 
     def __iter__(self) -> Iterator[Labelled]:
         rng = np.random.default_rng(self.seed)
-        animation = HeadAnimation.sample(
+        animation = AvatarAnimation.sample(
             rng,
             speed=self.speed,  # type: ignore[arg-type]
             seconds=self.seconds,
             center=Pose(distance_mm=_DISTANCE_MM),
         )
         warp = _Warp(self.points, self.size)
-        light = log_light(self.picture.astype(np.float32))[None, None]
-        rate_hz = PICTURES_HZ[self.speed]
+        light = log_light(self.image.astype(np.float32))[None, None]
+        rate_hz = IMAGES_HZ[self.speed]
         every = max(1, rate_hz // LABELS_HZ)
         for index in range(int(self.seconds * rate_hz) + 1):
             t_us = round(index * 1e6 / rate_hz)
@@ -101,7 +101,7 @@ class StillSource:
 
 
 class _Warp:
-    """Where each place of a picture comes from, in units of its longer side."""
+    """Where each place of an image comes from, in units of its longer side."""
 
     def __init__(self, points: NDArray[np.float32], size: SensorSize) -> None:
         self._size, self._unit = size, float(max(size.width, size.height))
@@ -141,7 +141,7 @@ class _Warp:
         return self._lids.cover(light, self._closure)
 
     def source(self, places: Tensor) -> Tensor:
-        """Places (1, N, 2) of the moved picture → places of the still."""
+        """Places (1, N, 2) of the moved image → places of the still."""
         middle = self._head.offset[:, None, :2]
         back = (places - middle - self._shift) @ self._rotate.T / self._scale + middle
         places = places + (back - places) * head_mask(self._head, places)[..., None]
@@ -165,19 +165,19 @@ class _Warp:
         moved = guess + self._expressed(still)
         for _ in range(_SOLVE_STEPS):
             moved = moved + 0.7 * (still - self.source(moved))
-        # A hidden point is in no place of the picture: it stays where the turn has carried it.
+        # A hidden point is in no place of the image: it stays where the turn has carried it.
         error = (still - self.source(moved)).norm(dim=-1) * self._unit
         away = (moved - guess).norm(dim=-1) > 0.1 * self._face
         found = torch.where(((error > 0.5) | away)[..., None], guess, moved)
         result: NDArray[np.float32] = (found[0] * self._unit - 0.5).numpy()
         return result
 
-    def show(self, pictures: Tensor, source: Tensor) -> Tensor:
-        """A picture (1, 1, H, W) through source places (G, G, 2) → (H, W)."""
+    def show(self, images: Tensor, source: Tensor) -> Tensor:
+        """An image (1, 1, H, W) through source places (G, G, 2) → (H, W)."""
         height, width = self._size.height, self._size.width
         extent = torch.tensor([width, height]) / self._unit
         coarse = (source / extent * 2 - 1).permute(2, 0, 1)[None]
         dense = F.interpolate(coarse, (height, width), mode="bilinear", align_corners=True)
         return F.grid_sample(
-            pictures, dense.permute(0, 2, 3, 1), "bilinear", "border", align_corners=False
+            images, dense.permute(0, 2, 3, 1), "bilinear", "border", align_corners=False
         )[0, 0]

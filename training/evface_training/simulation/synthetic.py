@@ -1,4 +1,4 @@
-"""Our own head as a source of light: `synthetic:head?seed=1&speed=fast&seconds=4`."""
+"""Our own head as a source of light: `synthetic:avatar?seed=1&speed=fast&seconds=4`."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ import torch
 
 from evface_edge.errors import ConfigError
 from evface_edge.geometry import SensorSize
-from evface_training.head import (
-    HeadAnimation,
-    HeadIdentity,
-    HeadRenderer,
+from evface_training.avatar import (
+    AvatarAnimation,
+    AvatarIdentity,
+    AvatarRenderer,
     Light,
     PinholeCamera,
     Pose,
 )
-from evface_training.head.animation import SPEEDS
-from evface_training.head.ict import IctRenderer
+from evface_training.avatar.animation import SPEEDS
+from evface_training.avatar.ict import IctRenderer
 from evface_training.simulation.recording import Frame
-from evface_training.simulation.sources import LABELS_HZ, PICTURES_HZ, Labelled
+from evface_training.simulation.sources import IMAGES_HZ, LABELS_HZ, Labelled
 
 _STRAY_LIGHT = 0.01
 
 
 @dataclass(frozen=True, eq=False)
-class HeadScene:
+class AvatarScene:
     """All that a recording of a head shows: its truth."""
 
-    identity: HeadIdentity
+    identity: AvatarIdentity
     light: Light
     camera: PinholeCamera
-    animation: HeadAnimation
+    animation: AvatarAnimation
 
 
 @dataclass(frozen=True)
-class SyntheticHeadSource:
-    """A head that moves, rendered picture by picture; a seed decides all of it.
+class SyntheticAvatarSource:
+    """A head that moves, rendered image by image; a seed decides all of it.
 
     Attributes:
         speed: "slow", "normal" or "fast".
@@ -61,16 +61,16 @@ class SyntheticHeadSource:
 
     def __post_init__(self) -> None:
         if self.speed not in SPEEDS:
-            raise ConfigError("synthetic:head speed", self.speed, f"one of {', '.join(SPEEDS)}")
+            raise ConfigError("synthetic:avatar speed", self.speed, f"one of {', '.join(SPEEDS)}")
         if not 0 < self.seconds <= 3600:
-            raise ConfigError("synthetic:head seconds", self.seconds, "above 0, at most 3600")
+            raise ConfigError("synthetic:avatar seconds", self.seconds, "above 0, at most 3600")
 
     @classmethod
-    def from_uri(cls, uri: str) -> SyntheticHeadSource:
+    def from_uri(cls, uri: str) -> SyntheticAvatarSource:
         """Raises: ConfigError: another kind of source, an unknown option, or no number."""
         kind, _, query = uri.removeprefix("synthetic:").partition("?")
-        if kind != "head":
-            raise ConfigError("source", uri, "synthetic:head")
+        if kind != "avatar":
+            raise ConfigError("source", uri, "synthetic:avatar")
         types: dict[str, type[int] | type[float] | type[str]] = {
             field.name: type(getattr(cls, field.name)) for field in fields(cls)
         }
@@ -92,26 +92,26 @@ class SyntheticHeadSource:
     def duration_us(self) -> int:
         return round(self.seconds * 1e6)
 
-    def scene(self) -> HeadScene:
+    def scene(self) -> AvatarScene:
         """Who moves how, and in front of what camera."""
         rng = np.random.default_rng(self.seed)
-        identity = HeadIdentity.sample(rng)
+        identity = AvatarIdentity.sample(rng)
         light = Light.sample(rng)
         if self.background != "any":
             light = replace(light, background=self.background)  # type: ignore[arg-type]
         focal_px = self.focal_px or 1.6 * self.height
         camera = PinholeCamera(self.size, focal_px)
-        animation = HeadAnimation.sample(
+        animation = AvatarAnimation.sample(
             rng,
             speed=self.speed,  # type: ignore[arg-type]
             seconds=self.seconds,
             center=Pose(y_mm=10.0, distance_mm=650.0),
         )
-        return HeadScene(identity, light, camera, animation)
+        return AvatarScene(identity, light, camera, animation)
 
     def __iter__(self) -> Iterator[Labelled]:
         scene = self.scene()
-        fps = PICTURES_HZ[self.speed]
+        fps = IMAGES_HZ[self.speed]
         every = max(1, fps // LABELS_HZ)
         with self._renderer() as renderer:
             identity: Any = scene.identity
@@ -126,13 +126,13 @@ class SyntheticHeadSource:
                 log = torch.from_numpy(np.log(head.image + _STRAY_LIGHT).astype(np.float32))
                 yield Labelled(Frame(t_us, log), None if index % every else head.landmarks)
 
-    def _renderer(self) -> HeadRenderer:
+    def _renderer(self) -> AvatarRenderer:
         # Twice as fine, because a jump of one jagged edge is an event that no camera would see.
         if self.ict:
             return IctRenderer(self.size, Path(self.ict), oversample=2)
-        return HeadRenderer(self.size, oversample=2)
+        return AvatarRenderer(self.size, oversample=2)
 
 
-def open_head(uri: str) -> SyntheticHeadSource:
+def open_avatar(uri: str) -> SyntheticAvatarSource:
     """Raises: ConfigError: another kind of source, an unknown option, or no number."""
-    return SyntheticHeadSource.from_uri(uri)
+    return SyntheticAvatarSource.from_uri(uri)

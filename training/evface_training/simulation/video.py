@@ -90,8 +90,8 @@ def video_frames(path: Path, fps: float | None = None) -> Iterator[tuple[int, Fr
     with _open(path) as container:
         stream = container.streams.video[0]
         period_us = 1e6 / (fps or float(stream.average_rate or 25))
-        for index, picture in enumerate(container.decode(video=0)):
-            grey: NDArray[np.uint8] = picture.to_ndarray(format="gray")
+        for index, image in enumerate(container.decode(video=0)):
+            grey: NDArray[np.uint8] = image.to_ndarray(format="gray")
             count += 1
             if before is None:
                 before = grey
@@ -101,9 +101,9 @@ def video_frames(path: Path, fps: float | None = None) -> Iterator[tuple[int, Fr
             farthest = float(np.percentile(np.hypot(flow[..., 0], flow[..., 1]), 99))
             steps = min(max(4, math.ceil(farthest / MAX_MOTION_PX)), MAX_SUBFRAMES)
             for part in range(1, steps + 1):
-                share = part / steps
-                between = _between(cv2, before, grey, flow, share) if part < steps else grey
-                t_us = round((index - 1 + share) * period_us)
+                fraction = part / steps
+                between = _between(cv2, before, grey, flow, fraction) if part < steps else grey
+                t_us = round((index - 1 + fraction) * period_us)
                 yield index, Frame(t_us, log_light(np.asarray(between, np.float32)))
             before = grey
     if count < 2:
@@ -115,23 +115,23 @@ def _between(
     first: NDArray[np.uint8],
     second: NDArray[np.uint8],
     flow: NDArray[np.float32],
-    share: float,
+    fraction: float,
 ) -> NDArray[np.float32]:
     """Both neighbours moved along the flow to this instant, mixed by nearness."""
     height, width = first.shape
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    pictures = []
-    for picture, offset in ((first, -share), (second, 1 - share)):
-        pictures.append(
+    images = []
+    for image, offset in ((first, -fraction), (second, 1 - fraction)):
+        images.append(
             cv2.remap(
-                picture.astype(np.float32),
+                image.astype(np.float32),
                 x + offset * flow[..., 0],
                 y + offset * flow[..., 1],
                 cv2.INTER_LINEAR,
                 borderMode=cv2.BORDER_REPLICATE,
             )
         )
-    mixed: NDArray[np.float32] = (1 - share) * pictures[0] + share * pictures[1]
+    mixed: NDArray[np.float32] = (1 - fraction) * images[0] + fraction * images[1]
     return mixed
 
 

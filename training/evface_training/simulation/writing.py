@@ -81,7 +81,7 @@ def write_recording(
             writer.write(events)
         count = writer.events
         if not count:
-            raise ConfigError("source", "still", "pictures that move: not one event came of it")
+            raise ConfigError("source", "still", "images that move: not one event came of it")
     beside = landmarks_path(output)
     if labels:
         times, points = zip(*labels, strict=True)

@@ -27,7 +27,7 @@ class PackedEvents:
 
     Attributes:
         clip: (N,) int64, 0 … B-1, which clip it belongs to.
-        time: (N,) float, share of the slice, 0 to 1.
+        time: (N,) float, fraction of the slice, 0 to 1.
         x, y: (N,) float, fractions of the crop; what lies outside 0 to 1 is seen by no one.
         on: (N,) int64, 1 for ON, 0 for OFF.
         duration_us: (B,) float, length of each slice.
@@ -86,9 +86,9 @@ class PackedEvents:
         count = torch.bincount(seen.clip, minlength=self.clips)
         rank = torch.arange(len(seen), device=count.device) - (count.cumsum(0) - count)[seen.clip]
         # Evenly spread: those at which the running number of kept ones goes up.
-        share = (most / count.clamp_min(1)).clamp(max=1).double()[seen.clip]
-        place = ((rank + 1) * share + 1e-9).long() - 1
-        kept = place >= (rank * share + 1e-9).long()
+        fraction = (most / count.clamp_min(1)).clamp(max=1).double()[seen.clip]
+        place = ((rank + 1) * fraction + 1e-9).long() - 1
+        kept = place >= (rank * fraction + 1e-9).long()
         lists = torch.full((self.clips, most, 4), -1, dtype=torch.int16, device=count.device)
         columns = (seen.time, seen.x, seen.y)
         scaled = [(c[kept] * _FULL_SCALE).round().to(torch.int16) for c in columns]
@@ -146,14 +146,14 @@ class PackedEvents:
 class Augmentation:
     """How the events of a view are changed; each clip draws its own amounts.
 
-    Instead of the colours, greys and blurs of pictures: what a camera does to events.
+    Instead of the colours, greys and blurs of images: what a camera does to events.
 
     Attributes:
-        drop: largest share of events that get lost.
+        drop: largest fraction of events that get lost.
         flip_polarity: chance that brighter and darker change places.
-        jitter: largest standard deviation of timestamps, as a share of the slice.
-        noise: largest number of events that no light made, as a share of the clip's own.
-        crop_area: share of the area that a random crop keeps, (low, high).
+        jitter: largest standard deviation of timestamps, as a fraction of the slice.
+        noise: largest number of events that no light made, as a fraction of the clip's own.
+        crop_area: fraction of the area that a random crop keeps, (low, high).
         crop_aspect: largest ratio of its sides.
         mirror: chance of left and right changing places.
     """
@@ -205,8 +205,8 @@ def disturb(events: PackedEvents, how: Augmentation) -> PackedEvents:
     names = ("clip", "time", "x", "y", "on")
     columns = {n: torch.cat([getattr(events, n), v]) for n, v in zip(names, noise, strict=True)}
     events = replace(events, **columns)
-    # By clip, then time: a share of 0 to 1 never reaches into the next clip's range. Whole numbers,
-    # finer than any clock, are sorted five times as fast as floating ones.
+    # By clip, then time: a fraction of 0 to 1 never reaches into the next clip's range. Whole
+    # numbers, finer than any clock, are sorted five times as fast as floating ones.
     order = torch.argsort((events.clip << 32) + (events.time.double() * 2**31).long())
     return events.select(order)
 

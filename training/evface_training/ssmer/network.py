@@ -39,7 +39,7 @@ class SharedEncoder(nn.Module):
       └─ adapter: 1×1 convolution without bias → (N, in_channels, S, S)
           └─ encoder → (N, width, S / stride, S / stride)
 
-    The paper's views are all pictures of three channels; ours are not. A 1×1 adapter leaves the
+    The paper's views are all images of three channels; ours are not. A 1×1 adapter leaves the
     whole encoder shared, its first layer too, which a stem per view would not. And since it is
     linear, `pretrained` folds it into the first convolution: what comes out takes one
     representation as it is, and costs nothing more.
@@ -149,9 +149,9 @@ class Reconstruction(nn.Module):
         return image
 
 
-def random_mask(clips: int, side: int, share: float, device: torch.device) -> Tensor:
+def random_mask(clips: int, side: int, fraction: float, device: torch.device) -> Tensor:
     """(B, 1, side, side), 1 where hidden: that share of an 8 × 8 grid, by torch's generator."""
     grid = 8
     order = torch.rand(clips, grid * grid, device=device).argsort(1).argsort(1)
-    hidden = (order < round(share * grid * grid)).float().view(clips, 1, grid, grid)
+    hidden = (order < round(fraction * grid * grid)).float().view(clips, 1, grid, grid)
     return nn.functional.interpolate(hidden, (side, side), mode="nearest")

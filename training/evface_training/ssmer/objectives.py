@@ -74,7 +74,7 @@ def embedding_std(z: Tensor) -> Tensor:
     return F.normalize(z.detach().float(), dim=-1).std(0).mean()
 
 
-#: A spread below this share of 1 / √D counts as collapsed.
+#: A spread below this fraction of 1 / √D counts as collapsed.
 COLLAPSED_BELOW = 0.1
 
 

@@ -47,7 +47,7 @@ class SsmerConfig:
             is to tell places apart, not to forget them. What all clips of a batch have at a cell
             is taken from it first, so that cells cannot agree by knowing where they are.
         projection, prediction: width of projector and embeddings, and of the predictor's waist.
-        mask_share, retention_weight: of "mirror".
+        mask_fraction, retention_weight: of "mirror".
         watch_every: steps between two looks at whether embeddings have collapsed.
     """
 
@@ -58,7 +58,7 @@ class SsmerConfig:
     grid: int = 1
     projection: int = 2048
     prediction: int = 512
-    mask_share: float = 0.5
+    mask_fraction: float = 0.5
     retention_weight: float = 5.0
     watch_every: int = 50
 
@@ -77,8 +77,8 @@ class SsmerConfig:
                 self.grid,
                 f"{self.side // 16} or fewer: an encoder's map of {self.side} pixels has no more",
             )
-        if not 0 < self.mask_share < 1:
-            raise ConfigError("SsmerConfig.mask_share", self.mask_share, "between 0 and 1")
+        if not 0 < self.mask_fraction < 1:
+            raise ConfigError("SsmerConfig.mask_fraction", self.mask_fraction, "between 0 and 1")
 
 
 class SsmerTask(Task):
@@ -128,7 +128,7 @@ class SsmerTask(Task):
             image = draw_view(name, events, config.side, config.augmentation, maps)
             shown = image
             if self.reconstruction is not None:
-                mask = random_mask(len(image), config.side, config.mask_share, image.device)
+                mask = random_mask(len(image), config.side, config.mask_fraction, image.device)
                 shown = image * (1 - mask)
             features = self.shared(shown.contiguous(memory_format=torch.channels_last), name)
             if self.reconstruction is not None:
@@ -171,7 +171,7 @@ class SsmerTask(Task):
         return losses
 
 
-#: Features of rectified units share a direction: their healthy spread is lower.
+#: Features of rectified units fraction a direction: their healthy spread is lower.
 _FEATURES_COLLAPSED_BELOW = 0.01
 
 

@@ -30,7 +30,7 @@ class TeacherConfig:
         windows: half the side of the patches' window in each stage, in fractions of the crop.
         stage_weights: of the stages in the loss, as many.
         grid: samples of a patch along either side.
-        layers, heads, feed_forward, dropout: of the transformer, whose weights the stages share.
+        layers, heads, feed_forward, dropout: of the transformer, whose weights the stages fraction.
         rgb_dropout: chance that a clip is shown without RGB in training, so that the network
             also runs on events alone; the paper has none (0).
     """

@@ -48,7 +48,7 @@ class Teacher(nn.Module):
 
     Where it fuses, the RGB side is frozen: it comes from a trained network of RGB alone
     (`take_rgb_side`). Each stage begins with the mean face or the detached estimate of the stage
-    before, and with a state of zero; all stages share all weights.
+    before, and with a state of zero; all stages fraction all weights.
 
     Beyond the paper: a coarse first guess from the whole map where `coarse_cells` asks for it, in
     place of the mean face; σ of each point, learned from the detached state, which so changes no

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from evface_edge.landmarks import EYE_CORNERS
+from evface_training.augmentation import augmented
 from evface_training.task import Batch, Task, as_input, for_log
 from evface_training.teacher.network import Teacher
-from evface_training.variation import varied
 
 #: Weight of the likelihood that σ is learned from; it reaches no other weight.
 SIGMA_WEIGHT = 0.01
@@ -57,7 +57,7 @@ class TeacherTask(Task):
         return self.teacher
 
     def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        batch, config = varied(batch) if self.teacher.training else batch, self.teacher.config
+        batch, config = augmented(batch) if self.teacher.training else batch, self.teacher.config
         truth, weights = batch["points"], batch["weights"] * batch["presence"][:, None]
         present = None
         if config.uses_events and config.uses_rgb:

@@ -47,7 +47,7 @@ class FaceFigures:
         kept_id: whether it had the same number before it was hidden and after; None: it was not
             followed when it was hidden.
         moving, held: landmark errors (NME) while it moved, and while it paused.
-        held_share: of the pause, for how much of it the face was reported.
+        held_fraction: of the pause, for how much of it the face was reported.
     """
 
     found_s: float
@@ -56,7 +56,7 @@ class FaceFigures:
     kept_id: bool | None
     moving: NDArray[np.float64]
     held: NDArray[np.float64]
-    held_share: float
+    held_fraction: float
 
 
 @dataclass(frozen=True)
@@ -124,9 +124,9 @@ class _Seen:
     def of(cls, truth: Truth, sequence: FullSequence, times_us: NDArray[np.int64]) -> _Seen:
         known = sequence.times_us
         after = np.clip(np.searchsorted(known, times_us), 1, len(known) - 1)
-        share = (times_us - known[after - 1]) / (known[after] - known[after - 1])
-        share = np.clip(share, 0, 1)[:, None, None]
-        points = (1 - share) * truth.points[after - 1] + share * truth.points[after]
+        fraction = (times_us - known[after - 1]) / (known[after] - known[after - 1])
+        fraction = np.clip(fraction, 0, 1)[:, None, None]
+        points = (1 - fraction) * truth.points[after - 1] + fraction * truth.points[after]
         covered = truth.covered[after - 1] | truth.covered[after]
         visible = _inside(points, sequence.size) & ~covered
         boxes = [Box.around(p) for p in points]
@@ -243,7 +243,7 @@ def summary(figures: Sequence[SequenceFigures]) -> dict[str, float]:
         "held_nme_percent": 100 * float(held.mean()) if len(held) else math.nan,
         "held_to_moving": float(np.mean(ratios)) if ratios else math.nan,
         "held_to_moving_median": float(np.median(ratios)) if ratios else math.nan,
-        "held_share_percent": 100 * float(np.mean([face.held_share for face in faces])),
+        "held_share_percent": 100 * float(np.mean([face.held_fraction for face in faces])),
         "false_faces": sum(sequence.false_ids for sequence in figures),
         "false_instants_percent": 100
         * sum(sequence.false_instants for sequence in figures)
@@ -272,6 +272,6 @@ def _poisson_limit(count: int) -> float:
     return float(chi2.ppf(0.95, 2 * (count + 1)) / 2)
 
 
-def _quantile(values: NDArray[np.float64], share: float) -> float:
+def _quantile(values: NDArray[np.float64], fraction: float) -> float:
     """Infinite values are large ones."""
-    return float(np.sort(values)[min(int(share * len(values)), len(values) - 1)])
+    return float(np.sort(values)[min(int(fraction * len(values)), len(values) - 1)])

@@ -1,7 +1,8 @@
 """Sequences of a whole sensor, by the list form of the camera: events, and the truth about them.
 
-Heads cut from still pictures move over a background that moves as well; made from a seed, not kept
-as files. They share no step with the finder's training but the drawing of textures and objects.
+Heads cut from still photos move over a background that moves as well; made from a seed, not kept
+as files. They share no step with the face detector's training but the drawing of textures and
+objects.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ from evface_training.simulation.presets import PRESETS
 from evface_training.simulation.recording import Frame, one_camera, record
 from evface_training.simulation.relief import fit_head, head_mask
 from evface_training.simulation.tone import Tone, grey
-from evface_training.tracking.courses import WAYS, Course, Phases, Pose
+from evface_training.tracking.trajectories import WAYS, Phases, Pose, Trajectory
 
 #: No textures that training saw.
 _SEED = 7_700_000
 _TONE = Tone(gamma=torch.full((1, 1, 1, 1), 2.2), stray=torch.full((1, 1, 1, 1), 0.01))
-#: Between two frames nothing moves farther than this; in pixels of the picture where that is
+#: Between two frames nothing moves farther than this; in pixels of the photo where that is
 #: finer than the sensor.
 _STEP_PX = 0.8
 _SHORTEST_US, _LONGEST_US = 1_000, 20_000
@@ -78,14 +79,14 @@ class FullSequence:
 
 @dataclass
 class _Sprite:
-    """A flat picture with what it covers, (2, P, P), and where its middle lies in it, (x, y)."""
+    """A flat photo with what it covers, (2, P, P), and where its middle lies in it, (x, y)."""
 
     texture: Tensor
     anchor: tuple[float, float]
     unit: float  # pixels of the texture to one side of the face box, or of the thing
 
     def paint(self, light: Tensor, pose: Pose) -> None:
-        """Over a picture (H, W), in place."""
+        """Over a photo (H, W), in place."""
         height, width = light.shape
         size = self.texture.shape[-1]
         scale = pose.side / self.unit  # sensor px ÷ texture px
@@ -120,19 +121,19 @@ def _shrunk(texture: Tensor, scale: float) -> Tensor:
 
 
 def _head(image: NDArray[np.uint8], points: NDArray[np.float32], side_px: float) -> _Sprite:
-    """A head cut from its picture."""
+    """A head cut from its photo."""
     still = torch.from_numpy(points)[None]
     crop = (still + 0.5) / CROP_SIDE_PX
     axis = (torch.arange(CROP_SIDE_PX) + 0.5) / CROP_SIDE_PX
     places = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1).reshape(1, -1, 2)
     cover = head_mask(fit_head(crop), places).reshape(CROP_SIDE_PX, CROP_SIDE_PX)
-    picture = torch.from_numpy(image).float().div(255)
-    if picture.ndim == 3:
-        picture = grey(picture.permute(2, 0, 1)[None])[0, 0]
+    photo = torch.from_numpy(image).float().div(255)
+    if photo.ndim == 3:
+        photo = grey(photo.permute(2, 0, 1)[None])[0, 0]
     low, high = points.min(0), points.max(0)
     middle = (low + high) / 2
     unit = float((high - low).max())
-    texture = _shrunk(torch.stack([picture, cover]), side_px / unit)
+    texture = _shrunk(torch.stack([photo, cover]), side_px / unit)
     return _Sprite(texture, (float(middle[0]), float(middle[1])), unit)
 
 
@@ -216,11 +217,11 @@ class SequenceMaker:
         size: SensorSize,
         seed: int = 0,
         *,
-        pictures: tuple[int, int] = (96, 48),
+        photos: tuple[int, int] = (96, 48),
     ) -> None:
         self._faces, self.size, self._seed = faces, size, seed
-        self._textures = texture_bank(pictures[0], 384, _SEED + seed)
-        objects = occluder_bank(pictures[1], _SEED + seed)
+        self._textures = texture_bank(photos[0], 384, _SEED + seed)
+        objects = occluder_bank(photos[1], _SEED + seed)
         self._objects = torch.cat([grey(objects[:, :3]), objects[:, 3:]], 1)
 
     def sequence(self, number: int, faces: int | None = None) -> FullSequence:
@@ -234,50 +235,52 @@ class SequenceMaker:
         count = faces or (2 if number % 3 == 2 else 1)
         way = WAYS[number % len(WAYS)]
         if count == 1:
-            courses = [Course(size, rng, way)]
+            trajectories = [Trajectory(size, rng, way)]
         else:
             halves = [(0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)]
-            courses = [
-                Course(size, rng, WAYS[(number + k) % len(WAYS)], halves[k], late_s=0.4 * k)
+            trajectories = [
+                Trajectory(size, rng, WAYS[(number + k) % len(WAYS)], halves[k], late_s=0.4 * k)
                 for k in range(2)
             ]
         chosen = rng.choice(len(self._faces), count, replace=False)
         # In half of the sequences everything stands still while the (first) face pauses.
-        rests = [courses[0].phases.paused] if rng.random() < 0.5 and count == 1 else []
+        rests = [trajectories[0].phases.paused] if rng.random() < 0.5 and count == 1 else []
         background = self._background(rng, rests)
         heads = [
-            _head(self._faces.images[index], self._faces.points[index], course.side)
-            for index, course in zip(chosen, courses, strict=True)
+            _head(self._faces.images[index], self._faces.points[index], trajectory.side)
+            for index, trajectory in zip(chosen, trajectories, strict=True)
         ]
-        covers = [self._cover(rng, course.side) for course in courses]
+        covers = [self._cover(rng, trajectory.side) for trajectory in trajectories]
         ways = rng.choice([-1.0, 1.0], count)
 
         def paint(light: Tensor, t_s: float) -> None:
-            for course, head in zip(courses, heads, strict=True):
-                head.paint(light, course.pose(t_s))
-            for course, cover, sign in zip(courses, covers, ways, strict=True):
-                at = course.cover(t_s)
+            for trajectory, head in zip(trajectories, heads, strict=True):
+                head.paint(light, trajectory.pose(t_s))
+            for trajectory, cover, sign in zip(trajectories, covers, ways, strict=True):
+                at = trajectory.cover(t_s)
                 if at is not None:
-                    cover.paint(light, _beside(course, t_s, at * sign))
+                    cover.paint(light, _beside(trajectory, t_s, at * sign))
 
         def step_us(t_s: float) -> float:
             fastest = background.speed / 3
-            for course in courses:
-                before, after = course.pose(t_s), course.pose(t_s + 0.002)
+            for trajectory in trajectories:
+                before, after = trajectory.pose(t_s), trajectory.pose(t_s + 0.002)
                 moved = math.hypot(after.x - before.x, after.y - before.y) / 0.002
-                moved += abs(after.roll - before.roll) / 0.002 * course.side
+                moved += abs(after.roll - before.roll) / 0.002 * trajectory.side
                 # Heads of few pixels, enlarged, have no finer detail.
-                fastest = max(fastest, moved / max(course.side / 96, 1.0))
-                if (at := course.cover(t_s)) is not None and (at or course.cover(t_s + 0.003)):
-                    fastest = max(fastest, course.side * 4)
+                fastest = max(fastest, moved / max(trajectory.side / 96, 1.0))
+                if (at := trajectory.cover(t_s)) is not None and (
+                    at or trajectory.cover(t_s + 0.003)
+                ):
+                    fastest = max(fastest, trajectory.side * 4)
             return 1e6 * _STEP_PX / max(fastest, 1e-3)
 
-        end_s = max(course.phases.end for course in courses)
+        end_s = max(trajectory.phases.end for trajectory in trajectories)
         events = self._record(background, paint, step_us, end_s, rng)
         times_us = np.arange(0, round(end_s * 1e6) + 1, TRUTH_US)
         truths = tuple(
-            self._truth(course, self._faces.points[index], times_us)
-            for course, index in zip(courses, chosen, strict=True)
+            self._truth(trajectory, self._faces.points[index], times_us)
+            for trajectory, index in zip(trajectories, chosen, strict=True)
         )
         return FullSequence(f"sequence {number}", size, events, times_us, truths)
 
@@ -329,21 +332,21 @@ class SequenceMaker:
         return _thing(texture, ((0.98 - edge) / 0.03).clamp(0, 1), _COVER_SIDE * side)
 
     def _truth(
-        self, course: Course, points: NDArray[np.float32], times_us: NDArray[np.int64]
+        self, trajectory: Trajectory, points: NDArray[np.float32], times_us: NDArray[np.int64]
     ) -> Truth:
         low, high = points.min(0), points.max(0)
         middle, unit = (low + high) / 2, float((high - low).max())
         shown = np.empty((len(times_us), *points.shape), np.float32)
         covered = np.zeros(len(times_us), bool)
         for index, t_us in enumerate(times_us):
-            pose = course.pose(t_us * 1e-6)
+            pose = trajectory.pose(t_us * 1e-6)
             cos, sin = math.cos(pose.roll), math.sin(pose.roll)
             turned = (points - middle) @ np.array([[cos, sin], [-sin, cos]])
             shown[index] = turned * (pose.side / unit) + [pose.x, pose.y]
-            at = course.cover(t_us * 1e-6)
+            at = trajectory.cover(t_us * 1e-6)
             # It no longer touches the box when it has gone half of both sides.
             covered[index] = at is not None and abs(at) * _COVER_WAY < (1 + _COVER_SIDE) / 2
-        return Truth(shown, covered, course.phases)
+        return Truth(shown, covered, trajectory.phases)
 
     def _record(
         self,
@@ -370,6 +373,8 @@ class SequenceMaker:
         return np.concatenate(parts) if parts else np.empty(0, EVENT_DTYPE)
 
 
-def _beside(course: Course, t_s: float, ways: float) -> Pose:
-    pose = course.pose(t_s)
-    return Pose(pose.x + ways * _COVER_WAY * course.side, pose.y, _COVER_SIDE * course.side, 0.0)
+def _beside(trajectory: Trajectory, t_s: float, ways: float) -> Pose:
+    pose = trajectory.pose(t_s)
+    return Pose(
+        pose.x + ways * _COVER_WAY * trajectory.side, pose.y, _COVER_SIDE * trajectory.side, 0.0
+    )

@@ -1,0 +1,1 @@
+"""Measurements of our own: `python -m benchmarks`. Not part of the installed package."""

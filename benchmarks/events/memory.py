@@ -1,0 +1,48 @@
+"""The most memory that reading a large recording takes, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.events import recordings
+from benchmarks.events.table import Limit, log
+
+LIMIT_MB = 300
+
+# Not ru_maxrss: a process begins with that of the one that started it.
+_READ = """
+import json, re, sys
+from pathlib import Path
+from evface_edge.events import open_events
+count = 0
+with open_events(sys.argv[1]) as source:
+    for packet in source:
+        count += len(packet)
+peak_kib = int(re.search(r"VmHWM:\\s+([0-9]+) kB", Path("/proc/self/status").read_text())[1])
+print(json.dumps([count, peak_kib * 1024 / 1e6]))
+"""
+
+
+def limits(size_bytes: int = 1_000_000_000, folder: Path | None = None) -> list[Limit]:
+    """EVT2 and EVT3 of that size, one after the other; each is deleted afterwards."""
+    found = []
+    for name, target, event_bytes in (("EVT2", "a.raw?format=evt2", 4.2), ("EVT3", "a.raw", 3.3)):
+        with tempfile.TemporaryDirectory(prefix="bench-events-", dir=folder) as place:
+            path = recordings.write(f"{place}/{target}", int(size_bytes / event_bytes))
+            size = path.stat().st_size
+            log(f"{name}: {size / 1e6:.0f} MB written")
+            run = subprocess.run(
+                [sys.executable, "-c", _READ, os.fspath(path)],
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            count, peak_mb = json.loads(run.stdout)
+        what = f"{name}: peak memory, {count / 1e6:.0f} M events in {size / 1e9:.2f} GB"
+        found.append(Limit(what, peak_mb, LIMIT_MB, "MB"))
+    return found

@@ -1,0 +1,323 @@
+"""Representations: ours against loops that a user would write, and against every library.
+
+A window of events around a face-like shape, on a small and on a large sensor. Each candidate gets
+the events in the form that it likes best, made beforehand. A numba loop here checks nothing: an
+event outside the sensor would make it write outside its array.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.events.readers import EVLIB_PYTHON
+from benchmarks.events.table import OURS, Bar, Candidate, Row, Sample, log, measure
+from evface_edge import Box, SensorSize
+from evface_edge.events.array import EventArray, make_events
+from evface_edge.representation import (
+    AdaptiveSurface,
+    EventFrame,
+    EventStatistics,
+    MultiScaleSurface,
+    Representation,
+    TimeSurface,
+    VoxelGrid,
+)
+
+SENSORS = (SensorSize(346, 260), SensorSize(1280, 720))
+COUNTS = (20_000, 1_000_000)
+DURATION_US = 30_000
+BINS = 5
+OUTPUT = (128, 128)
+#: Of what is held against bars: some are a few hundredths apart.
+_MORE_TURNS = 3
+LOOP = "numba loop"
+FULL_LOOP = "numba loop, full frame"
+
+COMPARED: dict[str, Representation] = {
+    "count": EventFrame(),
+    "voxel grid, 5 bins": VoxelGrid(BINS),
+    "time surface": TimeSurface(float(DURATION_US)),
+}
+OTHERS: dict[str, Representation] = {
+    "time surface, linear": TimeSurface(float(DURATION_US), "linear"),
+    "multi-scale surface": MultiScaleSurface(),
+    "event statistics": EventStatistics(),
+    "adaptive surface, rate": AdaptiveSurface("rate"),
+    "adaptive surface, LoG": AdaptiveSurface("log"),
+    "adaptive surface, spectrum": AdaptiveSurface("spectrum"),
+}
+
+
+def setting(size: SensorSize, count: int) -> str:
+    return f"{size}, {count // 1000} k events"
+
+
+BARS = (
+    *(
+        Bar(subject, peer, ratio, setting(size, COUNTS[0]))
+        for subject in COMPARED
+        for peer, ratio in ((LOOP, 1), ("tonic", 5))
+        for size in SENSORS
+    ),
+    *(
+        Bar(f"{subject}, canvas", LOOP, 1, setting(size, COUNTS[0]))
+        for subject in COMPARED
+        for size in SENSORS
+    ),
+    *(
+        Bar(f"{subject}, crop", FULL_LOOP, 3, setting(SENSORS[1], COUNTS[0]))
+        for subject in COMPARED
+    ),
+)
+
+
+def face_like(size: SensorSize, count: int) -> tuple[EventArray, Box]:
+    """Four fifths of the events on curves in a box of half the sensor's height, a fifth noise."""
+    rng = np.random.default_rng(7)
+    side, on_face = 0.5 * size.height, int(0.8 * count)
+    angle = rng.uniform(0, 2 * np.pi, on_face)
+    radius = 0.45 * side * rng.choice([1, 0.8, 0.5, 0.3], on_face) + rng.normal(0, 1.5, on_face)
+    spread = count - on_face
+    x = np.concatenate(
+        [size.width / 2 + radius * np.cos(angle), rng.uniform(0, size.width, spread)]
+    )
+    y = np.concatenate(
+        [size.height / 2 + radius * np.sin(angle), rng.uniform(0, size.height, spread)]
+    )
+    order = rng.permutation(count)
+    events = make_events(
+        np.sort(rng.integers(0, DURATION_US, count)) + 1_700_000_000_000_000,
+        np.clip(x[order], 0, size.width - 1),
+        np.clip(y[order], 0, size.height - 1),
+        rng.integers(0, 2, count),
+    )
+    return events, Box(size.width / 2 - side / 2, size.height / 2 - side / 2, side, side)
+
+
+@cache
+def plain_loops() -> dict[str, Callable[[EventArray, int, int], Any]]:
+    """What one writes in an afternoon."""
+    import numba
+
+    @numba.njit
+    def count(events: Any, height: int, width: int) -> Any:
+        frame = np.zeros((2, height, width), np.float32)
+        for event in events:
+            frame[event.p, event.y, event.x] += 1
+        return frame
+
+    @numba.njit
+    def voxels(events: Any, height: int, width: int) -> Any:
+        grid = np.zeros((2 * BINS, height, width), np.float32)
+        start = events[0].t
+        scale = (BINS - 1) / max(events[-1].t - start, 1)
+        for event in events:
+            position = (event.t - start) * scale
+            first = min(int(position), BINS - 2)
+            fraction = position - first
+            grid[event.p * BINS + first, event.y, event.x] += 1 - fraction
+            grid[event.p * BINS + first + 1, event.y, event.x] += fraction
+        return grid
+
+    @numba.njit
+    def surface(events: Any, height: int, width: int) -> Any:
+        newest = np.full((2, height, width), -1, np.int64)
+        for event in events:
+            newest[event.p, event.y, event.x] = event.t
+        now = events[-1].t
+        result = np.zeros((2, height, width), np.float32)
+        for p in range(2):
+            for y in range(height):
+                for x in range(width):
+                    if newest[p, y, x] >= 0:
+                        result[p, y, x] = np.exp((newest[p, y, x] - now) / DURATION_US)
+        return result
+
+    return dict(zip(COMPARED, (count, voxels, surface), strict=True))
+
+
+def repeated(run: Callable[[], Any], events: EventArray, least_s: float = 0.05) -> Candidate:
+    """As often as fits into a short time, so that the clock does not matter."""
+
+    def candidate() -> int:
+        times, began = 0, time.process_time()
+        while time.process_time() - began < least_s:
+            for _ in range(max(1, times)):
+                run()
+            times += max(1, times)
+        return times * len(events)
+
+    return candidate
+
+
+def tonic(subject: str, events: EventArray, size: SensorSize) -> Callable[[], Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import tonic.functional as library
+
+    theirs = events.astype([("t", "i8"), ("x", "i2"), ("y", "i2"), ("p", "i2")])
+    theirs["t"] -= theirs["t"][0]
+    sensor = (size.width, size.height, 2)
+    if subject == "count":
+        return lambda: library.to_frame_numpy(theirs, sensor, n_event_bins=1)
+    if subject.startswith("voxel"):
+        # It writes into the polarities: each call needs a copy.
+        return lambda: library.to_voxel_grid_numpy(theirs.copy(), sensor, n_time_bins=BINS)
+    return lambda: library.to_timesurface_numpy(
+        theirs, sensor, dt=DURATION_US, tau=DURATION_US, include_incomplete=True
+    )
+
+
+def dv(subject: str, events: EventArray, size: SensorSize) -> Callable[[], Any] | None:
+    """Its edge map (one channel, 8 bits) and its time surface (linear, one channel)."""
+    import dv_processing as library
+
+    store = library.EventStore()
+    for t, x, y, p in events.tolist():
+        store.push_back(t, x, y, bool(p))
+    resolution = (size.width, size.height)
+    if subject == "count":
+        edges = library.EdgeMapAccumulator(resolution, 0.25, True, 0.0, 1.0)
+
+        def edge_map() -> Any:
+            edges.accept(store)
+            return edges.generateFrame()
+
+        return edge_map
+    if subject == "time surface":
+        surface = library.TimeSurface(resolution)
+
+        def time_surface() -> Any:
+            surface.accept(store)
+            frame = surface.generateFrame()
+            surface.reset()
+            return frame
+
+        return time_surface
+    return None
+
+
+_EVLIB = """
+import json, sys, time, numpy as np, polars as pl
+import evlib.representations as library
+columns = np.load(sys.argv[1])
+subject, width, height, bins, duration, times = sys.argv[2], *map(int, sys.argv[3:])
+frame = pl.DataFrame({
+    "t": pl.Series(columns["t"] - columns["t"][0]).cast(pl.Duration("us")),
+    "x": columns["x"].astype(np.int16), "y": columns["y"].astype(np.int16),
+    "polarity": columns["p"].astype(np.int8),
+})
+def run():
+    if subject == "count":
+        found = library.create_event_frame(frame, height, width, n_time_bins=1)
+        return library.densify_event_frame(found, 1, 2, height, width)
+    if subject.startswith("voxel"):
+        found = library.create_voxel_grid(frame, height, width, n_time_bins=bins)
+        return library.densify_voxel_grid(found, bins, height, width)
+    found = library.create_time_surface(frame, height, width, dt=duration - 1, tau=duration)
+    return library.densify_time_surface(found, 1, 2, height, width, duration - 1, duration, 0)
+run()
+began = time.process_time()
+for _ in range(times):
+    run()
+print(json.dumps([times * len(frame), time.process_time() - began]))
+"""
+
+
+def evlib(subject: str, events: EventArray, size: SensorSize) -> Candidate:
+    """In a process of its own."""
+
+    def candidate() -> Sample:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "events.npz"
+            np.savez(path, **{name: events[name] for name in ("t", "x", "y", "p")})
+            sizes = (size.width, size.height, BINS, DURATION_US, max(1, 200_000 // len(events)))
+            run = subprocess.run(
+                [os.environ[EVLIB_PYTHON], "-c", _EVLIB, path, subject, *map(str, sizes)],
+                capture_output=True,
+                text=True,
+            )
+        if run.returncode:
+            raise RuntimeError(run.stderr.strip().rpartition("\n")[2][:200])
+        count, cpu_s = json.loads(run.stdout.strip().rpartition("\n")[2])
+        return Sample(count, cpu_s)
+
+    return candidate
+
+
+def _peers(subject: str, events: EventArray, size: SensorSize) -> dict[str, Candidate]:
+    loop = plain_loops()[subject]
+    found = {LOOP: repeated(lambda: loop(events, size.height, size.width), events)}
+    for name, package, make in (("dv-processing", "dv_processing", dv), ("tonic", "tonic", tonic)):
+        if importlib.util.find_spec(package) is None:
+            log(f"{name} is not installed")
+            continue
+        run = make(subject, events, size)
+        if run is not None:
+            found[name] = repeated(run, events)
+    if EVLIB_PYTHON in os.environ:
+        found["evlib"] = evlib(subject, events, size)
+    return found
+
+
+def _sliding(representation: Representation, events: EventArray, box: Box) -> dict[str, Candidate]:
+    """A tensor every thousand events, of the last half of the duration."""
+    step, duration_us = 1_000, DURATION_US // 2
+    ends = range(step, len(events) + 1, step)
+    starts = np.searchsorted(events["t"], events["t"][step - 1 :: step] - duration_us, "right")
+
+    def incremental() -> None:
+        running = representation.incremental(box, OUTPUT, duration_us=duration_us)
+        for end in ends:
+            running.push(events[end - step : end])
+            running.tensor()
+
+    def anew() -> None:
+        for start, end in zip(starts, ends, strict=True):
+            representation.crop(events[start:end], box, OUTPUT)
+
+    return {OURS: repeated(incremental, events), "ours, anew each time": repeated(anew, events)}
+
+
+def rows(repeats: int) -> list[Row]:
+    """All representations, sensors and windows."""
+    if EVLIB_PYTHON not in os.environ:
+        log(f"evlib is left out: {EVLIB_PYTHON} names no Python that has it")
+    found: list[Row] = []
+
+    def add(subject: str, at: str, candidates: dict[str, Candidate], turns: int = 1) -> None:
+        log(f"{subject}, {at}")
+        found.extend(measure(subject, at, candidates, turns * repeats))
+
+    for size in SENSORS:
+        for count in COUNTS:
+            events, box = face_like(size, count)
+            at = setting(size, count)
+            for subject, representation in {**COMPARED, **OTHERS}.items():
+                whole = repeated(partial(representation, events, size), events)
+                crop = repeated(partial(representation.crop, events, box, OUTPUT), events)
+                peers = _peers(subject, events, size) if subject in COMPARED else {}
+                turns = _MORE_TURNS if peers and count == COUNTS[0] else 1
+                add(subject, at, {OURS: whole, **peers}, turns)
+                if peers:
+                    canvas = repeated(partial(representation.canvas(size), events), events)
+                    add(f"{subject}, canvas", at, {OURS: canvas, LOOP: peers[LOOP]}, turns)
+                full = {FULL_LOOP: peers[LOOP]} if peers else {}
+                add(f"{subject}, crop", at, {OURS: crop, **full}, turns)
+        events, box = face_like(size, 100_000)
+        for subject, representation in COMPARED.items():
+            at = f"{size}, 100 k events, a tensor every 1 k"
+            add(f"{subject}, crop, sliding", at, _sliding(representation, events, box))
+    return found

@@ -1,0 +1,177 @@
+"""Images one after another, written as they come: GIF with Pillow, MP4 with PyAV.
+
+One table: suffix → writer. Neither keeps more than two images in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from PIL import GifImagePlugin, Image, ImageChops
+
+from evface_edge.errors import ConfigError, RuntimeUnavailable
+from evface_edge.results import drawing as style
+from evface_edge.results.output_file import check_output, whole_file
+
+
+class Film(Protocol):
+    """A video that is being written."""
+
+    def add(self, image: Image.Image) -> None:
+        """The next image, RGB, of the size of the one before."""
+
+    def close(self) -> None:
+        """Write what is still due; the file is complete."""
+
+
+class GifWriter:
+    """An animated GIF that repeats for ever.
+
+    All images fraction one palette, made of the colours that `image` draws with, and only what
+    changed since the image before is written. Pillow's own writer holds every image until
+    the last is known, hence its functions for single ones here.
+    """
+
+    def __init__(self, path: Path, fps: float) -> None:
+        if fps > 50:
+            raise ConfigError("fps", fps, "at most 50 for GIF: viewers slow down what is faster")
+        self._file = path.open("wb")
+        self._fps = fps
+        self._palette = _palette()
+        self._shown: Image.Image | None = None
+        self._waiting: tuple[Image.Image, tuple[int, int]] | None = None
+        self._count = 0
+        self._written_cs = 0
+
+    def add(self, image: Image.Image) -> None:
+        frame = image.quantize(palette=self._palette, dither=Image.Dither.NONE)
+        if self._shown is None:
+            header, _ = GifImagePlugin.getheader(frame.copy(), info={"loop": 0, "optimize": False})
+            self._file.write(b"".join(header))
+            changed: tuple[int, int, int, int] | None = (0, 0, *frame.size)
+        else:
+            # By index, not by colour; both have the one palette.
+            changed = ImageChops.difference(_indices(frame), _indices(self._shown)).getbbox()
+        if changed is not None:
+            self._write_waiting()
+            self._waiting = frame.crop(changed), changed[:2]
+        self._shown = frame
+        self._count += 1
+
+    def _write_waiting(self) -> None:
+        """Write the image before, now that it is known for how long it is shown."""
+        if self._waiting is None:
+            return
+        frame, offset = self._waiting
+        due_cs = round(100 * self._count / self._fps)  # GIF counts in 1/100 s: round the sum
+        # A duration is 16 bits; 655 s of one image are cut.
+        milliseconds = 10 * min(due_cs - self._written_cs, 0xFFFF)
+        self._file.write(b"".join(GifImagePlugin.getdata(frame, offset, duration=milliseconds)))
+        self._written_cs = due_cs
+        self._waiting = None
+
+    def close(self) -> None:
+        try:
+            if self._shown is None:
+                raise _empty()
+            self._write_waiting()
+            self._file.write(b";")
+        finally:
+            self._file.close()
+
+
+class Mp4Writer:
+    """H.264 in MP4, in the colours that every player shows."""
+
+    def __init__(self, path: Path, fps: float) -> None:
+        try:
+            import av
+        except ModuleNotFoundError:
+            raise RuntimeUnavailable(
+                "writing .mp4 needs PyAV: pip install 'evface-edge[view]', or write a .gif instead"
+            ) from None
+        self._av: Any = av
+        self._container = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
+        self._rate = Fraction(fps).limit_denominator(1001)
+        self._stream: Any = None
+
+    def add(self, image: Image.Image) -> None:
+        if self._stream is None:
+            self._stream = self._container.add_stream("libx264", rate=self._rate)
+            self._stream.width, self._stream.height = image.size
+            self._stream.pix_fmt = "yuv420p"
+            self._stream.options = {"crf": "20", "preset": "veryfast"}
+        frame = self._av.VideoFrame.from_ndarray(np.asarray(image), format="rgb24")
+        self._container.mux(self._stream.encode(frame))
+
+    def close(self) -> None:
+        try:
+            if self._stream is None:
+                raise _empty()
+            self._container.mux(self._stream.encode(None))
+        finally:
+            self._container.close()
+
+
+#: Adding a kind of video is adding a row and a class.
+VIDEO_WRITERS: dict[str, Callable[[Path, float], Film]] = {".gif": GifWriter, ".mp4": Mp4Writer}
+
+
+@contextmanager
+def open_video(path: str | Path, *, fps: float = 25) -> Iterator[Film]:
+    """A video to add images to; the file is there when the block ends, not when it fails.
+
+    Args:
+        path: ending in .gif or .mp4.
+        fps: images a second, above 0 and at most 240 (GIF: 50).
+
+    Raises:
+        ConfigError: another suffix, a folder that does not exist, `fps` out of range, or no
+            image was added.
+        RuntimeUnavailable: .mp4 without PyAV.
+    """
+    path = check_output(path, VIDEO_WRITERS)
+    if not 0 < fps <= 240:
+        raise ConfigError("fps", fps, "above 0 and at most 240")
+    with whole_file(path) as part:
+        video = VIDEO_WRITERS[path.suffix.lower()](part, fps)
+        try:
+            yield video
+        except BaseException:
+            with suppress(Exception):  # the first error is the one to tell
+                video.close()
+            raise
+        video.close()
+
+
+def _empty() -> ConfigError:
+    return ConfigError("video", "no image", "at least one image")
+
+
+def _indices(image: Image.Image) -> Image.Image:
+    """A palette image as a grey image of its palette indices."""
+    return Image.fromarray(np.asarray(image))
+
+
+def _palette() -> Image.Image:
+    """256 colours: those of events, and every other one in steps from the background."""
+    background = np.array(style.BACKGROUND)
+    flat = [style.BACKGROUND, style.PANEL, *map(tuple, style.EVENT_COLOURS.tolist())]
+    strong = {colour for _, colour in style.GROUP_COLOURS}
+    strong |= {style.TEXT, *style.STATE_COLOURS.values()}
+    steps = (256 - len(flat)) // len(strong)
+    ramps = [
+        tuple((background + (np.array(colour) - background) * step / steps).round().astype(int))
+        for colour in sorted(strong)
+        for step in range(1, steps + 1)
+    ]
+    colours = [*flat, *ramps]
+    colours += [style.BACKGROUND] * (256 - len(colours))
+    image = Image.new("P", (1, 1))
+    image.putpalette([int(value) for colour in colours for value in colour])
+    return image

@@ -1,0 +1,228 @@
+"""`evface-edge build-engine`: on the device, from a TensorRT-ready ONNX model to an engine.
+
+Needs neither PyTorch nor the package onnx.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+
+from evface_edge.card import ModelCard
+from evface_edge.errors import ConfigError, ExportError, RuntimeUnavailable
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from evface_runtimes.tensorrt_build import BuildSettings
+    from evface_runtimes.tensorrt_engine import EngineFacts
+
+#: An engine whose landmarks lie further from its ONNX model than this, on average, is refused.
+#: Two roundings of the same INT8 network lie 0.1 to 0.3 px apart.
+MAX_DISPLACEMENT_PX = 1.0
+_TIMED = 200
+
+
+def build_engine_command(
+    model: Annotated[Path, typer.Argument(help="An ONNX model of a trt target.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="By default, beside the model.")
+    ] = None,
+    max_batch: Annotated[
+        int, typer.Option(help="Largest batch of one inference; larger ones are cut.")
+    ] = 16,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only parse and build with tensorrt-rtx; needs no GPU.")
+    ] = False,
+) -> None:
+    """Build a TensorRT engine for the GPU of this machine.
+
+    An engine runs on the GPU model and with the TensorRT that built it: build on the device. It is
+    held against the ONNX model on events of the demo, and timed. A second build comes from the
+    cache.
+
+    \b
+    Examples:
+      evface-edge build-engine evface-s-trt-int8.onnx
+      evface-edge build-engine evface-s-trt-int8.onnx --check
+    """
+    from evface_edge.card_file import read_card
+    from evface_runtimes.tensorrt_build import BuildSettings
+
+    if model.suffix.lower() != ".onnx":
+        raise ConfigError("MODEL", str(model), "an .onnx file of a trt target")
+    card = read_card(model)
+    if card.precision == "int8" and not card.target.startswith("trt-"):
+        raise ConfigError(
+            "MODEL",
+            str(model),
+            f"a model for TensorRT, which takes no zero points; this one is {card.target}: export "
+            "the checkpoint with --target trt-int8",
+        )
+    settings = BuildSettings(max_batch=max_batch)
+    if check:
+        from evface_export.check_trt import check_trt
+
+        typer.echo(f"{model.name}: {check_trt(model)}")
+        return
+    engine = output or model.with_suffix(".engine")
+    if engine.suffix not in (".engine", ".plan") or not engine.parent.is_dir():
+        raise ConfigError("output", str(engine), "a file name ending in .engine, in a folder")
+    typer.echo(build_here(model, engine, settings, report=typer.echo))
+    typer.echo(f"Next: evface-edge predict RECORDING -m {engine}")
+
+
+def can_build() -> bool:
+    """Whether TensorRT and a GPU are here."""
+    from evface_runtimes.cuda import load_cuda
+    from evface_runtimes.table import require
+
+    try:
+        require("tensorrt")
+        load_cuda().gpu()
+    except RuntimeUnavailable:
+        return False
+    return True
+
+
+def build_here(
+    model: Path,
+    engine: Path,
+    settings: BuildSettings | None = None,
+    *,
+    report: Callable[[str], None] = lambda line: None,
+) -> str:
+    """Build the engine of a model for this machine, measure it, write it with its card.
+
+    Args:
+        report: gets a line for each phase of the build.
+
+    Returns:
+        what came of it, in a line.
+
+    Raises:
+        RuntimeUnavailable: TensorRT or a GPU is absent.
+        ModelError: no model of ours, or TensorRT does not take it.
+        ExportError: the engine computes something else than the model, or cannot be written.
+    """
+    from evface_edge.card_file import read_card
+    from evface_runtimes.cuda import load_cuda
+    from evface_runtimes.table import require
+    from evface_runtimes.tensorrt_build import cached_engine
+    from evface_runtimes.tensorrt_engine import read_facts
+
+    card = read_card(model)
+    require("tensorrt")
+    import tensorrt as trt
+
+    gpu = load_cuda().gpu()
+    report(f"{model.name}: for {gpu.name} ({gpu.compute_capability}), TensorRT {trt.__version__}")
+    cached = cached_engine(trt, gpu, model, settings, progress=lambda phase: report(f"  {phase}"))
+    facts = read_facts(cached)
+    if facts is None:
+        raise ExportError(f"{cached}: nothing says for what it was built; delete it, build again")
+    measured = compare_engine(cached, model, card)
+    write_with_card(engine, cached.read_bytes(), facts, card, measured)
+    return (
+        f"{engine}: {engine.stat().st_size / 1e6:.2f} MB, landmarks "
+        f"{measured['engine_displacement_mean_px']:.3f} px from the ONNX model, "
+        f"{measured['engine_p50_ms']:.3f} ms (p50)"
+    )
+
+
+def compare_engine(engine: Path, model: Path, card: ModelCard) -> dict[str, float]:
+    """Hold an engine against its ONNX model, on the same events, and time it.
+
+    Raises:
+        ExportError: the landmarks lie more than `MAX_DISPLACEMENT_PX` apart on average.
+    """
+    import evface_runtimes
+
+    tensors = {card.inputs[0].name: demo_inputs(card)}
+    with (
+        evface_runtimes.load(engine, runtime="tensorrt") as fast,
+        evface_runtimes.load(model, runtime="onnxruntime", device="cpu") as reference,
+    ):
+        apart = evface_runtimes.differences(reference, {"engine": fast}, [tensors])["engine"]
+        one = {name: array[:1] for name, array in tensors.items()}
+        times_ms = np.array([_timed_ms(fast, one) for _ in range(_TIMED)])
+    width = card.inputs[0].shape[-1]
+    displacement_px = apart["landmarks"].distance_mean * width
+    if not displacement_px <= MAX_DISPLACEMENT_PX:  # so that NaN is refused
+        raise ExportError(
+            f"{model.name}: the engine puts landmarks {displacement_px:.2f} px from where the ONNX "
+            f"model does (at most {MAX_DISPLACEMENT_PX:g} px are allowed), and was not written; "
+            "try --target trt-fp16, and report this with the version of TensorRT"
+        )
+    return {
+        "engine_displacement_mean_px": displacement_px,
+        "engine_displacement_p99_px": apart["landmarks"].distance_p99 * width,
+        "engine_p50_ms": float(np.median(times_ms)),
+        "engine_p99_ms": float(np.percentile(times_ms, 99)),
+    }
+
+
+def demo_inputs(card: ModelCard, count: int = 16) -> NDArray[np.float32]:
+    """(count, C, H, W): moments of the demo recording, as the card's representation has them."""
+    from evface_edge.cli.demo import RECORDING
+    from evface_edge.events import open_events
+    from evface_edge.geometry import Box
+    from evface_edge.representation import from_config
+
+    representation, side = from_config(card.representation)
+    with open_events(RECORDING) as source:
+        events = np.concatenate(list(source))
+        width, height = source.size.width, source.size.height
+    # The head stands in the middle.
+    edge = min(width, height)
+    box = Box((width - edge) / 2, (height - edge) / 2, edge, edge)
+    length = min(len(events) // count, card.window.target_events(edge * edge))
+    starts = np.linspace(0, len(events) - length, count).astype(int)
+    return np.stack(
+        [representation.crop(events[start : start + length], box, side) for start in starts]
+    )
+
+
+def write_with_card(
+    engine: Path, plan: bytes, facts: EngineFacts, card: ModelCard, measured: dict[str, float]
+) -> None:
+    """Write an engine, and its sidecar with the card.
+
+    Raises:
+        ExportError: it cannot be written.
+    """
+    from evface_edge.card_engine import sidecar_text
+    from evface_edge.card_file import read_card
+    from evface_runtimes.tensorrt_build import replace_file
+    from evface_runtimes.tensorrt_engine import sidecar_path
+
+    built = dataclasses.replace(
+        card,
+        built_with={
+            **card.built_with,
+            "tensorrt": facts.tensorrt,
+            "gpu": facts.gpu,
+            "compute_capability": facts.compute_capability,
+        },
+        metrics={**card.metrics, **measured},
+    )
+    try:
+        replace_file(engine, plan)
+        text = sidecar_text(dataclasses.asdict(facts), built)
+        replace_file(sidecar_path(engine), text.encode())
+    except OSError as error:
+        raise ExportError(f"{engine}: cannot be written ({error.strerror})") from error
+    if read_card(engine) != built:
+        raise ExportError(f"{engine}: the model card did not come back as it was written")
+
+
+def _timed_ms(runtime: Any, tensors: dict[str, NDArray[np.float32]]) -> float:
+    start = time.perf_counter()
+    runtime.run(tensors)
+    return 1e3 * (time.perf_counter() - start)

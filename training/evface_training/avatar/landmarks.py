@@ -1,0 +1,208 @@
+"""The 98 landmarks of WFLW as fixed places on the skin, and the pupils on the eyeballs."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import ConvexHull, cKDTree
+
+from evface_edge.landmarks import CONTOUR, LEFT_PUPIL, MIRROR, NUM_LANDMARKS, RIGHT_PUPIL
+from evface_training.avatar.layout import EYEBALL_RADIUS, Layout
+from evface_training.avatar.mesh import NeutralAvatar
+from evface_training.avatar.scene import Expression
+
+Floats = NDArray[np.floating]
+
+_LID_STEPS = np.linspace(0.0, 1.0, 9)
+#: Lid points of the right eye from 60 on, as position s (-1 inner, 1 outer corner) on a lid.
+_LID_S = np.array([1.0, 0.5, 0.0, -0.5, -1.0, -0.5, 0.0, 0.5])
+
+
+class LandmarkModel:
+    """Finds the 98 points on one head in any expression."""
+
+    def __init__(self, head: NeutralAvatar) -> None:
+        self._head = head
+        layout = head.layout
+        chart = _Chart(head)
+        self._cells = np.zeros((NUM_LANDMARKS, 2))  # row, column on the grid of the skin
+        self._cells[CONTOUR] = _contour(head)
+        for index, (x, y) in _fixed_points(layout).items():
+            self._cells[index] = chart.find(np.array([[x, y]]))[0]
+        for index, x in _inner_lips(layout).items():
+            row = head.lower_row if index > 92 else head.upper_row
+            self._cells[index] = row, chart.column(row, x)
+        self._lids = np.stack([chart.find(_lid_points(layout, step)) for step in _LID_STEPS])
+        self._half_fields()
+
+    def _half_fields(self) -> None:
+        """The right half was placed; the left is its mirror image on the grid."""
+        columns = self._head.points.shape[1]
+        right = np.flatnonzero(self._cells[:, 0] == 0)
+        mirrored = self._cells[MIRROR[right]]
+        self._cells[right] = np.stack([mirrored[:, 0], columns - 1 - mirrored[:, 1]], axis=-1)
+
+    def cells(self, expression: Expression) -> Floats:
+        """(98, 2) row and column of each landmark on the grid; pupils have none (0)."""
+        cells = self._cells.copy()
+        columns = self._head.points.shape[1]
+        for start, blink, mirrored in (
+            (60, expression.blink_right, False),
+            (68, expression.blink_left, True),
+        ):
+            upper = _at_step(self._lids, blink)
+            lower = _at_step(self._lids, max(blink, squint(expression)))
+            lid = np.concatenate([upper[:5], lower[5:]])
+            if mirrored:
+                lid = np.stack([lid[:, 0], columns - 1 - lid[:, 1]], axis=-1)
+                cells[MIRROR[60:68]] = lid
+            else:
+                cells[start : start + 8] = lid
+        return cells
+
+    def points(self, expression: Expression, skin: Floats, cells: Floats | None = None) -> Floats:
+        """Head coordinates (98, 3), mm, on the deformed skin (rows, columns, 3).
+
+        Args:
+            cells: other places than those of `cells(expression)`.
+        """
+        points = sample_grid(skin, self.cells(expression) if cells is None else cells)
+        centers, gaze = eyeballs(self._head, expression)
+        points[[RIGHT_PUPIL, LEFT_PUPIL]] = centers + EYEBALL_RADIUS * gaze
+        return points
+
+
+def squint(expression: Expression) -> float:
+    """How far the lower lids rise in a smile."""
+    return 0.35 * max(expression.smile, 0.0)
+
+
+def eyeballs(head: NeutralAvatar, expression: Expression) -> tuple[Floats, Floats]:
+    """Centres of right and left eyeball (2, 3), and the unit direction of gaze (3,)."""
+    x = head.layout.eye_x
+    centers = np.array([[-x, 0.0, head.eye_z], [x, 0.0, head.eye_z]])
+    yaw, pitch = np.radians([expression.gaze_yaw_deg, expression.gaze_pitch_deg])
+    gaze = np.array([np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)])
+    return centers, gaze
+
+
+def sample_grid(grid: Floats, cells: Floats) -> Floats:
+    """Bilinear values of a grid (rows, columns, D) at cells (N, 2)."""
+    row = np.clip(cells[:, 0].astype(int), 0, grid.shape[0] - 2)
+    column = np.clip(cells[:, 1].astype(int), 0, grid.shape[1] - 2)
+    down, right = (cells[:, 0] - row)[:, None], (cells[:, 1] - column)[:, None]
+    top = grid[row, column] * (1 - right) + grid[row, column + 1] * right
+    low = grid[row + 1, column] * (1 - right) + grid[row + 1, column + 1] * right
+    result: Floats = top * (1 - down) + low * down
+    return result
+
+
+def _at_step(table: Floats, value: float) -> Floats:
+    position = value * (len(table) - 1)
+    first = min(int(position), len(table) - 2)
+    fraction = position - first
+    result: Floats = (1 - fraction) * table[first] + fraction * table[first + 1]
+    return result
+
+
+class _Chart:
+    """From (x, y) on the front of the neutral face to row and column of its grid."""
+
+    def __init__(self, head: NeutralAvatar) -> None:
+        self._points, self._head = head.points, head
+        front = (np.abs(head.angles) < 1.4)[None] & ~head.inside[:, None]
+        self._nodes = np.argwhere(np.broadcast_to(front, head.points.shape[:2]))
+        self._tree = cKDTree(head.points[self._nodes[:, 0], self._nodes[:, 1], :2])
+
+    def find(self, places: Floats) -> Floats:
+        """Cells (N, 2) of places (N, 2) by Newton's method from the nearest vertex."""
+        cells = self._nodes[self._tree.query(places)[1]].astype(float)
+        below = cells[:, 0] >= self._head.lower_row
+        away = np.where(below, 0.25, -0.25)[:, None]  # never into the mouth
+        for _ in range(12):
+            here = sample_grid(self._points, cells)[:, :2]
+            rows = sample_grid(self._points, cells + away * [1.0, 0.0])[:, :2]
+            columns = sample_grid(self._points, cells + away * [0.0, 1.0])[:, :2]
+            jacobian = np.stack([rows - here, columns - here], axis=-1) / away[..., None]
+            move = np.linalg.solve(jacobian, (places - here)[..., None])[..., 0]
+            cells = cells + np.clip(move, -1.0, 1.0) * 0.9
+            cells[below, 0] = np.maximum(cells[below, 0], self._head.lower_row)
+            cells[~below, 0] = np.minimum(cells[~below, 0], self._head.upper_row - 1e-6)
+        return cells
+
+    def column(self, row: int, x: float) -> float:
+        middle = np.flatnonzero(np.abs(self._head.angles) < 1.4)
+        return float(np.interp(x, self._points[row, middle, 0], middle))
+
+
+def _fixed_points(layout: Layout) -> dict[int, tuple[float, float]]:
+    """Brow, nose and outer lips of the right half and the middle, as (x, y)."""
+    points: dict[int, tuple[float, float]] = {}
+
+    def put(index: int, x: float, y: Floats | float) -> None:
+        points[index] = (-x, float(y))
+
+    # Brow: upper edge from the outer tip 33 to the inner end 37, lower edge back to the tip.
+    for index, t, edge in zip(
+        range(33, 42),
+        (1.0, 0.75, 0.5, 0.25, 0.03, 0.03, 0.25, 0.5, 0.75),
+        (0, 1, 1, 1, 1, -1, -1, -1, -1),
+        strict=True,
+    ):
+        at = np.array(t)
+        y = layout.brow_middle_y(at) + edge * layout.brow_half(at)
+        put(index, float(layout.brow_x(at)), y)
+    base, half = layout.nose_base_y, layout.nose_half
+    tip_y = base + 8.0 * (5 - base) / 49.0
+    for index, fraction in zip(range(51, 55), (0.0, 1 / 3, 2 / 3, 1.0), strict=True):
+        put(index, 0.0, 3.0 + fraction * (tip_y - 3.0))
+    put(55, half * 0.82, base + 1.4)
+    put(56, half * 0.44, base - 0.6)
+    put(57, 0.0, base - 1.8)
+    mouth = layout.mouth_half
+    put(76, mouth, layout.lip_line_y(np.array(mouth)))
+    for index, x in ((77, 0.60), (78, 0.25), (79, 0.0)):
+        put(index, x * mouth, layout.upper_lip_y(np.array(x * mouth)))
+    for index, x in ((87, 0.66), (86, 0.33), (85, 0.0)):
+        put(index, x * mouth, layout.lower_lip_y(np.array(x * mouth)))
+    return points
+
+
+def _inner_lips(layout: Layout) -> dict[int, float]:
+    """x of the inner lip points of the right half and the middle."""
+    mouth = layout.mouth_half
+    return {88: -0.87 * mouth, 89: -0.34 * mouth, 90: 0.0, 94: 0.0, 95: -0.34 * mouth}
+
+
+def _lid_points(layout: Layout, closed: float) -> Floats:
+    """(8, 2): points 60 to 67 of the right eye with both lids closed that far."""
+    x = -(layout.eye_x + _LID_S * layout.eye_half)
+    upper = layout.upper_lid_y(_LID_S, closed)
+    lower = layout.lower_lid_y(_LID_S, closed)
+    y = np.where(np.arange(8) < 5, upper, lower)
+    return np.stack([x, y], axis=-1)
+
+
+def _contour(head: NeutralAvatar, distance: float = 700.0) -> Floats:
+    """Cells of the 33 points at equal steps along the outline seen from the front."""
+    points = head.points
+    rows, columns = np.meshgrid(*(np.arange(n) for n in points.shape[:2]), indexing="ij")
+    low = (points[..., 1] < 3.0) & (np.abs(head.angles) < 1.75)[None] & ~head.inside[:, None]
+    picked = np.stack([rows[low], columns[low]], axis=-1)
+    seen = points[low][:, :2] * (distance / (distance - points[low][:, 2:]))
+    hull = ConvexHull(seen).vertices  # counter-clockwise
+    place = seen[hull]
+    start = int(np.argmax(-place[:, 0] + 0.02 * place[:, 1]))
+    order = np.roll(hull, -start)
+    place = seen[order]
+    end = int(np.argmax(place[:, 0] + 0.02 * place[:, 1]))
+    path = order[: end + 1]
+    cells, place = picked[path].astype(float), seen[path]
+    top = place[:, 1] < 0.5
+    cells, place = cells[top], place[top]
+    length = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(place, axis=0).T))])
+    at = np.linspace(0, length[-1], 33)
+    cells = np.stack([np.interp(at, length, cells[:, i]) for i in (0, 1)], axis=-1)
+    mirrored = np.stack([cells[::-1, 0], points.shape[1] - 1 - cells[::-1, 1]], axis=-1)
+    result: Floats = (cells + mirrored) / 2
+    return result

@@ -1,0 +1,59 @@
+"""The contour as annotators draw it: along the visible edge of the face, not on the skin."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evface_edge.landmarks import CONTOUR
+from evface_training.avatar.landmarks import sample_grid
+from evface_training.avatar.mesh import NeutralAvatar
+from evface_training.avatar.scene import Pose
+
+Floats = NDArray[np.floating]
+
+_STEPS = 28
+#: The contour slides no nearer to the middle of the face than this.
+_NEAREST_RAD = np.radians(14.0)
+
+
+def outline_cells(head: NeutralAvatar, cells: Floats, skin: Floats, pose: Pose) -> Floats:
+    """Cells (33, 2) of the contour when each point slides along its row to the edge it forms.
+
+    On the side that turns away, the jaw of an image is where the skin curves out of sight:
+    2-D annotations (300-W, WFLW) follow that edge. "Contour marching" along the rows of the mesh
+    as in Zhu et al., "High-Fidelity Pose and Expression Normalization", CVPR 2015.
+
+    Args:
+        cells: (98, 2) of the landmarks fixed on the skin.
+        skin: (rows, columns, 3), the deformed skin in head coordinates.
+    """
+    row, column = cells[CONTOUR].T
+    middle = np.interp(0.0, head.angles, np.arange(len(head.angles)))
+    side = np.sign(column - middle)
+    front = np.interp(side * _NEAREST_RAD, head.angles, np.arange(len(head.angles)))
+    nearer = np.where(np.abs(front - middle) < np.abs(column - middle), front, column)
+    fraction = np.linspace(0, 1, _STEPS)
+    paths = column[:, None] + fraction * (nearer - column)[:, None]
+    places = np.stack([np.broadcast_to(row[:, None], paths.shape), paths], axis=-1)
+    in_camera = pose.to_camera(sample_grid(skin, places.reshape(-1, 2))).reshape(33, _STEPS, 3)
+    image = in_camera[..., :2] / in_camera[..., 2:]
+    across = pose.rotation[:2, 0] / max(float(np.linalg.norm(pose.rotation[:2, 0])), 1e-9)
+    reach = side[:, None] * (image @ across)
+    best = _peak(reach)
+    at = column + best / (_STEPS - 1) * (nearer - column)
+    return np.stack([row, at], axis=-1)
+
+
+def _peak(values: Floats) -> Floats:
+    """Position of the maximum of each line (N, S), between samples by a parabola."""
+    best = values.argmax(axis=1)
+    inner = np.clip(best, 1, values.shape[1] - 2)
+    lines = np.arange(len(values))
+    left, peak, right = (values[lines, inner + step] for step in (-1, 0, 1))
+    bend = left - 2 * peak + right
+    shift = np.where(bend < -1e-12, 0.5 * (left - right) / np.minimum(bend, -1e-12), 0.0)
+    position: Floats = np.where(
+        best == inner, inner + np.clip(shift, -0.5, 0.5), best.astype(np.float64)
+    )
+    return position

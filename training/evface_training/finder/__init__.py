@@ -1,1 +1,0 @@
-"""The finder: a small network that sees the whole sensor, and the scenes it learns from."""
