@@ -4,7 +4,7 @@
     python -m benchmarks events --only readers --subject EVT2 --repeats 3
     EVLIB_PYTHON=/tmp/evlib/bin/python python -m benchmarks events --markdown table.md
 
-Peers that are not installed are left out: pip install 'evface-edge[bench]'; evlib goes into an
+Peers that are not installed are left out: pip install 'evface-edge[peers]'; evlib goes into an
 environment of its own, named by EVLIB_PYTHON.
 """
 
