@@ -1,7 +1,7 @@
 """Student against teacher against the authors' size: error, parameters, FLOPs, milliseconds.
 
     evface-edge ablate --faces faces -o runs/ablation
-    python -m benchmarks model_sizes runs/ablation --faces faces -o docs/sizes.md
+    python -m benchmarks model_sizes runs/ablation --faces faces -o sizes.md
 
 Errors of teachers and of their students are those that `evface-edge ablate` has stored; the bundled
 students are judged here, on the same moments drawn at the size that they look at. What a network

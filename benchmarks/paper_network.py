@@ -8,7 +8,7 @@ Needs PyTorch (pip install 'evface-edge[train]'):
 Both on one and the same core with one thread, in turns. The peer is the network alone, with random
 weights (the authors publish none) and its inputs ready; ours is all of it, from a packet of events
 to landmarks in sensor pixels. The processor's time is told beside that of the clock on the wall,
-because other work on the machine hardly changes it. `--json` is for `write_benchmarks_doc.py`.
+because other work on the machine hardly changes it. `--json` prints the numbers as JSON.
 """
 
 from __future__ import annotations

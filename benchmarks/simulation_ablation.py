@@ -20,7 +20,7 @@ exactly; and on clips of unseen cameras whose motion stops or starts within the 
 The students take turns, --save steps each, and after each round the table compares all of them at
 the same step. Run it again after it was stopped, or with more --steps, and it goes on from there.
 Without --faces it trains on the avatars of the package (a smoke test). --document writes a
-copy of the results beside the docs, and their table into docs/simulation.md.
+copy of the results in docs/data, and their table into docs/explanation/simulation.md.
 """
 
 from __future__ import annotations
@@ -280,9 +280,9 @@ def as_table(results: Mapping[str, Any]) -> str:
 
 
 def write_document(results_path: Path) -> None:
-    """The table into docs/simulation.md, and its figures beside the docs."""
+    """The table into docs/explanation/simulation.md, and its figures in docs/data."""
     results = json.loads(results_path.read_text(encoding="utf-8"))
-    page = DOCS / "simulation.md"
+    page = DOCS / "explanation" / "simulation.md"
     before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
@@ -295,7 +295,7 @@ def write_document(results_path: Path) -> None:
         "± standard error over faces."
     )
     page.write_text(f"{before}{BEGIN}\n{about}\n\n{as_table(results)}{END}{after}", "utf-8")
-    _save_json(results, DOCS / "evaluations" / "simulation_ablation.json")
+    _save_json(results, DOCS / "data" / "simulation_ablation.json")
 
 
 def _save_npz(path: Path, **arrays: Floats) -> None:

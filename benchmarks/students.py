@@ -1,7 +1,7 @@
 """Heads and representations of the student: error in float32 and INT8, and milliseconds.
 
     evface-edge ablate --faces faces -o runs/ablation --row student --row 'student, heatmap' …
-    python -m benchmarks students runs/ablation --faces faces -o docs/students.md
+    python -m benchmarks students runs/ablation --faces faces -o students.md
 
 Takes the students that `evface-edge ablate` has trained, the first seed of each, quantises them as
 `evface-edge export` does, with clips of training faces in their own representation, and judges both

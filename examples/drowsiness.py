@@ -6,7 +6,7 @@
 PERCLOS is the fraction of a minute in which the eyes are at least 80 % closed (Wierwille et al.,
 "Research on Vehicle-Based Driver Status/Performance Monitoring", 1994); 15 % and more is drowsy.
 Prints a line a second, and every blink when it is over. With the bundled evface-s 0.1.0 it finds no
-blink: that network was trained on eyes that hardly close (docs/models.md). Bring a model that sees
+blink: that network was trained on eyes that hardly close (docs/reference/models.md). Bring a model that sees
 them before you rely on it.
 """
 

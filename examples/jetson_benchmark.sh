@@ -4,7 +4,7 @@
 #     bash examples/jetson_benchmark.sh FOLDER_WITH_MODELS [RESULTS]
 #
 # FOLDER_WITH_MODELS: what `evface-edge export` wrote (trt-fp16 and trt-int8, and onnx for the CPU).
-# Needs JetPack 6 or later and an environment as docs/runtimes.md makes it, with
+# Needs JetPack 6 or later and an environment as docs/reference/runtimes.md makes it, with
 # `pip install 'evface-edge[report]'`. Set power mode and clocks before, as they are left alone:
 #
 #     sudo nvpmodel -m 0 && sudo jetson_clocks

@@ -6,7 +6,7 @@
 
 The engine is built on the device (`evface-edge build-engine`); any other model runs too, as the
 default does on ONNX Runtime. `examples/jetson_live.service` starts it with the machine, and
-docs/jetson.md tells of that, of power modes and clocks. Prints one line a second; tells systemd
+docs/how-to/jetson.md tells of that, of power modes and clocks. Prints one line a second; tells systemd
 when it is ready and that it lives. Never run on a Jetson so far.
 """
 

@@ -1,4 +1,4 @@
-"""Draw docs/representations.png: each representation of one slice of the demo recording."""
+"""Draw docs/images/representations.png: each representation of one slice of the demo recording."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from evface_edge.representation import (
 
 ROOT = Path(__file__).parents[1]
 RECORDING = ROOT / "evface_edge" / "data" / "demo.npz"
-PICTURE = ROOT / "docs" / "representations.png"
+PICTURE = ROOT / "docs" / "images" / "representations.png"
 
 END_US, DURATION_US = 2_730_000, 40_000
 BOX = Box(79.5, 65.5, 180, 180)  # as many pixels as cells: no moiré

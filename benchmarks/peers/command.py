@@ -12,7 +12,7 @@ ours; whichever of them is missing there is left out, and said so:
 
 Model files: MediaPipe's Face Landmarker (face_landmarker.task) and YuNet (opencv_zoo,
 face_detection_yunet). Ours need 'evface-edge[train]' for the simulation. FACES is a folder of
-annotated faces as docs/training.md describes them; without it, avatars are shown, on which
+annotated faces as docs/how-to/train.md describes them; without it, avatars are shown, on which
 no RGB landmarker was trained.
 
 Clips and the peers' answers are kept in --work and taken from there the next time, so that after a

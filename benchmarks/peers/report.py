@@ -141,7 +141,7 @@ LATENCY_NOTE = (
 
 
 def markdown(report: Mapping[str, Any]) -> str:
-    """For docs/benchmarks.md."""
+    """For docs/reference/benchmarks.md."""
     parts = [markdown_table(HEADING, cells_of_rows(report))]
     parts.append("\n".join(f"- {note}" for note in notes(report)))
     for against in report["overtakes"]:

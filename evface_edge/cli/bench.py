@@ -83,7 +83,7 @@ def bench(
     counts = thread_counts() if threads is None else parse_counts(threads)
     chosen = list(cases(model_paths(models or []), counts, Target(runtime, device)))
     if not chosen:
-        raise RuntimeUnavailable("no runtime reads these models: see docs/runtimes.md")
+        raise RuntimeUnavailable("no runtime reads these models: see docs/reference/runtimes.md")
     if output is not None:
         check_folder(output)
 

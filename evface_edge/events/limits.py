@@ -1,4 +1,4 @@
-"""What is held to be possible; docs/events.md explains each."""
+"""What is held to be possible; docs/reference/formats.md explains each."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def open_events(
     Args:
         source: a path, `FILE?width=640&height=480` where the file does not say the size of its
             sensor, `replay:FILE?speed=1` for a recording in its own time, `camera:NAME`,
-            `dv://host:port` (docs/cameras.md), or what an installed package offers.
+            `dv://host:port` (docs/reference/cameras.md), or what an installed package offers.
         size: of the sensor; goes before what the file says.
         strict: whether damage is an error; otherwise the events before it are delivered, then
             EventFormatWarning is issued.

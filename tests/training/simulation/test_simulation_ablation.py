@@ -52,8 +52,9 @@ def test_the_table_compares_faces_in_pairs(
         "steps": 100,
         "rows": {"full_0": {"dark": [5, 7, 9, 11]}, "clean_0": {"dark": [6, 8, 10, 14]}},
     }  # fmt: skip
-    (tmp_path / "evaluations").mkdir()
-    page = tmp_path / "simulation.md"
+    (tmp_path / "data").mkdir()
+    (tmp_path / "explanation").mkdir()
+    page = tmp_path / "explanation" / "simulation.md"
     page.write_text(f"before\n{script.BEGIN}\nold\n{script.END}\nafter\n")
     (tmp_path / "results.json").write_text(json.dumps(results))
     monkeypatch.setattr(script, "DOCS", tmp_path)
@@ -65,5 +66,5 @@ def test_the_table_compares_faces_in_pairs(
     assert "| full | 8.0 |" in text
     # Differences 1, 1, 1, 3: mean 1.5, standard deviation 1, over the root of 4.
     assert "| clean | 9.5 (+1.5 ± 0.5) |" in text
-    kept = json.loads((tmp_path / "evaluations" / "simulation_ablation.json").read_text())
+    kept = json.loads((tmp_path / "data" / "simulation_ablation.json").read_text())
     assert kept == results

@@ -1,4 +1,4 @@
-"""docs/runtimes.md: its snippet runs, and its table is the one in the code."""
+"""docs/reference/runtimes.md: its snippet runs, and its table is the one in the code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from evface_runtimes import RUNTIMES
 
-TEXT = (Path(__file__).parents[2] / "docs" / "runtimes.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parents[2] / "docs" / "reference" / "runtimes.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"<!-- runs -->\n```python\n(.*?)```", TEXT, re.S)
 
 

@@ -1,4 +1,4 @@
-"""docs/export.md speaks of what is there: every target, every option, every limit."""
+"""docs/how-to/export.md speaks of what is there: every target, every option, every limit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from evface_export.parity import ENOUGH_FILLED, Limits
 from evface_export.synthetic_clips import COUNT
 from evface_export.targets import TARGETS
 
-TEXT = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
+TEXT = (Path(__file__).parents[2] / "docs" / "how-to" / "export.md").read_text()
 
 
 def test_targets_and_quantisers_are_named() -> None:

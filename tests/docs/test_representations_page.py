@@ -1,4 +1,4 @@
-"""What docs/representations.md says."""
+"""What docs/reference/representations.md says."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 
 from evface_edge.representation import REPRESENTATIONS
 
-DOCUMENT = (Path(__file__).parents[3] / "docs" / "representations.md").read_text(encoding="utf-8")
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "reference" / "representations.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"<!-- runs -->\n```python\n(.*?)```", DOCUMENT, re.S)
 
 
 @pytest.mark.parametrize("code", SNIPPETS)
 def test_snippets_run(code: str) -> None:
-    exec(compile(code, "docs/representations.md", "exec"), {})
+    exec(compile(code, "docs/reference/representations.md", "exec"), {})
 
 
 def test_there_is_a_snippet() -> None:

@@ -1,4 +1,4 @@
-"""What docs/results.md says."""
+"""What docs/how-to/results.md says."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from evface_edge.cli.recording import PREDICT_SUFFIXES
 from evface_edge.results.table import CSV_COLUMNS, CSV_POSE_COLUMNS
 
-DOCUMENT = (Path(__file__).parents[3] / "docs" / "results.md").read_text()
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "how-to" / "results.md").read_text()
 SNIPPETS = re.findall(r"<!-- runs -->\n```python\n(.*?)```", DOCUMENT, re.S)
 
 
@@ -20,7 +20,7 @@ SAID = (r"\(98, 2\) \(68, 2\) ", r"(14\d{5}|1500000) \(692, 546\) \(98, 3\)")
 
 @pytest.mark.parametrize(("code", "said"), list(zip(SNIPPETS, SAID, strict=True)))
 def test_snippets_run(code: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    exec(compile(code, "docs/results.md", "exec"), {})
+    exec(compile(code, "docs/how-to/results.md", "exec"), {})
     assert re.match(said, capsys.readouterr().out)
 
 
