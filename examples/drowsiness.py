@@ -5,9 +5,8 @@
 
 PERCLOS is the fraction of a minute in which the eyes are at least 80 % closed (Wierwille et al.,
 "Research on Vehicle-Based Driver Status/Performance Monitoring", 1994); 15 % and more is drowsy.
-Prints a line a second, and every blink when it is over. With the bundled evface-s 0.1.0 it finds no
-blink: that network was trained on eyes that hardly close (docs/reference/models.md). Bring a model that sees
-them before you rely on it.
+Prints a line a second, and every blink when it is over. PERCLOS of real drivers has not been
+measured with it: docs/how-to/head-pose-and-blinks.md says what blinks were measured on.
 """
 
 from __future__ import annotations

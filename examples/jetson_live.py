@@ -6,8 +6,8 @@
 
 The engine is built on the device (`evface-edge build-engine`); any other model runs too, as the
 default does on ONNX Runtime. `examples/jetson_live.service` starts it with the machine, and
-docs/how-to/jetson.md tells of that, of power modes and clocks. Prints one line a second; tells systemd
-when it is ready and that it lives. Never run on a Jetson so far.
+docs/how-to/jetson.md describes that, the power modes and the clocks. Prints one line a second and
+notifies systemd when it is ready and while it runs. Never run on a Jetson so far.
 """
 
 from __future__ import annotations

@@ -9,7 +9,9 @@ import pytest
 
 from evface_edge.representation import REPRESENTATIONS
 
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "reference" / "representations.md").read_text(encoding="utf-8")
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "reference" / "representations.md").read_text(
+    encoding="utf-8"
+)
 SNIPPETS = re.findall(r"<!-- runs -->\n```python\n(.*?)```", DOCUMENT, re.S)
 
 

@@ -11,7 +11,9 @@ import pytest
 
 from evface_runtimes import RUNTIMES
 
-TEXT = (Path(__file__).parents[2] / "docs" / "reference" / "runtimes.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parents[2] / "docs" / "reference" / "runtimes.md").read_text(
+    encoding="utf-8"
+)
 SNIPPETS = re.findall(r"<!-- runs -->\n```python\n(.*?)```", TEXT, re.S)
 
 

@@ -70,7 +70,9 @@ class Camera:
     def hint(self) -> str:
         """What to look at when no camera is found."""
         rules = (
-            ", and the udev rules in docs/reference/cameras.md where access is denied" if self.udev else ""
+            ", and the udev rules in docs/reference/cameras.md where access is denied"
+            if self.udev
+            else ""
         )
         return f"look at its cable and power, at whether another program holds it{rules}"
 
