@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         EventFormatWarning,
         EvfaceError,
         ExportError,
+        InputTypeError,
         ModelError,
         RuntimeUnavailable,
     )
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from evface_edge.geometry import Box, SensorSize
     from evface_edge.predictor import Predictor
     from evface_edge.results import FaceLandmarks, FaceState, Predictions
-    from evface_edge.tracking.policy import FollowPolicy
+    from evface_edge.tracking.policy import TrackingPolicy
     from evface_edge.tracking.smoothing import SmoothingPolicy
 
     __version__: str
@@ -53,7 +54,7 @@ _HOMES = {
     "ExportError": "errors",
     "FaceLandmarks": "results",
     "FaceState": "results",
-    "FollowPolicy": "tracking.policy",
+    "InputTypeError": "errors",
     "ModelCard": "card",
     "ModelError": "errors",
     "Predictions": "results",
@@ -61,6 +62,7 @@ _HOMES = {
     "RuntimeUnavailable": "errors",
     "SensorSize": "geometry",
     "SmoothingPolicy": "tracking.smoothing",
+    "TrackingPolicy": "tracking.policy",
     "check_events": "events.array",
     "make_events": "events.array",
     "open_events": "events",
@@ -81,7 +83,7 @@ __all__ = [
     "ExportError",
     "FaceLandmarks",
     "FaceState",
-    "FollowPolicy",
+    "InputTypeError",
     "ModelCard",
     "ModelError",
     "Predictions",
@@ -89,6 +91,7 @@ __all__ = [
     "RuntimeUnavailable",
     "SensorSize",
     "SmoothingPolicy",
+    "TrackingPolicy",
     "check_events",
     "make_events",
     "open_events",

@@ -111,9 +111,9 @@ def check_tensors(
     inputs: Mapping[str, tuple[int, ...]],
     outputs: Mapping[str, tuple[int, ...]],
     *,
-    origin: str,
+    origin: str | Path,
 ) -> None:
-    """Hold the tensors of a loaded network against its card.
+    """Check that the tensors of a loaded network are those of its card.
 
     Raises:
         ModelError: a tensor is missing, not in the card, or of another shape.

@@ -1,78 +1,92 @@
-"""Every error this SDK raises on purpose.
+"""Every error that this SDK raises on purpose.
 
 EvfaceError
-├── EventFormatError      a recording that cannot be read: path, byte offset, what was expected
-├── CameraError           a camera that is not there, or went away
-├── ModelError            an artefact without a card, or with a card that does not fit
-├── RuntimeUnavailable    a runtime or device that was named and is not there
-├── DeviceMismatch        an engine built for another GPU or TensorRT
-├── ExportError           a stage of an export failed, or its parity gate did
-└── ConfigError           a setting outside what is allowed
+├── EventFormatError      a recording or an array of events is damaged or breaks its format
+├── CameraError           a camera is absent, busy, or was unplugged
+├── ModelError            a model is missing or damaged, or its card does not fit
+├── RuntimeUnavailable    a runtime or device is not available
+├── DeviceMismatch        an engine was built for another GPU or TensorRT
+├── ExportError           an export or its accuracy check failed
+└── ConfigError           a setting is outside what is allowed
+    └── InputTypeError    an argument has the wrong type; also a TypeError
 
-Each message is one sentence that says what was expected, what was found, and what to do next.
-`EventFormatWarning` is the only warning: a damaged recording whose sound part was delivered.
+Each message is one sentence: file, field, what was expected, what was found, what to do next. The
+same facts are attributes: `path`, `field`, `value`, `expected`, `fix`; None where they do not
+apply. `EventFormatWarning` is the only warning.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from evface_runtimes.errors import (
+    ConfigError,
+    DeviceMismatch,
+    EvfaceError,
+    ModelError,
+    RuntimeUnavailable,
+)
 
-class EvfaceError(Exception):
-    """The base of all of them."""
+__all__ = [
+    "CameraError",
+    "ConfigError",
+    "DeviceMismatch",
+    "EventFormatError",
+    "EventFormatWarning",
+    "EvfaceError",
+    "ExportError",
+    "InputTypeError",
+    "ModelError",
+    "RuntimeUnavailable",
+]
 
 
 class EventFormatError(EvfaceError):
-    """A recording, or an array of events, that breaks its format.
+    """A recording or an array of events that breaks its format.
 
     Attributes:
-        path: the file, where there is one.
-        offset: byte offset of the damage, where it is known.
-        reason: the message without both.
+        offset: byte offset of the damage in the file, or None.
     """
 
     def __init__(
-        self, message: str, *, path: str | Path | None = None, offset: int | None = None
+        self,
+        message: str,
+        *,
+        path: str | Path | None = None,
+        offset: int | None = None,
+        field: str | None = None,
+        value: object = None,
+        expected: str | None = None,
+        fix: str | None = None,
     ) -> None:
-        self.path = None if path is None else Path(path)
-        self.offset = offset
-        self.reason = message
-        where = "" if path is None else f"{path}: "
         at = "" if offset is None else f" (byte {offset})"
-        super().__init__(f"{where}{message}{at}")
+        super().__init__(
+            message + at, path=path, field=field, value=value, expected=expected, fix=fix
+        )
+        self.reason = message
+        self.offset = offset
 
 
 class EventFormatWarning(UserWarning):
-    """A damaged recording: the events before the damage were delivered, the rest was not."""
+    """A recording is damaged: its events before the damage were read, the rest was not."""
 
 
 class CameraError(EvfaceError):
-    """A camera that is absent, busy, or was unplugged."""
-
-
-class ModelError(EvfaceError):
-    """A model that is missing, damaged, has no card, or a card that does not fit it."""
-
-
-class RuntimeUnavailable(EvfaceError):
-    """A runtime or device was named and is not there; the message says what to install."""
-
-
-class DeviceMismatch(EvfaceError):
-    """An engine built for another GPU, or by another TensorRT; the message says how to rebuild."""
+    """A camera is absent, busy, or was unplugged."""
 
 
 class ExportError(EvfaceError):
-    """An export that failed: the stage, and the figures where a parity gate closed."""
+    """An export failed; the message names the stage, or the metrics beyond their limits."""
 
 
-class ConfigError(EvfaceError):
-    """A setting outside what is allowed.
+class InputTypeError(ConfigError, TypeError):
+    """An argument of a wrong type; `value` is the name of the type that was found."""
 
-    Attributes:
-        field: the name of the setting.
-    """
-
-    def __init__(self, field: str, value: object, allowed: str) -> None:
-        self.field = field
-        super().__init__(f"{field} = {value!r}: expected {allowed}")
+    def __init__(
+        self, field: str, argument: object, expected: str, *, fix: str | None = None
+    ) -> None:
+        kind = type(argument)
+        name = kind.__qualname__
+        if kind.__module__ != "builtins":
+            name = f"{kind.__module__}.{name}"
+        super().__init__(field, name, expected, fix=fix)

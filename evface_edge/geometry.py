@@ -51,9 +51,14 @@ class Box:
     def center(self) -> tuple[float, float]:
         return self.x + self.width / 2, self.y + self.height / 2
 
+    @property
+    def longer_side(self) -> float:
+        """The larger of width and height."""
+        return max(self.width, self.height)
+
     def square(self, scale: float) -> Box:
         """The square with the same centre whose side is `scale` × the longer side."""
-        side = scale * max(self.width, self.height)
+        side = scale * self.longer_side
         center_x, center_y = self.center
         return Box(center_x - side / 2, center_y - side / 2, side, side)
 

@@ -23,7 +23,7 @@ from evface_edge.results import FaceLandmarks, Predictions
 from evface_edge.tracking.event_buffer import EventBuffer
 from evface_edge.tracking.fixed_box import FixedBox
 from evface_edge.tracking.network import LandmarkNetwork
-from evface_edge.tracking.policy import FollowPolicy
+from evface_edge.tracking.policy import TrackingPolicy
 from evface_edge.tracking.tracker import Tracker
 
 DEFAULT_RATE_HZ = 100.0
@@ -47,8 +47,8 @@ class Predictor:
         faces: how many are followed at once, 1 to 8.
         smoothing: whether a Kalman filter takes flicker out of the landmarks of a followed face;
             on the landmarks of a given box it has no effect.
-        policy: the rules by which faces are found, held and given up; a `FollowPolicy`. On a given
-            box they have no effect.
+        policy: when faces are searched for, held and given up. A given box uses `still_fraction`,
+            `max_hold_us` and `sigma_growth_px_per_s` only.
 
     A Predictor belongs to the thread that made it; others get an error.
 
@@ -68,7 +68,7 @@ class Predictor:
         rate_hz: float | None = None,
         faces: int = 1,
         smoothing: bool = True,
-        policy: FollowPolicy | None = None,
+        policy: TrackingPolicy | None = None,
     ) -> None:
         if not 1 <= faces <= MAX_FACES:
             raise ConfigError("faces", faces, f"1 to {MAX_FACES}")
@@ -166,7 +166,7 @@ class Predictor:
         recent = EventBuffer(self.card.window.max_duration_us)
         tracker: FixedBox | Tracker
         if box is not None:
-            tracker = FixedBox(self._network, box)
+            tracker = FixedBox(self._network, box, policy=self._policy)
         else:
             tracker = Tracker(
                 self._network,

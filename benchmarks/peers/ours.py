@@ -15,7 +15,6 @@ from evface_edge.bench.latency import measure, pinned
 from evface_edge.geometry import Box
 from evface_edge.models import find_model
 from evface_edge.predictor import Predictor
-from evface_edge.representation import from_config
 from evface_edge.tracking.event_buffer import EventBuffer
 from evface_edge.tracking.network import LandmarkNetwork
 
@@ -102,11 +101,8 @@ def network_times(models: tuple[str, ...], clips: Clips, seconds: float) -> dict
     for name, network in networks.items():
         recent = EventBuffer(network.card.window.max_duration_us)
         recent.append(clips.events_of(0))
-        look = network.cut(recent, clips.box_of(0), int(clips.events_of(0)["t"][-1]))
-        representation, size = from_config(network.card.representation)
-        feed = {
-            network.card.inputs[0].name: representation.crop(look.events, look.crop, size)[None]
-        }
+        crop = network.crop(recent, clips.box_of(0), int(clips.events_of(0)["t"][-1]))
+        feed = network.feed([crop])
         calls[f"{name}, network"] = lambda run=network.runtime.run, feed=feed: run(feed)
     calls["CMFA of the paper's size, network"] = paper
     try:

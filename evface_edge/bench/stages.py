@@ -8,6 +8,7 @@ repeated too; they come from memory, so that no reading of files is in the times
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from evface_edge.events import make_events, read_events
 from evface_edge.events.array import EventArray
 from evface_edge.geometry import Box, SensorSize
 from evface_edge.tracking.event_buffer import EventBuffer
-from evface_edge.tracking.network import LandmarkNetwork, Look, Observation
+from evface_edge.tracking.network import Crop, Detection, LandmarkNetwork
 from evface_edge.tracking.tracker import Tracker
 
 STAGES = ("window", "tracking", "representation", "network", "decode")
@@ -163,21 +164,21 @@ class TimedNetwork(LandmarkNetwork):
             window = replace(self.card.window, min_events=least, max_events=window_events)
             self.card = replace(self.card, window=window)
         self._clock = clock
-        self.looked_at = 0  # events in the crop, of the newest look
+        self.event_count = 0  # of the newest crop
         self.runtime = cast(Any, _Timed(self.runtime, "run", clock, "network"))
         self._representation = cast(
             Any, _Timed(self._representation, "crop", clock, "representation")
         )
 
-    def cut(self, recent: EventBuffer, box: Box, now_us: int, *, mirrored: bool = False) -> Look:
+    def crop(self, buffer: EventBuffer, box: Box, now_us: int, *, mirrored: bool = False) -> Crop:
         with self._clock.stage("window"):
-            look = super().cut(recent, box, now_us, mirrored=mirrored)
-        self.looked_at = look.count
-        return look
+            crop = super().crop(buffer, box, now_us, mirrored=mirrored)
+        self.event_count = crop.event_count
+        return crop
 
-    def judge(self, looks: Any) -> list[Observation]:
+    def infer(self, crops: Sequence[Crop]) -> list[Detection]:
         with self._clock.stage("decode"):
-            return super().judge(looks)
+            return super().infer(crops)
 
 
 def measure_stages(
@@ -247,7 +248,7 @@ def _run(
         with clock.stage("tracking"):
             faces.append(bool(tracker.update(recent, now_us)))
         taken.append(clock.take())
-        shown.append(network.looked_at)
+        shown.append(network.event_count)
     return taken, faces, shown
 
 

@@ -18,7 +18,6 @@ from evface_edge.events import open_events, read_events
 from evface_edge.geometry import Box
 from evface_edge.models import find_model
 from evface_edge.predictor import Predictor
-from evface_edge.representation import from_config
 from evface_edge.tracking.event_buffer import EventBuffer
 from evface_edge.tracking.network import LandmarkNetwork
 
@@ -171,10 +170,8 @@ def _latencies(
                 networks[entry.label] = network
                 recent = EventBuffer(network.card.window.max_duration_us)
                 recent.append(past)
-                look = network.cut(recent, box, now_us)
-                representation, side = from_config(network.card.representation)
-                tensor = representation.crop(look.events, look.crop, side)[None]
-                feed = {network.card.inputs[0].name: tensor}
+                crop = network.crop(recent, box, now_us)
+                feed = network.feed([crop])
                 calls[entry.label] = lambda run=network.runtime.run, feed=feed: run(feed)
             return measure(calls, seconds=seconds)
         finally:

@@ -90,7 +90,7 @@ class EventBuffer:
             of all, which ends the window wherever it lies; none at all where none lies inside.
             And how many of them lie inside. The array is the caller's own.
         """
-        from evface_edge.tracking.gathering import gather_inside
+        from evface_edge.tracking.event_buffer_kernels import gather_inside
 
         wanted = policy.target_events(crop.width * crop.height)
         oldest = now_us - policy.max_duration_us

@@ -13,7 +13,7 @@ import numpy as np
 from evface_edge.geometry import Box, SensorSize
 from evface_edge.tracking.detector_network import DetectorNetwork
 from evface_edge.tracking.event_buffer import EventBuffer
-from evface_edge.tracking.network import LandmarkNetwork, Observation
+from evface_edge.tracking.network import Detection, LandmarkNetwork
 from evface_edge.tracking.places import Places
 
 #: A new face must convince more than one that is being followed: probability, and fraction of the
@@ -74,7 +74,7 @@ class FaceDetector:
         *,
         wanted: int = 1,
         taken: Sequence[Box] = (),
-    ) -> list[Observation]:
+    ) -> list[Detection]:
         """The most convincing faces in the newest events, best first.
 
         Args:
@@ -83,7 +83,7 @@ class FaceDetector:
         """
         network = self._network
         looked = self._look(recent, now_us, wanted + SPARE_LOOKS, taken)
-        found: list[Observation] = []
+        found: list[Detection] = []
         checked: list[Box] = []
         for candidate in looked:
             unsure = candidate.presence < network.card.presence_threshold
@@ -112,14 +112,14 @@ class FaceDetector:
                 self._dismissed += [(candidate.box, until_us), (face.box, until_us)]
         return found
 
-    def _is_sure(self, face: Observation, now_us: int) -> bool:
+    def _is_sure(self, face: Detection, now_us: int) -> bool:
         """Whether a face that convinces is surely one, or has convinced before."""
         again = self._convincing.note(face.box, now_us) >= CONFIRM_US
         return again or face.relative_sigma <= SURE_SIGMA_FRACTION * self._network.card.sigma_limit
 
     def _look(
         self, recent: EventBuffer, now_us: int, count: int, taken: Sequence[Box]
-    ) -> list[Observation]:
+    ) -> list[Detection]:
         """One look at each of so many proposals, in all sizes, and at what was promising before;
         most like a face first."""
         self._dismissed = [(box, until) for box, until in self._dismissed if until > now_us]
@@ -132,7 +132,7 @@ class FaceDetector:
         boxes = [square.square(scale) for square in squares for scale in SCALES]
         boxes += [box for box in self.promising if _apart(box, taken)]
         self.promising = []
-        looks = self._network.observe(recent, boxes, now_us)
+        looks = self._network.detect(recent, boxes, now_us)
         for index, square in enumerate(squares):
             of_square = looks[index * len(SCALES) : (index + 1) * len(SCALES)]
             if max(look.presence for look in of_square) < DISMISSED_PRESENCE:
@@ -140,23 +140,23 @@ class FaceDetector:
         return sorted(looks, key=lambda look: -look.presence)
 
     def _verify(
-        self, recent: EventBuffer, candidate: Observation, now_us: int
-    ) -> tuple[Observation, bool]:
+        self, recent: EventBuffer, candidate: Detection, now_us: int
+    ) -> tuple[Detection, bool]:
         """The candidate after further looks, and whether moving the box does not move the face."""
         network = self._network
         for _ in range(MAX_LOOKS):
-            last, candidate = candidate, network.observe(recent, [candidate.box], now_us)[0]
+            last, candidate = candidate, network.detect(recent, [candidate.box], now_us)[0]
             if candidate.box.iou(last.box) >= SETTLED_IOU:
                 break
-        face = network.observe(recent, [candidate.box], now_us)[0]
+        face = network.detect(recent, [candidate.box], now_us)[0]
         area = candidate.box.square(network.card.crop_scale).width ** 2
-        faint = face.events < FAINT_FRACTION * network.card.window.target_events(area)
+        faint = face.event_count < FAINT_FRACTION * network.card.window.target_events(area)
         fraction = FAINT_SIGMA_FRACTION if faint else SIGMA_FRACTION
         small = max(face.box.width, face.box.height) < self._min_face_px
         unsure = face.relative_sigma > fraction * network.card.sigma_limit
         if small or unsure or face.presence < MIN_PRESENCE:
             return face, False  # what is like a face mostly ends here
-        moved = network.observe(recent, _moved(candidate.box), now_us)
+        moved = network.detect(recent, _moved(candidate.box), now_us)
         present = min(look.presence for look in moved) >= MIN_PRESENCE
         return face, present and _wander([face, *moved]) <= MAX_WANDER
 
@@ -184,8 +184,8 @@ def _moved(box: Box) -> list[Box]:
     return boxes
 
 
-def _wander(looks: list[Observation]) -> float:
-    """Mean distance of the points from their mean over all looks ÷ longer side of the face."""
-    points = np.stack([look.landmarks for look in looks])
+def _wander(detections: list[Detection]) -> float:
+    """Mean distance of the points from their mean over all detections ÷ longer side of the face."""
+    points = np.stack([detection.landmarks for detection in detections])
     distance = np.linalg.norm(points - points.mean(0), axis=-1).mean()
-    return float(distance) / max(looks[0].box.width, looks[0].box.height)
+    return float(distance) / detections[0].box.longer_side

@@ -1,4 +1,4 @@
-"""The landmark network, used as its card says: events and boxes in, observations out."""
+"""The landmark network: events and face boxes in, detections out."""
 
 from __future__ import annotations
 
@@ -13,140 +13,189 @@ from numpy.typing import NDArray
 import evface_runtimes
 from evface_edge.card import ModelCard
 from evface_edge.card_file import check_tensors, read_card
-from evface_edge.errors import ModelError
+from evface_edge.errors import ConfigError, ModelError
 from evface_edge.events.array import EventArray
 from evface_edge.geometry import Box
 from evface_edge.landmarks import MIRROR
 from evface_edge.representation import Representation, from_config
 from evface_edge.tracking.event_buffer import EventBuffer
+from evface_runtimes import Runtime
 
-#: x → 1 - x, y → y: fractions of a crop, seen in a mirror.
-_TURN, _TURNED = np.array([-1, 1], np.float32), np.array([1, 0], np.float32)
+_OUTPUTS = {"landmarks", "log_sigma", "presence"}
+#: x → 1 - x, y → y: the mirror image of fractions of a crop.
+_MIRROR_SCALE, _MIRROR_OFFSET = np.array([-1, 1], np.float32), np.array([1, 0], np.float32)
 
 
 @dataclass(frozen=True, eq=False)
-class Observation:
-    """What the network saw in one box.
+class Detection:
+    """The output of the network for one crop, in sensor pixels.
 
     Attributes:
-        landmarks: (98, 2) float32 sensor pixels; sigma: (98,) float32 sensor pixels.
-        presence: 0 to 1.
-        events: how many events inside the crop it looked at.
-        t_us: of the newest of them.
+        landmarks: (98, 2) float32, pixels.
+        sigma: (98,) float32, standard deviation of each landmark, pixels.
+        presence: probability of a face, 0 to 1.
+        event_count: number of events inside the crop.
+        t_us: time of the newest event of the crop.
     """
 
     landmarks: NDArray[np.float32]
     sigma: NDArray[np.float32]
     presence: float
-    events: int
+    event_count: int
     t_us: int
 
     @cached_property
     def box(self) -> Box:
+        """The tight box around the landmarks."""
         return Box.around(self.landmarks)
 
     @cached_property
     def relative_sigma(self) -> float:
-        """Mean σ ÷ longer side of the box."""
-        box = self.box
-        return float(self.sigma.mean()) / max(box.width, box.height)
+        """Mean σ of the landmarks ÷ longer side of the box."""
+        return float(self.sigma.mean()) / self.box.longer_side
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
-    """A square crop and the newest events around it.
+class Crop:
+    """A square part of the sensor, with its newest events.
 
     Attributes:
-        events: those inside, and with them the newest of all; count: how many lie inside.
-        now_us: the instant it was cut for.
-        mirrored: left and right are exchanged for the network, and back in what it says: it errs
-            in part differently.
+        box: the square.
+        events: the newest events inside, then the newest event of the sensor.
+        event_count: number of events inside.
+        now_us: the output instant.
+        mirrored: whether the network gets the mirror image; its output is mirrored back. The
+            errors of an image and of its mirror image are partly independent.
     """
 
-    crop: Box
+    box: Box
     events: EventArray
-    count: int
+    event_count: int
     now_us: int
     mirrored: bool = False
 
     def tensor(self, representation: Representation, side: tuple[int, int]) -> NDArray[np.float32]:
-        """What the network looks at, (C, side, side)."""
-        crop = representation.crop(self.events, self.crop, side)
-        return np.ascontiguousarray(crop[..., ::-1]) if self.mirrored else crop
+        """The input of the network, (C, side, side)."""
+        tensor = representation.crop(self.events, self.box, side)
+        return np.ascontiguousarray(tensor[..., ::-1]) if self.mirrored else tensor
 
-    def observation(
+    def detection(
         self, landmarks: NDArray[np.float32], log_sigma: NDArray[np.float32], presence: float
-    ) -> Observation:
-        """From fractions of the crop to sensor pixels."""
+    ) -> Detection:
+        """The output of the network, fractions of the crop, in sensor pixels."""
         if self.mirrored:
             landmarks, log_sigma = landmarks[MIRROR], log_sigma[MIRROR]
-            landmarks = landmarks * _TURN + _TURNED
-        side = np.float32(self.crop.width)
-        return Observation(
-            landmarks=landmarks * side + np.array([self.crop.x, self.crop.y], np.float32),
+            landmarks = landmarks * _MIRROR_SCALE + _MIRROR_OFFSET
+        side = np.float32(self.box.width)
+        return Detection(
+            landmarks=landmarks * side + np.array([self.box.x, self.box.y], np.float32),
             sigma=np.exp(log_sigma) * side,
             presence=presence,
-            events=self.count,
+            event_count=self.event_count,
             t_us=int(self.events["t"][-1]) if len(self.events) else self.now_us,
         )
 
 
 class LandmarkNetwork:
-    """A model file, opened by a runtime.
+    """A landmark network in a runtime.
+
+    Args:
+        model: path of a model file with its card inside; or a card, if `runtime` is an object.
+        runtime: name of a runtime, or a runtime object: anything that satisfies
+            `evface_runtimes.Runtime`, such as an `evface_runtimes.MockRuntime`. An object stays
+            the caller's: `close` does not close it.
+        device, threads: as `evface_runtimes.load` takes them; not with a runtime object.
 
     Raises:
-        ModelError: no card, or one that does not fit the file's tensors.
-        RuntimeUnavailable: the named runtime or device is not there.
+        ModelError: the file has no card, or the card does not fit the network.
+        RuntimeUnavailable: the runtime or the device is not available.
+        ConfigError: a card without a runtime object, or a device or threads with one.
     """
 
     def __init__(
-        self, path: Path, *, runtime: str | None = None, device: str = "auto", threads: int = 1
+        self,
+        model: Path | ModelCard,
+        *,
+        runtime: str | Runtime | None = None,
+        device: str = "auto",
+        threads: int = 1,
     ) -> None:
-        self.card: ModelCard = read_card(path)
-        self.runtime = evface_runtimes.load(path, runtime=runtime, device=device, threads=threads)
+        self.card = model if isinstance(model, ModelCard) else read_card(model)
+        self._owns_runtime = runtime is None or isinstance(runtime, str)
+        if runtime is not None and not isinstance(runtime, str):
+            if (device, threads) != ("auto", 1):
+                raise ConfigError(
+                    "device, threads", (device, threads), "no value if runtime is an object"
+                )
+            self.runtime = runtime
+        elif isinstance(model, ModelCard):
+            raise ConfigError("runtime", runtime, "a runtime object if the model is a card")
+        else:
+            self.runtime = evface_runtimes.load(
+                model, runtime=runtime, device=device, threads=threads
+            )
         self._representation, self._side = from_config(self.card.representation)
-        self._check(path)
+        self._check(self.card.name if isinstance(model, ModelCard) else model)
 
-    def _check(self, path: Path) -> None:
+    def _check(self, origin: str | Path) -> None:
         width, height = self._side
         shape = (self._representation.channels, height, width)
-        check_tensors(self.card, self.runtime.inputs, self.runtime.outputs, origin=str(path))
+        check_tensors(self.card, self.runtime.inputs, self.runtime.outputs, origin=origin)
         if len(self.card.inputs) != 1 or self.card.inputs[0].shape[1:] != shape:
             raise ModelError(
-                f"{path}: the card's input {self.card.inputs} does not fit its representation, "
-                f"which makes (-1, {', '.join(map(str, shape))})"
+                f"input {self.card.inputs}, but the representation of the card makes "
+                f"(-1, {', '.join(map(str, shape))})",
+                path=origin,
+                field="inputs",
+                value=self.card.inputs,
+                expected=str((-1, *shape)),
             )
-        missing = {"landmarks", "log_sigma", "presence"} - {s.name for s in self.card.outputs}
-        if missing:
-            raise ModelError(f"{path}: the card names no output {', '.join(sorted(missing))}")
+        names = {spec.name for spec in self.card.outputs}
+        if not names >= _OUTPUTS:
+            raise ModelError(
+                f"no output {', '.join(sorted(_OUTPUTS - names))} in the card",
+                path=origin,
+                field="outputs",
+                value=sorted(names),
+                expected=", ".join(sorted(_OUTPUTS)),
+            )
 
-    def cut(self, recent: EventBuffer, box: Box, now_us: int, *, mirrored: bool = False) -> Look:
-        """The newest events that one look at a face box needs."""
-        crop = box.square(self.card.crop_scale)
-        events, count = recent.window(crop, self.card.window, now_us)
-        return Look(crop, events, count, now_us, mirrored)
+    def crop(self, buffer: EventBuffer, box: Box, now_us: int, *, mirrored: bool = False) -> Crop:
+        """The square around a face box, with the newest events that the card asks for."""
+        square = box.square(self.card.crop_scale)
+        events, count = buffer.window(square, self.card.window, now_us)
+        return Crop(square, events, count, now_us, mirrored)
 
-    def judge(self, looks: Sequence[Look]) -> list[Observation]:
-        """What the network makes of each look; all of them in one batch."""
-        if not looks:
+    def target_events(self, crop: Crop) -> int:
+        """The number of events that make a full input for this crop."""
+        return self.card.window.target_events(crop.box.width * crop.box.height)
+
+    def feed(self, crops: Sequence[Crop]) -> dict[str, NDArray[np.float32]]:
+        """The input of the runtime for these crops, as one batch."""
+        inputs = [crop.tensor(self._representation, self._side) for crop in crops]
+        # A single crop, the usual case, is not copied: that would take as long as its events.
+        batch = inputs[0][None] if len(inputs) == 1 else np.stack(inputs)
+        return {self.card.inputs[0].name: batch}
+
+    def infer(self, crops: Sequence[Crop]) -> list[Detection]:
+        """One detection for each crop; all crops run in one batch."""
+        if not crops:
             return []
-        crops = [look.tensor(self._representation, self._side) for look in looks]
-        # One look, the usual case, goes on as it is; a copy would cost as much as its events.
-        tensors = crops[0][None] if len(crops) == 1 else np.stack(crops)
-        outputs = self.runtime.run({self.card.inputs[0].name: tensors})
-        # The far tails of a logistic function need no more than this.
-        logits = np.clip(outputs["presence"][:, 0], -30, 30)
+        outputs = self.runtime.run(self.feed(crops))
+        logits = np.clip(outputs["presence"][:, 0], -30, 30)  # exp() does not overflow
         presence = 1 / (1 + np.exp(-logits))
         return [
-            look.observation(landmarks, log_sigma, float(sure))
-            for look, landmarks, log_sigma, sure in zip(
-                looks, outputs["landmarks"], outputs["log_sigma"], presence, strict=True
+            crop.detection(landmarks, log_sigma, float(probability))
+            for crop, landmarks, log_sigma, probability in zip(
+                crops, outputs["landmarks"], outputs["log_sigma"], presence, strict=True
             )
         ]
 
-    def observe(self, recent: EventBuffer, boxes: Sequence[Box], now_us: int) -> list[Observation]:
-        """Look at each face box, and judge."""
-        return self.judge([self.cut(recent, box, now_us) for box in boxes])
+    def detect(self, buffer: EventBuffer, boxes: Sequence[Box], now_us: int) -> list[Detection]:
+        """Crop each face box and infer."""
+        return self.infer([self.crop(buffer, box, now_us) for box in boxes])
 
     def close(self) -> None:
-        self.runtime.close()
+        """Close the runtime, unless it was passed as an object."""
+        if self._owns_runtime:
+            self.runtime.close()

@@ -9,7 +9,7 @@ from evface_edge.results import FaceLandmarks
 from evface_edge.tracking.event_buffer import EventBuffer
 from evface_edge.tracking.face_detector import SAME_FACE_IOU, FaceDetector
 from evface_edge.tracking.network import LandmarkNetwork
-from evface_edge.tracking.policy import FollowPolicy
+from evface_edge.tracking.policy import TrackingPolicy
 from evface_edge.tracking.track import Track
 
 
@@ -35,10 +35,10 @@ class Tracker:
         *,
         faces: int = 1,
         smooth: bool = True,
-        policy: FollowPolicy | None = None,
+        policy: TrackingPolicy | None = None,
     ) -> None:
         self._network, self._size, self._faces, self._smooth = network, size, faces, smooth
-        self._policy = policy or FollowPolicy()
+        self._policy = policy or TrackingPolicy()
         self._detector = FaceDetector(network, size, self._policy.min_face_px)
         self._tracks: list[Track] = []
         self._lost: list[_Lost] = []
@@ -54,24 +54,24 @@ class Tracker:
         return [track.face for track in self._tracks]
 
     def _follow(self, recent: EventBuffer, now_us: int) -> None:
-        looks = [self._network.cut(recent, track.search_box, now_us) for track in self._tracks]
+        crops = [self._network.crop(recent, track.search_box, now_us) for track in self._tracks]
         moving = [
             index
-            for index, (track, look) in enumerate(zip(self._tracks, looks, strict=True))
-            if not track.is_still(look)
+            for index, (track, crop) in enumerate(zip(self._tracks, crops, strict=True))
+            if not track.is_still(crop)
         ]
         seen = dict(
-            zip(moving, self._network.judge([looks[index] for index in moving]), strict=True)
+            zip(moving, self._network.infer([crops[index] for index in moving]), strict=True)
         )
         kept: list[Track] = []
         for index, track in enumerate(self._tracks):
             if index in seen:
-                face = track.follow(seen[index], looks[index], now_us)
+                face = track.follow(seen[index], crops[index], now_us)
             else:
                 face = track.hold(now_us)
             if face is None:
                 self._lost.append(
-                    _Lost(track.face_id, track.search_box, now_us + self._policy.remember_us)
+                    _Lost(track.face_id, track.search_box, now_us + self._policy.keep_id_us)
                 )
             elif all(face.box.iou(other.face.box) < SAME_FACE_IOU for other in kept):
                 kept.append(track)
@@ -80,11 +80,11 @@ class Tracker:
     def _search_is_due(self, now_us: int) -> bool:
         policy = self._policy
         if self._tracks:
-            pause_us = policy.find_more_every_us
+            pause_us = 3 * policy.search_interval_us
         elif self._detector.promising:
-            pause_us = policy.find_every_us
+            pause_us = policy.search_interval_us
         else:
-            pause_us = policy.find_idle_every_us
+            pause_us = 2 * policy.search_interval_us
         return self._searched_us is None or now_us - self._searched_us >= pause_us
 
     def _find(self, recent: EventBuffer, now_us: int) -> None:

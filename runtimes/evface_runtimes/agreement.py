@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evface_edge.errors import ConfigError
+from evface_runtimes.errors import ConfigError
 from evface_runtimes.protocol import Runtime
 
 Arrays = Mapping[str, NDArray[np.float32]]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evface_edge.errors import ConfigError, RuntimeUnavailable
+from evface_runtimes.errors import ConfigError, RuntimeUnavailable
 
 FloatArrays = dict[str, NDArray[np.float32]]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evface_edge.errors import RuntimeUnavailable
+from evface_runtimes.errors import RuntimeUnavailable
 
 _NO_DEVICE = {
     35: (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from evface_edge.errors import ModelError
+from evface_runtimes.errors import ModelError
 
 #: kind → the suffixes that such files usually have.
 SUFFIXES: dict[str, tuple[str, ...]] = {

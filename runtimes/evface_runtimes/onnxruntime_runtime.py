@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from evface_edge.errors import ModelError, RuntimeUnavailable
 from evface_runtimes.base import BaseRuntime, FloatArrays
 from evface_runtimes.cache_folder import cache_folder
+from evface_runtimes.errors import ModelError, RuntimeUnavailable
 from evface_runtimes.protocol import LoadOptions
 
 #: device → providers asked for. Each stands behind the one before for the operators that that one

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from evface_edge.errors import ModelError, RuntimeUnavailable
 from evface_runtimes.base import BaseRuntime, FloatArrays
+from evface_runtimes.errors import ModelError, RuntimeUnavailable
 from evface_runtimes.protocol import LoadOptions
 
 #: device → (OpenVINO's name, precision of the float operators). The CPU would otherwise take

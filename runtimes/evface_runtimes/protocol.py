@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from evface_edge.errors import ConfigError
+from evface_runtimes.errors import ConfigError
 
 
 class Runtime(Protocol):

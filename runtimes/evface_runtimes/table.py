@@ -8,8 +8,8 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from evface_edge.errors import ConfigError, ModelError, RuntimeUnavailable
 from evface_runtimes.base import BaseRuntime
+from evface_runtimes.errors import ConfigError, ModelError, RuntimeUnavailable
 from evface_runtimes.files import SUFFIXES, recognise
 from evface_runtimes.protocol import LoadOptions
 

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evface_edge.errors import ConfigError, ModelError, RuntimeUnavailable
 from evface_runtimes.cache_folder import cache_folder
 from evface_runtimes.cuda import Gpu
+from evface_runtimes.errors import ConfigError, ModelError, RuntimeUnavailable
 from evface_runtimes.tensorrt_engine import EngineFacts, read_facts, sidecar_path
 
 _log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evface_edge.errors import DeviceMismatch, ModelError
+from evface_runtimes.errors import DeviceMismatch, ModelError
 
 #: The entry of the sidecar that is ours; other packages add their own beside it.
 ENTRY = "engine"

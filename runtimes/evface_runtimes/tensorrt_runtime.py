@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from evface_edge.errors import ModelError, RuntimeUnavailable
 from evface_runtimes.base import BaseRuntime, FloatArrays
 from evface_runtimes.cuda import Cuda, load_cuda
+from evface_runtimes.errors import ModelError, RuntimeUnavailable
 from evface_runtimes.files import recognise
 from evface_runtimes.protocol import LoadOptions
 from evface_runtimes.tensorrt_build import cached_engine, make_logger

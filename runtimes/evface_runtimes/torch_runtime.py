@@ -11,8 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from evface_edge.errors import RuntimeUnavailable
 from evface_runtimes.base import BaseRuntime, FloatArrays
+from evface_runtimes.errors import RuntimeUnavailable
 from evface_runtimes.protocol import LoadOptions
 
 ENTRY_POINTS = "evface_runtimes.checkpoints"

@@ -96,8 +96,9 @@ def test_a_card_that_does_not_fit_is_refused(
     voxels = {"name": "voxel_grid", "bins": 5, "width": 16, "height": 16}
     wrong = dataclasses.replace(card, representation=voxels)
     monkeypatch.setattr(network_module, "read_card", lambda _: wrong)
-    with pytest.raises(ModelError, match="does not fit its representation"):
+    with pytest.raises(ModelError) as caught:
         Predictor(model)
+    assert (caught.value.path, caught.value.field) == (model, "inputs")
 
 
 @pytest.mark.parametrize("rate_hz", [0.0, -5.0, 2000.0, float("nan")])

@@ -12,7 +12,7 @@ from evface_edge.events.array import EventArray, make_events
 from evface_edge.geometry import SensorSize
 from evface_edge.predictor import Predictor
 from evface_edge.results import FaceState
-from evface_edge.tracking.policy import FollowPolicy
+from evface_edge.tracking.policy import TrackingPolicy
 
 SIZE = SensorSize(160, 120)
 Ring = Callable[..., EventArray]
@@ -37,12 +37,12 @@ def merged(*parts: EventArray) -> EventArray:
 def test_the_rules_are_those_asked_for(model: Path, ring: Ring) -> None:
     """A ring of 50 pixels, then nothing for 0.6 s."""
     events = ring(0, 300_000, (70, 60))
-    with Predictor(model, policy=FollowPolicy(min_face_px=60)) as predictor:
+    with Predictor(model, policy=TrackingPolicy(min_face_px=60)) as predictor:
         assert not predictor.run(events, size=SIZE)
     late = merged(events, make_events([900_000], [0], [0], [1]))
     results = []
     for longest_us in (200_000, 10_000_000):
-        with Predictor(model, policy=FollowPolicy(max_hold_us=longest_us)) as predictor:
+        with Predictor(model, policy=TrackingPolicy(max_hold_us=longest_us)) as predictor:
             results.append(len(predictor.run(late, size=SIZE)))
     assert results == [pytest.approx(50, abs=4), pytest.approx(90, abs=4)]
 

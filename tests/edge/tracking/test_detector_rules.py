@@ -22,7 +22,7 @@ from evface_edge.tracking.face_detector import (
     SURE_SIGMA_FRACTION,
     FaceDetector,
 )
-from evface_edge.tracking.network import Observation
+from evface_edge.tracking.network import Detection
 
 FACE = Box(100, 80, 60, 60)
 CARD = replace(read_card(find_model("evface-s")), sigma_limit=0.1)
@@ -38,13 +38,13 @@ class Says:
     def __init__(self, sigma_fractions: Mapping[int, float]) -> None:
         self.sigma_fractions, self.looks = sigma_fractions, 0
 
-    def observe(self, recent: object, boxes: Sequence[Box], now_us: int) -> list[Observation]:
+    def detect(self, recent: object, boxes: Sequence[Box], now_us: int) -> list[Detection]:
         self.looks += len(boxes)
         steps = np.linspace(0, 1, 98)[:, None]
         corner, side = np.array([FACE.x, FACE.y]), np.array([FACE.width, FACE.height])
         points = (corner + side * steps).astype(np.float32)
         sigma = self.sigma_fractions[now_us] * CARD.sigma_limit * FACE.width
-        one = Observation(points, np.full(98, sigma, np.float32), 0.99, 100_000, now_us)
+        one = Detection(points, np.full(98, sigma, np.float32), 0.99, 100_000, now_us)
         return [one] * len(boxes)
 
 

@@ -41,10 +41,10 @@ def test_what_is_seen_in_a_mirror_is_what_mirrored_events_show() -> None:
     network = LandmarkNetwork(find_model("evface-s-fp32"))
     try:
         recent, now_us = _recent(events), int(events["t"][-1])
-        straight = network.observe(recent, [BOX], now_us)[0]
-        looks = [network.cut(recent, BOX, now_us, mirrored=True)]
-        seen = network.judge(looks)[0]
-        expected = network.observe(_recent(mirrored), [BOX], now_us)[0]
+        straight = network.detect(recent, [BOX], now_us)[0]
+        looks = [network.crop(recent, BOX, now_us, mirrored=True)]
+        seen = network.infer(looks)[0]
+        expected = network.detect(_recent(mirrored), [BOX], now_us)[0]
     finally:
         network.close()
     points = expected.landmarks[MIRROR].copy()

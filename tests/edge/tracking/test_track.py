@@ -17,8 +17,8 @@ from evface_edge.landmarks import LEFT_EYE, RIGHT_EYE
 from evface_edge.models import find_model
 from evface_edge.results import FaceState
 from evface_edge.results.aspect_ratios import eye_aspect_ratio
-from evface_edge.tracking.network import Look, Observation
-from evface_edge.tracking.policy import FollowPolicy
+from evface_edge.tracking.network import Crop, Detection
+from evface_edge.tracking.policy import TrackingPolicy
 from evface_edge.tracking.track import Track
 
 SIZE = SensorSize(346, 260)
@@ -37,13 +37,13 @@ def _face(opening_px: float, moved_px: float = 0.0) -> NDArray[np.float32]:
     return (points + moved_px).astype(np.float32)
 
 
-def _seen(points: NDArray[np.float32], eye_sigma: float, sigma: float, t_us: int) -> Observation:
+def _seen(points: NDArray[np.float32], eye_sigma: float, sigma: float, t_us: int) -> Detection:
     sigmas = np.full(98, sigma, np.float32)
     sigmas[EYES] = eye_sigma
-    return Observation(points, sigmas, 0.99, 500, t_us)
+    return Detection(points, sigmas, 0.99, 500, t_us)
 
 
-def _look(fraction: float, now_us: int) -> Look:
+def _look(fraction: float, now_us: int) -> Crop:
     """Events all over the crop, as many as that share of those wanted."""
     card = read_card(find_model("evface-s"))
     count = round(fraction * card.window.target_events(CROP.width * CROP.height))
@@ -54,13 +54,16 @@ def _look(fraction: float, now_us: int) -> Look:
         rng.integers(60, 180, count),
         rng.integers(0, 2, count),
     )
-    return Look(CROP, events, count, now_us)
+    return Crop(CROP, events, count, now_us)
 
 
 def _track(open_px: float) -> Track:
-    network: Any = SimpleNamespace(card=read_card(find_model("evface-s")))
+    card = read_card(find_model("evface-s"))
+    network: Any = SimpleNamespace(
+        card=card, target_events=lambda crop: card.window.target_events(crop.box.width**2)
+    )
     found = _seen(_face(open_px), 1.0, 1.0, 0)
-    return Track(found, 0, 0, SIZE, network, FollowPolicy(), smooth=False)
+    return Track(found, 0, 0, SIZE, network, TrackingPolicy(), smooth=False)
 
 
 def test_a_face_at_rest_blinks() -> None:
@@ -89,7 +92,7 @@ def test_eyes_that_are_not_seen_well_stay() -> None:
     np.testing.assert_array_equal(face.landmarks, _face(6.0))
 
 
-def _around(own: int, others: int, now_us: int) -> Look:
+def _around(own: int, others: int, now_us: int) -> Crop:
     """So many events in the middle of the face, and beside it, in 50 ms."""
     rng = np.random.default_rng(2)
     count = own + others
@@ -101,7 +104,7 @@ def _around(own: int, others: int, now_us: int) -> Look:
         rng.integers(105, 135, count),
         rng.integers(0, 2, count),
     )
-    return Look(CROP, events, count, now_us)
+    return Crop(CROP, events, count, now_us)
 
 
 @pytest.mark.parametrize(("own", "kept"), [(400, True), (1500, False)])
@@ -130,7 +133,7 @@ def test_something_that_passes_does_not_make_a_face_quiet() -> None:
 
 def test_what_passes_before_a_face_at_rest_is_waited_for() -> None:
     doubtful = replace(_seen(_face(6.0), 9.0, 9.0, 0), presence=0.01)
-    policy = FollowPolicy()
+    policy = TrackingPolicy()
     busy = 6000
 
     def lasts_us(held_us: int) -> int:
@@ -145,7 +148,7 @@ def test_what_passes_before_a_face_at_rest_is_waited_for() -> None:
         raise AssertionError("held for ever")
 
     assert lasts_us(0) == policy.lost_after_us
-    assert lasts_us(1_000_000) == policy.passing_us + 10_000
+    assert lasts_us(1_000_000) == policy.occlusion_us + 10_000
     # Bounded as any hold is.
     assert lasts_us(policy.max_hold_us - 100_000) == 100_000
 
