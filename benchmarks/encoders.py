@@ -23,13 +23,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from evface_training.ablation.finished import Finished, finished, options_of, put
-from evface_training.ablation.judge import MOMENTS, draw_moments
+from evface_edge.metrics import nme98
+from evface_training.ablation.measure import MOMENTS, draw_moments
+from evface_training.ablation.results import Finished, finished, options_of, put
 from evface_training.clip_maker import with_fraction_of_people
-from evface_training.metrics import nme98
 from evface_training.recipe import TrainRecipe
 from evface_training.simulation.clips import Clips
-from evface_training.tasks import build_task, load_encoder, load_teacher
+from evface_training.tasks.table import build_task, load_encoder, load_teacher
 from evface_training.teacher.network import Teacher
 
 #: Trainings of an ablation, and what the table calls them.

@@ -24,8 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from evface_edge.models import find_model
-from evface_training.ablation.finished import Finished, finished, options_of, put
-from evface_training.ablation.judge import (
+from evface_training.ablation.measure import (
     MOMENTS,
     Cost,
     cost,
@@ -33,6 +32,7 @@ from evface_training.ablation.judge import (
     judge,
     median_ms,
 )
+from evface_training.ablation.results import Finished, finished, options_of, put
 from evface_training.data.faces import FaceSet
 from evface_training.networks.student import Student
 from evface_training.recipe import TrainRecipe, load_recipe

@@ -26,12 +26,12 @@ from numpy.typing import NDArray
 from evface_edge import Predictor
 from evface_edge.events.array import EventArray, make_events
 from evface_edge.geometry import Box, SensorSize
-from evface_training.benchmark_sets import CONDITIONS
+from evface_edge.metrics import nme68
 from evface_training.data.avatars import load_avatars
 from evface_training.data.faces import CROP_SIDE_PX
 from evface_training.data.loading import load_faces
 from evface_training.data.split import split_faces
-from evface_training.metrics import nme68
+from evface_training.evaluation.benchmark_sets import CONDITIONS
 from evface_training.simulation.recording import Frame, one_camera, record
 
 SIZE = SensorSize(CROP_SIDE_PX, CROP_SIDE_PX)

@@ -42,16 +42,17 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from evface_edge.landmarks import MIRROR, nme, to_68
 from evface_edge.representation import VoxelGrid
-from evface_training.benchmark_sets import CONDITIONS, Condition, recordings
 from evface_training.data import load_faces, split_faces
 from evface_training.data.avatars import load_avatars
 from evface_training.data.faces import FaceSet
-from evface_training.losses import student_loss
-from evface_training.networks.student import Student, StudentConfig
+from evface_training.evaluation.benchmark_sets import CONDITIONS, Condition, recordings
+from evface_training.networks.student import Student
+from evface_training.networks.student_config import StudentConfig
 from evface_training.simulation.camera import CameraPrior
 from evface_training.simulation.clip_prior import ClipPrior
 from evface_training.simulation.clips import ClipSimulator
 from evface_training.simulation.presets import PRESETS
+from evface_training.tasks.student_loss import student_loss
 
 BATCH = 64
 #: Each clip is drawn so often on average, from the newest of so many groups; a stretch begins with

@@ -28,13 +28,13 @@ from evface_edge.geometry import Box
 from evface_edge.representation import Representation
 from evface_export.graph import expected_warnings, to_onnx
 from evface_export.quantize import quantize
-from evface_training.ablation.finished import finished, options_of, put
-from evface_training.ablation.judge import MOMENTS, draw_moments, load_network
+from evface_training.ablation.measure import MOMENTS, draw_moments, load_network
 from evface_training.ablation.plan import ROWS
+from evface_training.ablation.results import finished, options_of, put
 from evface_training.clip_maker import draw_clips
 from evface_training.data.faces import FaceSet
 from evface_training.recipe import TrainRecipe
-from evface_training.validation import validate_student
+from evface_training.trainer.validation import validate_student
 
 OUTPUTS = ("landmarks", "log_sigma", "presence")
 CANDIDATES = ("student", *ROWS["Head and representation"])

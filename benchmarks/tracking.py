@@ -29,7 +29,7 @@ from evface_training.data.avatars import load_avatars
 from evface_training.data.faces import FaceSet
 from evface_training.data.loading import load_faces
 from evface_training.data.split import split_faces
-from evface_training.tracking.judging import (
+from evface_training.tracking.measure import (
     SequenceFigures,
     judge,
     negatives_summary,

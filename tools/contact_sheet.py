@@ -22,10 +22,10 @@ from PIL import Image, ImageDraw
 
 from evface_edge.events.array import EventArray
 from evface_edge.geometry import SensorSize
-from evface_training.benchmark_sets import CONDITIONS, Condition, recordings
 from evface_training.data import load_faces
 from evface_training.data.avatars import load_avatars
 from evface_training.data.faces import FaceSet
+from evface_training.evaluation.benchmark_sets import CONDITIONS, Condition, recordings
 from evface_training.simulation.clip_prior import ClipPrior
 from evface_training.simulation.clips import ClipSimulator
 from evface_training.simulation.frame_camera import FrameCameraPrior

@@ -23,10 +23,15 @@ from numpy.typing import NDArray
 from evface_edge.errors import ConfigError
 from evface_edge.events.array import EventArray
 from evface_edge.geometry import Box, SensorSize
-from evface_training.benchmark_sets import CONDITIONS, BenchmarkRecording, Condition, recordings
 from evface_training.data.faces import FaceSet
 from evface_training.data.loading import load_faces
 from evface_training.data.split import split_faces
+from evface_training.evaluation.benchmark_sets import (
+    CONDITIONS,
+    BenchmarkRecording,
+    Condition,
+    recordings,
+)
 from evface_training.simulation.frame_camera import FrameCameraPrior
 
 LIGHTS_LUX = ((0.1, 1.0), (1.0, 10.0), (10.0, 100.0), (100.0, 1000.0))

@@ -16,9 +16,10 @@ from evface_edge.errors import ExportError, ModelError
 from evface_export.graph import to_onnx
 from evface_export.onnx_network import from_onnx, last_common_tensor
 from evface_export.quantize import HEAD_LAYERS, layer_names, quantize
-from evface_training.networks.exported import exported_student
+from evface_training.networks.from_onnx import exported_student
 from evface_training.networks.heads import HEADS
-from evface_training.networks.student import Student, StudentConfig
+from evface_training.networks.student import Student
+from evface_training.networks.student_config import StudentConfig
 
 SHAPE = (2, 10, 32, 32)
 

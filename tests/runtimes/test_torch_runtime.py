@@ -37,7 +37,8 @@ CARD = ModelCard(
 
 @pytest.fixture(scope="module")
 def student() -> Any:
-    from evface_training.networks.student import Student, StudentConfig
+    from evface_training.networks.student import Student
+    from evface_training.networks.student_config import StudentConfig
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

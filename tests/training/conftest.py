@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from evface_training.data.faces import CROP_SIDE_PX, FaceSet
-from evface_training.task import Task
+from evface_training.tasks.base import Task
 from evface_training.teacher.network import front_view
 
 

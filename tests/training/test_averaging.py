@@ -11,7 +11,8 @@ import torch
 from evface_edge.errors import ConfigError, ModelError
 from evface_training.averaging import mean_network
 from evface_training.checkpoint import save_checkpoint
-from evface_training.networks.student import Student, StudentConfig
+from evface_training.networks.student import Student
+from evface_training.networks.student_config import StudentConfig
 
 TINY = StudentConfig(side=32, channels=(16, 16, 32, 32), blocks=(0, 0, 1), hidden=32)
 

@@ -12,7 +12,8 @@ from torch import nn
 
 from evface_edge.errors import ModelError
 from evface_training.checkpoint import load_checkpoint, load_network, load_raw, save_checkpoint
-from evface_training.networks.student import Student, StudentConfig
+from evface_training.networks.student import Student
+from evface_training.networks.student_config import StudentConfig
 from evface_training.recipe import TrainRecipe
 from evface_training.student_card import student_card
 

@@ -9,7 +9,7 @@ import torch
 
 from evface_training.clip_maker import draw_clips
 from evface_training.data.faces import FaceSet
-from evface_training.networks.student import StudentConfig
+from evface_training.networks.student_config import StudentConfig
 from evface_training.recipe import TrainRecipe
 from evface_training.simulation.camera import CameraPrior
 from evface_training.simulation.clip_prior import ClipPrior

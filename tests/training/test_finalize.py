@@ -16,7 +16,8 @@ from evface_edge.errors import ConfigError
 from evface_training.checkpoint import save_checkpoint
 from evface_training.data.faces import FaceSet
 from evface_training.finalize import finalize, sigma_gain
-from evface_training.networks.student import Student, StudentConfig
+from evface_training.networks.student import Student
+from evface_training.networks.student_config import StudentConfig
 from evface_training.recipe import TrainRecipe
 from evface_training.student_card import SIGMA_LIMIT
 

@@ -12,7 +12,7 @@ from evface_edge.cli import main
 from evface_edge.errors import ConfigError
 from evface_training.config import build, differences, load_yaml
 from evface_training.recipe import TrainRecipe, bundled_recipes, load_recipe
-from evface_training.tasks import build_task
+from evface_training.tasks.table import build_task
 from evface_training.teacher.config import SIZES
 
 

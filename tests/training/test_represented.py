@@ -13,7 +13,7 @@ from evface_edge.geometry import Box
 from evface_edge.representation import REPRESENTATIONS, from_config
 from evface_training.clip_maker import ClipMaker, draw_clips
 from evface_training.data.faces import FaceSet
-from evface_training.networks.student import StudentConfig
+from evface_training.networks.student_config import StudentConfig
 from evface_training.recipe import TrainRecipe
 from evface_training.represented import represented
 from evface_training.simulation.clips import ClipEvents

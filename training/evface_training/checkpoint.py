@@ -28,7 +28,8 @@ from typing_extensions import Buffer
 from evface_edge.card import ModelCard
 from evface_edge.errors import ConfigError, ModelError
 from evface_training.config import build
-from evface_training.networks.student import Student, StudentConfig
+from evface_training.networks.student import Student
+from evface_training.networks.student_config import StudentConfig
 
 _KEYS = ("network", "kind", "config", "card", "state")
 

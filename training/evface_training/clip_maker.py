@@ -18,7 +18,7 @@ from evface_training.recipe import TrainRecipe
 from evface_training.represented import ClipSource
 from evface_training.simulation.clips import ClipEvents, Clips
 from evface_training.ssmer.events import PackedEvents
-from evface_training.stream import mixed_seed
+from evface_training.trainer.data_stream import mixed_seed
 
 _MIRROR = torch.from_numpy(MIRROR)
 #: Share of cells that are not zero from which on a clip counts fully.

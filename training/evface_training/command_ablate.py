@@ -39,7 +39,7 @@ def ablate(
     """
     from evface_training.ablation.people import to_train_and_to_judge
     from evface_training.ablation.run import Ablation, run_ablation
-    from evface_training.machine import Machine
+    from evface_training.trainer.machine import Machine
 
     ablation = Ablation(size, steps, pretraining_steps, seeds, clips, tuple(row or ()))  # type: ignore[arg-type]
     output.mkdir(parents=True, exist_ok=True)

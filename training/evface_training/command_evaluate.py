@@ -15,8 +15,8 @@ from evface_edge.errors import ConfigError
 if TYPE_CHECKING:
     from evface_edge.predictor import Predictor
     from evface_training.data.faces import FaceSet
-    from evface_training.evaluate import Answer, SetResult
-    from evface_training.worst_faces import WorstFaces
+    from evface_training.evaluation.samples import Answer, SetResult
+    from evface_training.evaluation.worst_faces import WorstFaces
 
 _DATA_HELP = (
     "A folder of faces; avatars (our own, rendered); or a recording with NAME.landmarks.npz beside "
@@ -69,10 +69,10 @@ def evaluate(
     """
     from evface_edge.models import find_model
     from evface_edge.predictor import Predictor
-    from evface_training.evaluation_data import split_data, spread
-    from evface_training.plots import plot_curves
-    from evface_training.report import binned, presence_figures, summary, table
-    from evface_training.worst_faces import WorstFaces
+    from evface_training.evaluation.data import split_data, spread
+    from evface_training.evaluation.plots import plot_curves
+    from evface_training.evaluation.report import binned, presence_figures, summary, table
+    from evface_training.evaluation.worst_faces import WorstFaces
 
     given = [*(data or []), *(faces or [])]
     if not given and not negatives:
@@ -127,10 +127,10 @@ def _benchmark(
 ) -> tuple[list[SetResult], list[Answer]]:
     from rich.progress import Progress
 
-    from evface_training.benchmark_sets import CONDITIONS, condition_named
-    from evface_training.evaluate import evaluate_set
-    from evface_training.evaluation_data import spread
-    from evface_training.negatives_set import made_negatives
+    from evface_training.evaluation.benchmark_sets import CONDITIONS, condition_named
+    from evface_training.evaluation.data import spread
+    from evface_training.evaluation.negatives_set import made_negatives
+    from evface_training.evaluation.samples import evaluate_set
 
     chosen = [condition_named(name) for name in conditions or CONDITIONS]
     results, others = [], []
@@ -156,13 +156,13 @@ def _benchmark(
 
 
 def _videos(predictor: Predictor, videos: Mapping[str, Any]) -> list[SetResult]:
-    from evface_training.evaluate import evaluate_video
+    from evface_training.evaluation.samples import evaluate_video
 
     return [evaluate_video(predictor, video, name) for name, video in videos.items()]
 
 
 def _search(predictor: Predictor, paths: list[Path]) -> dict[str, float]:
-    from evface_training.negatives_set import search_faceless
+    from evface_training.evaluation.negatives_set import search_faceless
 
     found = dataclasses.asdict(search_faceless(predictor, paths))
     return {name: float(value) for name, value in found.items()}

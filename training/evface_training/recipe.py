@@ -13,13 +13,13 @@ from evface_training.avatar.stills import AvatarStills
 from evface_training.config import load_yaml
 from evface_training.detector.network import DetectorConfig
 from evface_training.detector.scenes import ScenePrior
-from evface_training.distillation import DistillConfig
-from evface_training.networks.student import StudentConfig
-from evface_training.optimiser import OptimiserConfig
+from evface_training.networks.student_config import StudentConfig
 from evface_training.simulation.clip_prior import ClipPrior
 from evface_training.simulation.frame_camera import FrameCameraPrior
 from evface_training.ssmer.task import SsmerConfig
+from evface_training.tasks.distillation import DistillConfig
 from evface_training.teacher.config import TeacherConfig
+from evface_training.trainer.optimiser import OptimiserConfig
 
 FOLDER = Path(__file__).with_name("recipes")
 

@@ -10,16 +10,17 @@ import pytest
 import torch
 
 from evface_edge.errors import ConfigError
-from evface_training.ablation.judge import MOMENTS, cost, draw_moments, judge
+from evface_training.ablation.measure import MOMENTS, cost, draw_moments, judge
 from evface_training.ablation.plan import ROWS, trainings
 from evface_training.ablation.run import Ablation, run_ablation
 from evface_training.ablation.table import as_markdown
 from evface_training.data.faces import FaceSet
-from evface_training.machine import Machine
-from evface_training.networks.student import Student, StudentConfig
-from evface_training.tasks import TASKS
+from evface_training.networks.student import Student
+from evface_training.networks.student_config import StudentConfig
+from evface_training.tasks.table import TASKS
 from evface_training.teacher.config import SIZES
 from evface_training.teacher.network import Teacher
+from evface_training.trainer.machine import Machine
 
 SMOKE = Ablation("smoke", steps=2, pretraining_steps=2, seeds=1, clips=4)
 HERE = Machine("cpu", threads=1, workers=0)

@@ -14,12 +14,12 @@ import pytest
 import torch
 from torch import nn
 
-from evface_training.ablation.finished import Finished
-from evface_training.ablation.judge import draw_moments
+from evface_edge.metrics import nme98
+from evface_training.ablation.measure import draw_moments
+from evface_training.ablation.results import Finished
 from evface_training.ablation.run import Ablation, run_ablation
 from evface_training.data.faces import FaceSet
-from evface_training.machine import Machine
-from evface_training.metrics import nme98
+from evface_training.trainer.machine import Machine
 
 
 @pytest.fixture

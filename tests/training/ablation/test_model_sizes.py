@@ -9,10 +9,10 @@ from types import ModuleType
 
 import pytest
 
-from evface_training.ablation.finished import Finished
+from evface_training.ablation.results import Finished
 from evface_training.ablation.run import Ablation, run_ablation
 from evface_training.data.faces import FaceSet
-from evface_training.machine import Machine
+from evface_training.trainer.machine import Machine
 
 
 @pytest.fixture

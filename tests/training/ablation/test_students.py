@@ -9,11 +9,11 @@ from types import ModuleType
 
 import pytest
 
-from evface_training.ablation.judge import load_network
+from evface_training.ablation.measure import load_network
 from evface_training.ablation.plan import trainings
 from evface_training.ablation.run import Ablation, run_ablation, slug
 from evface_training.data.faces import FaceSet
-from evface_training.machine import Machine
+from evface_training.trainer.machine import Machine
 
 ROW = "student, time surface"
 

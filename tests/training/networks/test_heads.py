@@ -11,8 +11,9 @@ from torch import Tensor
 
 from evface_edge.errors import ConfigError
 from evface_training.networks.heads import HEADS, HeatmapHead, RegressionHead, Relation, SimCCHead
-from evface_training.networks.student import Student, StudentConfig
-from evface_training.task import StudentTask
+from evface_training.networks.student import Student
+from evface_training.networks.student_config import StudentConfig
+from evface_training.tasks.base import StudentTask
 
 TINY = StudentConfig(side=64, channels=(16, 16, 32, 32), blocks=(0, 0, 1), hidden=64)
 

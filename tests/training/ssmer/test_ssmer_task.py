@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from evface_edge.errors import ConfigError, ModelError
 from evface_training.networks.hrnet import HRNet, HRNetConfig
-from evface_training.networks.student import Student, StudentConfig
+from evface_training.networks.student import Student
+from evface_training.networks.student_config import StudentConfig
 from evface_training.ssmer.events import UNCHANGED, Augmentation, PackedEvents
 from evface_training.ssmer.network import Encoder, SharedEncoder
 from evface_training.ssmer.task import SsmerConfig, SsmerTask, load_pretrained

@@ -8,11 +8,11 @@ from typing import Literal
 
 from evface_edge.errors import ConfigError
 from evface_training.networks.hrnet import HRNetConfig
-from evface_training.networks.student import StudentConfig
-from evface_training.optimiser import OptimiserConfig
+from evface_training.networks.student_config import StudentConfig
 from evface_training.recipe import TrainRecipe
 from evface_training.ssmer.task import SsmerConfig
 from evface_training.teacher.config import SIZES, Fusion, TeacherConfig
+from evface_training.trainer.optimiser import OptimiserConfig
 
 #: tiny and base as in `teacher.config.SIZES`; smoke only shows that everything runs.
 AblationSize = Literal["smoke", "tiny", "base"]

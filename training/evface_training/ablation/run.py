@@ -11,17 +11,17 @@ from typing import Any
 import torch
 
 from evface_edge.errors import ConfigError
-from evface_training.ablation.judge import cost, draw_moments, judge, load_network
+from evface_training.ablation.measure import cost, draw_moments, judge, load_network
 from evface_training.ablation.plan import ROWS, AblationSize, Training, trainings
 from evface_training.ablation.table import write_report
 from evface_training.checkpoint import load_raw, write_whole
 from evface_training.clip_maker import fingerprint
 from evface_training.data.faces import FaceSet
-from evface_training.machine import Machine
 from evface_training.recipe import TrainRecipe
 from evface_training.simulation.clips import Clips
-from evface_training.tasks import InitWeights
-from evface_training.train import train
+from evface_training.tasks.table import InitWeights
+from evface_training.trainer.machine import Machine
+from evface_training.trainer.train import train
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from evface_edge.errors import RuntimeUnavailable
-from evface_training.ablation.judge import MOMENTS
+from evface_training.ablation.measure import MOMENTS
 from evface_training.ablation.plan import ROWS
 from evface_training.checkpoint import write_whole
 

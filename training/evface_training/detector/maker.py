@@ -11,7 +11,7 @@ from torch import Tensor
 
 from evface_training.data.faces import FaceSet
 from evface_training.detector.scenes import MAX_FACES, Scenes, SceneSimulator
-from evface_training.stream import mixed_seed
+from evface_training.trainer.data_stream import mixed_seed
 
 if TYPE_CHECKING:
     from evface_training.recipe import TrainRecipe

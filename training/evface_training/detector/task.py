@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from evface_edge.tracking.peaks import Peak, find_peaks
 from evface_training.detector.network import STRIDE, Detector
 from evface_training.detector.scenes import Scenes
-from evface_training.task import Batch, Task, as_input, for_log
+from evface_training.tasks.base import Batch, Task, as_input, for_log
 
 #: Weight of the error of middle (cells of the heat map) and of the logarithm of the side.
 MIDDLE_WEIGHT, SIDE_WEIGHT = 0.5, 1.0

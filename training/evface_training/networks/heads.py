@@ -7,18 +7,14 @@ last linear layer or 1×1 convolution, and nothing after.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from evface_edge.landmarks import NUM_LANDMARKS
+from evface_training.networks.student_config import HeadName, StudentConfig
 
-if TYPE_CHECKING:
-    from evface_training.networks.student import StudentConfig
-
-HeadName = Literal["simcc", "regression", "heatmap"]
 #: Standard deviation of a target distribution, in bins of SimCC and in cells of a heatmap.
 SIMCC_SPREAD, HEATMAP_SPREAD = 1.5, 1.0
 _LOG_SIGMA_RANGE = (-7.0, 1.0)
@@ -220,7 +216,7 @@ class RegressionHead(LandmarkHead):
         return log_sigma + 2**0.5 * distance * torch.exp(-log_sigma)
 
 
-HEADS: dict[str, type[LandmarkHead]] = {
+HEADS: dict[HeadName, type[LandmarkHead]] = {
     "simcc": SimCCHead,
     "regression": RegressionHead,
     "heatmap": HeatmapHead,

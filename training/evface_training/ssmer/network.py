@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from evface_edge.errors import ConfigError, ModelError
 from evface_training.networks.hrnet import HRNet, HRNetConfig
-from evface_training.networks.student import Student, StudentConfig
+from evface_training.networks.student import Student
+from evface_training.networks.student_config import StudentConfig
 from evface_training.ssmer.views import VIEWS, VOXEL_BINS, check_views
 
 

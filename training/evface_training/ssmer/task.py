@@ -24,7 +24,7 @@ from evface_training.ssmer.network import (
 )
 from evface_training.ssmer.objectives import collapsed, contrast, embedding_std, simsiam, vicreg
 from evface_training.ssmer.views import check_views, draw_view
-from evface_training.task import Batch, Task, for_log
+from evface_training.tasks.base import Batch, Task, for_log
 
 _log = logging.getLogger(__name__)
 OBJECTIVES = ("simsiam", "vicreg", "mirror")

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from evface_edge.landmarks import EYE_CORNERS
 from evface_training.augmentation import augmented
-from evface_training.task import Batch, Task, as_input, for_log
+from evface_training.tasks.base import Batch, Task, as_input, for_log
 from evface_training.teacher.network import Teacher
 
 #: Weight of the likelihood that σ is learned from; it reaches no other weight.

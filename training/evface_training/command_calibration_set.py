@@ -1,0 +1,66 @@
+"""`evface-edge calibration-set`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evface_edge.errors import ConfigError
+from evface_training.command_train import FACES_HELP
+
+
+def calibration_set(
+    faces: Annotated[list[Path], typer.Option("--faces", help=FACES_HELP)],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The .npz to write.")],
+    count: Annotated[int, typer.Option(help="How many clips.")] = 3500,
+    recipe: Annotated[str, typer.Option(help="Recipe whose clips to draw.")] = "evface-s",
+    seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 7,
+    cache: Annotated[Path | None, typer.Option(help="File that keeps the packed faces.")] = None,
+) -> None:
+    """Draw clips with landmarks that an export calibrates INT8 with and is judged on.
+
+    Half of them, at most 512, are of people that training saw: those calibrate. The others are of
+    people kept for validation: those judge. About one in eight shows no face.
+
+    \b
+    Example:
+      evface-edge calibration-set --faces faces/300w_train -o clips.npz
+      evface-edge export runs/s1/last.pt --target onnx-int8 --calibration clips.npz
+    """
+    import numpy as np
+    from rich.progress import Progress
+
+    from evface_training.calibration_set import draw_clip_set
+    from evface_training.data import load_faces, split_faces
+    from evface_training.recipe import load_recipe
+
+    if output.suffix != ".npz":
+        raise ConfigError("--output", str(output), "a file that ends in .npz")
+    settings = load_recipe(recipe)
+    training, validation = split_faces(load_faces(faces, cache))
+    if not len(training) or not len(validation):
+        raise ConfigError(
+            "--faces",
+            [str(f) for f in faces],
+            f"faces of training and of validation identities (these: {len(training)} and "
+            f"{len(validation)})",
+        )
+    with Progress() as progress:
+        task = progress.add_task("simulating", total=count)
+        arrays = draw_clip_set(
+            training,
+            validation,
+            settings.clips,
+            settings.student.side,
+            count,
+            seed,
+            advance=lambda done: progress.advance(task, done),
+        )
+    np.savez_compressed(output, **arrays)  # type: ignore[arg-type]
+    judging = int(arrays["judging"].sum())
+    typer.echo(
+        f"{output}: {count - judging} clips of {len(training):,} faces to calibrate, {judging} "
+        f"of {len(validation):,} faces to judge"
+    )

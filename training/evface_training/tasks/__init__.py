@@ -1,0 +1,1 @@
+"""What can be trained: the student's tasks, the interface of all tasks, and their table."""
