@@ -68,12 +68,7 @@ BARS = (
     *(
         Bar(subject, peer, ratio, setting(size, COUNTS[0]))
         for subject in COMPARED
-        for peer, ratio in ((LOOP, 1), ("tonic", 5))
-        for size in SENSORS
-    ),
-    *(
-        Bar(f"{subject}, canvas", LOOP, 1, setting(size, COUNTS[0]))
-        for subject in COMPARED
+        for peer, ratio in ((LOOP, 0.8 if subject == "count" else 1), ("tonic", 5))
         for size in SENSORS
     ),
     *(
@@ -272,25 +267,6 @@ def _peers(subject: str, events: EventArray, size: SensorSize) -> dict[str, Cand
     return found
 
 
-def _sliding(representation: Representation, events: EventArray, box: Box) -> dict[str, Candidate]:
-    """A tensor every thousand events, of the last half of the duration."""
-    step, duration_us = 1_000, DURATION_US // 2
-    ends = range(step, len(events) + 1, step)
-    starts = np.searchsorted(events["t"], events["t"][step - 1 :: step] - duration_us, "right")
-
-    def incremental() -> None:
-        running = representation.incremental(box, OUTPUT, duration_us=duration_us)
-        for end in ends:
-            running.push(events[end - step : end])
-            running.tensor()
-
-    def anew() -> None:
-        for start, end in zip(starts, ends, strict=True):
-            representation.crop(events[start:end], box, OUTPUT)
-
-    return {OURS: repeated(incremental, events), "ours, anew each time": repeated(anew, events)}
-
-
 def rows(repeats: int) -> list[Row]:
     """All representations, sensors and windows."""
     if EVLIB_PYTHON not in os.environ:
@@ -311,13 +287,6 @@ def rows(repeats: int) -> list[Row]:
                 peers = _peers(subject, events, size) if subject in COMPARED else {}
                 turns = _MORE_TURNS if peers and count == COUNTS[0] else 1
                 add(subject, at, {OURS: whole, **peers}, turns)
-                if peers:
-                    canvas = repeated(partial(representation.canvas(size), events), events)
-                    add(f"{subject}, canvas", at, {OURS: canvas, LOOP: peers[LOOP]}, turns)
                 full = {FULL_LOOP: peers[LOOP]} if peers else {}
                 add(f"{subject}, crop", at, {OURS: crop, **full}, turns)
-        events, box = face_like(size, 100_000)
-        for subject, representation in COMPARED.items():
-            at = f"{size}, 100 k events, a tensor every 1 k"
-            add(f"{subject}, crop, sliding", at, _sliding(representation, events, box))
     return found

@@ -1,19 +1,15 @@
-"""Events → dense tensors (C, H, W) float32.
+"""Representations: the events of a window → a float32 tensor (C, H, W).
 
-Each class owns its shape and its normalisation. `representation(events, size)` covers a whole
-sensor; `representation.crop(events, box, (width, height))` goes straight from the events of a box
-to a tensor of the wanted size, without a buffer of the sensor's size;
-`representation.incremental(...)` keeps either up to date while events arrive;
-`representation.canvas(size)` draws window after window into one tensor.
+Each class defines its channels and its normalisation. `representation(events, size)` covers the
+whole sensor; `representation.crop(events, box, (width, height))` covers a box, scaled to the size
+of a network's input.
 """
 
 from __future__ import annotations
 
 from evface_edge.representation.adaptive import AdaptiveSurface
 from evface_edge.representation.base import SATURATION, Representation
-from evface_edge.representation.canvas import Canvas
 from evface_edge.representation.frame import EventFrame
-from evface_edge.representation.incremental import Incremental
 from evface_edge.representation.statistics import EventStatistics
 from evface_edge.representation.surface import MultiScaleSurface, TimeSurface
 from evface_edge.representation.table import REPRESENTATIONS, from_config, to_config
@@ -23,10 +19,8 @@ __all__ = [
     "REPRESENTATIONS",
     "SATURATION",
     "AdaptiveSurface",
-    "Canvas",
     "EventFrame",
     "EventStatistics",
-    "Incremental",
     "MultiScaleSurface",
     "Representation",
     "TimeSurface",

@@ -1,4 +1,4 @@
-"""The loops of the adaptive surface, compiled on first use and cached."""
+"""Compiled loops of the adaptive surface."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from evface_edge.events.compiled import compiled
 
 @compiled
 def patch_means(image: NDArray[np.float32], patch: int) -> NDArray[np.float32]:
-    """Means (down, across) of square patches of (h, w); those at the end may be smaller."""
+    """Means (down, across) of the square patches of (h, w); the last ones may be smaller."""
     height, width = image.shape
     down, across = -(-height // patch), -(-width // patch)
     sums = np.zeros((down, across), np.float32)
@@ -28,10 +28,12 @@ def patch_means(image: NDArray[np.float32], patch: int) -> NDArray[np.float32]:
 
 
 @compiled
-def fade(surface: NDArray[np.float32], factors: NDArray[np.float32], patch: int) -> None:
-    """Multiply (h, w) by the factors (down, across) of its patches, in place.
+def multiply_by_patch(
+    surface: NDArray[np.float32], factors: NDArray[np.float32], patch: int
+) -> None:
+    """Multiply (h, w) by a factor for each patch (down, across), in place.
 
-    Bilinear between the patches' centres; beyond the outermost they hold.
+    Factors are interpolated bilinearly between patch centres and constant beyond the outermost.
     """
     height, width = surface.shape
     down, across = factors.shape
@@ -47,11 +49,11 @@ def fade(surface: NDArray[np.float32], factors: NDArray[np.float32], patch: int)
         above = min(int(position), max(down - 2, 0))
         below = min(above + 1, down - 1)
         weight = np.float32(position - above)
-        kept = True
+        unchanged = True
         for i in range(across):
             line[i] = factors[above, i] + (factors[below, i] - factors[above, i]) * weight
-            kept = kept and line[i] == 1
-        if kept:
+            unchanged = unchanged and line[i] == 1
+        if unchanged:
             continue
         line[across] = line[across - 1]
         for x in range(width):
@@ -63,7 +65,7 @@ def fade(surface: NDArray[np.float32], factors: NDArray[np.float32], patch: int)
 def laplacian_magnitude(
     image: NDArray[np.float32], side: float, corner: float, centre: float
 ) -> NDArray[np.float32]:
-    """Magnitude of (h, w) filtered by a symmetric 3 × 3 kernel; outside it is 0."""
+    """Magnitude of (h, w) filtered by a symmetric 3 × 3 kernel, with zero padding."""
     height, width = image.shape
     padded = np.zeros((height + 2, width + 2), np.float32)
     padded[1:-1, 1:-1] = image

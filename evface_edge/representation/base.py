@@ -1,9 +1,9 @@
-"""What all representations fraction: cells, crops, the instant, normalisation."""
+"""The base class of all representations, and normalisation."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,117 +11,77 @@ from numpy.typing import NDArray
 from evface_edge.errors import ConfigError
 from evface_edge.events.array import EVENT_DTYPE, EventArray, check_events
 from evface_edge.geometry import Box, SensorSize
-from evface_edge.representation.memory import uncleared
 
-if TYPE_CHECKING:
-    from evface_edge.representation.canvas import Canvas
-    from evface_edge.representation.crop_kernels import Edges
-    from evface_edge.representation.incremental import Incremental
-
-#: With normalisation "mean", cells reach 1 at this multiple of the mean of all filled cells.
+#: With normalisation "mean", cells reach 1 at this multiple of the mean of all non-zero cells.
 SATURATION = 4.0
 
-#: Of one tensor; indices fit into 32 bits.
-MOST_CELLS = 1 << 29
+#: Largest number of cells of one tensor: the loops use 32-bit indices.
+MAX_CELLS = 1 << 29
 
 NORMALISATIONS = ("none", "mean")
 
-_LARGEST = SensorSize(65536, 65536)
+#: Larger than every coordinate of an event.
+_LARGEST_SENSOR = SensorSize(65536, 65536)
+
+#: x, y, width and height of a box, as the compiled loops take it.
+BoxTuple = tuple[float, float, float, float]
 
 
 class CropCells(NamedTuple):
-    """What a crop is filled into.
+    """The cells that a crop is filled into.
 
     Attributes:
-        box: x, y, width, height on the sensor.
-        width: of the tensor.
-        flat: (C, h, width) flattened and a spare cell, all zero.
+        box: x, y, width and height in sensor pixels.
+        width: number of columns.
+        flat: (C × rows × width + 1,) float32 zeros. The last cell collects events outside the box.
     """
 
-    box: Edges
+    box: BoxTuple
     width: int
     flat: NDArray[np.float32]
 
 
 class Representation(ABC):
-    """Events of one window → (C, H, W) float32. Never writes into the caller's array.
+    """The events of one window → a tensor (C, H, W) float32.
 
-    Subclasses are frozen dataclasses; they say how many `channels` they have and fill cells.
-    Events must be in order of time, with polarities 0 and 1. `__call__` refuses what lies outside
-    the sensor; `crop` leaves out what lies outside the box.
+    Subclasses are frozen dataclasses that define `channels` and fill the cells. Events must be in
+    order of time with polarities 0 and 1. The caller's array is never written to.
 
-    `t_us` is the instant that ages are counted from: not before the last event, and at the last
-    event where it is None. Only surfaces have ages; the rest does not depend on it.
+    Surfaces depend on the age of events, counted from `t_us`: by default the time of the last
+    event. The other representations ignore `t_us`.
     """
-
-    #: `_fill` writes to the pixels of its events only, once `cells` are clear.
-    sparse: ClassVar[bool] = False
 
     @property
     @abstractmethod
-    def channels(self) -> int: ...
+    def channels(self) -> int:
+        """Number of channels C."""
 
     @abstractmethod
-    def _fill(
-        self, events: EventArray, cells: NDArray[np.float32], t_us: int | None, clear: bool = True
-    ) -> bool:
-        """Clear `cells` (C, h, w), put one or more events into it; False: they are not sound.
-
-        Where not asked to `clear`, the cells are all 0; a `sparse` one then saves the time.
-        """
+    def _fill(self, events: EventArray, cells: NDArray[np.float32], t_us: int | None) -> bool:
+        """Fill zeroed cells (C, H, W) from one or more events; False if an event is invalid."""
 
     @abstractmethod
     def _fill_crop(self, events: EventArray, crop: CropCells, t_us: int | None) -> bool:
-        """For those in a box."""
+        """Fill the cells of a crop from one or more events; False if an event is invalid."""
 
-    @abstractmethod
-    def incremental(
-        self,
-        area: SensorSize | Box,
-        output_size: tuple[int, int] | None = None,
-        *,
-        duration_us: int | None = None,
-    ) -> Incremental:
-        """The same tensor kept up to date while events arrive: `push(events)`, `tensor(t_us)`.
-
-        Args:
-            area: the whole sensor, or a box.
-            output_size: (width, height) of a box's tensor, as `crop` takes it.
-            duration_us: events older than this at the instant asked for are forgotten; None:
-                never. `tensor(t_us)` equals this representation of the events in
-                (t_us - duration_us, t_us].
-
-        Raises:
-            ConfigError: an area without its output size or the reverse, or a duration that this
-                representation cannot have.
-        """
-
-    def canvas(self, size: SensorSize) -> Canvas:
-        """For windows of a whole sensor, one after the other: `canvas(events)` draws each into the
-        same memory and clears what the one before had touched, rather than all of it."""
-        from evface_edge.representation.canvas import Canvas
-
-        return Canvas(self, size)
-
-    def _finish(self, cells: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Normalise in place."""
-        return cells
+    def _finish(self, cells: NDArray[np.float32]) -> None:
+        """Normalise the cells (C, H, W) in place; unless overridden, leave them as they are."""
+        return
 
     def __call__(
         self, events: EventArray, size: SensorSize, *, t_us: int | None = None
     ) -> NDArray[np.float32]:
-        """The whole sensor: (C, size.height, size.width).
+        """Return the tensor of the whole sensor, (C, size.height, size.width).
 
         Raises:
-            EventFormatError: events that are not of EVENT_DTYPE, outside, or out of order.
-            ConfigError: an instant before the last event.
+            EventFormatError: events not of EVENT_DTYPE, outside the sensor or out of order.
+            ConfigError: `t_us` before the last event.
         """
-        cells = uncleared(self.channels, size.height, size.width)
-        if not has_events(events, size, t_us):
-            cells[:] = 0
-        elif not self._fill(events, cells, t_us):
-            check_events(events, size)  # says what is wrong with them
-        return self._finish(cells)
+        cells = np.zeros((self.channels, size.height, size.width), np.float32)
+        if _check_window(events, size, t_us) and not self._fill(events, cells, t_us):
+            check_events(events, size)  # raises and names the event
+        self._finish(cells)
+        return cells
 
     def crop(
         self,
@@ -131,60 +91,53 @@ class Representation(ABC):
         *,
         t_us: int | None = None,
     ) -> NDArray[np.float32]:
-        """The events inside `box`, scaled to (C, height, width) for output_size (width, height).
+        """Return the tensor of a box, scaled to (C, height, width).
 
-        A box with fewer pixels than the output is filled at its own resolution and enlarged
-        bilinearly, so that small faces have no holes. The box may lie partly or wholly outside
-        the sensor.
+        Events outside the box are ignored; the box may reach beyond the sensor. A box with fewer
+        pixels than the output is filled at its own resolution and enlarged bilinearly, so that
+        small faces have no holes.
+
+        Args:
+            output_size: (width, height).
 
         Raises:
-            EventFormatError: events that are not of EVENT_DTYPE or out of order.
-            ConfigError: an output size below 1, or an instant before the last event.
+            EventFormatError: events not of EVENT_DTYPE or out of order.
+            ConfigError: an output size below 1, or `t_us` before the last event.
         """
-        width, height = inner_size(box, output_size)
-        if self.channels * width * height >= MOST_CELLS:
-            raise ConfigError("output_size", output_size, f"fewer than {MOST_CELLS} cells in all")
+        width, height = _inner_size(box, output_size)
+        if self.channels * width * height >= MAX_CELLS:
+            raise ConfigError("output_size", output_size, f"fewer than {MAX_CELLS} cells in all")
         flat = np.zeros(self.channels * height * width + 1, np.float32)
-        if has_events(events, _LARGEST, t_us):
-            edges = float(box.x), float(box.y), float(box.width), float(box.height)
-            if not self._fill_crop(events, CropCells(edges, width, flat), t_us):
-                check_events(events, _LARGEST)
-        cells = flat[:-1].reshape(self.channels, height, width)
-        return self._finish(enlarged(cells, output_size))
+        if _check_window(events, _LARGEST_SENSOR, t_us):
+            bounds = float(box.x), float(box.y), float(box.width), float(box.height)
+            if not self._fill_crop(events, CropCells(bounds, width, flat), t_us):
+                check_events(events, _LARGEST_SENSOR)
+        cells = _enlarged(flat[:-1].reshape(self.channels, height, width), output_size)
+        self._finish(cells)
+        return cells
 
 
-def has_events(events: EventArray, size: SensorSize, t_us: int | None) -> bool:
-    """Whether there are events; what can be said of them at a glance is right."""
+def _check_window(events: EventArray, size: SensorSize, t_us: int | None) -> bool:
+    """Check type and instant; return whether there are events."""
     if not isinstance(events, np.ndarray) or events.dtype != EVENT_DTYPE or events.ndim != 1:
         check_events(events, size)
     if not len(events):
         return False
-    if t_us is not None and t_us < last_us(events):
-        raise ConfigError(
-            "t_us", t_us, f"an instant not before the last event, at {last_us(events)}"
-        )
+    if t_us is not None and t_us < (last_us := int(events["t"][-1])):
+        raise ConfigError("t_us", t_us, f"{last_us} (the last event) or later")
     return True
 
 
-def last_us(events: EventArray) -> int:
-    """Time of the last event."""
-    return int(events["t"].item(-1))
-
-
-def inner_size(box: Box, output_size: tuple[int, int]) -> tuple[int, int]:
-    """Columns and rows that a box is filled at: no more than its own pixels.
-
-    Raises:
-        ConfigError: an output size below 1.
-    """
+def _inner_size(box: Box, output_size: tuple[int, int]) -> tuple[int, int]:
+    """Columns and rows that a box is filled at: no more than its own pixels."""
     width, height = output_size
     if width < 1 or height < 1:
         raise ConfigError("output_size", output_size, "width and height of 1 or more")
     return min(width, max(1, round(box.width))), min(height, max(1, round(box.height)))
 
 
-def enlarged(cells: NDArray[np.float32], output_size: tuple[int, int]) -> NDArray[np.float32]:
-    """Bilinearly, outer edges aligned; as it is where it has that size already."""
+def _enlarged(cells: NDArray[np.float32], output_size: tuple[int, int]) -> NDArray[np.float32]:
+    """Enlarge (C, h, w) bilinearly, outer edges aligned; unchanged if it has the size already."""
     width, height = output_size
     if cells.shape[1:] == (height, width):
         return cells
@@ -196,18 +149,21 @@ def enlarged(cells: NDArray[np.float32], output_size: tuple[int, int]) -> NDArra
 
 
 def check_normalisation(value: str) -> None:
+    """Raise ConfigError unless the value is a normalisation."""
     if value not in NORMALISATIONS:
         raise ConfigError("normalisation", value, " or ".join(map(repr, NORMALISATIONS)))
 
 
-def normalise(
-    cells: NDArray[np.float32], normalisation: str, by: NDArray[np.float32] | None = None
-) -> NDArray[np.float32]:
-    """Divide by SATURATION × the mean of the filled cells (of `by`) and clip, in place."""
-    if normalisation == "mean":
-        from evface_edge.representation.kernels import scale_and_clip, sum_of_filled
+def divide_by_mean(
+    cells: NDArray[np.float32], reference: NDArray[np.float32] | None = None
+) -> None:
+    """Divide by SATURATION × the mean of the non-zero cells and clip to [-1, 1], in place.
 
-        total, filled = sum_of_filled((cells if by is None else by).reshape(-1))
-        if filled:
-            scale_and_clip(cells.reshape(-1), np.float32(filled / (SATURATION * total)))
-    return cells
+    Args:
+        reference: the array whose mean is taken; by default `cells`.
+    """
+    from evface_edge.representation.kernels import scale_and_clip, sum_of_nonzero
+
+    total, count = sum_of_nonzero((cells if reference is None else reference).reshape(-1))
+    if count:
+        scale_and_clip(cells.reshape(-1), np.float32(count / (SATURATION * total)))

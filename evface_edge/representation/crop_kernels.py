@@ -1,9 +1,8 @@
-"""The loops over the events of a box, compiled on first use and cached.
+"""Compiled loops over the events of a box.
 
-A box (x, y, width, height) is cut into equal cells, `width` of them in a row and `plane` in all.
-The cells of a tensor lie flat, and one more at the end: whatever is outside the box goes there,
-which is faster than to decide about each event. As for a whole sensor, each loop returns whether
-the events were sound.
+A box is divided into equal cells. The cells (C, rows, width) lie flat, followed by one spare cell:
+events outside the box are added to it, which is faster than a branch for each event. As for the
+whole sensor, each loop returns False for an invalid event.
 """
 
 from __future__ import annotations
@@ -15,23 +14,24 @@ from numpy.typing import NDArray
 
 from evface_edge.events.array import EventArray
 from evface_edge.events.compiled import compiled
-from evface_edge.representation.count_kernels import UNROLLED
-from evface_edge.representation.kernels import deviation, powers
+from evface_edge.representation.base import BoxTuple
+from evface_edge.representation.kernels import deviation, exp_table
 
-Edges = tuple[float, float, float, float]
-
-_OUTSIDE = 1 << 29  # above every index; the sum of two fits into 32 bits
+#: Larger than every index; the sum of two still fits into 32 bits.
+_OUTSIDE = 1 << 29
 
 
 @compiled
 def cells_of_pixels(start: float, length: float, cells: int) -> tuple[int, NDArray[np.int32]]:
-    """How the pixels of [start, start + length) fall into equal cells: first pixel, cell of each.
+    """Divide the pixels in [start, start + length) into equal cells.
 
-    Pixels below 0 or above 65,535 do not exist.
+    Returns the first pixel inside, and the cell of each pixel from there on. Pixels below 0 or
+    above 65,535 are left out.
     """
     per_pixel = cells / length
     first = math.ceil(min(max(start, 0.0), 65536.0))
     end = math.ceil(min(max(start + length, 0.0), 65536.0))
+    # Rounding may have moved either limit by a pixel: the cell decides.
     while first > 0 and (first - 1 - start) * per_pixel >= 0:
         first -= 1
     while first < end and (first - start) * per_pixel < 0:
@@ -48,56 +48,56 @@ def cells_of_pixels(start: float, length: float, cells: int) -> tuple[int, NDArr
 
 
 @compiled
-def steps_to_cells(start: float, length: float, cells: int, step: int) -> NDArray[np.int32]:
-    """From pixel 0 on, step × its cell, or far outside; the last entry is for all beyond."""
+def offsets_of_pixels(start: float, length: float, cells: int, step: int) -> NDArray[np.int32]:
+    """step × the cell of each pixel from 0 on, or _OUTSIDE; the last entry is for all beyond."""
     first, table = cells_of_pixels(start, length, cells)
-    steps = np.full(first + len(table) + 1, np.int32(_OUTSIDE))
+    offsets = np.full(first + len(table) + 1, np.int32(_OUTSIDE))
     for index in range(len(table)):
-        steps[first + index] = step * table[index]
-    return steps
+        offsets[first + index] = step * table[index]
+    return offsets
 
 
 @compiled
-def crop_frame(
-    events: EventArray, box: Edges, width: int, plane: int, flat: NDArray[np.float32]
-) -> bool:
+def box_offsets(
+    box: BoxTuple, width: int, plane: int
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Tables of columns and rows whose sum is the cell in a plane of `plane` cells."""
+    columns = offsets_of_pixels(box[0], box[2], width, 1)
+    return columns, offsets_of_pixels(box[1], box[3], plane // width, width)
+
+
+@compiled
+def offset_of(x: int, y: int, columns: NDArray[np.int32], rows: NDArray[np.int32]) -> int:
+    """The cell of a pixel in its plane; very large if it is outside the box."""
+    last_x, last_y = np.uint32(len(columns) - 1), np.uint32(len(rows) - 1)
+    return columns[min(np.uint32(x), last_x)] + rows[min(np.uint32(y), last_y)]
+
+
+@compiled
+def crop_frame(events: EventArray, box: BoxTuple, width: int, flat: NDArray[np.float32]) -> bool:
     """Count events: flat (2 × plane + 1), OFF then ON."""
-    columns = steps_to_cells(box[0], box[2], width, 1)
-    rows = steps_to_cells(box[1], box[3], plane // width, width)
-    beyond_x, beyond_y = np.uint32(len(columns) - 1), np.uint32(len(rows) - 1)
-    spare = np.int32(len(flat) - 1)
-    on = np.int32(plane)
-    whole = len(events) // UNROLLED * UNROLLED
-    for first in range(0, whole, UNROLLED):
-        for step in range(UNROLLED):
-            event = events[first + step]
-            if event.p > 1:
-                return False
-            column = columns[min(np.uint32(event.x), beyond_x)]
-            cell = column + rows[min(np.uint32(event.y), beyond_y)] + on * np.int32(event.p)
-            flat[np.uint32(min(cell, spare))] += np.float32(1)
-    for event in events[whole:]:
+    plane = len(flat) // 2
+    columns, rows = box_offsets(box, width, plane)
+    spare, on = np.int32(len(flat) - 1), np.int32(plane)
+    for event in events:
         if event.p > 1:
             return False
-        column = columns[min(np.uint32(event.x), beyond_x)]
-        cell = column + rows[min(np.uint32(event.y), beyond_y)] + on * np.int32(event.p)
+        cell = offset_of(event.x, event.y, columns, rows) + on * np.int32(event.p)
         flat[np.uint32(min(cell, spare))] += np.float32(1)
     return True
 
 
 @compiled
 def crop_voxels(
-    events: EventArray, box: Edges, width: int, plane: int, bins: int, flat: NDArray[np.float32]
+    events: EventArray, box: BoxTuple, width: int, bins: int, flat: NDArray[np.float32]
 ) -> bool:
-    """Flat (2 × bins × plane + 1): each event is shared between the two bins around its time."""
-    columns = steps_to_cells(box[0], box[2], width, 1)
-    rows = steps_to_cells(box[1], box[3], plane // width, width)
-    beyond_x, beyond_y = np.uint32(len(columns) - 1), np.uint32(len(rows) - 1)
-    spare = np.int32(len(flat) - 1)
+    """Distribute each event over the two bins around its time: flat (2 × bins × plane + 1)."""
+    plane = len(flat) // (2 * bins)
+    columns, rows = box_offsets(box, width, plane)
+    spare, bin_, on = np.int32(len(flat) - 1), np.int32(plane), np.int32(bins * plane)
     start = last = events[0].t
     per_us = (bins - 1) / max(events[-1].t - start, 1)
     pair = 0
-    bin_, on = np.int32(plane), np.int32(bins * plane)
     for event in events:
         t = event.t
         if event.p > 1 or t < last:
@@ -107,7 +107,7 @@ def crop_voxels(
         while pair < bins - 2 and position >= pair + 1:
             pair += 1
         fraction = np.float32(position - pair)
-        cell = columns[min(np.uint32(event.x), beyond_x)] + rows[min(np.uint32(event.y), beyond_y)]
+        cell = offset_of(event.x, event.y, columns, rows)
         first = cell + np.int32(pair) * bin_ + on * np.int32(event.p)
         flat[np.uint32(min(first, spare))] += np.float32(1) - fraction
         flat[np.uint32(min(first + bin_, spare))] += fraction
@@ -117,21 +117,19 @@ def crop_voxels(
 @compiled
 def crop_exponential(
     events: EventArray,
-    box: Edges,
+    box: BoxTuple,
     width: int,
-    plane: int,
-    now: int,
-    tau: float,
+    now_us: int,
+    tau_us: float,
     flat: NDArray[np.float32],
 ) -> bool:
     """exp(-age / tau) of the newest event of each cell: flat (2 × plane + 1)."""
-    columns = steps_to_cells(box[0], box[2], width, 1)
-    rows = steps_to_cells(box[1], box[3], plane // width, width)
-    beyond_x, beyond_y = np.uint32(len(columns) - 1), np.uint32(len(rows) - 1)
-    spare = np.int32(len(flat) - 1)
-    table, on = powers(tau), np.int32(plane)
+    plane = len(flat) // 2
+    columns, rows = box_offsets(box, width, plane)
+    spare, on = np.int32(len(flat) - 1), np.int32(plane)
+    table = exp_table(tau_us)
     last = base = events[0].t
-    value = math.exp((base - now) / tau)
+    value = math.exp((base - now_us) / tau_us)
     for event in events:
         t = event.t
         if event.p > 1 or t < last:
@@ -139,48 +137,44 @@ def crop_exponential(
         last = t
         if t - base >= len(table):
             base = t
-            value = math.exp((base - now) / tau)
-        cell = columns[min(np.uint32(event.x), beyond_x)] + rows[min(np.uint32(event.y), beyond_y)]
-        index = np.uint32(min(cell + on * np.int32(event.p), spare))
-        flat[index] = value * table[t - base]
+            value = math.exp((base - now_us) / tau_us)
+        cell = offset_of(event.x, event.y, columns, rows) + on * np.int32(event.p)
+        flat[np.uint32(min(cell, spare))] = value * table[t - base]
     return True
 
 
 @compiled
 def crop_linear(
     events: EventArray,
-    box: Edges,
+    box: BoxTuple,
     width: int,
-    plane: int,
-    now: int,
-    scales: NDArray[np.float64],
+    now_us: int,
+    scales_us: NDArray[np.float64],
     flat: NDArray[np.float32],
 ) -> bool:
-    """max(0, 1 - age / scale) for rising scales: flat (2 × scales × plane + 1)."""
-    columns = steps_to_cells(box[0], box[2], width, 1)
-    rows = steps_to_cells(box[1], box[3], plane // width, width)
-    beyond_x, beyond_y = np.uint32(len(columns) - 1), np.uint32(len(rows) - 1)
-    spare = np.int32(len(flat) - 1)
-    count = len(scales)
-    on = np.int32(count * plane)
+    """max(0, 1 - age / scale) of the newest event: flat (2 × scales × plane + 1)."""
+    count = len(scales_us)
+    plane = len(flat) // (2 * count)
+    columns, rows = box_offsets(box, width, plane)
+    spare, on = np.int32(len(flat) - 1), np.int32(count * plane)
     last = events[0].t
     for event in events:
         t = event.t
         if event.p > 1 or t < last:
             return False
         last = t
-        cell = columns[min(np.uint32(event.x), beyond_x)] + rows[min(np.uint32(event.y), beyond_y)]
-        first = cell + on * np.int32(event.p)
-        age = np.float64(now - t)
+        cell = offset_of(event.x, event.y, columns, rows) + on * np.int32(event.p)
+        age = np.float64(now_us - t)
         scale = count - 1
-        while scale >= 0 and age < scales[scale]:
-            flat[np.uint32(min(first + np.int32(scale * plane), spare))] = 1 - age / scales[scale]
+        while scale >= 0 and age < scales_us[scale]:
+            index = np.uint32(min(cell + np.int32(scale * plane), spare))
+            flat[index] = 1 - age / scales_us[scale]
             scale -= 1
     return True
 
 
 @compiled
-def crop_statistics(events: EventArray, box: Edges, cells: NDArray[np.float32]) -> bool:
+def crop_statistics(events: EventArray, box: BoxTuple, cells: NDArray[np.float32]) -> bool:
     """Count, net polarity, deviation in µs of the gaps within single pixels: cells (3, h, w)."""
     left, columns = cells_of_pixels(box[0], box[2], cells.shape[2])
     top, rows = cells_of_pixels(box[1], box[3], cells.shape[1])
@@ -188,7 +182,7 @@ def crop_statistics(events: EventArray, box: Edges, cells: NDArray[np.float32]) 
     for event in events:
         last_x, last_y = max(last_x, np.int64(event.x)), max(last_y, np.int64(event.y))
     columns, rows = columns[: max(0, last_x - left + 1)], rows[: max(0, last_y - top + 1)]
-    newest = np.zeros((len(rows), len(columns)), np.int64)  # since the first event, + 1
+    newest = np.zeros((len(rows), len(columns)), np.int64)  # time since the first event, + 1
     gaps = np.zeros((cells.shape[1], cells.shape[2], 3))  # number, sum, sum of squares
     start = last = events[0].t
     for event in events:
@@ -210,6 +204,6 @@ def crop_statistics(events: EventArray, box: Edges, cells: NDArray[np.float32]) 
             newest[y, x] = time
     for row in range(cells.shape[1]):
         for column in range(cells.shape[2]):
-            own = gaps[row, column]
-            cells[2, row, column] = deviation(own[0], own[1], own[2])
+            sums = gaps[row, column]
+            cells[2, row, column] = deviation(sums[0], sums[1], sums[2])
     return True

@@ -1,10 +1,9 @@
-"""The loops over the events of a whole sensor, compiled on first use and cached.
+"""Compiled loops over the events of a whole sensor, and over finished cells.
 
-Every `fill_` clears the cells, one for each pixel (most of them only on request), puts one or more
-events into them, and returns whether the events were sound: in order of time (where that matters:
-not to a count), inside, polarities 0 or 1. It stops at the first that is not, or soon after;
-nothing is ever written outside the cells. (A branch that is never taken costs next to nothing
-here; a second pass over the events would cost as much as the first.)
+Every `fill_…` adds one or more events to cells that are 0, one for each pixel. It returns False for
+an invalid event: outside the sensor, polarity above 1, or out of order (only where the order
+matters, not for counts). Nothing is ever written outside the cells. The checks are in the loops
+because a second pass over the events would take as long as the first.
 """
 
 from __future__ import annotations
@@ -17,101 +16,58 @@ from numpy.typing import NDArray
 from evface_edge.events.array import EventArray
 from evface_edge.events.compiled import compiled, compiled_reordering
 
-#: Events whose cells are worked out before the first of them is written to.
-BLOCK = 128
-
 
 @compiled
-def clear_pixels(events: EventArray, cells: NDArray[np.float32]) -> None:
-    """Set all channels of cells (C, h, w) to 0 wherever one of these sound events lies."""
-    for channel in range(cells.shape[0]):
-        plane = cells[channel]
-        for event in events:
-            plane[event.y, event.x] = 0
-
-
-@compiled
-def fill_voxels(events: EventArray, cells: NDArray[np.float32], clear: bool) -> bool:
-    """Cells (2, bins, h, w): each event is shared between the two bins around its time.
-
-    Pair of bins by pair: the planes of a bin are cleared just before they are written to, while
-    they still are in a cache.
-    """
-    bins, height, width = cells.shape[1], cells.shape[2], cells.shape[3]
-    flat = cells.reshape(-1)
-    plane, on = height * width, bins * height * width
-    start = last = events[0].t
-    per_us = (bins - 1) / max(events[-1].t - start, 1)
-    places = np.empty(BLOCK, np.uint64)
-    fractions = np.empty(BLOCK, np.float32)
-    if clear:
-        flat[:plane] = 0
-        flat[on : on + plane] = 0
-    first = 0
-    for pair in range(bins - 1):
-        off = pair * plane
-        if clear:
-            flat[off + plane : off + 2 * plane] = 0
-            flat[on + off + plane : on + off + 2 * plane] = 0
-        end = len(events)
-        if pair < bins - 2:
-            end = first_at(events, first, start, per_us, pair + 1)
-        while first < end:
-            block = events[first : min(first + BLOCK, end)]
-            sound = True
-            for index in range(len(block)):
-                event = block[index]
-                # No short cuts: without branches, several events are under way at once.
-                sound &= event.x < width and event.y < height
-                sound &= event.p <= 1 and event.t >= last
-                last = event.t
-                pixel = np.uint64(event.y) * np.uint64(width) + np.uint64(event.x)
-                places[index] = np.uint64(off) + np.uint64(event.p) * np.uint64(on) + pixel
-                fractions[index] = (event.t - start) * per_us - pair
-            if not sound:
-                return False
-            for index in range(len(block)):
-                place, fraction = places[index], fractions[index]
-                flat[place] += np.float32(1) - fraction
-                flat[place + np.uint64(plane)] += fraction
-            first += len(block)
+def fill_frame(events: EventArray, cells: NDArray[np.float32]) -> bool:
+    """Count events: cells (2, h, w), OFF then ON."""
+    height, width = cells.shape[1], cells.shape[2]
+    for event in events:
+        if event.x >= width or event.y >= height or event.p > 1:
+            return False
+        cells[event.p, event.y, event.x] += np.float32(1)
     return True
 
 
 @compiled
-def first_at(events: EventArray, low: int, start: int, per_us: float, position: float) -> int:
-    """Index of the first event from `low` on whose time is at that position or past it."""
-    high = len(events)
-    while low < high:
-        middle = (low + high) // 2
-        if (events[middle].t - start) * per_us >= position:
-            high = middle
-        else:
-            low = middle + 1
-    return low
+def fill_voxels(events: EventArray, cells: NDArray[np.float32]) -> bool:
+    """Distribute each event over the two bins around its time: cells (2, bins, h, w)."""
+    bins, height, width = cells.shape[1], cells.shape[2], cells.shape[3]
+    start = last = events[0].t
+    per_us = (bins - 1) / max(events[-1].t - start, 1)
+    pair = 0
+    for event in events:
+        t = event.t
+        if event.x >= width or event.y >= height or event.p > 1 or t < last:
+            return False
+        last = t
+        position = (t - start) * per_us
+        while pair < bins - 2 and position >= pair + 1:
+            pair += 1
+        fraction = np.float32(position - pair)
+        cells[event.p, pair, event.y, event.x] += np.float32(1) - fraction
+        cells[event.p, pair + 1, event.y, event.x] += fraction
+    return True
 
 
 @compiled
-def powers(tau: float) -> NDArray[np.float64]:
-    """exp(t / tau) for t = 0, 1, … µs, as many as there is a use for.
+def exp_table(tau_us: float) -> NDArray[np.float64]:
+    """exp(t / tau) for t = 0, 1, … µs, 256 or fewer.
 
-    With them an exponential is taken once in many µs. None is so large that its product with one
-    that has become 0 would differ, in float32, from the true one.
+    With it, the surfaces call `exp` once in up to 256 µs instead of once for each event. For a
+    small tau the table ends at 600 tau, where a factor would overflow float64.
     """
-    return np.exp(np.arange(int(min(max(600.0 * tau, 1.0), 256.0))) / tau)
+    return np.exp(np.arange(int(min(max(600.0 * tau_us, 1.0), 256.0))) / tau_us)
 
 
 @compiled
 def fill_exponential(
-    events: EventArray, cells: NDArray[np.float32], now: int, tau: float, clear: bool
+    events: EventArray, cells: NDArray[np.float32], now_us: int, tau_us: float
 ) -> bool:
-    """exp(-age / tau) of the newest event of each cell (2, h, w): newer ones overwrite older."""
-    if clear:
-        cells[:] = 0
+    """exp(-age / tau) of the newest event of each cell (2, h, w)."""
     height, width = cells.shape[1], cells.shape[2]
-    table = powers(tau)
+    table = exp_table(tau_us)
     last = base = events[0].t
-    value = math.exp((base - now) / tau)
+    value = math.exp((base - now_us) / tau_us)
     for event in events:
         t = event.t
         if event.x >= width or event.y >= height or event.p > 1 or t < last:
@@ -119,42 +75,34 @@ def fill_exponential(
         last = t
         if t - base >= len(table):
             base = t
-            value = math.exp((base - now) / tau)
+            value = math.exp((base - now_us) / tau_us)
         cells[event.p, event.y, event.x] = value * table[t - base]
     return True
 
 
 @compiled
 def fill_linear(
-    events: EventArray,
-    cells: NDArray[np.float32],
-    now: int,
-    scales: NDArray[np.float64],
-    clear: bool,
+    events: EventArray, cells: NDArray[np.float32], now_us: int, scales_us: NDArray[np.float64]
 ) -> bool:
-    """max(0, 1 - age / scale) for rising scales: cells (2, scales, h, w); newer overwrite older."""
-    if clear:
-        cells[:] = 0
+    """max(0, 1 - age / scale) of the newest event, for ascending scales: (2, scales, h, w)."""
     height, width = cells.shape[2], cells.shape[3]
-    longest = len(scales) - 1
     last = events[0].t
     for event in events:
         t = event.t
         if event.x >= width or event.y >= height or event.p > 1 or t < last:
             return False
         last = t
-        age = np.float64(now - t)
-        scale = longest
-        while scale >= 0 and age < scales[scale]:
-            cells[event.p, scale, event.y, event.x] = 1 - age / scales[scale]
+        age = np.float64(now_us - t)
+        scale = len(scales_us) - 1
+        while scale >= 0 and age < scales_us[scale]:
+            cells[event.p, scale, event.y, event.x] = 1 - age / scales_us[scale]
             scale -= 1
     return True
 
 
 @compiled
 def fill_statistics(events: EventArray, cells: NDArray[np.float32]) -> bool:
-    """Count, net polarity and deviation of the gaps in µs: cells (3, h, w)."""
-    cells[:] = 0
+    """Count, net polarity and standard deviation of the gaps in µs: cells (3, h, w)."""
     height, width = cells.shape[1], cells.shape[2]
     gaps = np.zeros((height, width, 3))  # time of the newest event + 1, sum, sum of squares
     start = last = events[0].t
@@ -165,41 +113,41 @@ def fill_statistics(events: EventArray, cells: NDArray[np.float32]) -> bool:
         last = t
         cells[0, event.y, event.x] += np.float32(1)
         cells[1, event.y, event.x] += np.float32(2 * np.int64(event.p) - 1)
-        own = gaps[event.y, event.x]
+        pixel = gaps[event.y, event.x]
         time = np.float64(t - start + 1)
-        gap = time - own[0] if own[0] > 0 else 0.0
-        own[0] = time
-        own[1] += gap
-        own[2] += gap * gap
+        gap = time - pixel[0] if pixel[0] > 0 else 0.0
+        pixel[0] = time
+        pixel[1] += gap
+        pixel[2] += gap * gap
     for event in events:
-        own, number = gaps[event.y, event.x], cells[0, event.y, event.x] - 1
-        cells[2, event.y, event.x] = deviation(number, own[1], own[2])
+        pixel, count = gaps[event.y, event.x], cells[0, event.y, event.x] - 1
+        cells[2, event.y, event.x] = deviation(count, pixel[1], pixel[2])
     return True
 
 
 @compiled
-def deviation(number: float, total: float, squares: float) -> float:
-    """Of a population, from its sums; 0 for fewer than two."""
-    if number < 2:
+def deviation(count: float, total: float, squares: float) -> float:
+    """Standard deviation of a population from its sums; 0 for fewer than two values."""
+    if count < 2:
         return 0.0
-    mean = total / number
-    return math.sqrt(max(squares / number - mean * mean, 0.0))
+    mean = total / count
+    return math.sqrt(max(squares / count - mean * mean, 0.0))
 
 
 @compiled
 def enlarge(cells: NDArray[np.float32], larger: NDArray[np.float32]) -> None:
-    """Bilinear, from (C, h, w) to (C, H, W), outer edges aligned, borders replicated.
+    """Enlarge (C, h, w) to (C, H, W) bilinearly, outer edges aligned, borders replicated.
 
-    Along the rows first: there are fewer of them before they are spread downwards, and that half
-    the compiler turns into wide instructions.
+    Rows are widened before they are spread downwards: there are fewer of them then, and the
+    second step is vectorised.
     """
     channels, rows, columns = cells.shape
     height, width = larger.shape[1], larger.shape[2]
     left, right = np.empty(width, np.uint32), np.empty(width, np.uint32)
     across = np.empty(width, np.float32)
     for x in range(width):
-        first, after, fraction = neighbours(x, columns, width)
-        left[x], right[x], across[x] = first, after, fraction
+        first, second, weight = neighbours(x, columns, width)
+        left[x], right[x], across[x] = first, second, weight
     wide = np.empty((rows, width), np.float32)
     for channel in range(channels):
         for y in range(rows):
@@ -215,22 +163,22 @@ def enlarge(cells: NDArray[np.float32], larger: NDArray[np.float32]) -> None:
 
 
 @compiled
-def neighbours(place: int, count: int, wanted: int) -> tuple[int, int, np.float32]:
-    """The two of `count` cells, stretched over `wanted`, around `place`; weight of the second."""
-    source = max((place + 0.5) * count / wanted - 0.5, 0.0)
+def neighbours(index: int, count: int, enlarged_count: int) -> tuple[int, int, np.float32]:
+    """The two of `count` cells around an enlarged cell, and the weight of the second."""
+    source = max((index + 0.5) * count / enlarged_count - 0.5, 0.0)
     first = min(int(source), count - 1)
     return first, min(first + 1, count - 1), np.float32(source - first)
 
 
 @compiled_reordering
-def sum_of_filled(flat: NDArray[np.float32]) -> tuple[float, float]:
-    """The sum of the absolute values, and how many are not 0."""
-    total, filled = 0.0, 0.0
+def sum_of_nonzero(flat: NDArray[np.float32]) -> tuple[float, float]:
+    """Sum of the absolute values, and how many values are not 0."""
+    total, count = 0.0, 0.0
     for index in range(len(flat)):
         value = flat[index]
         total += abs(np.float64(value))
-        filled += 1.0 if value != 0 else 0.0
-    return total, filled
+        count += 1.0 if value != 0 else 0.0
+    return total, count
 
 
 @compiled

@@ -1,4 +1,4 @@
-"""The table of representations; adding one is adding a row and a file."""
+"""The table of representations: to add one, add a file and a row."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ REPRESENTATIONS: dict[str, type[Representation]] = {
 
 
 def from_config(config: Mapping[str, Any]) -> tuple[Representation, tuple[int, int]]:
-    """The representation that a model card names, and its output size (width, height).
+    """Return the representation of a model card and its output size (width, height).
 
     Args:
-        config: "name", "width", "height", and the parameters of that representation.
+        config: "name", "width", "height" and the parameters of the representation.
 
     Raises:
         ConfigError: an unknown name or parameter, or a missing size.
@@ -49,16 +49,18 @@ def from_config(config: Mapping[str, Any]) -> tuple[Representation, tuple[int, i
 
 
 def to_config(representation: Representation, output_size: tuple[int, int]) -> dict[str, Any]:
-    """What `from_config` makes the same representation and output size (width, height) from.
+    """Return the mapping for a model card; `from_config` reads it back.
+
+    Args:
+        output_size: (width, height).
 
     Raises:
         ConfigError: a representation that is not in the table.
     """
-    for name, kind in REPRESENTATIONS.items():
-        if type(representation) is kind:
-            width, height = output_size
-            parameters = dataclasses.asdict(representation)  # type: ignore[call-overload]
-            return {"name": name, "width": width, "height": height, **parameters}
-    raise ConfigError(
-        "representation", type(representation).__name__, f"one of {', '.join(REPRESENTATIONS)}"
-    )
+    names = {kind: name for name, kind in REPRESENTATIONS.items()}
+    kind = type(representation)
+    if kind not in names:
+        raise ConfigError("representation", kind.__name__, f"one of {', '.join(REPRESENTATIONS)}")
+    width, height = output_size
+    parameters = dataclasses.asdict(representation)  # type: ignore[call-overload]
+    return {"name": names[kind], "width": width, "height": height, **parameters}

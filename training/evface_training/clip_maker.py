@@ -13,9 +13,9 @@ from torch import Tensor
 
 from evface_edge.head_pose import fit_head_pose
 from evface_edge.landmarks import MIRROR
+from evface_training.clip_source import ClipSource
 from evface_training.data.faces import FaceSet
 from evface_training.recipe import TrainRecipe
-from evface_training.represented import ClipSource
 from evface_training.simulation.clips import ClipEvents, Clips
 from evface_training.ssmer.events import PackedEvents
 from evface_training.trainer.data_stream import mixed_seed

@@ -1,7 +1,7 @@
-"""The batched torch twins of `evface_edge.representation`; tests hold the two equal.
+"""The representations of `evface_edge.representation` in PyTorch, for many clips at once.
 
-One definition, two machines: the classes in `evface_edge.representation` say what a representation
-is; here it is computed for many clips at once, on any device, without a loop over clips or events.
+They run on any device, without a loop over clips or events. The classes of `evface_edge` define
+the result; tests compare the two implementations.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from evface_edge.representation import (
 )
 from evface_edge.representation.adaptive import (
     LOG_CENTRE,
-    LOG_STEEPNESS,
+    LOG_SLOPE,
     high_frequencies,
     log_kernel,
 )
@@ -45,9 +45,9 @@ class EventBatch:
 
     Attributes:
         t_us, x, y, p: (N,) int64.
-        clip: (N,) int64, which clip an event belongs to, 0 to clips - 1, never falling.
-        clips: how many there are; some may be without events.
-        size: of the sensor, or of the crop that the events were moved into.
+        clip: (N,) int64, ascending: the clip of each event, 0 to clips - 1.
+        clips: number of clips; some may have no events.
+        size: size of the sensor, or of the crop that the events were moved into.
     """
 
     t_us: Tensor
@@ -62,10 +62,10 @@ class EventBatch:
     def of(
         cls, clips: Sequence[EventArray], size: SensorSize, device: torch.device | str = "cpu"
     ) -> EventBatch:
-        """Copies of event arrays.
+        """Copy event arrays into a batch.
 
         Raises:
-            EventFormatError: events that are not sound, as the representations themselves say.
+            EventFormatError: invalid events.
         """
         for events in clips:
             check_events(events, size)
@@ -80,20 +80,21 @@ class EventBatch:
         return cls(t_us, x, y, p, clip, len(clips), size)
 
     def cell(self, planes: int, plane: Tensor | int) -> Tensor:
-        """(N,) flat index into (clips, planes, height, width)."""
+        """Return the flat index of each event into (clips, planes, height, width), (N,)."""
         row = (self.clip * planes + plane) * self.size.height + self.y
         return row * self.size.width + self.x
 
     def shape(self, planes: int) -> tuple[int, int, int, int]:
+        """Return (clips, planes, height, width)."""
         return self.clips, planes, self.size.height, self.size.width
 
     def first_us(self) -> Tensor:
-        """(clips,) time of the first event; the largest number where there is none."""
+        """Return the time of the first event (clips,); the largest integer without events."""
         empty = self.t_us.new_full((self.clips,), torch.iinfo(torch.int64).max)
         return empty.scatter_reduce_(0, self.clip, self.t_us, "amin")
 
     def last_us(self) -> Tensor:
-        """(clips,) time of the last event; the smallest number where there is none."""
+        """Return the time of the last event (clips,); the smallest integer without events."""
         return self.t_us.new_full((self.clips,), _NEVER).scatter_reduce_(
             0, self.clip, self.t_us, "amax"
         )
@@ -102,36 +103,36 @@ class EventBatch:
 def represent(
     representation: Representation, batch: EventBatch, *, t_us: Tensor | None = None
 ) -> Tensor:
-    """What `representation(events, batch.size)` gives for each clip: (clips, C, height, width).
+    """Return `representation(events, batch.size)` of each clip: (clips, C, height, width).
 
     Args:
         t_us: (clips,) int64, the instants that ages are counted from; by default, and where it
             is earlier, the last event of each clip.
 
     Raises:
-        ConfigError: a representation that has no twin.
+        ConfigError: a representation without an implementation in PyTorch.
     """
-    twin = _TWINS.get(type(representation))
-    if twin is None:
-        known = ", ".join(kind.__name__ for kind in _TWINS)
+    function = _FUNCTIONS.get(type(representation))
+    if function is None:
+        known = ", ".join(kind.__name__ for kind in _FUNCTIONS)
         raise ConfigError("representation", type(representation).__name__, f"one of {known}")
     now_us = batch.last_us() if t_us is None else torch.maximum(batch.last_us(), t_us)
-    return twin(representation, batch, now_us)
+    return function(representation, batch, now_us)
 
 
 def normalise_counts_(counts: Tensor) -> Tensor:
-    """Counts (B, C, H, W), 0 or above → [0, 1] in place, whatever the number of events.
+    """Normalise counts (B, C, H, W) to [0, 1] in place, independent of the number of events.
 
-    Each sample is divided by SATURATION × the mean of its cells that are not zero, and clipped.
+    Each sample is divided by SATURATION × the mean of its non-zero cells, and clipped.
     """
-    filled = counts.sign().sum((1, 2, 3)).clamp_min_(1)
-    mean = counts.sum((1, 2, 3)) / filled
+    nonzero = counts.sign().sum((1, 2, 3)).clamp_min_(1)
+    mean = counts.sum((1, 2, 3)) / nonzero
     scale = 1 / (SATURATION * mean.clamp_min_(1e-6))
     return counts.mul_(scale[:, None, None, None]).clamp_(max=1.0)
 
 
 def _add(batch: EventBatch, planes: int, *parts: tuple[Tensor | int, Tensor]) -> Tensor:
-    """Sums of weights: for each part, to which plane an event goes, and its weight."""
+    """Sum weights into planes; a part is the plane and the weight of each event."""
     total = torch.zeros(math.prod(batch.shape(planes)), device=batch.t_us.device)
     for plane, weight in parts:
         total.index_add_(0, batch.cell(planes, plane), weight)
@@ -155,7 +156,7 @@ def _voxels(grid: VoxelGrid, batch: EventBatch, now_us: Tensor) -> Tensor:
 
 
 def _ages_us(batch: EventBatch, now_us: Tensor) -> Tensor:
-    """(clips, 2, height, width) float64, of the newest event; infinite where there is none."""
+    """Return the age of the newest event, (clips, 2, height, width) float64; inf without events."""
     newest = batch.t_us.new_full((math.prod(batch.shape(2)),), _NEVER)
     newest.scatter_reduce_(0, batch.cell(2, batch.p), batch.t_us, "amax")
     newest = newest.reshape(batch.shape(2))
@@ -191,18 +192,18 @@ def _statistics(statistics: EventStatistics, batch: EventBatch, now_us: Tensor) 
     number.clamp_min_(1)
     variance = (squares / number - (total / number).square()).clamp_min_(0)
     deviation = variance.sqrt_().float().reshape(batch.shape(1))
-    deviation *= counts[:, :1] > 2  # fewer than two gaps deviate from nothing
+    deviation *= counts[:, :1] > 2  # 0 with fewer than two gaps
     if statistics.normalisation == "mean":
         count = counts[:, :1].clone()
-        filled = count.sign().sum((1, 2, 3), keepdim=True).clamp_min_(1)
-        mean = (count.sum((1, 2, 3), keepdim=True) / filled).clamp_min_(1e-6)
+        nonzero = count.sign().sum((1, 2, 3), keepdim=True).clamp_min_(1)
+        mean = (count.sum((1, 2, 3), keepdim=True) / nonzero).clamp_min_(1e-6)
         counts = (counts / (SATURATION * mean)).clamp_(-1, 1)
         deviation = normalise_counts_(deviation)
     return torch.cat([counts, deviation], 1)
 
 
 def _adaptive(surface: AdaptiveSurface, batch: EventBatch, now_us: Tensor) -> Tensor:
-    """Slice by slice (each one depends on the one before), all clips at once."""
+    """Compute slice by slice (each depends on the one before), all clips at once."""
     number = (batch.t_us - batch.first_us()[batch.clip]) // surface.slice_us
     state = torch.zeros(batch.shape(1), device=batch.t_us.device)
     for index in torch.unique(number).tolist():
@@ -217,7 +218,7 @@ def _adaptive(surface: AdaptiveSurface, batch: EventBatch, now_us: Tensor) -> Te
 
 
 def _factors(surface: AdaptiveSurface, signed: Tensor, counts: Tensor) -> Tensor:
-    """(B, 1, H, W), from the signed image and the counts of a slice."""
+    """Return the decay factors (B, 1, H, W) from the signed image and the counts of a slice."""
     patch = surface.patch
     height, width = signed.shape[2:]
     down, across = -(-height // patch), -(-width // patch)
@@ -233,25 +234,25 @@ def _factors(surface: AdaptiveSurface, signed: Tensor, counts: Tensor) -> Tensor
             [[corner, side, corner], [side, centre, side], [corner, side, corner]]
         )
         score = means(F.conv2d(signed, kernel[None, None], padding=1).abs())
-        fall = 1 + (LOG_STEEPNESS * (score - LOG_CENTRE)).exp()
-        factors = (1 + math.exp(-LOG_STEEPNESS * LOG_CENTRE)) / fall
+        denominator = 1 + (LOG_SLOPE * (score - LOG_CENTRE)).exp()
+        factors = (1 + math.exp(-LOG_SLOPE * LOG_CENTRE)) / denominator
     else:
-        full = F.pad(signed, (0, across * patch - width, 0, down * patch - height))
-        patches = full.reshape(-1, down, patch, across, patch).transpose(2, 3).double()
+        padded = F.pad(signed, (0, across * patch - width, 0, down * patch - height))
+        patches = padded.reshape(-1, down, patch, across, patch).transpose(2, 3).double()
         power = torch.fft.fft2(patches).abs().square()
         high = torch.from_numpy(high_frequencies(patch, surface.high_frequency)).to(power)
         total = power.sum((3, 4))
         fraction = (power * high).sum((3, 4)) / total.clamp_min(1e-12)
         factors = fraction.where(total > 0, 1).float()[:, None]
-    # Centres of patches lie where they would in an image of whole ones.
+    # Patch centres lie as in an image of whole patches.
     full_size = (down * patch, across * patch)
-    grown = F.interpolate(factors, full_size, mode="bilinear", align_corners=False)
-    return grown[:, :, :height, :width]
+    enlarged = F.interpolate(factors, full_size, mode="bilinear", align_corners=False)
+    return enlarged[:, :, :height, :width]
 
 
-_Twin = Callable[[Any, EventBatch, Tensor], Tensor]
-_TWINS = cast(
-    "dict[type[Representation], _Twin]",
+_Function = Callable[[Any, EventBatch, Tensor], Tensor]
+_FUNCTIONS = cast(
+    "dict[type[Representation], _Function]",
     {
         AdaptiveSurface: _adaptive,
         EventFrame: _frame,

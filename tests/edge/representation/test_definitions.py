@@ -1,4 +1,4 @@
-"""What a cell holds, against slow, obvious NumPy, closed forms, and tonic."""
+"""The value of a cell, compared with plain NumPy, closed forms and tonic."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def slow_voxels(events: EventArray, bins: int) -> NDArray[np.float64]:
 
 
 @pytest.mark.parametrize("bins", [2, 3, 5, 9])
-def test_voxel_grid_is_bilinear_in_time(bins: int) -> None:
+def test_voxel_grid_equals_the_paper(bins: int) -> None:
     events = random_events(bins)
     found = VoxelGrid(bins)(events, SIZE)
     assert found.shape == (2 * bins, SIZE.height, SIZE.width)
@@ -70,7 +70,7 @@ def test_event_frame_counts() -> None:
 @pytest.mark.parametrize(
     ("decay", "expected"), [("exponential", np.exp(-0.5)), ("linear", 0.5)], ids=["exp", "linear"]
 )
-def test_time_surface_at_half_a_constant(decay: str, expected: float) -> None:
+def test_time_surface_at_half_a_time_constant(decay: str, expected: float) -> None:
     events = make_events([0, 500, 1_000], [3, 4, 9], [2, 2, 5], [1, 0, 1])
     surface = TimeSurface(tau_us=1_000, decay=decay)(events, SIZE)
     assert surface[1, 5, 9] == 1
@@ -90,7 +90,7 @@ def test_time_surface_pixel_by_pixel(decay: str, later_us: int) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_a_long_forgotten_event_is_zero() -> None:
+def test_a_very_old_event_is_zero() -> None:
     events = make_events([0, 10_000_000], [1, 2], [1, 1], [1, 1])
     found = TimeSurface(1_000)(events, SIZE)
     assert found[1, 1, 1] == 0
@@ -137,7 +137,7 @@ def test_event_statistics_pixel_by_pixel() -> None:
 
 
 def test_gaps_do_not_cross_pixels_when_a_crop_shrinks() -> None:
-    """Two neighbours that fire in turn, each with a regular beat: no deviation at all."""
+    """Two neighbours fire in turn, each at a constant rate: the deviation is 0."""
     t = np.arange(20) * 100
     events = make_events(t, np.arange(20) % 2, np.zeros(20), np.ones(20))
     found = EventStatistics().crop(events, Box(-0.5, -0.5, 2, 1), (1, 1))

@@ -1,4 +1,4 @@
-"""What all representations fraction: crops, checks, normalisation, limits."""
+"""Behaviour common to all representations: crops, checks, normalisation, limits."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from evface_edge.representation import (
     REPRESENTATIONS,
     SATURATION,
     EventFrame,
+    EventStatistics,
     MultiScaleSurface,
     Representation,
     TimeSurface,
@@ -57,7 +58,7 @@ ALL = [
 
 
 @pytest.mark.parametrize("name", REPRESENTATIONS)
-def test_the_callers_events_are_left_alone(name: str) -> None:
+def test_the_callers_events_are_not_changed(name: str) -> None:
     events = random_events(2)
     kept = events.copy()
     representation = REPRESENTATIONS[name]()
@@ -67,33 +68,26 @@ def test_the_callers_events_are_left_alone(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", REPRESENTATIONS)
-def test_no_events_is_all_zero(name: str) -> None:
-    nothing = random_events(0, count=0)
+def test_without_events_all_cells_are_zero(name: str) -> None:
+    none = random_events(0, count=0)
     representation = REPRESENTATIONS[name]()
-    assert not representation(nothing, SIZE).any()
-    assert not representation.crop(nothing, Box(0, 0, 8, 8), (16, 16)).any()
+    assert not representation(none, SIZE).any()
+    assert not representation.crop(none, Box(0, 0, 8, 8), (16, 16)).any()
 
 
-def test_a_crop_of_the_whole_sensor_is_the_whole_sensor() -> None:
-    events = random_events(3)
-    whole = Box(-0.5, -0.5, SIZE.width, SIZE.height)
-    found = VoxelGrid(5).crop(events, whole, (SIZE.width, SIZE.height))
-    np.testing.assert_array_equal(found, VoxelGrid(5)(events, SIZE))
-
-
-def test_a_crop_at_pixel_edges_is_a_slice() -> None:
+def test_a_crop_at_pixel_borders_equals_a_slice() -> None:
     events = random_events(4)
     found = EventFrame().crop(events, Box(4.5, 2.5, 12, 9), (12, 9))
     np.testing.assert_array_equal(found, EventFrame()(events, SIZE)[:, 3:12, 5:17])
 
 
-def test_a_shrinking_crop_keeps_every_event() -> None:
+def test_a_smaller_output_counts_every_event() -> None:
     events = random_events(5)
     found = EventFrame().crop(events, Box(-0.5, -0.5, SIZE.width, SIZE.height), (8, 4))
     assert found.sum() == len(events)
 
 
-def test_an_enlarging_crop_is_bilinear() -> None:
+def test_a_larger_output_is_interpolated_bilinearly() -> None:
     events = random_events(6)
     frame = EventFrame()(events, SIZE)[:, 1:9, 2:12]
     found = EventFrame().crop(events, Box(1.5, 0.5, 10, 8), (40, 24))
@@ -108,7 +102,9 @@ def test_an_enlarging_crop_is_bilinear() -> None:
 @given(
     x=st.floats(-60, 60), y=st.floats(-60, 60), side=st.floats(0.5, 90), output=st.integers(1, 40)
 )
-def test_any_box_leaves_out_what_is_outside(x: float, y: float, side: float, output: int) -> None:
+def test_a_crop_counts_the_events_inside_any_box(
+    x: float, y: float, side: float, output: int
+) -> None:
     events = random_events(7)
     found = EventFrame().crop(events, Box(x, y, side, side), (output, output))
     inside = (events["x"] >= x) & (events["x"] < x + side)
@@ -124,7 +120,7 @@ def test_any_box_leaves_out_what_is_outside(x: float, y: float, side: float, out
         )
 
 
-def test_mean_normalisation_does_not_depend_on_how_many_events() -> None:
+def test_mean_normalisation_does_not_depend_on_the_number_of_events() -> None:
     events = random_events(8, count=300)
     twice = np.repeat(events, 2)
     once = EventFrame(normalisation="mean")(events, SIZE)
@@ -136,23 +132,39 @@ def test_mean_normalisation_does_not_depend_on_how_many_events() -> None:
 
 def test_events_outside_the_sensor_are_refused() -> None:
     events = make_events([0], [SIZE.width], [0], [1])
-    with pytest.raises(EventFormatError, match=r"event 0 lies at \(31, 0\), outside the 31×17"):
+    with pytest.raises(EventFormatError, match=r"event 0 .*\(31, 0\).*31×17"):
         VoxelGrid()(events, SIZE)
 
 
 @pytest.mark.parametrize(
-    ("config", "message"),
+    ("config", "field", "named"),
     [
-        ({"name": "voxelgrid", "width": 8, "height": 8}, "did you mean 'voxel_grid'"),
-        ({"name": "voxel_grid", "bins": 1, "width": 8, "height": 8}, "VoxelGrid.bins = 1"),
-        ({"name": "voxel_grid", "width": 8}, "height"),
-        ({"name": "voxel_grid", "width": 8, "height": 8, "bin": 5}, "bin"),
-        ({"name": "event_frame", "width": 8, "height": 8, "normalisation": "x"}, "'none' or"),
+        ({"name": "voxelgrid", "width": 8, "height": 8}, "representation.name", "'voxel_grid'"),
+        ({"name": "voxel_grid", "bins": 1, "width": 8, "height": 8}, "VoxelGrid.bins", "1"),
+        ({"name": "voxel_grid", "width": 8}, "representation", "height"),
+        ({"name": "voxel_grid", "width": 8, "height": 8, "bin": 5}, "representation", "'bin'"),
+        (
+            {"name": "event_frame", "width": 8, "height": 8, "normalisation": "x"},
+            "normalisation",
+            "'none'",
+        ),
     ],
 )
-def test_a_wrong_configuration_is_named(config: dict[str, object], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
+def test_a_wrong_configuration_is_rejected(
+    config: dict[str, object], field: str, named: str
+) -> None:
+    with pytest.raises(ConfigError, match=named) as error:
         from_config(config)
+    assert error.value.field == field
+
+
+def test_only_representations_of_the_table_have_a_configuration() -> None:
+    class Other(EventFrame):
+        pass
+
+    with pytest.raises(ConfigError, match="Other") as error:
+        to_config(Other(), (8, 8))
+    assert error.value.field == "representation"
 
 
 def test_there_is_a_case_for_every_representation() -> None:
@@ -160,7 +172,7 @@ def test_there_is_a_case_for_every_representation() -> None:
 
 
 @pytest.mark.parametrize("representation", ALL)
-def test_shape_type_and_range(representation: Representation) -> None:
+def test_shape_dtype_and_range(representation: Representation) -> None:
     for found, shape in (
         (representation(random_events(9), SIZE), (17, 31)),
         (representation.crop(random_events(9), Box(2, 1, 20, 12), (8, 16)), (16, 8)),
@@ -176,7 +188,7 @@ def test_shape_type_and_range(representation: Representation) -> None:
 
 
 @pytest.mark.parametrize("representation", ALL)
-def test_a_crop_of_all_pixels_is_the_sensor(representation: Representation) -> None:
+def test_a_crop_of_all_pixels_equals_the_whole_sensor(representation: Representation) -> None:
     events = random_events(10)
     whole = Box(-0.5, -0.5, SIZE.width, SIZE.height)
     found = representation.crop(events, whole, (SIZE.width, SIZE.height))
@@ -185,7 +197,7 @@ def test_a_crop_of_all_pixels_is_the_sensor(representation: Representation) -> N
 
 @pytest.mark.parametrize("representation", ALL)
 @pytest.mark.parametrize("count", [1, 2, 50])
-def test_events_of_one_time(representation: Representation, count: int) -> None:
+def test_events_with_the_same_time(representation: Representation, count: int) -> None:
     events = random_events(11, count, duration_us=1)
     found = representation(events, SIZE)
     assert np.isfinite(found).all()
@@ -211,7 +223,7 @@ def test_a_box_beside_the_sensor_is_empty(representation: Representation) -> Non
     ],
     ids=str,
 )
-def test_absurd_boxes(representation: Representation, box: Box) -> None:
+def test_extreme_boxes(representation: Representation, box: Box) -> None:
     found = representation.crop(random_events(23), box, (8, 8))
     assert np.isfinite(found).all()
     if representation == EventFrame() and box.width > 1:
@@ -221,14 +233,16 @@ def test_absurd_boxes(representation: Representation, box: Box) -> None:
         assert found.sum() == inside.sum()
 
 
-def test_a_tensor_beyond_all_bounds_is_refused() -> None:
-    with pytest.raises(ConfigError, match="cells in all"):
-        EventFrame().crop(random_events(1), Box(0, 0, 1e6, 1e6), (20_000, 20_000))
+@pytest.mark.parametrize("output_size", [(20_000, 20_000), (0, 8), (8, -1)])
+def test_an_impossible_output_size_is_rejected(output_size: tuple[int, int]) -> None:
+    with pytest.raises(ConfigError) as error:
+        EventFrame().crop(random_events(1), Box(0, 0, 1e6, 1e6), output_size)
+    assert error.value.field == "output_size"
 
 
 @pytest.mark.parametrize("representation", ALL)
-def test_a_box_partly_outside_is_padded_with_nothing(representation: Representation) -> None:
-    """Moving all events and the box by whole pixels changes nothing."""
+def test_the_part_of_a_box_outside_the_sensor_is_zero(representation: Representation) -> None:
+    """Moving all events and the box by whole pixels does not change the crop."""
     events = random_events(13)
     moved = events.copy()
     moved["x"] += 20
@@ -241,7 +255,7 @@ def test_a_box_partly_outside_is_padded_with_nothing(representation: Representat
 
 
 @pytest.mark.parametrize("representation", ALL)
-def test_the_epoch_does_not_matter(representation: Representation) -> None:
+def test_the_epoch_has_no_influence(representation: Representation) -> None:
     events = random_events(14)
     early = events.copy()
     early["t"] -= events["t"][0] + 3_000_000_000
@@ -258,89 +272,74 @@ def test_views_and_read_only_events(representation: Representation) -> None:
 
 
 @pytest.mark.parametrize("representation", ALL)
-def test_unsound_events_are_refused(representation: Representation) -> None:
+def test_invalid_events_are_rejected(representation: Representation) -> None:
     box = Box(0, 0, 20, 10)
     polarity = random_events(16)
     polarity["p"][7] = 2
-    with pytest.raises(EventFormatError, match="event 7 has polarity 2"):
+    with pytest.raises(EventFormatError, match="event 7 "):
         representation(polarity, SIZE)
-    with pytest.raises(EventFormatError, match="event 7 has polarity 2"):
+    with pytest.raises(EventFormatError, match="event 7 "):
         representation.crop(polarity, box, (10, 10))
     outside = random_events(16)
     outside["y"][9] = SIZE.height
-    with pytest.raises(EventFormatError, match="event 9 lies at"):
+    with pytest.raises(EventFormatError, match="event 9 "):
         representation(outside, SIZE)
     if not isinstance(representation, EventFrame):
         order = random_events(16)
         order["t"][3] = order["t"][2] - 1
-        with pytest.raises(EventFormatError, match="event 3 is at"):
+        with pytest.raises(EventFormatError, match="event 3 "):
             representation(order, SIZE)
-        with pytest.raises(EventFormatError, match="event 3 is at"):
+        with pytest.raises(EventFormatError, match="event 3 "):
             representation.crop(order, box, (10, 10))
     with pytest.raises(EventFormatError, match="EVENT_DTYPE"):
         representation.crop(np.zeros(3), box, (10, 10))
     events = random_events(16)
-    with pytest.raises(ConfigError, match="t_us"):
+    with pytest.raises(ConfigError) as error:
         representation(events, SIZE, t_us=int(events["t"][-1]) - 1)
+    assert error.value.field == "t_us"
 
 
 @pytest.mark.parametrize("representation", ALL)
-def test_a_model_card_keeps_all_of_it(representation: Representation) -> None:
+def test_a_configuration_survives_json(representation: Representation) -> None:
     config = json.loads(json.dumps(to_config(representation, (96, 64))))
     assert from_config(config) == (representation, (96, 64))
 
 
 @pytest.mark.parametrize("scales", [(), (0.0, 1.0), (5.0, 5.0), (9.0, 3.0), 7.0, (1.0, np.inf)])
-def test_scales_rise(scales: object) -> None:
-    with pytest.raises(ConfigError, match=r"MultiScaleSurface\.scales_us"):
+def test_scales_must_ascend(scales: object) -> None:
+    with pytest.raises(ConfigError) as error:
         MultiScaleSurface(scales)  # type: ignore[arg-type]
+    assert error.value.field == "MultiScaleSurface.scales_us"
 
 
-def test_large_tensors_share_no_memory_while_they_live() -> None:
-    """Their memory is used again, but only when nobody holds it."""
-    size = SensorSize(1280, 720)
-    grid = VoxelGrid(5)
-    first = grid(random_events(25), size)
-    view = first[3:5, 100:]
-    first[:] = 7
-    second = grid(random_events(26), size)
-    assert not np.shares_memory(first, second)
-    del first
-    third = grid(random_events(26), size)
-    assert (view == 7).all()
-    del view, second
-    again = grid(random_events(26), size)
-    np.testing.assert_array_equal(again, third)
-    assert third.sum() == pytest.approx(400)
-
-
-@pytest.mark.parametrize("count", [1, 15, 16, 17, 127, 128, 129, 300])
+@pytest.mark.parametrize("count", [1, 2, 17, 300])
 @pytest.mark.parametrize(
     "representation",
-    [EventFrame(), VoxelGrid(3), TimeSurface()],
-    ids=["frame", "voxels", "surface"],
+    [EventFrame(), VoxelGrid(3), TimeSurface(), TimeSurface(decay="linear"), EventStatistics()],
+    ids=str,
 )
-def test_one_bad_event_anywhere_is_refused_and_writes_nothing_outside(
+def test_one_invalid_event_is_rejected_and_nothing_is_written_outside(
     representation: Representation, count: int
 ) -> None:
-    """Loops that work in blocks look at the first, the last and every event between."""
     for index in {0, count // 2, count - 1}:
         for field, value in (("x", SIZE.width), ("y", SIZE.height), ("x", 65535), ("p", 2)):
             events = random_events(5, count)
             events[field][index] = value
-            guarded = np.full((representation.channels + 2, SIZE.height, SIZE.width), np.float32(7))
+            guarded = np.zeros((representation.channels + 2, SIZE.height, SIZE.width), np.float32)
+            guarded[[0, -1]] = 7
             assert not representation._fill(events, guarded[1:-1], int(events["t"][-1]))
             assert (guarded[[0, -1]] == 7).all()
-            with pytest.raises(EventFormatError, match=rf"event {index} "):
+            with pytest.raises(EventFormatError, match=f"event {index} "):
                 representation(events, SIZE)
 
 
-@pytest.mark.parametrize("wild_us", [-(2**63), 2**63 - 1], ids=["past", "future"])
+@pytest.mark.parametrize("extreme_us", [-(2**63), 2**63 - 1], ids=["past", "future"])
 @pytest.mark.parametrize("index", [1, 130, 298])
-def test_voxels_of_wild_times_stay_within_the_cells(wild_us: int, index: int) -> None:
+def test_voxels_of_extreme_times_stay_within_the_cells(extreme_us: int, index: int) -> None:
     events = random_events(6, 300)
-    events["t"][index] = wild_us
-    guarded = np.full((8, SIZE.height, SIZE.width), np.float32(7))
+    events["t"][index] = extreme_us
+    guarded = np.zeros((8, SIZE.height, SIZE.width), np.float32)
+    guarded[[0, -1]] = 7
     assert not VoxelGrid(3)._fill(events, guarded[1:-1], 0)
     assert (guarded[[0, -1]] == 7).all()
     events["t"][:index], events["t"][index:] = -(2**63), 2**63 - 1  # in order, but a span too long

@@ -1,4 +1,4 @@
-"""The torch twins and the NumPy/Numba representations are one definition."""
+"""The representations in PyTorch equal those of `evface_edge`."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ DEVICES = [
 ]
 
 
-def drawn_clip(seed: int, count: int, duration_us: int = 30_000) -> EventArray:
+def random_clip(seed: int, count: int, duration_us: int = 30_000) -> EventArray:
     rng = np.random.default_rng(seed)
     return make_events(
         np.sort(rng.integers(0, duration_us, count)) + EPOCH_US * (seed % 2),
@@ -64,7 +64,7 @@ def assert_equal(
 ) -> None:
     expected = np.stack([representation(events, size) for events in clips])
     assert found.dtype == torch.float32
-    # Deviations are in µs, up to the length of the window.
+    # Deviations are in µs and may be as long as the window.
     atol = 0.05 if representation == EventStatistics() else 2e-5
     np.testing.assert_allclose(found.cpu(), expected, rtol=1e-4, atol=atol)
 
@@ -76,13 +76,13 @@ def test_there_is_a_case_for_every_representation() -> None:
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("representation", CASES, ids=repr)
 def test_a_batch_of_clips(representation: Representation, device: str) -> None:
-    """Of many events, few, none, one, and many at one time."""
+    """Clips with many events, few, none, one, and many at the same time."""
     clips = [
-        drawn_clip(1, 6_000),
-        drawn_clip(2, 40),
-        drawn_clip(3, 0),
-        drawn_clip(4, 1),
-        drawn_clip(5, 300, duration_us=1),
+        random_clip(1, 6_000),
+        random_clip(2, 40),
+        random_clip(3, 0),
+        random_clip(4, 1),
+        random_clip(5, 300, duration_us=1),
     ]
     batch = EventBatch.of(clips, SIZE, device)
     assert_equal(representation, represent(representation, batch), clips, SIZE)
@@ -90,7 +90,7 @@ def test_a_batch_of_clips(representation: Representation, device: str) -> None:
 
 @pytest.mark.parametrize("representation", [TimeSurface(9_000), MultiScaleSurface()], ids=repr)
 def test_a_later_instant(representation: Representation) -> None:
-    clips = [drawn_clip(6, 500), drawn_clip(8, 500)]
+    clips = [random_clip(6, 500), random_clip(8, 500)]
     later = torch.tensor(
         [events["t"][-1] + wait for events, wait in zip(clips, (400, 9_000), strict=True)]
     )
@@ -116,18 +116,18 @@ def test_real_recordings(name: str, shared_data: Path) -> None:
         assert_equal(representation, represent(representation, batch), clips, size)
 
 
-def test_no_clips_at_all() -> None:
+def test_an_empty_batch() -> None:
     assert represent(EventFrame(), EventBatch.of([], SIZE)).shape == (0, 2, 30, 45)
 
 
-def test_unsound_clips_are_refused() -> None:
-    events = drawn_clip(1, 10)
+def test_invalid_events_are_rejected() -> None:
+    events = random_clip(1, 10)
     events["x"][4] = SIZE.width
     with pytest.raises(EventFormatError, match="event 4"):
         EventBatch.of([events], SIZE)
 
 
-def test_an_unknown_representation_is_named() -> None:
+def test_an_unknown_representation_is_rejected() -> None:
     class Other(EventFrame):
         pass
 
@@ -136,8 +136,8 @@ def test_an_unknown_representation_is_named() -> None:
 
 
 @pytest.mark.parametrize("bins", [2, 5])
-def test_twins_agree_from_events_to_network_input(bins: int) -> None:
-    events = drawn_clip(bins, 6_000)
+def test_network_inputs_are_equal(bins: int) -> None:
+    events = random_clip(bins, 6_000)
     twin = represent(VoxelGrid(bins), EventBatch.of([events], SIZE))
     enlarged = F.interpolate(twin, (128, 128), mode="bilinear", align_corners=False)
     expected = normalise_counts_(enlarged)[0].numpy()
