@@ -70,7 +70,8 @@ def box_offsets(
 def offset_of(x: int, y: int, columns: NDArray[np.int32], rows: NDArray[np.int32]) -> int:
     """The cell of a pixel in its plane; very large if it is outside the box."""
     last_x, last_y = np.uint32(len(columns) - 1), np.uint32(len(rows) - 1)
-    return columns[min(np.uint32(x), last_x)] + rows[min(np.uint32(y), last_y)]
+    offset: int = columns[min(np.uint32(x), last_x)] + rows[min(np.uint32(y), last_y)]
+    return offset
 
 
 @compiled
