@@ -1,19 +1,43 @@
 """98 facial landmarks from event cameras, on the edge.
 
-    from evface_edge import Predictor
+    from evface_edge import DEMO_RECORDING, Predictor
 
     with Predictor("evface-s") as predictor:
-        for face in predictor.run("recording.raw"):
-            face.t_us, face.landmarks, face.sigma
+        for face in predictor.run(DEMO_RECORDING):
+            print(face.t_us, face.landmarks[54], face.sigma.mean())
 
-Public is what stands in `__all__`, here and in `evface_edge.representation`. Each name is
-imported when it is first used, so that `import evface_edge` stays quick.
+Predict     Predictor, TrackingPolicy, SmoothingPolicy, ModelCard
+Results     Predictions, FaceLandmarks, FaceState, HeadPose, Intrinsics, Blink, BlinkRule
+Events      open_events, read_events, write_events, make_events, check_events, EventSource,
+            EVENT_DTYPE, DEMO_RECORDING
+Geometry    SensorSize, Box
+Errors      EvfaceError and its subclasses: EventFormatError, CameraError, ModelError,
+            RuntimeUnavailable, DeviceMismatch, ExportError, ConfigError, InputTypeError;
+            the warning EventFormatWarning
+
+Submodules, each with a help page of its own:
+
+evface_edge.events          windows of events, writing packet by packet
+evface_edge.representation  events → tensors
+evface_edge.results         blinks, eye and mouth aspect ratio, drawing, videos, live viewers
+evface_edge.head_pose       head pose from landmarks
+evface_edge.landmarks       order and groups of the 98 landmarks
+evface_edge.metrics         NME, failure rate, AUC, coverage of σ
+evface_edge.models          bundled models
+evface_edge.compare         accuracy and latency of several models
+evface_edge.live            run on a camera until it is stopped, send events over the network
+evface_runtimes             tensors in, tensors out, on each runtime
+
+What is public: the names in `__all__` of the modules in `evface_edge.PUBLIC_MODULES`, and the
+commands of `evface-edge`. Everything else is private and may change without notice.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from evface_edge._lazy import lazy_names
 
 if TYPE_CHECKING:
     from evface_edge.card import ModelCard
@@ -29,19 +53,45 @@ if TYPE_CHECKING:
         ModelError,
         RuntimeUnavailable,
     )
-    from evface_edge.events import open_events, read_events, write_events
     from evface_edge.events.array import EVENT_DTYPE, check_events, make_events
+    from evface_edge.events.opening import open_events, read_events
     from evface_edge.events.source import EventSource
+    from evface_edge.events.writing import write_events
     from evface_edge.geometry import Box, SensorSize
+    from evface_edge.head_pose import HeadPose, Intrinsics
     from evface_edge.predictor import Predictor
-    from evface_edge.results import FaceLandmarks, FaceState, Predictions
+    from evface_edge.results.blinks import Blink, BlinkRule
+    from evface_edge.results.face import FaceLandmarks, FaceState
+    from evface_edge.results.predictions import Predictions
     from evface_edge.tracking.policy import TrackingPolicy
     from evface_edge.tracking.smoothing import SmoothingPolicy
 
     __version__: str
 
-#: Public name → the module that defines it; the same as the imports above.
-_HOMES = {
+#: A recording of a synthetic face, 3 s at 346×260 pixels, made with
+#: evface-edge simulate 'synthetic:avatar?seed=1&seconds=3&focal_px=540' -o demo.npz --seed 1
+DEMO_RECORDING = Path(__file__).parent / "data" / "demo.npz"
+
+#: The names in `__all__` of these modules are the public API.
+PUBLIC_MODULES = (
+    "evface_edge",
+    "evface_edge.events",
+    "evface_edge.representation",
+    "evface_edge.results",
+    "evface_edge.head_pose",
+    "evface_edge.landmarks",
+    "evface_edge.metrics",
+    "evface_edge.models",
+    "evface_edge.compare",
+    "evface_edge.live",
+    "evface_runtimes",
+)
+
+# Imported on first use, so that `import evface_edge` is quick. There is no `__dir__`, because
+# help() would then print every class in full.
+_MODULES = {
+    "Blink": "results.blinks",
+    "BlinkRule": "results.blinks",
     "Box": "geometry",
     "CameraError": "errors",
     "ConfigError": "errors",
@@ -52,12 +102,14 @@ _HOMES = {
     "EventSource": "events.source",
     "EvfaceError": "errors",
     "ExportError": "errors",
-    "FaceLandmarks": "results",
-    "FaceState": "results",
+    "FaceLandmarks": "results.face",
+    "FaceState": "results.face",
+    "HeadPose": "head_pose",
     "InputTypeError": "errors",
+    "Intrinsics": "head_pose",
     "ModelCard": "card",
     "ModelError": "errors",
-    "Predictions": "results",
+    "Predictions": "results.predictions",
     "Predictor": "predictor",
     "RuntimeUnavailable": "errors",
     "SensorSize": "geometry",
@@ -65,13 +117,17 @@ _HOMES = {
     "TrackingPolicy": "tracking.policy",
     "check_events": "events.array",
     "make_events": "events.array",
-    "open_events": "events",
-    "read_events": "events",
-    "write_events": "events",
+    "open_events": "events.opening",
+    "read_events": "events.opening",
+    "write_events": "events.writing",
 }
 
 __all__ = [
+    "DEMO_RECORDING",
     "EVENT_DTYPE",
+    "PUBLIC_MODULES",
+    "Blink",
+    "BlinkRule",
     "Box",
     "CameraError",
     "ConfigError",
@@ -83,7 +139,9 @@ __all__ = [
     "ExportError",
     "FaceLandmarks",
     "FaceState",
+    "HeadPose",
     "InputTypeError",
+    "Intrinsics",
     "ModelCard",
     "ModelError",
     "Predictions",
@@ -99,22 +157,15 @@ __all__ = [
     "write_events",
 ]
 
+_lazy = lazy_names(__name__, _MODULES)
+
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         from importlib import metadata
 
         try:
-            value: Any = metadata.version("evface-edge")
+            return metadata.version("evface-edge")
         except metadata.PackageNotFoundError:  # the sources, without an install
-            value = "0+unknown"
-    elif name in _HOMES:
-        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__"])
+            return "0+unknown"
+    return _lazy(name)

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from evface_edge.errors import ConfigError
 from evface_edge.landmarks import CONTOUR, NUM_LANDMARKS
 
+__all__ = ["HeadPose", "Intrinsics", "fit_head_pose", "fit_head_poses"]
+
 Floats = NDArray[np.float64]
 
 STEPS = 4
@@ -31,6 +33,8 @@ _SPREAD_MM = 1.0
 _PUPIL_SPREAD_MM = 3.0
 #: The outline of an image is not a fixed place on the skin.
 _CONTOUR_SPREAD_MM = 10.0
+#: Heads that are fitted at once: more do not fit into the processor's caches.
+_BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -86,57 +90,98 @@ def fit_head_pose(
     *,
     intrinsics: Intrinsics | None = None,
 ) -> HeadPose:
-    """The pose of the head whose landmarks these are.
+    """The pose of the head with these landmarks.
 
     Args:
-        landmarks: (98, 2) in the order of WFLW, pixels; sigma: (98,) or one number, pixels.
+        landmarks: (98, 2) in the order of WFLW, pixels.
+        sigma: (98,) or one number, pixels.
         intrinsics: of the camera; without them the head is taken to be at arm's length and in
             the middle of the image, and there is no distance.
 
     Raises:
-        ConfigError: arrays of another shape, or not finite.
+        ConfigError: landmarks of another shape, or not finite.
     """
     points = np.asarray(landmarks, np.float64)
-    if points.shape != (NUM_LANDMARKS, 2) or not np.isfinite(points).all():
+    if points.shape != (NUM_LANDMARKS, 2):
         raise ConfigError("landmarks", points.shape, f"({NUM_LANDMARKS}, 2) finite pixels")
+    return fit_head_poses(points[None], np.asarray(sigma)[None], intrinsics=intrinsics)[0]
+
+
+def fit_head_poses(
+    landmarks: NDArray[np.floating],
+    sigma: NDArray[np.floating] | float = 1.0,
+    *,
+    intrinsics: Intrinsics | None = None,
+) -> list[HeadPose]:
+    """The poses of N heads, or of one head at N instants; several times faster than one by one.
+
+    Args:
+        landmarks: (N, 98, 2), pixels.
+        sigma: (N, 98), (N, 1) or one number, pixels.
+        intrinsics: as `fit_head_pose` takes them.
+
+    Raises:
+        ConfigError: landmarks of another shape, or not finite.
+    """
+    points = np.asarray(landmarks, np.float64)
+    if points.shape[1:] != (NUM_LANDMARKS, 2) or not np.isfinite(points).all():
+        raise ConfigError("landmarks", points.shape, f"(N, {NUM_LANDMARKS}, 2) finite pixels")
+    spread = np.broadcast_to(np.asarray(sigma, np.float64), points.shape[:2])
+    return [
+        pose
+        for first in range(0, len(points), _BATCH)
+        for pose in _fit(points[first : first + _BATCH], spread[first : first + _BATCH], intrinsics)
+    ]
+
+
+def _fit(points: Floats, sigma: Floats, intrinsics: Intrinsics | None) -> list[HeadPose]:
+    """Points (N, 98, 2) and σ (N, 98) → N poses."""
     shape = _face_shape()
     rotation, scale, middle = _parallel_start(points, shape)
-    spread = np.hypot(np.broadcast_to(sigma, NUM_LANDMARKS), scale * shape.spread_mm)
+    spread = np.hypot(sigma, scale[:, None] * shape.spread_mm)
     weight = 1.0 / np.maximum(spread, 1e-6)
-    focal = scale * _USUAL_DISTANCE_MM if intrinsics is None else intrinsics.focal_px
-    principal = middle if intrinsics is None else np.array([intrinsics.cx_px, intrinsics.cy_px])
-    depth = focal / scale
-    place = np.array([*((middle - principal) / scale), depth])
-    amounts = np.zeros(len(shape.modes_mm))
-    for _ in range(STEPS):
-        rotation, place, amounts = _improve(
-            points - principal, weight, shape, focal, rotation, place, amounts
-        )
-    solid = shape.points(amounts)
-    seen = _project(solid @ rotation.T + place, focal) + principal
-    yaw, pitch, roll = _angles(rotation)
-    return HeadPose(
-        yaw,
-        pitch,
-        roll,
-        rotation,
-        _project(place[None], focal)[0] + principal,
-        float(focal / place[2]),
-        None if intrinsics is None else place,
-        solid,
-        float(np.linalg.norm(seen - points, axis=1).mean()),
+    if intrinsics is None:
+        focal, principal = scale * _USUAL_DISTANCE_MM, middle
+    else:
+        focal = np.full(len(points), intrinsics.focal_px)
+        principal = np.broadcast_to([intrinsics.cx_px, intrinsics.cy_px], middle.shape)
+    position = np.concatenate(
+        [(middle - principal) / scale[:, None], (focal / scale)[:, None]], axis=1
     )
+    amounts = np.zeros((len(points), len(shape.modes_mm)))
+    for _ in range(STEPS):
+        rotation, position, amounts = _improve(
+            points - principal[:, None], weight, shape, focal, rotation, position, amounts
+        )
+    head = shape.points(amounts)
+    camera = head @ rotation.transpose(0, 2, 1) + position[:, None]
+    projected = _project(camera, focal) + principal[:, None]
+    center = _project(position[:, None], focal)[:, 0] + principal
+    residual = np.linalg.norm(projected - points, axis=2).mean(axis=1)
+    return [
+        HeadPose(
+            *_angles(rotation[k]),
+            rotation[k],
+            center[k],
+            float(focal[k] / position[k, 2]),
+            None if intrinsics is None else position[k],
+            head[k],
+            float(residual[k]),
+        )
+        for k in range(len(points))
+    ]
 
 
 @dataclass(frozen=True, eq=False)
 class _FaceShape:
     mean_mm: Floats  # (98, 3)
     modes_mm: Floats  # (K, 98, 3), one standard deviation each
-    spread_mm: Floats  # (98,) what the modes leave
+    spread_mm: Floats  # (98,) standard deviation that the modes do not explain
 
     def points(self, amounts: Floats) -> Floats:
-        solid: Floats = self.mean_mm + np.tensordot(amounts, self.modes_mm, axes=1)
-        return solid
+        """Amounts of the modes (N, K) → points (N, 98, 3), mm."""
+        points: Floats = self.mean_mm + np.tensordot(amounts, self.modes_mm, axes=1)
+        return points
 
 
 @cache
@@ -152,71 +197,84 @@ def _face_shape() -> _FaceShape:
     return _FaceShape(mean, modes, spread)
 
 
-def _parallel_start(points: Floats, shape: _FaceShape) -> tuple[Floats, float, Floats]:
-    """Rotation, scale (px/mm) and image of the origin under parallel projection of the mean shape.
+def _parallel_start(points: Floats, shape: _FaceShape) -> tuple[Floats, Floats, Floats]:
+    """Rotations, scales (px/mm) and images of the origin, under parallel projection of the mean.
 
     The affine camera of least squares, made a scaled rotation (DeMenthon and Davis, "Model-Based
     Object Pose in 25 Lines of Code", IJCV 1995, first step).
+
+    Returns:
+        (N, 3, 3), (N,) and (N, 2).
     """
     root = 1 / shape.spread_mm[:, None]
     design = np.concatenate([shape.mean_mm, np.ones((NUM_LANDMARKS, 1))], axis=1)
-    affine = np.linalg.lstsq(design * root, points * root, rcond=None)[0]
-    u, lengths, vt = np.linalg.svd(affine[:3].T, full_matrices=False)
+    columns = (points * root).transpose(1, 0, 2).reshape(NUM_LANDMARKS, -1)
+    affine = np.linalg.lstsq(design * root, columns, rcond=None)[0]
+    affine = affine.reshape(4, len(points), 2).transpose(1, 2, 0)  # (N, 2, 4)
+    u, lengths, vt = np.linalg.svd(affine[..., :3], full_matrices=False)
     rows = u @ vt
-    rotation = np.stack([rows[0], rows[1], np.cross(rows[0], rows[1])])
-    return rotation, float(max(lengths.mean(), 1e-6)), affine[3]
+    rotation: Floats = np.concatenate([rows, np.cross(rows[:, 0], rows[:, 1])[:, None]], axis=1)
+    scale = np.maximum(lengths.mean(axis=1, dtype=np.float64), 1e-6)
+    return rotation, scale, np.asarray(affine[..., 3], np.float64)
 
 
 def _improve(
     points: Floats,
     weight: Floats,
     shape: _FaceShape,
-    focal: float,
+    focal: Floats,
     rotation: Floats,
-    place: Floats,
+    position: Floats,
     amounts: Floats,
 ) -> tuple[Floats, Floats, Floats]:
-    """One step of Gauss-Newton over a turn (3), the place (3) and the amounts of the modes (K)."""
-    solid = shape.points(amounts) @ rotation.T
-    camera = solid + place
-    inverse_z = focal / camera[:, 2]
-    moved = np.empty((NUM_LANDMARKS, 3, 6 + len(amounts)))  # of each point in camera coordinates
-    x, y, z = solid.T
+    """One Gauss-Newton step over a rotation (3), the position (3) and the mode amounts (K)."""
+    count, modes = amounts.shape
+    turned = shape.points(amounts) @ rotation.transpose(0, 2, 1)
+    camera = turned + position[:, None]
+    x, y, z = np.moveaxis(turned, 2, 0)
+    # Derivatives of the camera coordinates of each point, by each unknown.
+    moved = np.zeros((count, NUM_LANDMARKS, 3, 6 + modes))
+    moved[:, :, 1, 0], moved[:, :, 2, 0] = -z, y
+    moved[:, :, 0, 1], moved[:, :, 2, 1] = z, -x
+    moved[:, :, 0, 2], moved[:, :, 1, 2] = -y, x
+    moved[:, :, 0, 3] = moved[:, :, 1, 4] = 1.0
+    moved[:, :, 2, 5] = position[:, None, 2]  # the distance by its logarithm
+    directions = shape.modes_mm.reshape(-1, 3) @ rotation.transpose(0, 2, 1)
+    moved[..., 6:] = directions.reshape(count, modes, NUM_LANDMARKS, 3).transpose(0, 2, 3, 1)
+    across = (camera[..., :2] / camera[..., 2:])[..., None]
+    per_depth = (focal[:, None] / camera[..., 2] * weight)[..., None, None]
+    a = per_depth * (moved[:, :, :2] - across * moved[:, :, 2:])
+    a = a.reshape(count, 2 * NUM_LANDMARKS, -1)
+    b = ((points - _project(camera, focal)) * weight[..., None]).reshape(count, -1, 1)
+    normal = a.transpose(0, 2, 1) @ a
+    right = (a.transpose(0, 2, 1) @ b)[..., 0]
+    prior = np.concatenate([np.full(6, 1e-9), np.ones(modes)])
+    normal += np.diag(prior)
+    right[:, 6:] -= amounts
+    step = np.linalg.solve(normal, right[..., None])[..., 0]
+    distance = position[:, 2]
+    position = position + step[:, 3:6] * np.stack(
+        [np.ones(count), np.ones(count), distance], axis=1
+    )
+    position[:, 2] = np.maximum(position[:, 2], 1.0)
+    return _rotations(step[:, :3]) @ rotation, position, amounts + step[:, 6:]
+
+
+def _project(camera: Floats, focal: Floats) -> Floats:
+    """Camera coordinates (N, P, 3) → pixels from the principal point (N, P, 2)."""
+    pixels: Floats = focal[:, None, None] * camera[..., :2] / camera[..., 2:]
+    return pixels
+
+
+def _rotations(vectors: NDArray[np.floating]) -> Floats:
+    """Rotations (N, 3, 3) about vectors (N, 3) by their lengths, rad (Rodrigues' formula)."""
+    angle = np.linalg.norm(vectors, axis=1)
+    x, y, z = (vectors / np.maximum(angle, 1e-12)[:, None]).T
     zero = np.zeros_like(x)
-    moved[:, :, 0] = np.stack([zero, -z, y], 1)
-    moved[:, :, 1] = np.stack([z, zero, -x], 1)
-    moved[:, :, 2] = np.stack([-y, x, zero], 1)
-    moved[:, :, 3:6] = np.eye(3) * np.array([1, 1, place[2]])  # the distance by its logarithm
-    moved[:, :, 6:] = (shape.modes_mm @ rotation.T).transpose(1, 2, 0)
-    across = camera[:, :2, None] / camera[:, 2, None, None]
-    jacobian = inverse_z[:, None, None] * (moved[:, :2] - across * moved[:, 2:3])
-    rest = points - _project(camera, focal)
-    a = (jacobian * weight[:, None, None]).reshape(2 * NUM_LANDMARKS, -1)
-    b = (rest * weight[:, None]).ravel()
-    normal, right = a.T @ a, a.T @ b
-    prior = np.concatenate([np.full(6, 1e-9), np.ones(len(amounts))])
-    normal[np.diag_indices_from(normal)] += prior
-    right[6:] -= amounts
-    step = np.linalg.solve(normal, right)
-    place = place + np.array([step[3], step[4], place[2] * step[5]])
-    place[2] = max(place[2], 1.0)
-    return _turn(step[:3]) @ rotation, place, amounts + step[6:]
-
-
-def _project(camera: Floats, focal: float) -> Floats:
-    seen: Floats = focal * camera[:, :2] / camera[:, 2:]
-    return seen
-
-
-def _turn(vector: NDArray[np.floating]) -> Floats:
-    """Rotation about `vector` by its length, rad (Rodrigues)."""
-    angle = float(np.linalg.norm(vector))
-    if angle < 1e-12:
-        return np.eye(3)
-    x, y, z = vector / angle
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    turn: Floats = np.eye(3) + math.sin(angle) * cross + (1 - math.cos(angle)) * cross @ cross
-    return turn
+    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=1).reshape(-1, 3, 3)
+    sine, versine = np.sin(angle)[:, None, None], (1 - np.cos(angle))[:, None, None]
+    rotations: Floats = np.eye(3) + sine * cross + versine * cross @ cross
+    return rotations
 
 
 def _angles(rotation: Floats) -> tuple[float, float, float]:

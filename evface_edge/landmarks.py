@@ -9,6 +9,26 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = [
+    "CONTOUR",
+    "CURVES",
+    "EYE_CORNERS",
+    "INNER_LIPS",
+    "LEFT_BROW",
+    "LEFT_EYE",
+    "LEFT_PUPIL",
+    "MIRROR",
+    "NOSE",
+    "NUM_LANDMARKS",
+    "OUTER_LIPS",
+    "RIGHT_BROW",
+    "RIGHT_EYE",
+    "RIGHT_PUPIL",
+    "nme",
+    "to_5",
+    "to_68",
+]
+
 NUM_LANDMARKS = 98
 
 CONTOUR = slice(0, 33)

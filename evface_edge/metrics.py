@@ -2,7 +2,7 @@
 
 FR@10 and AUC@10 come in two kinds that give different numbers. The field counts *faces* (WFLW, Wu
 et al., CVPR 2018): a face fails when its mean error is beyond 10 %. The authors of CMFA-SSMER count
-*points*: each of the 98 of each face fails on its own. They never fraction a name here.
+*points*: each of the 98 of each face fails on its own. They never share a name here.
 """
 
 from __future__ import annotations
@@ -13,6 +13,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evface_edge.landmarks import EYE_CORNERS, nme, to_5, to_68
+
+__all__ = [
+    "Interval",
+    "Roc",
+    "area_under_ced",
+    "below_limit",
+    "bootstrap_mean",
+    "ced_curve",
+    "coverage",
+    "failure_rate",
+    "flicker",
+    "nme5",
+    "nme68",
+    "nme98",
+    "point_errors",
+    "roc",
+    "sigma_ratio",
+]
 
 Floats = NDArray[np.float64]
 

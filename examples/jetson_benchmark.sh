@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# The whole benchmark on a Jetson, unattended; leaves one archive to send home.
+# Run the whole benchmark on a Jetson, unattended, and pack the results into one archive.
 #
 #     bash examples/jetson_benchmark.sh FOLDER_WITH_MODELS [RESULTS]
 #
-# FOLDER_WITH_MODELS: what `evface-edge export` wrote (trt-fp16 and trt-int8, and onnx for the CPU).
-# Needs JetPack 6 or later and an environment as docs/reference/runtimes.md makes it, with
-# `pip install 'evface-edge[report]'`. Set power mode and clocks before, as they are left alone:
+# FOLDER_WITH_MODELS: written by `evface-edge export` (trt-fp16 and trt-int8, and onnx for the CPU).
+# Needs JetPack 6 or later and `pip install 'evface-edge[report]'`; see
+# docs/reference/runtimes.md. Set power mode and clocks first, as this script leaves them alone:
 #
 #     sudo nvpmodel -m 0 && sudo jetson_clocks
 #
-# About an hour; SECONDS_EACH=1 ROUNDS=1 before the command for a first look of some minutes.
+# Takes about an hour; with SECONDS_EACH=1 ROUNDS=1 before the command, some minutes.
 #
-# Has never been run on a Jetson. A step that fails is written down, and the rest goes on.
+# Not tested on a Jetson. A step that fails is recorded, and the others run all the same.
 set -uo pipefail
 
 models=${1:?usage: jetson_benchmark.sh FOLDER_WITH_MODELS [RESULTS]}
@@ -63,4 +63,4 @@ step compare evface-edge compare "${networks[@]}" --seconds "$seconds" -o "$resu
 step demo evface-edge demo -o "$results/demo"
 
 tar -czf "$results.tar.gz" -C "$(dirname "$results")" "$(basename "$results")"
-echo "send home: $results.tar.gz ($failed steps failed)"
+echo "results: $results.tar.gz ($failed steps failed)"

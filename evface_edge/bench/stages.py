@@ -16,8 +16,8 @@ from typing import Any, cast
 
 import numpy as np
 
+from evface_edge import DEMO_RECORDING
 from evface_edge.bench.latency import Latency
-from evface_edge.cli.demo import RECORDING
 from evface_edge.errors import ConfigError
 from evface_edge.events import make_events, read_events
 from evface_edge.events.array import EventArray
@@ -56,7 +56,7 @@ def stage_events(
     if not mev_per_s > 0:
         raise ConfigError("mev_per_s", mev_per_s, "above 0")
     rng = np.random.default_rng(seed)
-    events, original = read_events(RECORDING)
+    events, original = read_events(DEMO_RECORDING)
     events = events[(events["t"] >= from_us) & (events["t"] < until_us)]
     wanted = round(mev_per_s * (until_us - from_us))
     if wanted <= len(events):

@@ -1,6 +1,6 @@
-"""The command line, `evface-edge`: one file for each command, imported when it is called.
+"""The command line, `evface-edge`: one file for each command, imported when it runs.
 
-Exit codes: 0 done, 1 an error that is told in one sentence, 2 wrong usage, 130 interrupted.
+Exit codes: 0 success, 1 an error in one sentence, 2 wrong usage, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.
 
     Args:
-        arguments: those after the program's name; by default those of this process.
+        arguments: after the program's name; by default those of this process.
     """
-    from evface_edge.cli.assembly import Switches, assemble
+    from evface_edge.cli.assembly import assemble
+    from evface_edge.cli.switches import Switches
 
     switches = Switches()
     default_show = warnings.showwarning
@@ -39,13 +40,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             default_show(message, category, filename, lineno, file, line)
 
-    with warnings.catch_warnings(), switches.logging():
+    with warnings.catch_warnings(), switches.active():
         warnings.simplefilter("always", EventFormatWarning)
         warnings.showwarning = show
         try:
             assemble().main(args=arguments, prog_name="evface-edge", obj=switches)
-        except SystemExit as leave:
-            return leave.code if isinstance(leave.code, int) else int(leave.code is not None)
+        except SystemExit as stop:
+            return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
         except KeyboardInterrupt:
             return 130
         except Exception as error:

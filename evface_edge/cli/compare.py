@@ -60,9 +60,9 @@ def compare(
       evface-edge compare mine.onnx evface-s --data recordings -o results
       evface-edge compare mine.onnx evface-s --baseline results/compare.json
     """
+    from evface_edge import DEMO_RECORDING
     from evface_edge.bench.table import csv_text, text_table
     from evface_edge.bench.writing import check_folder, write_text
-    from evface_edge.cli.demo import RECORDING
     from evface_edge.compare import metrics, plots
     from evface_edge.compare.accuracy import Entry, run_all
     from evface_edge.compare.baseline import Tolerance, load_baseline, regressions
@@ -76,7 +76,7 @@ def compare(
     if page:
         plots.require_matplotlib()
     entries = [Entry.parse(text) for text in models or bundled_names()]
-    videos = load_set(data or RECORDING)
+    videos = load_set(data or DEMO_RECORDING)
     check_folder(output)
     instants, results = run_all(
         entries,

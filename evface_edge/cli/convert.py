@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evface_edge.cli.options import SizeOption
+from evface_edge.cli.options import JsonOption, SizeOption
+from evface_edge.cli.switches import summarize
 from evface_edge.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,23 +18,25 @@ if TYPE_CHECKING:
 
 
 def convert(
-    source: Annotated[str, typer.Argument(metavar="INPUT", help="A recording.")],
-    target: Annotated[str, typer.Argument(metavar="OUTPUT", help="Its suffix names the format.")],
+    source: Annotated[str, typer.Argument(metavar="INPUT", help="Recording to read.")],
+    target: Annotated[
+        str, typer.Argument(metavar="OUTPUT", help="Recording to write; the suffix is the format.")
+    ],
     size: SizeOption = None,
     from_zero: Annotated[
-        bool, typer.Option("--from-zero", help="Let the first event be at 0 µs.")
+        bool, typer.Option("--from-zero", help="Shift all times so that the first is 0 µs.")
     ] = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Write nothing if the recording is damaged.")
+        bool, typer.Option("--strict", help="Fail if the recording is damaged.")
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace OUTPUT where it exists.")
+        bool, typer.Option("--overwrite", help="Replace OUTPUT if it exists.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Write a recording in another format; OUTPUT appears when it is complete.
+    """Write a recording in another format. OUTPUT appears when it is complete.
 
-    Of a damaged recording the sound part is written, and a warning says so.
+    Of a damaged recording the sound part is written, with a warning.
 
     \b
     Examples:
@@ -44,19 +44,20 @@ def convert(
       evface-edge convert events.csv events.raw --size 346x260
       evface-edge convert events.npz 'events.raw?format=evt2'
     """
+    from evface_edge.cli.progress import progress
     from evface_edge.events import EventWriter, open_events, uri
     from evface_edge.events.recording import Recording
 
     out = uri.parse(target).path
     if out.exists() and out.is_file() and not overwrite:
-        raise ConfigError("OUTPUT", str(out), "a name that is free, or --overwrite")
-    began = time.monotonic()
+        raise ConfigError("OUTPUT", str(out), "a name that does not exist, or --overwrite")
+    began_s = time.monotonic()
     with open_events(source, size=size, strict=strict) as recording:
         if not isinstance(recording, Recording):
             raise ConfigError("INPUT", source, "a recording in a file")
         if out.exists() and out.samefile(recording.path):
             raise ConfigError("OUTPUT", str(out), "another file than INPUT")
-        with EventWriter(target, recording.size) as writer, _progress(recording) as report:
+        with EventWriter(target, recording.size) as writer, progress(recording) as report:
             shift_us = None
             for packet in recording:
                 if from_zero:
@@ -64,11 +65,11 @@ def convert(
                     shift_us = int(packet["t"][0]) if shift_us is None else shift_us
                     packet["t"] -= shift_us
                 writer.write(packet)
-                report()
-    _summary(recording, writer.path, writer.events, time.monotonic() - began, as_json)
+                report(int(packet["t"][-1]))
+    _show(recording, writer.path, writer.events, time.monotonic() - began_s, as_json)
 
 
-def _summary(recording: Recording, out: Path, events: int, seconds: float, as_json: bool) -> None:
+def _show(recording: Recording, out: Path, events: int, seconds: float, as_json: bool) -> None:
     facts = {
         "input": str(recording.path),
         "output": str(out),
@@ -83,34 +84,7 @@ def _summary(recording: Recording, out: Path, events: int, seconds: float, as_js
         typer.echo(json.dumps(facts))
         return
     rate = events / max(seconds, 1e-9) / 1e6
-    typer.echo(
+    summarize(
         f"{out}: {events:,} events, {recording.size} pixels, {out.stat().st_size / 1e6:.1f} MB, "
         f"{rate:.1f} Mev/s"
     )
-
-
-@contextmanager
-def _progress(recording: Recording) -> Iterator[Callable[[], None]]:
-    """A bar on stderr with rate and estimate; none where stderr is no terminal."""
-    if not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TextColumn("{task.description}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=1.0)
-        began = time.monotonic()
-
-        def report() -> None:
-            rate = recording.counters.events / max(time.monotonic() - began, 1e-9) / 1e6
-            text = f"{recording.counters.events:,} events, {rate:.1f} Mev/s"
-            bar.update(task, completed=recording.fraction, description=text)
-
-        yield report

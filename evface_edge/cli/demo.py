@@ -10,21 +10,21 @@ from typing import Annotated
 
 import typer
 
-#: Made by our own simulator from a head of our own making:
-#: evface-edge simulate 'synthetic:avatar?seed=1&seconds=3&focal_px=540' -o demo.npz --seed 1
-RECORDING = Path(__file__).parents[1] / "data" / "demo.npz"
+from evface_edge import DEMO_RECORDING
+from evface_edge.cli.options import JsonOption
+
 MODEL = "evface-s"
 
 
 def demo(
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Made where it is missing.")
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Write into this folder.")
     ] = Path("evface-demo"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Find the landmarks in the recording that came along, and make a video of it.
+    """Show landmarks on the bundled recording.
 
-    Writes landmarks.csv, landmarks.json and annotated.gif (with PyAV installed, annotated.mp4 too)
+    Writes landmarks.csv, landmarks.json and annotated.gif (and annotated.mp4 if PyAV is installed)
     into a folder. Needs no camera, no network and no GPU.
 
     \b
@@ -32,11 +32,9 @@ def demo(
       evface-edge demo
       evface-edge demo --output /tmp/demo
     """
-    from evface_edge.cli.recording import (
-        predict_recording,
-        progress,
-        show_summary,
-    )
+    from evface_edge.cli.progress import progress
+    from evface_edge.cli.run import run_predictor, show_summary
+    from evface_edge.cli.switches import summarize
     from evface_edge.errors import ConfigError
     from evface_edge.events import open_events
     from evface_edge.predictor import Predictor
@@ -49,32 +47,29 @@ def demo(
     if find_spec("av") is not None:
         names.append("annotated.mp4")
     outputs = [output / name for name in names]
-    began = time.perf_counter()
+    began_s = time.perf_counter()
     with (
-        open_events(RECORDING) as events,
+        open_events(DEMO_RECORDING) as events,
         Predictor(MODEL) as predictor,
         progress(events) as report,
     ):
-        described = predictor.describe()
-        done = predict_recording(predictor, events, outputs, report=report)
+        description = predictor.describe()
+        run = run_predictor(predictor, events, outputs, report=report)
         count = events.counters.events
-    elapsed = time.perf_counter() - began
-    predictions = done.predictions
+    elapsed_s = time.perf_counter() - began_s
     if as_json:
         result = {
             "events": count,
-            "runs_on": described,
-            "windows": predictions.windows,
-            "faces": done.rows,
+            "runs_on": description,
+            "windows": run.predictions.windows,
+            "faces": run.rows,
             "outputs": [str(path) for path in outputs],
-            "elapsed_s": round(elapsed, 3),
+            "elapsed_s": round(elapsed_s, 3),
         }
         typer.echo(json.dumps(result))
         return
-    typer.echo(f"the recording that came along: {predictions.size} pixels, {count:,} events")
-    typer.echo(described)
-    show_summary(done)
-    typer.echo(f"in {elapsed:.1f} s")
-    typer.echo(
-        f"Look at {output / 'annotated.gif'}; the numbers are in {output / 'landmarks.csv'}."
-    )
+    summarize(f"bundled recording: {run.predictions.size} pixels, {count:,} events")
+    summarize(description)
+    show_summary(run)
+    summarize(f"in {elapsed_s:.1f} s")
+    summarize(f"Open {output / 'annotated.gif'}; the numbers are in {output / 'landmarks.csv'}.")

@@ -10,31 +10,35 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evface_edge.cli.options import SizeOption
+from evface_edge.cli.options import JsonOption, SizeOption
 from evface_edge.errors import ConfigError, EventFormatWarning
 
 if TYPE_CHECKING:
     from evface_edge.events.recording import Recording
+    from evface_edge.events.source import EventSource
     from evface_edge.events.statistics import Statistics
 
-_MODEL_SUFFIXES = (".onnx", ".xml", ".engine", ".plan", ".pt")
 _BARS = " ▁▂▃▄▅▆▇█"
 _BINS = 60
+#: How long a camera is read by default.
+_CAMERA_S = 2.0
 
 
 def info(
-    source: Annotated[str, typer.Argument(metavar="INPUT", help="A recording, camera or model.")],
+    source: Annotated[
+        str, typer.Argument(metavar="INPUT", help="Recording, camera or model file.")
+    ],
     size: SizeOption = None,
     seconds: Annotated[
         float | None,
-        typer.Option(metavar="N", help="Of a camera: how long to look; by default 2 seconds."),
+        typer.Option(metavar="N", help="Read a camera for N seconds; by default 2."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Say what is in a recording, what comes from a camera, or what is on the card of a model.
+    """Describe a recording, the events of a camera, or the card of a model.
 
-    Of a recording: format, size, duration, events, rate over time, polarities, the hottest
-    pixels, times without events, and damage. All of it is read once.
+    Of a recording: format, size, duration, events, rate over time, polarities, hot pixels, gaps
+    and damage. The whole file is read once.
 
     \b
     Examples:
@@ -43,52 +47,117 @@ def info(
       evface-edge info camera:prophesee --seconds 5
       evface-edge info evface-s.onnx
     """
-    if Path(source).suffix.lower() in _MODEL_SUFFIXES:
-        _model(source, as_json)
-        return
+    from evface_edge.card_file import MODEL_SUFFIXES
     from evface_edge.events import open_events
     from evface_edge.events.recording import Recording
-    from evface_edge.events.statistics import gather
 
-    with open_events(source, size=size) as recording, warnings.catch_warnings():
-        if recording.live:
-            from evface_edge.cli.live import look
-
-            look(source, recording, seconds, as_json)
-            return
-        if not isinstance(recording, Recording):
+    if Path(source).suffix.lower() in MODEL_SUFFIXES:
+        _show_model(source, as_json)
+        return
+    with open_events(source, size=size) as opened:
+        if opened.live:
+            _show_camera(source, opened, _CAMERA_S if seconds is None else seconds, as_json)
+        elif not isinstance(opened, Recording):
             raise ConfigError("INPUT", source, "a recording in a file, a camera, or a model")
-        if seconds is not None:
+        elif seconds is not None:
             raise ConfigError("seconds", seconds, "a camera: a recording is read as a whole")
-        # Damage is one of the facts to print.
-        warnings.simplefilter("ignore", EventFormatWarning)
-        statistics = gather(recording, recording.size)
-        facts = _facts(recording, statistics)
+        else:
+            _show_recording(opened, as_json)
+
+
+def _show_model(path: str, as_json: bool) -> None:
+    from evface_edge.card_file import read_card
+    from evface_edge.cli.models import show_card
+
+    card = read_card(path)
+    if as_json:
+        typer.echo(json.dumps(dataclasses.asdict(card)))
+    else:
+        show_card(card)
+
+
+def _show_camera(name: str, source: EventSource, seconds: float, as_json: bool) -> None:
+    """Print the statistics of a camera's events over `seconds`.
+
+    Raises:
+        CameraError: the camera went away.
+    """
+    from evface_edge.events.statistics import gather
+    from evface_edge.live import describe_losses, until_stopped
+
+    with until_stopped(source, seconds=seconds) as stoppable:
+        statistics = gather(stoppable, source.size)
+    stoppable.raise_error()
+    facts: dict[str, Any] = {
+        "source": name,
+        "title": getattr(source, "title", name),
+        "width": source.size.width,
+        "height": source.size.height,
+        "events": statistics.events,
+        "duration_us": statistics.duration_us,
+        "mean_rate_hz": statistics.mean_rate_hz,
+        "on_fraction": statistics.on_fraction,
+        "active_pixels": statistics.active_pixels,
+        "hot_pixels": [dataclasses.asdict(pixel) for pixel in statistics.hot_pixels],
+        "counters": dataclasses.asdict(source.counters),
+    }
     if as_json:
         typer.echo(json.dumps(facts))
-    else:
-        _show(facts, statistics)
-
-
-def _model(path: str, as_json: bool) -> None:
-    from evface_edge.card_file import read_card
-
-    fields = dataclasses.asdict(read_card(path))
-    if as_json:
-        typer.echo(json.dumps(fields))
         return
-    for name, value in fields.items():
-        if isinstance(value, dict) and value:
-            typer.echo(f"{name.replace('_', ' ')}:")
-            for key, item in value.items():
-                typer.echo(f"  {str(key).replace('_', ' '):<24} {item}")
-        elif isinstance(value, list | tuple):
-            typer.echo(f"{name.replace('_', ' ')}:")
-            for item in value:
-                text = ", ".join(f"{key} {part}" for key, part in item.items())
-                typer.echo(f"  {text}")
-        else:
-            typer.echo(f"{name.replace('_', ' '):<26} {value if value != {} else 'none'}")
+    _line("camera", facts["title"])
+    _line("sensor", f"{source.size} pixels")
+    _line("events", f"{statistics.events:,} in {statistics.duration_us / 1e6:.3g} s")
+    if statistics.events:
+        _line("rate", _rate(statistics.mean_rate_hz))
+        _line("polarity", _polarity(statistics.on_fraction))
+        _line("hot pixels", _hot_pixels(facts["hot_pixels"]))
+    _line("lost", describe_losses(source.counters))
+
+
+def _show_recording(recording: Recording, as_json: bool) -> None:
+    from evface_edge.events.statistics import gather
+
+    # Damage is part of the description, not a warning.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", EventFormatWarning)
+        statistics = gather(recording, recording.size)
+    facts = _facts(recording, statistics)
+    if as_json:
+        typer.echo(json.dumps(facts))
+        return
+    _line("file", f"{facts['path']} ({facts['bytes'] / 1e6:.1f} MB)")
+    topic = facts["details"].get("topic")
+    _line("format", facts["format_title"] + (f", topic {topic}" if topic else ""))
+    _line("sensor", f"{facts['width']}×{facts['height']} pixels")
+    _line("events", f"{facts['events']:,}")
+    if facts["events"]:
+        _show_events(facts, statistics)
+    if facts["times_clamped"]:
+        _line("clamped", f"{facts['times_clamped']:,} events up to 1 ms before the previous event")
+    if facts["bytes_skipped"]:
+        _line("skipped", f"{facts['bytes_skipped']:,} bytes of unknown kinds")
+    _line("damage", facts["damage"] or "none found")
+
+
+def _show_events(facts: dict[str, Any], statistics: Statistics) -> None:
+    duration_s = facts["duration_us"] / 1e6
+    _line("time", f"{duration_s:.6g} s, from {facts['first_us']} to {facts['last_us']} µs")
+    _line("rate", f"{_rate(facts['mean_rate_hz'])} on average")
+    rates = statistics.rates_hz(_BINS)
+    if len(rates):
+        peak = float(rates.max())
+        bars = "".join(_BARS[max(1, round(8 * rate / peak)) if rate else 0] for rate in rates)
+        _line("over time", f"|{bars}|")
+        _line("", f"{duration_s / _BINS:.3g} s a bar, the highest is {_rate(peak)}")
+    _line("polarity", _polarity(facts["on_fraction"]))
+    pixels = facts["width"] * facts["height"]
+    active = facts["active_pixels"]
+    _line("pixels", f"{active:,} of {pixels:,} have events ({active / pixels:.1%})")
+    _line("hot pixels", _hot_pixels(facts["hot_pixels"]))
+    gaps = [f"{g['duration_us'] / 1e3:.1f} ms at {g['start_us']} µs" for g in facts["gaps"]]
+    count = facts["gap_count"]
+    listed = f"{count} of 10 ms or more: {', '.join(gaps)}" if count else "none of 10 ms"
+    _line("gaps", listed + (", …" if count > len(gaps) else ""))
 
 
 def _facts(recording: Recording, statistics: Statistics) -> dict[str, Any]:
@@ -121,48 +190,21 @@ def _facts(recording: Recording, statistics: Statistics) -> dict[str, Any]:
 
 
 def _bytes(path: Path) -> int:
-    """Of a file, or of the files of a bag."""
+    """Size of a file, or of all files of a bag."""
     parts = path.iterdir() if path.is_dir() else (path,)
     return sum(part.stat().st_size for part in parts)
 
 
-def _show(facts: dict[str, Any], statistics: Statistics) -> None:
-    def line(name: str, text: str) -> None:
-        typer.echo(f"{name:<12} {text}")
+def _line(name: str, text: str) -> None:
+    typer.echo(f"{name:<12} {text}")
 
-    line("file", f"{facts['path']} ({facts['bytes'] / 1e6:.1f} MB)")
-    topic = facts["details"].get("topic")
-    line("format", facts["format_title"] + (f", topic {topic}" if topic else ""))
-    line("sensor", f"{facts['width']}×{facts['height']} pixels")
-    line("events", f"{facts['events']:,}")
-    if facts["events"]:
-        duration_s = facts["duration_us"] / 1e6
-        line("time", f"{duration_s:.6g} s, from {facts['first_us']} to {facts['last_us']} µs")
-        rates = statistics.rates_hz(_BINS)
-        line("rate", f"{_rate(facts['mean_rate_hz'])} on average")
-        if len(rates):
-            peak = float(rates.max())
-            bars = "".join(_BARS[max(1, round(8 * rate / peak)) if rate else 0] for rate in rates)
-            line("over time", f"|{bars}|")
-            line("", f"each bar {duration_s / _BINS:.3g} s, the highest {_rate(peak)}")
-        line(
-            "polarity",
-            f"{facts['on_fraction']:.1%} brighter, {1 - facts['on_fraction']:.1%} darker",
-        )
-        pixels = facts["width"] * facts["height"]
-        active = facts["active_pixels"]
-        line("pixels", f"{active:,} of {pixels:,} had events ({active / pixels:.1%})")
-        hot = [f"({p['x']}, {p['y']}) {p['fraction']:.2%}" for p in facts["hot_pixels"]]
-        line("hottest", ", ".join(hot))
-        gaps = [f"{g['duration_us'] / 1e3:.1f} ms at {g['start_us']} µs" for g in facts["gaps"]]
-        count = facts["gap_count"]
-        listed = f"{count} of 10 ms or more: {', '.join(gaps)}" if count else "none of 10 ms"
-        line("gaps", listed + (", …" if count > len(gaps) else ""))
-    if facts["times_clamped"]:
-        line("clamped", f"{facts['times_clamped']:,} events lay up to 1 ms before their neighbour")
-    if facts["bytes_skipped"]:
-        line("skipped", f"{facts['bytes_skipped']:,} bytes of no known kind")
-    line("damage", facts["damage"] or "none found")
+
+def _polarity(on_fraction: float) -> str:
+    return f"{on_fraction:.1%} brighter, {1 - on_fraction:.1%} darker"
+
+
+def _hot_pixels(pixels: list[dict[str, Any]]) -> str:
+    return ", ".join(f"({p['x']}, {p['y']}) {p['fraction']:.2%}" for p in pixels)
 
 
 def _rate(rate_hz: float) -> str:

@@ -4,42 +4,82 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from evface_edge.card import ModelCard
+
 
 def models(
-    as_json: Annotated[bool, typer.Option("--json", help="Print whole model cards.")] = False,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Show the details of this model only.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print whole model cards as JSON.")
+    ] = False,
 ) -> None:
-    """List the models that came along: what they were measured at, and what they may be used for.
+    """List the bundled models: precision, size, version, error and licence.
 
     \b
     Examples:
       evface-edge models
+      evface-edge models evface-s-int8
       evface-edge models --json
     """
     from evface_edge.card_file import read_card
     from evface_edge.models import bundled_names, find_model
 
-    paths = [find_model(name) for name in bundled_names()]
-    found = [(path, read_card(path)) for path in paths]
+    paths = [find_model(each) for each in ([name] if name else bundled_names())]
+    cards = [(path, read_card(path)) for path in paths]
     if as_json:
-        cards = [
+        rows = [
             {"path": str(path), "bytes": path.stat().st_size} | dataclasses.asdict(card)
-            for path, card in found
+            for path, card in cards
         ]
-        typer.echo(json.dumps(cards))
-        return
-    if not found:
-        typer.echo("no model came along with this installation")
-        return
-    for path, card in found:
-        megabytes = path.stat().st_size / 1e6
-        typer.echo(f"{path.stem}: {card.precision}, version {card.version}, {megabytes:.1f} MB")
-        for key, value in sorted(card.metrics.items()):
-            typer.echo(f"  {key.replace('_', ' '):<32} {value:g}")
-        for key, text in sorted(card.training.items()):
-            typer.echo(f"  {key}: {text}")
-        typer.echo()
-    typer.echo("use one: evface-edge predict INPUT -m NAME")
+        typer.echo(json.dumps(rows))
+    elif name:
+        show_card(cards[0][1])
+    elif cards:
+        _show_table(cards)
+    else:
+        typer.echo("this installation contains no model")
+
+
+def _show_table(cards: list[tuple[Path, ModelCard]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("name", "precision", "MB", "version", "NME-68", "licence"):
+        table.add_column(heading, justify="right" if heading in ("MB", "NME-68") else "left")
+    for path, card in cards:
+        error = card.metrics.get("normal_nme68_percent")
+        table.add_row(
+            path.stem,
+            card.precision,
+            f"{path.stat().st_size / 1e6:.1f}",
+            card.version,
+            "–" if error is None else f"{error:.2f} %",
+            card.training.get("licence", "–").partition(",")[0],
+        )
+    Console(soft_wrap=True).print(table)
+    typer.echo("use one: evface-edge predict INPUT -m NAME; its details: evface-edge models NAME")
+
+
+def show_card(card: ModelCard) -> None:
+    """Print all fields of a card, one a line."""
+    for name, value in dataclasses.asdict(card).items():
+        heading = name.replace("_", " ")
+        if isinstance(value, dict) and value:
+            typer.echo(f"{heading}:")
+            for key, item in value.items():
+                typer.echo(f"  {str(key).replace('_', ' '):<24} {item}")
+        elif isinstance(value, list | tuple):
+            typer.echo(f"{heading}:")
+            for item in value:
+                typer.echo("  " + ", ".join(f"{key} {part}" for key, part in item.items()))
+        else:
+            typer.echo(f"{heading + ':':<26} {value if value != {} else 'none'}")

@@ -10,81 +10,72 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evface_edge.cli.live import Ending, ending, losses
 from evface_edge.cli.options import (
     BindOption,
+    BoxOption,
+    FpsOption,
+    JsonOption,
     PortOption,
     SalvageOption,
     SecondsOption,
     SizeOption,
     SourceArgument,
+    SpeedOption,
 )
-from evface_edge.cli.parse import parse_box
-from evface_edge.events.source import EventSource
-from evface_edge.geometry import Box
+from evface_edge.cli.switches import summarize
 
 if TYPE_CHECKING:
-    from evface_edge.cli.recording import Pass
+    from evface_edge.cli.run import RunResult
+    from evface_edge.events.source import EventSource
 
 
 def predict(
     source: SourceArgument,
     model: Annotated[
-        str, typer.Option("--model", "-m", help="A model that came along, or a model file.")
+        str, typer.Option("--model", "-m", help="Use this bundled model or model file.")
     ] = "evface-s",
     output: Annotated[
         list[Path] | None,
         typer.Option(
             "--output",
             "-o",
-            metavar="FILE",
-            help="A table (.csv .json .parquet), a plot (.png), a video (.gif .mp4), a recording "
-            "for rerun (.rrd), window, or web: a live page; may be given several times.",
+            metavar="OUTPUT",
+            help="Write a table (.csv .json .parquet), plot (.png), video (.gif .mp4) or rerun "
+            "file (.rrd), or show the results live: window, or web for a web page. Repeatable.",
         ),
     ] = None,
     size: SizeOption = None,
-    box: Annotated[
-        Box | None,
-        typer.Option(
-            parser=parse_box,
-            metavar="X,Y,W,H",
-            help="Where the face is, in pixels: it is then neither searched nor followed.",
-        ),
-    ] = None,
+    box: BoxOption = None,
     rate_hz: Annotated[
         float | None,
-        typer.Option(metavar="HZ", help="Results a second, at most 1000; by default 100."),
+        typer.Option(
+            metavar="HZ", help="Set the results per second, at most 1000; by default 100."
+        ),
     ] = None,
     runtime: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="What runs the model; by default by the kind of file."),
+        typer.Option(metavar="NAME", help="Use this runtime; by default it depends on the model."),
     ] = None,
     device: Annotated[
-        str, typer.Option(metavar="NAME", help="cpu, cuda, …: used or refused, never replaced.")
+        str, typer.Option(metavar="NAME", help="Use this device (cpu, cuda, …), without fallback.")
     ] = "auto",
-    faces: Annotated[int, typer.Option(metavar="N", help="Faces followed at once, at most 8.")] = 1,
-    smoothing: Annotated[
-        bool, typer.Option(help="Whether flicker is filtered out of the landmarks.")
-    ] = True,
-    fps: Annotated[float, typer.Option(metavar="N", help="Images a second of a video.")] = 25,
-    speed: Annotated[
-        float, typer.Option(metavar="N", help="Of a video: 0.1 is ten times slower than life.")
+    faces: Annotated[
+        int, typer.Option(metavar="N", help="Follow up to N faces at once, at most 8.")
     ] = 1,
-    pose: Annotated[
-        bool,
-        typer.Option("--pose", help="Tables get yaw, pitch and roll, and openness of eyes, mouth."),
-    ] = False,
+    smoothing: Annotated[bool, typer.Option(help="Filter jitter out of the landmarks.")] = True,
+    fps: FpsOption = 25,
+    speed: SpeedOption = 1,
     bind: BindOption = "127.0.0.1",
     port: PortOption = 9090,
     seconds: SecondsOption = None,
     salvage: SalvageOption = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Find the 98 landmarks of faces in a recording of events, or in what a camera sees.
+    """Find the 98 landmarks of faces in a recording of events, or in a camera stream.
 
-    Prints a summary, and writes tables and videos where -o says so. A damaged recording is refused
-    and nothing written, unless --salvage takes what comes before the damage. A video shows events
-    that made a pixel brighter in blue, darker in red.
+    Prints a summary, and writes the outputs given with -o. Tables also have head pose, eye and
+    mouth aspect ratio, and blinks. A damaged recording is an error and nothing is written, unless
+    --salvage is given. Videos show brighter pixels in blue, darker ones in red.
 
     \b
     Examples:
@@ -95,22 +86,19 @@ def predict(
       evface-edge predict camera:prophesee -o web
       evface-edge predict dv://192.168.0.7:7777 -o landmarks.csv
     """
-    from evface_edge.cli.recording import (
-        PREDICT_SUFFIXES,
-        check_outputs,
-        open_viewers,
-        predict_recording,
-        progress,
-    )
+    from evface_edge.cli.outputs import PREDICT_SUFFIXES, check_outputs, open_live_views
+    from evface_edge.cli.progress import progress
+    from evface_edge.cli.run import run_predictor
     from evface_edge.events import open_events
+    from evface_edge.live import until_stopped
     from evface_edge.predictor import Predictor
 
     outputs = output or []
     check_outputs(outputs, source, PREDICT_SUFFIXES)
-    began = time.perf_counter()
+    began_s = time.perf_counter()
     with (
         open_events(source, size=size, strict=not salvage) as events,
-        open_viewers(outputs, live=events.live, speed=speed, address=bind, port=port) as viewers,
+        open_live_views(outputs, live=events.live, speed=speed, address=bind, port=port) as views,
     ):
         with (
             Predictor(
@@ -121,68 +109,63 @@ def predict(
                 faces=faces,
                 smoothing=smoothing,
             ) as predictor,
-            ending(events, seconds) as whole,
+            until_stopped(events, seconds=seconds) as stoppable,
             progress(events) as report,
         ):
-            described = predictor.describe()
-            done = predict_recording(
+            description = predictor.describe()
+            run = run_predictor(
                 predictor,
-                whole,
+                stoppable,
                 outputs,
                 box=box,
                 fps=fps,
                 speed=speed,
-                pose=pose,
-                viewers=viewers.screens,
+                viewers=views.viewers,
                 report=report,
             )
-        elapsed = time.perf_counter() - began
-        _tell(source, events, described, done, outputs, elapsed, as_json)
-        _end(whole)
+        elapsed_s = time.perf_counter() - began_s
+        _show(source, events, description, run, outputs, elapsed_s, as_json)
+        stoppable.raise_error()
         if not events.live:
-            viewers.stay()
+            views.wait()
 
 
-def _tell(
+def _show(
     source: str,
     events: EventSource,
-    described: str,
-    done: Pass,
+    description: str,
+    run: RunResult,
     outputs: list[Path],
-    elapsed: float,
+    elapsed_s: float,
     as_json: bool,
 ) -> None:
-    from evface_edge.cli.recording import show_summary, written
+    from evface_edge.cli.outputs import files
+    from evface_edge.cli.run import show_summary
+    from evface_edge.live import describe_losses
 
-    predictions, counters = done.predictions, events.counters
+    predictions, counters = run.predictions, events.counters
     if as_json:
         result = {
             "input": source,
             "model": predictions.model,
-            "runs_on": described,
+            "runs_on": description,
             "sensor": {"width": predictions.size.width, "height": predictions.size.height},
             "events": counters.events,
             "counters": asdict(counters),
             "windows": predictions.windows,
-            "faces": done.rows,
+            "faces": run.rows,
             "outputs": [str(path) for path in outputs],
-            "elapsed_s": round(elapsed, 3),
+            "elapsed_s": round(elapsed_s, 3),
         }
         typer.echo(json.dumps(result))
         return
-    typer.echo(f"{source}: {predictions.size} pixels, {counters.events:,} events")
+    summarize(f"{source}: {predictions.size} pixels, {counters.events:,} events")
     if events.live:
-        typer.echo(f"lost: {losses(counters)}")
-    typer.echo(described)
-    show_summary(done)
-    typer.echo(f"in {elapsed:.1f} s")
-    for path in written(outputs):
-        typer.echo(f"written: {path}")
+        summarize(f"lost: {describe_losses(counters)}")
+    summarize(description)
+    show_summary(run)
+    summarize(f"in {elapsed_s:.1f} s")
+    for path in files(outputs):
+        summarize(f"written: {path}")
     if not outputs:
-        typer.echo("add -o landmarks.csv or -o annotated.gif to keep the result")
-
-
-def _end(source: EventSource) -> None:
-    """What there was is written by now; a camera that went away is an error all the same."""
-    if isinstance(source, Ending) and source.error is not None:
-        raise source.error
+        summarize("add -o landmarks.csv or -o annotated.gif to keep the result")

@@ -9,14 +9,16 @@ from typing import Annotated
 
 import typer
 
-from evface_edge.cli.live import Ending, ending, losses
 from evface_edge.cli.options import (
     BindOption,
+    FpsOption,
+    JsonOption,
     PortOption,
     SalvageOption,
     SecondsOption,
     SizeOption,
     SourceArgument,
+    SpeedOption,
 )
 
 
@@ -28,29 +30,26 @@ def view(
             "--output",
             "-o",
             metavar="OUTPUT",
-            help="window, web: a live page, a video (.gif .mp4), or a recording for rerun (.rrd); "
-            "may be given several times; by default window.",
+            help="Write a video (.gif .mp4) or rerun file (.rrd), or show the events live: window "
+            "(the default), or web for a web page. Repeatable.",
         ),
     ] = None,
     accumulate_ms: Annotated[
-        float, typer.Option(metavar="N", help="An image shows the events of so many ms.")
+        float, typer.Option(metavar="N", help="Show the events of N ms in each image.")
     ] = 20,
-    fps: Annotated[float, typer.Option(metavar="N", help="Images a second.")] = 25,
-    speed: Annotated[
-        float, typer.Option(metavar="N", help="0.1 is slow motion, ten times slower than life.")
-    ] = 1,
+    fps: FpsOption = 25,
+    speed: SpeedOption = 1,
     size: SizeOption = None,
     bind: BindOption = "127.0.0.1",
     port: PortOption = 9090,
     seconds: SecondsOption = None,
     salvage: SalvageOption = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the counts as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Look at events alone: what made a pixel brighter in blue, darker in red.
+    """Show events without landmarks: brighter pixels in blue, darker ones in red.
 
-    In a window and on a page, the line below the image pauses (space bar), steps, changes the
-    speed and goes back and forth. Longer accumulation shows more of slow motion and blurs fast
-    motion.
+    In a window and on a web page, the line below the image pauses (space bar), steps, seeks and
+    changes the speed. A longer accumulation shows slow motion better, and blurs fast motion.
 
     \b
     Examples:
@@ -58,19 +57,20 @@ def view(
       evface-edge view camera:prophesee -o web
       evface-edge view recording.raw -o slow.mp4 --speed 0.05 --accumulate-ms 2
     """
-    from evface_edge.cli.recording import (
+    from evface_edge.cli.outputs import (
         VIEW_SUFFIXES,
         WINDOW,
         check_outputs,
+        files,
         open_files,
-        open_viewers,
-        progress,
-        written,
+        open_live_views,
     )
+    from evface_edge.cli.progress import progress
+    from evface_edge.cli.switches import summarize
     from evface_edge.errors import ConfigError
     from evface_edge.events import open_events
-    from evface_edge.results.moments import Moments
-    from evface_edge.results.screens import show_events
+    from evface_edge.live import describe_losses, until_stopped
+    from evface_edge.results import ViewFrames, show_events
 
     outputs = output or [WINDOW]
     check_outputs(outputs, source, VIEW_SUFFIXES)
@@ -78,17 +78,17 @@ def view(
         raise ConfigError("accumulate-ms", accumulate_ms, "0.001 or more")
     with (
         open_events(source, size=size, strict=not salvage) as events,
-        open_viewers(outputs, live=events.live, speed=speed, address=bind, port=port) as viewers,
+        open_live_views(outputs, live=events.live, speed=speed, address=bind, port=port) as views,
     ):
         text = f"{accumulate_ms:g} ms" + f" · speed {speed:g}" * (speed != 1)
         with (
-            ending(events, seconds) as whole,
+            until_stopped(events, seconds=seconds) as stoppable,
             progress(events) as report,
-            open_files(outputs, fps=fps, text=text) as screens,
+            open_files(outputs, fps=fps, text=text) as viewers,
         ):
             accumulation_us = round(1e3 * accumulate_ms)
-            moments = Moments(whole, fps=fps, speed=speed, accumulation_us=accumulation_us)
-            for t_us in show_events(moments, [*screens, *viewers.screens]):
+            frames = ViewFrames(stoppable, fps=fps, speed=speed, accumulation_us=accumulation_us)
+            for t_us in show_events(frames, [*viewers, *views.viewers]):
                 report(t_us)
         counters = events.counters
         if as_json:
@@ -101,12 +101,11 @@ def view(
             }
             typer.echo(json.dumps(result))
         else:
-            typer.echo(f"{source}: {events.size} pixels, {counters.events:,} events")
+            summarize(f"{source}: {events.size} pixels, {counters.events:,} events")
             if events.live:
-                typer.echo(f"lost: {losses(counters)}")
-            for path in written(outputs):
-                typer.echo(f"written: {path}")
-        if isinstance(whole, Ending) and whole.error is not None:
-            raise whole.error
+                summarize(f"lost: {describe_losses(counters)}")
+            for path in files(outputs):
+                summarize(f"written: {path}")
+        stoppable.raise_error()
         if not events.live:
-            viewers.stay()
+            views.wait()

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from evface_edge.errors import ModelError
 
+__all__ = ["bundled_names", "find_model"]
+
 FOLDER = Path(__file__).parent
 #: A name without a precision means this one.
 DEFAULT_PRECISION = "int8"

@@ -1,8 +1,7 @@
 """Events and landmarks as an image: needs Pillow.
 
-The image is the sensor, enlarged by a whole factor where the sensor is small, over a line of
-text. Landmarks are drawn finer than the pixels of the sensor, at their true place: the centre of
-sensor pixel x lies at `(x + 0.5) · scale - 0.5` in the image.
+The image is the sensor, enlarged by a whole factor if it is small, over a line of text. Landmarks
+are drawn at subpixel accuracy: the centre of sensor pixel x lies at `(x + 0.5) · scale - 0.5`.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from evface_edge import landmarks as wflw
 from evface_edge.events.array import EventArray
 from evface_edge.geometry import SensorSize
 from evface_edge.results.face import FaceLandmarks, FaceState
-from evface_edge.results.moments import Moment
+from evface_edge.results.view_frames import ViewFrame
 
 Colour = tuple[int, int, int]
 
@@ -54,12 +53,12 @@ _MIN_WIDTH_PX = 360  # for the line of text
 _LINE_PX = 26
 _FONT_PX = 13
 
-# A pixel shows up to this many events of each polarity; more look the same.
+# The colour of a pixel depends on up to this many events of each polarity.
 _MOST_EVENTS = 3
 
 
 def _event_colours() -> NDArray[np.uint8]:
-    """Colours (16, 3) by number of events: index = brighter · 4 + darker, each cut at 3."""
+    """Colours (16, 3) by number of events: index = brighter · 4 + darker, each at most 3."""
     number = np.arange((_MOST_EVENTS + 1) ** 2)
     brighter, darker = np.divmod(number, _MOST_EVENTS + 1)
     total = np.maximum(brighter + darker, 1)
@@ -76,18 +75,18 @@ EVENT_COLOURS = _event_colours()
 
 
 def image_scale(size: SensorSize) -> int:
-    """By how much the sensor is enlarged: a whole number, 1 from 361 pixels on."""
+    """The factor by which the sensor is enlarged: a whole number, 1 from 361 pixels on."""
     return min(max(_SIDE_PX // max(size.width, size.height), 1), _MAX_SCALE)
 
 
 def event_image(events: EventArray, size: SensorSize) -> NDArray[np.uint8]:
-    """Events inside `size` → RGB (height, width, 3) uint8; blue: brighter, red: darker."""
+    """Events inside `size` → RGB (height, width, 3) uint8: brighter is blue, darker is red."""
     image: NDArray[np.uint8] = EVENT_COLOURS[event_indices(events, size)]
     return image
 
 
 def event_indices(events: EventArray, size: SensorSize) -> NDArray[np.uint8]:
-    """Events inside `size` → (height, width) uint8, each a row of `EVENT_COLOURS`."""
+    """Events inside `size` → rows of `EVENT_COLOURS`, (height, width) uint8."""
     pixels = size.width * size.height
     address = events["y"].astype(np.intp) * size.width + events["x"]
     is_brighter = events["p"] == 1
@@ -106,9 +105,9 @@ def face_image(
     left_text: str = "",
     right_text: str = "",
 ) -> Image.Image:
-    """Events with the faces on them, over a line of text.
+    """Events and faces over a line of text.
 
-    Width and height of the image are even, as video needs them, and depend on `size` alone.
+    Width and height of the image are even, as video needs it, and depend on `size` only.
     """
     scale = image_scale(size)
     sensor = Image.fromarray(event_image(events, size))
@@ -122,15 +121,15 @@ def face_image(
     return image
 
 
-def draw_moment(moment: Moment, size: SensorSize, *, text: str = "") -> Image.Image:
-    """A moment of a recording, with its time and rate of events; `text` is put before the rate."""
-    rate = _rate(moment.rate_hz)
-    looked_in_vain = moment.faces is not None and not moment.faces
+def view_frame_image(frame: ViewFrame, size: SensorSize, *, text: str = "") -> Image.Image:
+    """A frame over its time and event rate; `text` is put before the rate."""
+    rate = _rate(frame.rate_hz)
+    no_face = frame.faces is not None and not frame.faces
     return face_image(
-        moment.events,
-        moment.faces or (),
+        frame.events,
+        frame.faces or (),
         size,
-        left_text=f"{moment.seconds:.2f} s" + " · no face" * looked_in_vain,
+        left_text=f"{frame.seconds:.2f} s" + " · no face" * no_face,
         right_text=f"{text} · {rate}" if text else rate,
     )
 
@@ -146,8 +145,8 @@ def draw_face(image: Image.Image, face: FaceLandmarks, scale: int) -> None:
     high = np.ceil(np.maximum(points.max(axis=0), box_high) + margin).clip(0, image.size)
     left, top, right, bottom = (int(edge) for edge in (*low, *high))
     if right <= left or bottom <= top:
-        return  # wholly outside the image
-    # Pillow draws hard edges: draw larger, then average down.
+        return  # outside the image
+    # Pillow draws without anti-aliasing: draw larger, then average.
     factor = 3 if (right - left) * (bottom - top) < 400_000 else 2
     patch = image.crop((left, top, right, bottom))
     patch = patch.resize((patch.width * factor, patch.height * factor), Image.Resampling.NEAREST)
@@ -176,7 +175,7 @@ def _draw_points(
     factor: int,
     opacity: int,
 ) -> None:
-    """Curves, points, and around a point that is not sure a disc of radius σ."""
+    """Curves, points, and a disc of radius σ around each uncertain point."""
     line = max(round(side * 0.004), factor)
     radius = max(side * 0.0055, 1.3 * factor)
     for (x, y), spread, colour in zip(points, sigma, POINT_COLOURS, strict=True):
@@ -203,7 +202,7 @@ def _draw_corners(
     factor: int,
     colour: Colour,
 ) -> None:
-    """The corners of the box alone: a whole box would hide the contour."""
+    """The corners of the box only: the whole box would hide the contour."""
     length = 0.12 * (high - low)
     for x, along_x in ((low[0], length[0]), (high[0], -length[0])):
         for y, along_y in ((low[1], length[1]), (high[1], -length[1])):

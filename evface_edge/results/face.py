@@ -1,4 +1,4 @@
-"""One face at one instant."""
+"""Landmarks of one face at one instant."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from evface_edge.results.aspect_ratios import eye_aspect_ratio, mouth_aspect_rat
 
 
 class FaceState(Enum):
-    """How the landmarks of a face came about."""
+    """Where the landmarks of a face come from."""
 
     FOUND = "found"
-    """The face detector has just pointed at this face."""
+    """New events, in a box from the face detector."""
 
     FOLLOWING = "following"
-    """Predicted from new events, in the box of the landmarks before (or in the box given)."""
+    """New events, in the box of the previous landmarks or in the given box."""
 
     HELD = "held"
-    """Too few new events: the landmarks of before, with σ growing."""
+    """Too few new events: the previous landmarks, with a growing σ."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,13 +33,13 @@ class FaceLandmarks:
     """The landmarks of one face at one instant. Immutable; equal only to itself.
 
     Attributes:
-        t_us: time of the newest event that was used, µs.
+        t_us: time of the newest event that was used, µs; held landmarks keep theirs.
         landmarks: (98, 2) float32, x then y in sensor pixels, in the order of WFLW.
         sigma: (98,) float32, standard deviation of each point along x and along y, pixels.
         presence: probability that this is a face, 0 to 1.
         box: the tight face box, sensor pixels.
-        state: how the landmarks came about.
-        face_id: stays with a face for as long as it is followed.
+        state: where the landmarks come from.
+        face_id: constant while a face is followed.
 
     Raises:
         ConfigError: an array of another shape or not finite, a negative σ, a presence outside
@@ -56,7 +56,7 @@ class FaceLandmarks:
 
     def __post_init__(self) -> None:
         for field, shape in (("landmarks", (NUM_LANDMARKS, 2)), ("sigma", (NUM_LANDMARKS,))):
-            # A copy: what the caller does with its array afterwards is not seen here.
+            # A copy, so that later changes to the caller's array have no effect.
             values = np.array(getattr(self, field), np.float32)
             if values.shape != shape:
                 raise ConfigError(f"FaceLandmarks.{field}", values.shape, f"the shape {shape}")
@@ -81,18 +81,20 @@ class FaceLandmarks:
 
     @property
     def eye_aspect_ratio(self) -> tuple[float, float]:
-        """Right and left eye: about 0.3 open, below 0.1 closed (`results.openness`)."""
+        """EAR of the right and left eye: about 0.3 open, below 0.1 closed."""
         return eye_aspect_ratio(self.landmarks)
 
     @property
     def mouth_aspect_ratio(self) -> float:
-        """Gap of the inner lips ÷ width of the mouth: 0 closed, about 1 wide open."""
+        """MAR: 0 for a closed mouth, about 1 for one that is wide open."""
         return mouth_aspect_ratio(self.landmarks)
 
     def head_pose(self, intrinsics: Intrinsics | None = None) -> HeadPose:
-        """How the head is turned, where it is, and its landmarks in 3-D.
+        """Attitude, position and 3-D landmarks of the head; takes about 1 ms.
 
-        With the camera's `intrinsics` the angles are relative to the camera and there is a place in
-        mm; without, the angles are relative to the line of sight and size stands for distance.
+        Args:
+            intrinsics: of the camera. With them, angles are relative to the optical axis and there
+                is a position in mm; without, angles are relative to the line of sight and the
+                distance is unknown.
         """
         return fit_head_pose(self.landmarks, self.sigma, intrinsics=intrinsics)

@@ -1,4 +1,4 @@
-"""Files that are there whole, or not at all."""
+"""Output files that appear complete or not at all."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from evface_edge.errors import ConfigError
 
 
 def check_output(path: str | Path, suffixes: Collection[str]) -> Path:
-    """The path of an output, once it is clear that it can be written; nothing is written yet.
+    """Check early that an output can be written; nothing is written yet.
 
     Args:
-        path: of the file to be.
-        suffixes: those that are known, such as {".csv", ".json"}.
+        path: of the output file.
+        suffixes: the allowed ones, such as {".csv", ".json"}.
 
     Raises:
-        ConfigError: an unknown suffix, a folder that does not exist, or a folder in its place.
+        ConfigError: an unknown suffix, a folder that does not exist, or `path` is a folder.
     """
     path = Path(path)
     if path.suffix.lower() not in suffixes:
@@ -33,11 +33,11 @@ def check_output(path: str | Path, suffixes: Collection[str]) -> Path:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A name to write to: it becomes `path` when the block ends, and is gone when it fails.
+    """A temporary path, renamed to `path` when the block ends and deleted when it fails.
 
-    The file lies beside `path`, hidden, so that the last step is a rename within one file system.
+    It is a hidden file in the same folder, so that renaming stays within one file system.
     """
-    target = path.resolve()  # write through a symbolic link, not over it
+    target = path.resolve()  # write to the target of a symbolic link, keep the link
     part = target.with_name(f".{target.stem}-{secrets.token_hex(4)}{target.suffix}")
     try:
         yield part

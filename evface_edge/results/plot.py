@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,94 +10,75 @@ from numpy.typing import NDArray
 
 from evface_edge.errors import RuntimeUnavailable
 from evface_edge.results.face import FaceLandmarks, FaceState
+from evface_edge.results.table import Derived, stacked
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from evface_edge.results.predictions import Predictions
-
 PLOT_SUFFIXES = {".png", ".svg", ".pdf"}
 
-#: Okabe and Ito's colours, which the colour-blind can tell apart.
+# The palette of Okabe and Ito, which colour-blind people can distinguish.
 _BLUE, _ORANGE, _GREEN, _RED, _GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#999999"
 _STYLES = ("-", "--", ":", "-.")
-#: Between results further apart than this, no line is drawn.
+#: No line is drawn between results that are further apart.
 _BREAK_S = 0.2
 
+#: Panel → its curves and their colours, in the order of `_values`.
+_PANELS = {
+    "eye aspect ratio": (("right eye", _BLUE), ("left eye", _ORANGE)),
+    "mouth aspect ratio": (("mouth", _BLUE),),
+    "head pose, °": (("yaw", _BLUE), ("pitch", _ORANGE), ("roll", _GREEN)),
+    "presence": (("presence", _GREEN),),
+    "σ, pixels": (("mean σ", _BLUE),),
+}
 
-def draw_plot(predictions: Predictions, *, pose: bool = True) -> Figure:
-    """Panels over seconds since the first result; each face has a style of line."""
+
+def draw_plot(faces: Sequence[FaceLandmarks], derived: Derived, *, title: str) -> Figure:
+    """Panels over seconds since the first result; each face has a line style of its own.
+
+    Raises:
+        RuntimeUnavailable: matplotlib is not installed.
+    """
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
         raise RuntimeUnavailable(
             "a plot needs matplotlib: pip install 'evface-edge[report]'"
         ) from None
-    titles = ["openness of the eyes", "openness of the mouth"]
-    titles += ["head pose, °"] * pose + ["presence", "σ, pixels"]
-    figure = Figure(figsize=(10, 1.7 * len(titles) + 0.8), layout="constrained")
-    axes = dict(zip(titles, figure.subplots(len(titles), 1, sharex=True), strict=True))
-    start_us = predictions[0].t_us if len(predictions) else 0
-    faces: dict[int, list[FaceLandmarks]] = {}
-    for face in predictions:
-        faces.setdefault(face.face_id, []).append(face)
-    for index, (face_id, own) in enumerate(sorted(faces.items())):
+    figure = Figure(figsize=(10, 1.7 * len(_PANELS) + 0.8), layout="constrained")
+    axes = dict(zip(_PANELS, figure.subplots(len(_PANELS), 1, sharex=True), strict=True))
+    start_us = faces[0].t_us if faces else 0
+    time_s = np.array([face.t_us - start_us for face in faces]) / 1e6
+    values = _values(faces, derived)
+    face_ids = np.array([face.face_id for face in faces])
+    held: list[tuple[float, float]] = []
+    for index, face_id in enumerate(np.unique(face_ids)):
+        own = np.flatnonzero(face_ids == face_id)
         style = _STYLES[index % len(_STYLES)]
-        name = f"face {face_id}: " if len(faces) > 1 else ""
-        time_s = np.array([face.t_us - start_us for face in own]) / 1e6
-        for title, what, values, colour in _curves(own, pose):
-            axes[title].plot(
-                *_broken(time_s, values), style, color=colour, lw=1.2, label=name + what
-            )
-    _mark_held(axes, faces, start_us)
-    blinks = predictions.blinks()
-    for number, blink in enumerate(blinks):
-        begin_s = (blink.onset_us - start_us) / 1e6
-        axes[titles[0]].axvspan(
-            begin_s,
-            begin_s + blink.duration_us / 1e6,
-            color=_RED,
-            alpha=0.3,
-            lw=0,
-            label="blink" if number == 0 else None,
-        )
-    for title, axis in axes.items():
-        axis.set_title(title, loc="left", fontsize=10)
-        axis.grid(alpha=0.3)
-        axis.margins(x=0)
-        if axis.get_legend_handles_labels()[0]:
-            # Above the panel: inside, it would hide the curves.
-            corner = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.2}
-            axis.legend(fontsize=8, ncols=6, frameon=False, **corner)
-    axes["presence"].set_ylim(-0.03, 1.03)
-    for title in (*titles[:2], "σ, pixels"):
-        # Room above: a curve that touches the frame looks cut off.
-        axes[title].set_ylim(0, 1.12 * axes[title].get_ylim()[1])
-    axes[titles[-1]].set_xlabel("seconds")
-    many = "blink" if len(blinks) == 1 else "blinks"
-    figure.suptitle(
-        f"{predictions.model}: {len(predictions):,} results, {len(blinks)} {many}", fontsize=11
-    )
+        prefix = f"face {face_id}: " if len(own) < len(faces) else ""
+        curves = iter(values)
+        for panel, names in _PANELS.items():
+            for name, colour in names:
+                line = _broken(time_s[own], next(curves)[own])
+                axes[panel].plot(*line, style, color=colour, lw=1.2, label=prefix + name)
+        held += _held_spans([faces[row] for row in own.tolist()], time_s[own])
+    for panel, axis in axes.items():
+        _shade(axis, held, color=_GREY, alpha=0.25, label="held" if panel == "presence" else None)
+    blinks = [((b.onset_us - start_us) / 1e6, (b.end_us - start_us) / 1e6) for b in derived.blinks]
+    _shade(axes["eye aspect ratio"], blinks, color=_RED, alpha=0.3, label="blink")
+    for panel, axis in axes.items():
+        _finish(axis, panel)
+    axes["σ, pixels"].set_xlabel("seconds")
+    count = f"{len(blinks)} blink{'s' * (len(blinks) != 1)}"
+    figure.suptitle(f"{title}: {len(faces):,} results, {count}", fontsize=11)
     return figure
 
 
-def _curves(
-    faces: list[FaceLandmarks], pose: bool
-) -> Iterator[tuple[str, str, NDArray[np.floating], str]]:
-    """(panel, name, values, colour) of one face."""
-    eyes = np.array([face.eye_aspect_ratio for face in faces])
-    yield "openness of the eyes", "right eye", eyes[:, 0], _BLUE
-    yield "openness of the eyes", "left eye", eyes[:, 1], _ORANGE
-    mouth = np.array([face.mouth_aspect_ratio for face in faces])
-    yield "openness of the mouth", "mouth", mouth, _BLUE
-    if pose:
-        heads = [face.head_pose() for face in faces]
-        for name, colour in (("yaw", _BLUE), ("pitch", _ORANGE), ("roll", _GREEN)):
-            angles = np.array([getattr(head, f"{name}_deg") for head in heads])
-            yield "head pose, °", name, angles, colour
-    yield "presence", "presence", np.array([face.presence for face in faces]), _GREEN
-    sigma = np.array([face.sigma.mean() for face in faces])
-    yield "σ, pixels", "mean σ", sigma, _BLUE
+def _values(faces: Sequence[FaceLandmarks], derived: Derived) -> list[NDArray[np.floating]]:
+    """(N,) values of each curve of `_PANELS`."""
+    presence = np.array([face.presence for face in faces])
+    sigma = stacked(faces)[1].mean(axis=1)
+    return [*derived.ratios.T, *derived.angles_deg.T, presence, sigma]
 
 
 def _broken(
@@ -108,27 +89,38 @@ def _broken(
     return np.insert(time_s, gaps, time_s[gaps - 1]), np.insert(values, gaps, np.nan)
 
 
-def _mark_held(axes: dict[str, Any], faces: dict[int, list[FaceLandmarks]], start_us: int) -> None:
-    """Grey where the landmarks of a face were held."""
-    labelled = False
-    for own in faces.values():
-        for begin_us, end_us in _held_spans(own):
-            for title, axis in axes.items():
-                label = "held" if title == "presence" and not labelled else None
-                labelled = labelled or label is not None
-                span = ((begin_us - start_us) / 1e6, (end_us - start_us) / 1e6)
-                axis.axvspan(*span, color=_GREY, alpha=0.25, lw=0, label=label)
-
-
-def _held_spans(faces: list[FaceLandmarks]) -> Iterator[tuple[int, int]]:
-    begin: FaceLandmarks | None = None
-    before: FaceLandmarks | None = None
-    for face in faces:
+def _held_spans(
+    faces: list[FaceLandmarks], time_s: NDArray[np.floating]
+) -> Iterator[tuple[float, float]]:
+    """From the first held result to the first that is not, or to the last one."""
+    begin_s: float | None = None
+    for face, now_s in zip(faces, time_s.tolist(), strict=True):
         if face.state is FaceState.HELD:
-            begin = begin or face
-        elif begin is not None:
-            yield begin.t_us, face.t_us
-            begin = None
-        before = face
-    if begin is not None and before is not None:
-        yield begin.t_us, before.t_us
+            begin_s = now_s if begin_s is None else begin_s
+        elif begin_s is not None:
+            yield begin_s, now_s
+            begin_s = None
+    if begin_s is not None:
+        yield begin_s, float(time_s[-1])
+
+
+def _shade(
+    axis: Any, spans: list[tuple[float, float]], *, color: str, alpha: float, label: str | None
+) -> None:
+    for number, span in enumerate(spans):
+        axis.axvspan(*span, color=color, alpha=alpha, lw=0, label=None if number else label)
+
+
+def _finish(axis: Any, panel: str) -> None:
+    axis.set_title(panel, loc="left", fontsize=10)
+    axis.grid(alpha=0.3)
+    axis.margins(x=0)
+    if axis.get_legend_handles_labels()[0]:
+        # Above the panel, where it hides no curve.
+        corner = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.2}
+        axis.legend(fontsize=8, ncols=6, frameon=False, **corner)
+    if panel == "presence":
+        axis.set_ylim(-0.03, 1.03)
+    elif panel != "head pose, °":
+        # With room above, so that curves do not touch the frame.
+        axis.set_ylim(0, 1.12 * axis.get_ylim()[1])

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-import numpy as np
-
 from evface_edge.geometry import SensorSize
-from evface_edge.results.aspect_ratios import Blink, BlinkRule, find_blinks
-from evface_edge.results.face import FaceLandmarks, FaceState
+from evface_edge.results.blinks import Blink, BlinkRule
+from evface_edge.results.face import FaceLandmarks
 from evface_edge.results.output_file import check_output, whole_file
-from evface_edge.results.table import arrow_table, csv_text, face_dict
+from evface_edge.results.plot import PLOT_SUFFIXES, draw_plot
+from evface_edge.results.table import Derived, arrow_table, csv_text, derive, face_dicts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,7 +27,7 @@ class Predictions(Sequence[FaceLandmarks]):
     Attributes:
         size: of the sensor.
         model: name of the model.
-        windows: how many windows were examined, those without a face included.
+        windows: number of windows, those without a face included.
     """
 
     def __init__(
@@ -72,89 +72,99 @@ class Predictions(Sequence[FaceLandmarks]):
             f"sensor {self.size}>"
         )
 
+    @cached_property
+    def _derived(self) -> Derived:
+        return derive(self._faces, BlinkRule())
+
     def blinks(self, rule: BlinkRule | None = None) -> list[Blink]:
         """The blinks of every face, in order of time.
 
-        Of held faces only those count whose eyes were seen: their time moved on.
+        Held landmarks count only if the eyes were seen, that is if their time moved on. A blink
+        that has not ended by the last result is left out. Needs 20 results a second or more.
         """
-        found: list[Blink] = []
-        for face_id in sorted({face.face_id for face in self}):
-            seen: list[FaceLandmarks] = []
-            for face in self:
-                if face.face_id == face_id and (
-                    face.state is not FaceState.HELD or not seen or face.t_us > seen[-1].t_us
-                ):
-                    seen.append(face)
-            times = np.array([face.t_us for face in seen], np.int64)
-            openness = np.array([sum(face.eye_aspect_ratio) / 2 for face in seen])
-            found += find_blinks(times, openness, face_id=face_id, rule=rule)
-        return sorted(found, key=lambda blink: blink.onset_us)
+        derived = self._derived if rule is None else derive(self._faces, rule)
+        return list(derived.blinks)
 
-    def to_dict(self, *, pose: bool = False) -> dict[str, Any]:
-        """Plain numbers, strings, lists and dicts, as `to_json` writes them.
+    def to_dict(self) -> dict[str, Any]:
+        """The run in plain numbers, strings, lists and dicts, as `to_json` writes them.
 
-        Args:
-            pose: whether each face also has `head_pose` (yaw_deg, pitch_deg, roll_deg, relative to
-                the line of sight) and `openness` (right_eye, left_eye, mouth); takes 1 ms a face.
+        Returns:
+            "model", "sensor" (width, height), "landmark_order", "windows", "blinks" (face_id,
+            onset_us, duration_us, depth) and "faces": for each t_us, face_id, state, presence,
+            box (x, y, width, height), head_pose (yaw_deg, pitch_deg, roll_deg), aspect_ratios
+            (ear_right, ear_left, mar), blink (true, false, or null where unknown), landmarks
+            (98 pairs) and sigma (98).
         """
-        return {**self._about(), "faces": [face_dict(face, pose=pose) for face in self]}
+        derived = self._derived
+        return {
+            **self._about(),
+            "blinks": [
+                {
+                    "face_id": blink.face_id,
+                    "onset_us": blink.onset_us,
+                    "duration_us": blink.duration_us,
+                    "depth": round(blink.depth, 4),
+                }
+                for blink in derived.blinks
+            ],
+            "faces": list(face_dicts(self._faces, derived)),
+        }
 
-    def to_json(self, path: str | Path | None = None, *, pose: bool = False) -> str:
-        """The text of `to_dict()` as JSON; also written to `path`, where one is given.
+    def to_json(self, path: str | Path | None = None) -> str:
+        """The text of `to_dict()` as JSON; also written to `path` if one is given.
 
         Raises:
             ConfigError: `path` does not end in .json, or its folder does not exist.
         """
-        text = json.dumps(self.to_dict(pose=pose), separators=(",", ":"))
-        return _written(text, path, ".json")
+        return _write(json.dumps(self.to_dict(), separators=(",", ":")), path, ".json")
 
-    def to_csv(self, path: str | Path | None = None, *, pose: bool = False) -> str:
-        """One row for each face, with a row of names (`table.CSV_COLUMNS`) first; as `to_json`.
+    def to_csv(self, path: str | Path | None = None) -> str:
+        """A row of names and a row for each face; also written to `path` if one is given.
 
-        Columns: t_us, face_id, state, presence, box_x, box_y, box_width, box_height, then x0, y0,
-        sigma0 to x97, y97, sigma97; in µs and sensor pixels. With `pose`, then yaw_deg, pitch_deg,
-        roll_deg, right_eye_openness, left_eye_openness, mouth_aspect_ratio.
+        Columns, in µs, sensor pixels and degrees: t_us, face_id, state, presence, box_x, box_y,
+        box_width, box_height; yaw_deg, pitch_deg, roll_deg relative to the line of sight;
+        ear_right, ear_left, mar; blink (1 during a blink, 0 otherwise), blink_onset_us,
+        blink_duration_us; then x0, y0, sigma0 to x97, y97, sigma97. `blink` is empty where the
+        landmarks are held and where results are more than 60 ms apart; its onset and duration are
+        empty outside blinks.
 
         Raises:
             ConfigError: `path` does not end in .csv, or its folder does not exist.
         """
-        return _written(csv_text(self, pose=pose), path, ".csv")
+        return _write(csv_text(self._faces, self._derived), path, ".csv")
 
-    def to_parquet(self, path: str | Path, *, pose: bool = False) -> None:
-        """One row for each face, with the columns of `to_csv` but for the landmarks.
+    def to_parquet(self, path: str | Path) -> None:
+        """A row for each face, with the columns of `to_csv` except for the landmarks.
 
         Those are three columns, x, y and sigma, each a list of 98 float32: with pandas,
-        `numpy.stack(table["x"])` is (faces, 98). Model, sensor and number of windows stand as JSON
-        in the metadata of the schema, under "evface_edge".
+        `numpy.stack(table["x"])` is (faces, 98). The schema's metadata has model, sensor and number
+        of windows as JSON under "evface_edge".
 
         Raises:
             ConfigError: `path` does not end in .parquet, or its folder does not exist.
             RuntimeUnavailable: pyarrow is not installed (extra `parquet`).
         """
         path = check_output(path, {".parquet"})
-        table = arrow_table(self, pose=pose, about=self._about())
+        table = arrow_table(self._faces, self._derived, self._about())
         from pyarrow import parquet
 
         with whole_file(path) as part:
             parquet.write_table(table, part, compression="zstd", use_dictionary=["state"])
 
-    def plot(self, path: str | Path | None = None, *, pose: bool = True) -> Figure:
-        """Openness of eyes and mouth, head pose, presence and σ over time; blinks are marked.
+    def plot(self, path: str | Path | None = None) -> Figure:
+        """EAR, MAR, head pose, presence and σ over time, with blinks and held landmarks marked.
 
         Args:
-            path: also written there: .png, .svg or .pdf.
-            pose: whether the pose of the head is fitted, 1 ms a face.
+            path: where to write it as well: .png, .svg or .pdf.
 
         Raises:
             ConfigError: another suffix, or a folder that does not exist.
             RuntimeUnavailable: matplotlib is not installed (extra `report`).
         """
-        from evface_edge.results.plot import PLOT_SUFFIXES, draw_plot
-
-        place = None if path is None else check_output(path, PLOT_SUFFIXES)
-        figure = draw_plot(self, pose=pose)
-        if place is not None:
-            with whole_file(place) as part:
+        output = None if path is None else check_output(path, PLOT_SUFFIXES)
+        figure = draw_plot(self._faces, self._derived, title=self.model)
+        if output is not None:
+            with whole_file(output) as part:
                 figure.savefig(part)
         return figure
 
@@ -167,7 +177,7 @@ class Predictions(Sequence[FaceLandmarks]):
         }
 
 
-def _written(text: str, path: str | Path | None, suffix: str) -> str:
+def _write(text: str, path: str | Path | None, suffix: str) -> str:
     if path is not None:
         with whole_file(check_output(path, {suffix})) as part:
             part.write_text(text, encoding="utf-8", newline="")

@@ -1,6 +1,7 @@
-"""Predictions as rows: plain dictionaries, CSV, and Parquet.
+"""Predictions as tables: plain dictionaries, CSV, and Arrow for Parquet.
 
-Pixels are written to 1/1000, probabilities to 1/10000, angles to 1/100: finer than they are known.
+Text is rounded to less than the landmarks' accuracy: pixels to 1/1000, presence and ratios to
+1/10,000, angles to 1/100.
 """
 
 from __future__ import annotations
@@ -9,88 +10,152 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evface_edge.errors import RuntimeUnavailable
+from evface_edge.head_pose import fit_head_poses
 from evface_edge.landmarks import NUM_LANDMARKS
-from evface_edge.results.face import FaceLandmarks
+from evface_edge.results.aspect_ratios import aspect_ratios
+from evface_edge.results.blinks import Blink, BlinkRule, find_blinks
+from evface_edge.results.face import FaceLandmarks, FaceState
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_PIXEL_DIGITS, _PRESENCE_DIGITS, _ANGLE_DIGITS = 3, 4, 2
+_PIXEL_DIGITS, _RATIO_DIGITS, _ANGLE_DIGITS = 3, 4, 2
+_BOX = ("x", "y", "width", "height")
+_POSE = ("yaw_deg", "pitch_deg", "roll_deg")
+_ASPECT_RATIOS = ("ear_right", "ear_left", "mar")
+_BLINK = ("blink", "blink_onset_us", "blink_duration_us")
 
-_POSE_COLUMNS = ("yaw_deg", "pitch_deg", "roll_deg")
-_ASPECT_RATIO_COLUMNS = ("right_eye_openness", "left_eye_openness", "mouth_aspect_ratio")
-_FACE_COLUMNS = ("t_us", "face_id", "state", "presence")
-_BOX_COLUMNS = ("box_x", "box_y", "box_width", "box_height")
-
+#: Columns with one value a face, in this order.
+FACE_COLUMNS: tuple[str, ...] = (
+    *("t_us", "face_id", "state", "presence"),
+    *(f"box_{name}" for name in _BOX),
+    *_POSE,
+    *_ASPECT_RATIOS,
+    *_BLINK,
+)
 CSV_COLUMNS: tuple[str, ...] = (
-    *_FACE_COLUMNS,
-    *_BOX_COLUMNS,
+    *FACE_COLUMNS,
     *(f"{name}{index}" for index in range(NUM_LANDMARKS) for name in ("x", "y", "sigma")),
 )
-#: What follows with `pose=True`.
-CSV_POSE_COLUMNS = (*_POSE_COLUMNS, *_ASPECT_RATIO_COLUMNS)
 
 
-def face_dict(face: FaceLandmarks, *, pose: bool = False) -> dict[str, Any]:
-    """One face in plain numbers, strings, lists and dicts."""
-    box = face.box
-    row: dict[str, Any] = {
-        "t_us": int(face.t_us),
-        "face_id": int(face.face_id),
-        "state": face.state.value,
-        "presence": round(float(face.presence), _PRESENCE_DIGITS),
-        "box": {
-            name: round(float(getattr(box, name)), _PIXEL_DIGITS)
-            for name in ("x", "y", "width", "height")
-        },
-        "landmarks": [
-            [round(x, _PIXEL_DIGITS), round(y, _PIXEL_DIGITS)] for x, y in face.landmarks.tolist()
-        ],
-        "sigma": [round(sigma, _PIXEL_DIGITS) for sigma in face.sigma.tolist()],
-    }
-    if pose:
-        head = face.head_pose()
-        row["head_pose"] = {
-            name: round(float(getattr(head, name)), _ANGLE_DIGITS) for name in _POSE_COLUMNS
+class Derived(NamedTuple):
+    """What follows from the landmarks of N faces.
+
+    Attributes:
+        angles_deg: (N, 3) yaw, pitch and roll, relative to the line of sight.
+        ratios: (N, 3) EAR right, EAR left and MAR.
+        blinks: of all faces, in order of time.
+        blink: N entries: the blink under way, False if there is none, None if that is unknown.
+    """
+
+    angles_deg: NDArray[np.floating]
+    ratios: NDArray[np.floating]
+    blinks: list[Blink]
+    blink: list[Blink | bool | None]
+
+
+def derive(faces: Sequence[FaceLandmarks], rule: BlinkRule) -> Derived:
+    """Head poses, aspect ratios and blinks of all faces of a run, in order of time."""
+    landmarks, sigma = stacked(faces)
+    poses = fit_head_poses(landmarks, sigma)
+    angles = np.array([[getattr(pose, name) for name in _POSE] for pose in poses])
+    ratios = aspect_ratios(landmarks)
+    rows: dict[int, list[int]] = {}
+    for row, face in enumerate(faces):
+        own = rows.setdefault(face.face_id, [])
+        # Landmarks that are held keep their time, unless the eyes were seen.
+        if face.state is not FaceState.HELD or not own or face.t_us > faces[own[-1]].t_us:
+            own.append(row)
+    blinks: list[Blink] = []
+    blink: list[Blink | bool | None] = [None] * len(faces)
+    for face_id, own in sorted(rows.items()):
+        t_us = np.array([faces[row].t_us for row in own], np.int64)
+        found = find_blinks(t_us, ratios[own, :2].mean(axis=1), face_id=face_id, rule=rule)
+        blinks += found
+        for row, now_us, gap_us in zip(own, t_us.tolist(), _nearest_us(t_us).tolist(), strict=True):
+            if gap_us <= rule.min_us:
+                under_way = (each for each in found if each.onset_us <= now_us < each.end_us)
+                blink[row] = next(under_way, False)
+    blinks.sort(key=lambda each: each.onset_us)
+    return Derived(angles.reshape(-1, 3), ratios, blinks, blink)
+
+
+def _nearest_us(t_us: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Time from each sample to its nearest neighbour, µs."""
+    far = np.iinfo(np.int64).max
+    gaps = np.concatenate([[far], np.diff(t_us), [far]])
+    nearest: NDArray[np.int64] = np.minimum(gaps[:-1], gaps[1:])
+    return nearest
+
+
+def stacked(faces: Sequence[FaceLandmarks]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Landmarks (N, 98, 2) and σ (N, 98) of N faces."""
+    landmarks = np.array([face.landmarks for face in faces], np.float32)
+    sigma = np.array([face.sigma for face in faces], np.float32)
+    return landmarks.reshape(-1, NUM_LANDMARKS, 2), sigma.reshape(-1, NUM_LANDMARKS)
+
+
+def face_dicts(faces: Iterable[FaceLandmarks], derived: Derived) -> Iterable[dict[str, Any]]:
+    """Each face in plain numbers, strings, lists and dicts."""
+    for face, angles, ratios, blink in zip(
+        faces, derived.angles_deg, derived.ratios, derived.blink, strict=True
+    ):
+        yield {
+            "t_us": int(face.t_us),
+            "face_id": int(face.face_id),
+            "state": face.state.value,
+            "presence": round(float(face.presence), _RATIO_DIGITS),
+            "box": {name: round(float(getattr(face.box, name)), _PIXEL_DIGITS) for name in _BOX},
+            "head_pose": _rounded(_POSE, angles, _ANGLE_DIGITS),
+            "aspect_ratios": _rounded(_ASPECT_RATIOS, ratios, _RATIO_DIGITS),
+            "blink": None if blink is None else bool(blink),
+            "landmarks": [[round(v, _PIXEL_DIGITS) for v in xy] for xy in face.landmarks.tolist()],
+            "sigma": [round(value, _PIXEL_DIGITS) for value in face.sigma.tolist()],
         }
-        right, left = face.eye_aspect_ratio
-        values = (right, left, face.mouth_aspect_ratio)
-        names = ("right_eye", "left_eye", "mouth")
-        row["openness"] = {
-            name: round(value, _PRESENCE_DIGITS) for name, value in zip(names, values, strict=True)
-        }
-    return row
 
 
-def csv_text(faces: Iterable[FaceLandmarks], *, pose: bool = False) -> str:
-    """One line for each face, after one of names."""
+def _rounded(names: Sequence[str], values: NDArray[np.floating], digits: int) -> dict[str, float]:
+    rounded = (round(value, digits) for value in values.tolist())
+    return dict(zip(names, rounded, strict=True))
+
+
+def csv_text(faces: Sequence[FaceLandmarks], derived: Derived) -> str:
+    """A row of `CSV_COLUMNS`, then a row for each face."""
     text = io.StringIO(newline="")
     table = csv.writer(text, lineterminator="\n")
-    table.writerow([*CSV_COLUMNS, *(CSV_POSE_COLUMNS if pose else ())])
-    for face in faces:
-        row = face_dict(face, pose=pose)
+    table.writerow(CSV_COLUMNS)
+    for row, blink in zip(face_dicts(faces, derived), derived.blink, strict=True):
         points = zip(row["landmarks"], row["sigma"], strict=True)
         table.writerow(
             [
-                *(row[name] for name in _FACE_COLUMNS),
+                *(row[name] for name in FACE_COLUMNS[:4]),
                 *row["box"].values(),
+                *row["head_pose"].values(),
+                *row["aspect_ratios"].values(),
+                *_blink_cells(blink),
                 *(value for (x, y), sigma in points for value in (x, y, sigma)),
-                *(row["head_pose"].values() if pose else ()),
-                *(row["openness"].values() if pose else ()),
             ]
         )
     return text.getvalue()
 
 
+def _blink_cells(blink: Blink | bool | None) -> tuple[int | None, int | None, int | None]:
+    if isinstance(blink, Blink):
+        return 1, blink.onset_us, blink.duration_us
+    return None if blink is None else 0, None, None
+
+
 def arrow_table(
-    faces: Sequence[FaceLandmarks], *, pose: bool = False, about: dict[str, Any]
+    faces: Sequence[FaceLandmarks], derived: Derived, about: dict[str, Any]
 ) -> pa.Table:
-    """One row for each face; numbers as they are, unrounded; `about` as JSON in the metadata.
+    """A row for each face, unrounded, with landmarks as lists; `about` is JSON in the metadata.
 
     Raises:
         RuntimeUnavailable: pyarrow is not installed.
@@ -107,20 +172,19 @@ def arrow_table(
         "state": pa.array([face.state.value for face in faces], pa.string()),
         "presence": pa.array([float(face.presence) for face in faces], pa.float32()),
     }
-    for name in _BOX_COLUMNS:
-        side = name.removeprefix("box_")
-        columns[name] = pa.array([float(getattr(face.box, side)) for face in faces], pa.float32())
-    landmarks = np.array([face.landmarks for face in faces], np.float32)
-    landmarks = landmarks.reshape(-1, NUM_LANDMARKS, 2)
-    sigma = np.array([face.sigma for face in faces], np.float32).reshape(-1, NUM_LANDMARKS)
-    for name, values in (("x", landmarks[..., 0]), ("y", landmarks[..., 1]), ("sigma", sigma)):
-        flat = pa.array(np.ascontiguousarray(values).ravel(), pa.float32())
+    for name in _BOX:
+        edges = [float(getattr(face.box, name)) for face in faces]
+        columns[f"box_{name}"] = pa.array(edges, pa.float32())
+    for names, values in ((_POSE, derived.angles_deg), (_ASPECT_RATIOS, derived.ratios)):
+        for name, column in zip(names, values.T, strict=True):
+            columns[name] = pa.array(column, pa.float32())
+    cells = [_blink_cells(blink) for blink in derived.blink]
+    for index, (name, kind) in enumerate(
+        zip(_BLINK, (pa.bool_(), pa.int64(), pa.int64()), strict=True)
+    ):
+        columns[name] = pa.array([row[index] for row in cells]).cast(kind)
+    landmarks, sigma = stacked(faces)
+    for name, points in (("x", landmarks[..., 0]), ("y", landmarks[..., 1]), ("sigma", sigma)):
+        flat = pa.array(np.ascontiguousarray(points).ravel(), pa.float32())
         columns[name] = pa.FixedSizeListArray.from_arrays(flat, NUM_LANDMARKS)
-    if pose:
-        heads = [face.head_pose() for face in faces]
-        openness = [(*face.eye_aspect_ratio, face.mouth_aspect_ratio) for face in faces]
-        for name in _POSE_COLUMNS:
-            columns[name] = pa.array([getattr(head, name) for head in heads], pa.float32())
-        for index, name in enumerate(_ASPECT_RATIO_COLUMNS):
-            columns[name] = pa.array([values[index] for values in openness], pa.float32())
     return pa.table(columns).replace_schema_metadata({"evface_edge": json.dumps(about)})

@@ -1,6 +1,6 @@
-"""Images one after another, written as they come: GIF with Pillow, MP4 with PyAV.
+"""Videos, written image by image: GIF with Pillow, MP4 with PyAV.
 
-One table: suffix → writer. Neither keeps more than two images in memory.
+A writer keeps at most two images in memory.
 """
 
 from __future__ import annotations
@@ -19,57 +19,57 @@ from evface_edge.results import drawing as style
 from evface_edge.results.output_file import check_output, whole_file
 
 
-class Film(Protocol):
+class VideoWriter(Protocol):
     """A video that is being written."""
 
     def add(self, image: Image.Image) -> None:
-        """The next image, RGB, of the size of the one before."""
+        """Append an RGB image; all images have one size."""
 
     def close(self) -> None:
-        """Write what is still due; the file is complete."""
+        """Complete the file."""
 
 
 class GifWriter:
     """An animated GIF that repeats for ever.
 
-    All images fraction one palette, made of the colours that `image` draws with, and only what
-    changed since the image before is written. Pillow's own writer holds every image until
-    the last is known, hence its functions for single ones here.
+    All images share one palette, made of the colours of `drawing`, and only the part that changed
+    since the previous image is written. Pillow's own writer would keep all images in memory, which
+    is why its functions for single images are used.
     """
 
     def __init__(self, path: Path, fps: float) -> None:
         if fps > 50:
-            raise ConfigError("fps", fps, "at most 50 for GIF: viewers slow down what is faster")
+            raise ConfigError("fps", fps, "at most 50 for GIF: programs play faster ones slowly")
         self._file = path.open("wb")
         self._fps = fps
         self._palette = _palette()
-        self._shown: Image.Image | None = None
+        self._previous: Image.Image | None = None
         self._waiting: tuple[Image.Image, tuple[int, int]] | None = None
         self._count = 0
         self._written_cs = 0
 
     def add(self, image: Image.Image) -> None:
         frame = image.quantize(palette=self._palette, dither=Image.Dither.NONE)
-        if self._shown is None:
+        if self._previous is None:
             header, _ = GifImagePlugin.getheader(frame.copy(), info={"loop": 0, "optimize": False})
             self._file.write(b"".join(header))
             changed: tuple[int, int, int, int] | None = (0, 0, *frame.size)
         else:
-            # By index, not by colour; both have the one palette.
-            changed = ImageChops.difference(_indices(frame), _indices(self._shown)).getbbox()
+            # By palette index, not by colour: both have the same palette.
+            changed = ImageChops.difference(_indices(frame), _indices(self._previous)).getbbox()
         if changed is not None:
             self._write_waiting()
             self._waiting = frame.crop(changed), changed[:2]
-        self._shown = frame
+        self._previous = frame
         self._count += 1
 
     def _write_waiting(self) -> None:
-        """Write the image before, now that it is known for how long it is shown."""
+        """Write the previous image, whose duration is now known."""
         if self._waiting is None:
             return
         frame, offset = self._waiting
         due_cs = round(100 * self._count / self._fps)  # GIF counts in 1/100 s: round the sum
-        # A duration is 16 bits; 655 s of one image are cut.
+        # A duration has 16 bits: an image is shown for at most 655 s.
         milliseconds = 10 * min(due_cs - self._written_cs, 0xFFFF)
         self._file.write(b"".join(GifImagePlugin.getdata(frame, offset, duration=milliseconds)))
         self._written_cs = due_cs
@@ -77,7 +77,7 @@ class GifWriter:
 
     def close(self) -> None:
         try:
-            if self._shown is None:
+            if self._previous is None:
                 raise _empty()
             self._write_waiting()
             self._file.write(b";")
@@ -86,7 +86,7 @@ class GifWriter:
 
 
 class Mp4Writer:
-    """H.264 in MP4, in the colours that every player shows."""
+    """H.264 in MP4, with the pixel format that every player supports."""
 
     def __init__(self, path: Path, fps: float) -> None:
         try:
@@ -118,21 +118,24 @@ class Mp4Writer:
             self._container.close()
 
 
-#: Adding a kind of video is adding a row and a class.
-VIDEO_WRITERS: dict[str, Callable[[Path, float], Film]] = {".gif": GifWriter, ".mp4": Mp4Writer}
+#: Suffix → writer. To add a format, add a class and a row.
+VIDEO_WRITERS: dict[str, Callable[[Path, float], VideoWriter]] = {
+    ".gif": GifWriter,
+    ".mp4": Mp4Writer,
+}
 
 
 @contextmanager
-def open_video(path: str | Path, *, fps: float = 25) -> Iterator[Film]:
-    """A video to add images to; the file is there when the block ends, not when it fails.
+def open_video(path: str | Path, *, fps: float = 25) -> Iterator[VideoWriter]:
+    """A video to add images to; the file appears when the block ends without an error.
 
     Args:
         path: ending in .gif or .mp4.
-        fps: images a second, above 0 and at most 240 (GIF: 50).
+        fps: images per second, above 0 and at most 240 (GIF: 50).
 
     Raises:
-        ConfigError: another suffix, a folder that does not exist, `fps` out of range, or no
-            image was added.
+        ConfigError: another suffix, a folder that does not exist, `fps` out of range, or a
+            video without an image.
         RuntimeUnavailable: .mp4 without PyAV.
     """
     path = check_output(path, VIDEO_WRITERS)
@@ -143,7 +146,7 @@ def open_video(path: str | Path, *, fps: float = 25) -> Iterator[Film]:
         try:
             yield video
         except BaseException:
-            with suppress(Exception):  # the first error is the one to tell
+            with suppress(Exception):  # report the first error, not this one
                 video.close()
             raise
         video.close()
@@ -159,7 +162,7 @@ def _indices(image: Image.Image) -> Image.Image:
 
 
 def _palette() -> Image.Image:
-    """256 colours: those of events, and every other one in steps from the background."""
+    """256 colours: those of events, and blends of all others with the background."""
     background = np.array(style.BACKGROUND)
     flat = [style.BACKGROUND, style.PANEL, *map(tuple, style.EVENT_COLOURS.tolist())]
     strong = {colour for _, colour in style.GROUP_COLOURS}

@@ -75,7 +75,7 @@ def build_engine_command(
     if engine.suffix not in (".engine", ".plan") or not engine.parent.is_dir():
         raise ConfigError("output", str(engine), "a file name ending in .engine, in a folder")
     typer.echo(build_here(model, engine, settings, report=typer.echo))
-    typer.echo(f"Next: evface-edge predict RECORDING -m {engine}")
+    typer.echo(f"Next: evface-edge predict DEMO_RECORDING -m {engine}")
 
 
 def can_build() -> bool:
@@ -170,13 +170,13 @@ def compare_engine(engine: Path, model: Path, card: ModelCard) -> dict[str, floa
 
 def demo_inputs(card: ModelCard, count: int = 16) -> NDArray[np.float32]:
     """(count, C, H, W): moments of the demo recording, as the card's representation has them."""
-    from evface_edge.cli.demo import RECORDING
+    from evface_edge import DEMO_RECORDING
     from evface_edge.events import open_events
     from evface_edge.geometry import Box
     from evface_edge.representation import from_config
 
     representation, side = from_config(card.representation)
-    with open_events(RECORDING) as source:
+    with open_events(DEMO_RECORDING) as source:
         events = np.concatenate(list(source))
         width, height = source.size.width, source.size.height
     # The head stands in the middle.

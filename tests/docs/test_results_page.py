@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-
 from evface_edge.cli.recording import PREDICT_SUFFIXES
+
 from evface_edge.results.table import CSV_COLUMNS, CSV_POSE_COLUMNS
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "how-to" / "results.md").read_text()

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evface_edge import Box, FaceState, Predictor, open_events, read_events
-from evface_edge.cli.demo import RECORDING
+from evface_edge import DEMO_RECORDING, Box, FaceState, Predictor, open_events, read_events
 from evface_edge.landmarks import nme
 from evface_edge.models import bundled_names
 
@@ -25,7 +24,7 @@ def test_landmarks_are_where_the_head_was_rendered(model: str) -> None:
     """The network has never seen an avatar, so this says something about the whole way."""
     truth = np.load(TRUTH)
     with Predictor(model) as predictor:
-        faces = predictor.run(RECORDING)
+        faces = predictor.run(DEMO_RECORDING)
     assert len({face.face_id for face in faces}) == 1
     times = np.array([face.t_us for face in faces])
     assert times[0] < 200_000
@@ -40,7 +39,7 @@ def test_landmarks_are_where_the_head_was_rendered(model: str) -> None:
 
 
 def test_int8_agrees_with_fp32() -> None:
-    events, size = read_events(RECORDING)
+    events, size = read_events(DEMO_RECORDING)
     truth = np.load(TRUTH)
     index = int(np.searchsorted(truth["t_us"], 1_000_000))
     until = events[events["t"] <= truth["t_us"][index]]
@@ -57,7 +56,7 @@ def test_int8_agrees_with_fp32() -> None:
 def test_empty_rooms_have_no_face() -> None:
     """Noise alone, at rates of a good and of a bad sensor."""
     rng = np.random.default_rng(0)
-    with open_events(RECORDING) as source, Predictor() as predictor:
+    with open_events(DEMO_RECORDING) as source, Predictor() as predictor:
         size = source.size
         for rate_hz in (0.2, 5.0):
             count = int(rate_hz * size.width * size.height)
@@ -73,7 +72,7 @@ def test_empty_rooms_have_no_face() -> None:
 
 
 def test_a_face_that_stops_is_held() -> None:
-    events, size = read_events(RECORDING)
+    events, size = read_events(DEMO_RECORDING)
     moving = events[events["t"] < 800_000]
     late = events[-1:].copy()
     late["t"] = 2_000_000

@@ -16,8 +16,7 @@ from types import ModuleType
 
 import pytest
 
-from evface_edge import Predictor
-from evface_edge.cli.demo import RECORDING
+from evface_edge import DEMO_RECORDING, Predictor
 
 FOLDER = Path(__file__).parents[2] / "examples"
 EXAMPLES = sorted(FOLDER.glob("*.py"))
@@ -53,15 +52,15 @@ def test_the_mouth_is_read_from_landmarks() -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Of two recordings, one of which is damaged."""
-    shutil.copy(RECORDING, tmp_path / "good.npz")
-    (tmp_path / "damaged.npz").write_bytes(RECORDING.read_bytes()[:1000])
+    shutil.copy(DEMO_RECORDING, tmp_path / "good.npz")
+    (tmp_path / "damaged.npz").write_bytes(DEMO_RECORDING.read_bytes()[:1000])
     return tmp_path
 
 
 def check_batch(done: subprocess.CompletedProcess[str], folder: Path) -> None:
     assert done.returncode == 1, done.stderr
     with Predictor("evface-s") as predictor:
-        faces = predictor.run(RECORDING)
+        faces = predictor.run(DEMO_RECORDING)
     lines = done.stdout.splitlines()
     assert f"good.npz: {len(faces)} faces" in lines
     assert any(line.startswith("damaged.npz: ") and "faces" not in line for line in lines)

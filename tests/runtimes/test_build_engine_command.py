@@ -11,9 +11,8 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from evface_edge import Predictor
+from evface_edge import DEMO_RECORDING, Predictor
 from evface_edge.card_file import embed_card, read_card
-from evface_edge.cli.demo import RECORDING
 from evface_edge.errors import ConfigError, DeviceMismatch, ExportError, ModelError
 from evface_edge.events import open_events
 from evface_edge.models import find_model
@@ -56,7 +55,7 @@ def test_engine_has_the_card_of_its_model(engine: Path) -> None:
 
 def test_predictor_runs_an_engine(engine: Path, fake_cuda: Any) -> None:
     """The same landmarks as from the ONNX model that the (fake) engine holds."""
-    with open_events(RECORDING) as source:
+    with open_events(DEMO_RECORDING) as source:
         events, size = np.concatenate(list(source))[:60_000], source.size
     with Predictor(engine) as predictor, Predictor(FP32) as reference:
         assert "on tensorrt, cuda" in predictor.describe()

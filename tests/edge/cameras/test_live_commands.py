@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from evface_edge.cli import main
-from evface_edge.cli.live import Ending, ending, losses
 from evface_edge.errors import CameraError, ConfigError
 from evface_edge.events import EventArray, make_events, open_events, write_events
 from evface_edge.events.cameras.live import LiveCounters
 from evface_edge.geometry import SensorSize
+from evface_edge.live import Ending, ending, losses
 
 SIZE = SensorSize(64, 48)
 COUNT = 20_000

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evface_edge import DEMO_RECORDING
 from evface_edge.cli import main
-from evface_edge.cli.demo import RECORDING
 from evface_edge.events import read_events, write_events
 from evface_edge.models import FOLDER
 
@@ -26,13 +26,13 @@ def text(path: Path) -> None:
 
 
 def truncated(path: Path) -> None:
-    events, size = read_events(RECORDING)
+    events, size = read_events(DEMO_RECORDING)
     write_events(path, events[:20_000], size)
     path.write_bytes(path.read_bytes()[:-1])
 
 
 def columns(path: Path, **changes: object) -> None:
-    events, size = read_events(RECORDING)
+    events, size = read_events(DEMO_RECORDING)
     events = events[:20_000]
     values = {name: events[name] for name in ("t", "x", "y", "p")}
     values |= {"width": size.width, "height": size.height}
@@ -49,7 +49,7 @@ def outside(path: Path) -> None:
 
 
 def backward(path: Path) -> None:
-    events, _ = read_events(RECORDING)
+    events, _ = read_events(DEMO_RECORDING)
     columns(path, t=events["t"][:20_000][::-1])
 
 
@@ -108,7 +108,7 @@ def test_a_bad_model(
     model = tmp_path / "model.onnx"
     model.write_bytes(content())
     output = tmp_path / "out.csv"
-    assert main(["predict", str(RECORDING), "-m", str(model), "-o", str(output)]) == 1
+    assert main(["predict", str(DEMO_RECORDING), "-m", str(model), "-o", str(output)]) == 1
     said = capsys.readouterr().err.strip().splitlines()
     assert len(said) == 1
     assert "model.onnx" in said[0]
@@ -128,5 +128,5 @@ def test_a_model_without_a_card(tmp_path: Path, capsys: pytest.CaptureFixture[st
     )
     model = tmp_path / "foreign.onnx"
     onnx.save(onnx.helper.make_model(graph), model)
-    assert main(["predict", str(RECORDING), "-m", str(model)]) == 1
+    assert main(["predict", str(DEMO_RECORDING), "-m", str(model)]) == 1
     assert "no model card inside" in capsys.readouterr().err

@@ -9,12 +9,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-
 from evface_edge.cli.recording import predict_recording, progress
+
 from evface_edge.events import make_events, open_events, write_events
 from evface_edge.geometry import Box, SensorSize
 from evface_edge.results import FaceLandmarks, FaceState
-from evface_edge.results.screens import Result
+from evface_edge.results.viewers import Result
 
 
 class Terminal(io.StringIO):

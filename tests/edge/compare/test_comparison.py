@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from evface_edge import DEMO_RECORDING
 from evface_edge.bench.latency import Latency
 from evface_edge.card_file import read_card
 from evface_edge.cli import main
-from evface_edge.cli.demo import RECORDING
 from evface_edge.compare import metrics
 from evface_edge.compare.accuracy import Entry, Found, Instants, run_all
 from evface_edge.compare.baseline import Tolerance, load_baseline, regressions
@@ -26,7 +26,7 @@ from evface_edge.compare.page import page, pair_sentences
 from evface_edge.compare.plots import draw_all, mean_face
 from evface_edge.errors import ConfigError, ModelError
 
-VIDEO = LabelledRecording.load(RECORDING)
+VIDEO = LabelledRecording.load(DEMO_RECORDING)
 
 
 def instants(count: int = 40) -> Instants:
@@ -159,7 +159,7 @@ def test_the_mean_face_forgets_place_size_and_roll() -> None:
 
 
 def test_sets_of_recordings(tmp_path: Path) -> None:
-    assert [video.path for video in load_set(RECORDING)] == [RECORDING]
+    assert [video.path for video in load_set(DEMO_RECORDING)] == [DEMO_RECORDING]
     with pytest.raises(ConfigError, match="a recording or a folder"):
         load_set(tmp_path / "gone.npz")
     with pytest.raises(ConfigError, match=r"NAME\.npz"):

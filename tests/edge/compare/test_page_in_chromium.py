@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from evface_edge import DEMO_RECORDING
 from evface_edge.bench.latency import Latency
 from evface_edge.card_file import read_card
-from evface_edge.cli.demo import RECORDING
 from evface_edge.compare import metrics
 from evface_edge.compare.accuracy import Entry, Found, Instants
 from evface_edge.compare.labelled import LabelledRecording
@@ -65,7 +65,7 @@ class Looked:
 @pytest.fixture(scope="module")
 def report_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A comparison of two models that answer with a known shift."""
-    video = LabelledRecording.load(RECORDING)
+    video = LabelledRecording.load(DEMO_RECORDING)
     t_us = np.arange(4) * 300_000
     truth = np.stack([video.truth(int(t)) for t in t_us])
     asked = Instants(np.zeros(4, np.int64), t_us, truth)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evface_edge.cli.demo import RECORDING
+from evface_edge import DEMO_RECORDING
 from evface_edge.compare.labelled import LabelledRecording
 from evface_edge.events import make_events
 
@@ -39,7 +39,7 @@ def turned(points: Any, degrees: float, scale: float, shift: Any) -> Any:
 @pytest.fixture(scope="module")
 def faces() -> Any:
     """(30, 98, 2): one face, turned, sized and moved."""
-    shape = LabelledRecording.load(RECORDING).points[0].astype(np.float64)
+    shape = LabelledRecording.load(DEMO_RECORDING).points[0].astype(np.float64)
     return np.stack(
         [
             turned(shape, angle, scale, shift)

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evface_edge import read_events
-from evface_edge.cli.demo import RECORDING
+from evface_edge import DEMO_RECORDING, read_events
 from evface_edge.errors import ModelError
 from evface_edge.events.array import EventArray
 from evface_edge.geometry import Box, SensorSize
@@ -29,7 +28,7 @@ def _recent(events: EventArray, t_us: int) -> EventBuffer:
 
 @pytest.fixture(scope="module")
 def demo() -> tuple[EventArray, SensorSize, list[tuple[int, Box]]]:
-    events, size = read_events(RECORDING)
+    events, size = read_events(DEMO_RECORDING)
     truth = np.load(TRUTH)
     chosen = range(5, len(truth["t_us"]), 5)
     boxes = [(int(truth["t_us"][k]), Box.around(truth["points98"][k])) for k in chosen]

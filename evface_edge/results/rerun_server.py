@@ -1,7 +1,7 @@
-"""rerun's own server of its web viewer, as a process of ours.
+"""rerun's web viewer, served by rerun's own program in a child process.
 
-The server inside rerun's Python library listens on every interface; its program can be bound to
-one address, and is therefore what is used here.
+The server inside rerun's Python library listens on every network interface; the program can be
+bound to one address.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from urllib.parse import quote
 from evface_edge.errors import ConfigError, RuntimeUnavailable
 
 LOOPBACK = "127.0.0.1"
-#: A browser that comes late gets so much of what was before.
+#: A browser that connects late gets this much of the earlier data.
 _SERVER_MEMORY = "512MiB"
 _START_S = 30.0
 
 
 @dataclass(frozen=True)
-class Page:
+class WebPage:
     """A page that is being served.
 
     Attributes:
         url: to open in a browser.
-        log_url: where data goes.
+        log_url: where rerun recordings are sent to.
     """
 
     url: str
@@ -44,10 +44,10 @@ class Page:
 
 
 def viewer_program() -> Path:
-    """rerun's program, as it came with rerun-sdk.
+    """The path of rerun's program, which rerun-sdk installs.
 
     Raises:
-        RuntimeUnavailable: it is not there.
+        RuntimeUnavailable: it is not installed.
     """
     spec = find_spec("rerun_cli")
     places = [] if spec is None else [Path(p) for p in spec.submodule_search_locations or ()]
@@ -56,23 +56,22 @@ def viewer_program() -> Path:
             if (place / name).is_file():
                 return place / name
     raise RuntimeUnavailable(
-        "rerun's program is not there: pip install --force-reinstall 'evface-edge[web]'"
+        "rerun's program was not found: pip install --force-reinstall 'evface-edge[web]'"
     )
 
 
 @contextmanager
-def serve_page(*, address: str = LOOPBACK, port: int = 9090) -> Iterator[Page]:
-    """The page is there until the block ends. SIGTERM ends the block as Ctrl-C does.
+def serve_page(*, address: str = LOOPBACK, port: int = 9090) -> Iterator[WebPage]:
+    """Serve the page until the block ends. SIGTERM ends the block as Ctrl-C does.
 
     Args:
-        address: an address of this machine; 0.0.0.0 is every one, and lets everybody in reach see
-            the page.
-        port: of the page; 0 takes a free one. Data goes through the next one, or, where that is
-            taken, any that is free.
+        address: of this machine; with 0.0.0.0 every machine that reaches this one can see the page.
+        port: of the page; 0 selects a free one. Data uses the next port, or any free one if that
+            is taken.
 
     Raises:
         ConfigError: an address that is not of this machine, or a port that is taken.
-        RuntimeUnavailable: rerun's program is not there, or does not start.
+        RuntimeUnavailable: rerun's program is not installed, or does not start.
     """
     program = viewer_program()
     port = _free_port(address, port)
@@ -86,24 +85,24 @@ def serve_page(*, address: str = LOOPBACK, port: int = 9090) -> Iterator[Page]:
     ]
     if address != LOOPBACK:
         command += ["--cors-allow-origin", f"http://*:{port}"]
-    # rerun's program sends figures on its use to its makers, but for continuous integration.
+    # rerun's program sends usage statistics to its makers, except in continuous integration.
     environment = {**os.environ, "CI": "1", "BROWSER": "true"}
-    here = address if address not in ("0.0.0.0", "::") else LOOPBACK
-    with tempfile.TemporaryFile() as log, _ended_by_sigterm():
+    local = address if address not in ("0.0.0.0", "::") else LOOPBACK
+    with tempfile.TemporaryFile() as log, _exit_on_sigterm():
         server = subprocess.Popen(
             command,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            start_new_session=True,  # Ctrl-C is for us alone: the server ends when we say so
+            start_new_session=True,  # Ctrl-C must not reach the server
         )
         try:
             for number in (port, log_port):
-                _wait_for(server, here, number)
-            data = f"rerun+http://{_outside(address)}:{log_port}/proxy"
-            url = f"http://{_outside(address)}:{port}/?url={quote(data, safe='')}"
-            yield Page(url, f"rerun+http://{here}:{log_port}/proxy")
+                _wait_for(server, local, number)
+            data = f"rerun+http://{_public_host(address)}:{log_port}/proxy"
+            url = f"http://{_public_host(address)}:{port}/?url={quote(data, safe='')}"
+            yield WebPage(url, f"rerun+http://{local}:{log_port}/proxy")
         except _NotStarted as error:
             log.seek(0)
             lines = log.read().decode(errors="replace").strip().splitlines() or [str(error)]
@@ -146,22 +145,22 @@ def _wait_for(server: subprocess.Popen[bytes], address: str, port: int) -> None:
     raise _NotStarted(f"nothing listens on port {port} after {_START_S:.0f} s")
 
 
-def _outside(address: str) -> str:
-    """The name under which a browser finds an address."""
+def _public_host(address: str) -> str:
+    """The host name for a browser on another machine."""
     return socket.gethostname() if address in ("0.0.0.0", "::") else address
 
 
 @contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """SIGTERM unwinds the program, so that the server does not outlive it."""
+def _exit_on_sigterm() -> Iterator[None]:
+    """Turn SIGTERM into SystemExit, so that the server is stopped as well."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def leave(number: int, frame: FrameType | None) -> None:
+    def exit_program(number: int, frame: FrameType | None) -> None:
         sys.exit(128 + number)
 
-    before = signal.signal(signal.SIGTERM, leave)
+    before = signal.signal(signal.SIGTERM, exit_program)
     try:
         yield
     finally:

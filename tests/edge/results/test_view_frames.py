@@ -12,7 +12,7 @@ from evface_edge.errors import ConfigError
 from evface_edge.events.array import EventArray, make_events
 from evface_edge.events.source import Counters
 from evface_edge.geometry import SensorSize
-from evface_edge.results.moments import Moments
+from evface_edge.results.view_frames import ViewFrames
 
 
 class Packets:
@@ -50,7 +50,7 @@ class Shown(NamedTuple):
 
 
 def run(
-    moments: Moments, instants: list[tuple[int, Any]], *, packets_ahead: int = 0
+    moments: ViewFrames, instants: list[tuple[int, Any]], *, packets_ahead: int = 0
 ) -> tuple[list[Shown], int]:
     """As a predictor would: a result as soon as the packets up to its time were read.
 
@@ -80,7 +80,7 @@ def run(
 def test_each_picture_has_its_events_and_the_newest_faces() -> None:
     times = np.arange(0, 300_000, 7_000)
     source = Packets([packet(part) for part in np.array_split(times, 9)])
-    moments = Moments(source, fps=25)
+    moments = ViewFrames(source, fps=25)
     drawn, _ = run(moments, [(t, f"faces at {t}") for t in range(35_000, 300_000, 35_000)])
     assert [t for t, _, _ in drawn] == [40_000 * k for k in range(1, 8)]
     for t_us, events, faces in drawn:
@@ -102,7 +102,7 @@ def test_however_the_events_are_packed(gaps, cuts, instants, fps, ahead) -> None
     parts = [part for part in np.split(times, sorted(cuts)) if len(part)]
     instants = sorted({t for t in instants if t <= times[-1]})
     seen, _ = run(
-        Moments(Packets([packet(part) for part in parts]), fps=fps),
+        ViewFrames(Packets([packet(part) for part in parts]), fps=fps),
         [(t, [t]) for t in instants],
         packets_ahead=ahead,
     )
@@ -118,7 +118,7 @@ def test_however_the_events_are_packed(gaps, cuts, instants, fps, ahead) -> None
 
 def test_slow_motion_still_shows_enough_events() -> None:
     times = np.arange(0, 100_001, 1_000)
-    moments = Moments(Packets([packet(times)]), fps=25, speed=0.1)
+    moments = ViewFrames(Packets([packet(times)]), fps=25, speed=0.1)
     drawn, _ = run(moments, [])
     assert [t for t, _, _ in drawn] == pytest.approx(list(range(4_000, 100_001, 4_000)), abs=5_000)
     assert len(drawn) == 25
@@ -127,13 +127,13 @@ def test_slow_motion_still_shows_enough_events() -> None:
 
 def test_keeps_no_more_than_it_shows() -> None:
     source = Packets([packet(np.arange(t, t + 1_000, 100)) for t in range(0, 5_000_000, 1_000)])
-    moments = Moments(source, fps=25)
+    moments = ViewFrames(source, fps=25)
     _, most = run(moments, [(t, ()) for t in range(10_000, 5_000_000, 10_000)])
     assert most < 120  # of 5000 packets; an image and a result are 40 and 10
 
 
 def test_a_long_packet_is_let_go_bit_by_bit() -> None:
-    moments = Moments(Packets([packet(np.arange(1_000_000))]))
+    moments = ViewFrames(Packets([packet(np.arange(1_000_000))]))
     (whole,) = moments.source
     assert len(whole) == 1_000_000
     assert len(moments.source.packets) > 10
@@ -144,7 +144,7 @@ def test_a_long_packet_is_let_go_bit_by_bit() -> None:
 @pytest.mark.parametrize("gap_us", [10_000_000, 10**15])
 def test_a_long_silence_is_left_out(gap_us: int) -> None:
     first, second = np.arange(0, 100_000, 1_000), np.arange(0, 100_000, 1_000) + gap_us
-    drawn, _ = run(Moments(Packets([packet(first), packet(second)]), fps=10), [(50_000, [])])
+    drawn, _ = run(ViewFrames(Packets([packet(first), packet(second)]), fps=10), [(50_000, [])])
     events = [times for _, times, _ in drawn]
     assert len(events) < 35
     assert {t for times in events for t in times} >= set(second[second < second[-1] - 100_000])
@@ -152,21 +152,21 @@ def test_a_long_silence_is_left_out(gap_us: int) -> None:
 
 
 def test_a_face_that_is_held_in_silence_is_shown() -> None:
-    moments = Moments(Packets([packet([0]), packet([10_000_000])]), fps=10)
+    moments = ViewFrames(Packets([packet([0]), packet([10_000_000])]), fps=10)
     drawn, _ = run(moments, [(t, ["held"]) for t in range(100_000, 10_000_000, 100_000)])
     assert len(drawn) == 100
 
 
 def test_a_recording_shorter_than_a_picture_gives_one() -> None:
-    drawn, _ = run(Moments(Packets([packet([5, 6])])), [])
+    drawn, _ = run(ViewFrames(Packets([packet([5, 6])])), [])
     assert [shown.events for shown in drawn] == [[5, 6]]
-    drawn, _ = run(Moments(Packets([])), [])
+    drawn, _ = run(ViewFrames(Packets([])), [])
     assert [shown.events for shown in drawn] == [[]]
 
 
 def test_accumulation_and_rate() -> None:
     times = np.arange(0, 100_001, 1_000)
-    moments = Moments(Packets([packet(times)]), fps=25, accumulation_us=60_000)
+    moments = ViewFrames(Packets([packet(times)]), fps=25, accumulation_us=60_000)
     for _ in moments.source:
         pass
     found = list(moments.finish())
@@ -183,4 +183,4 @@ def test_accumulation_and_rate() -> None:
 )
 def test_refuses_a_rate_that_is_none(change: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=next(iter(change))):
-        Moments(Packets([]), **change)
+        ViewFrames(Packets([]), **change)

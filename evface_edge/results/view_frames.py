@@ -1,14 +1,14 @@
-"""One pass over a source that serves both the predictor and what shows its results.
+"""The frames that viewers show, made while a predictor reads the same source.
 
-    moments = Moments(source)
-    for t_us, faces in predictor.stream(moments.source):
-        for moment in moments.advance(t_us, faces):
-            video.add(draw_moment(moment, source.size))
-    for moment in moments.finish():
-        video.add(draw_moment(moment, source.size))
+    frames = ViewFrames(source)
+    for t_us, faces in predictor.stream(frames.source):
+        for frame in frames.advance(t_us, faces):
+            writer.add(view_frame_image(frame, source.size))
+    for frame in frames.finish():
+        writer.add(view_frame_image(frame, source.size))
 
-The predictor draws packets from `moments.source`, which keeps each until it has been shown. What
-is kept is what the predictor has read ahead of its results, and one moment's events.
+`show_results` is this loop. The predictor reads packets from `frames.source`, which keeps them
+until their frame is made: memory holds what the predictor has read ahead and one frame's events.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from evface_edge.events.source import Counters, EventSource
 from evface_edge.geometry import SensorSize
 from evface_edge.results.face import FaceLandmarks
 
-#: A moment has at least the events of this time: fewer make no shape.
+#: Events of a shorter time show no shapes.
 ACCUMULATION_US = 20_000
 
-#: A silence without events and results is shown for this long, then left out.
-LONGEST_SILENCE_US = 2_000_000
+#: A time without events and faces is shown for this long, then skipped.
+MAX_PAUSE_US = 2_000_000
 
-# Packets are kept in pieces of so many events, so that a long one is let go bit by bit.
+# Long packets are kept in pieces of this many events, so that memory is freed early.
 _PIECE = 1 << 16
 
 
 class _Tee:
-    """An event source that remembers the packets it has passed on."""
+    """An event source that keeps the packets it has yielded."""
 
     def __init__(self, source: EventSource) -> None:
         self._source = source
@@ -71,7 +71,7 @@ class _Tee:
         self.close()
 
     def take(self, start_us: int, stop_us: int) -> EventArray:
-        """Events of (start_us, stop_us]; packets wholly before are forgotten."""
+        """Events of (start_us, stop_us]; earlier packets are dropped."""
         while self.packets and self.packets[0]["t"][-1] <= start_us:
             self.packets.popleft()
         parts: list[EventArray] = []
@@ -83,7 +83,7 @@ class _Tee:
         return joined(parts)
 
     def next_after(self, t_us: int, *, default: int) -> int:
-        """Time of the first event kept that is later than `t_us`, µs."""
+        """Time of the first kept event after `t_us`, µs."""
         for packet in self.packets:
             if packet["t"][-1] > t_us:
                 return int(packet["t"][np.searchsorted(packet["t"], t_us, side="right")])
@@ -91,13 +91,15 @@ class _Tee:
 
 
 @dataclass(frozen=True, eq=False)
-class Moment:
+class ViewFrame:
     """What is shown at one instant.
 
     Attributes:
-        t_us: the instant; seconds: since the first event.
-        events: those of the last `window_us`.
-        faces: the newest of that instant; None where nobody looks for faces.
+        t_us: the instant, µs.
+        seconds: since the first event.
+        events: (N,) of the last `window_us`.
+        window_us: the duration that `events` cover, µs.
+        faces: the newest faces at that instant; None if there is no predictor.
     """
 
     t_us: int
@@ -108,24 +110,24 @@ class Moment:
 
     @property
     def rate_hz(self) -> float:
-        """Events a second."""
+        """Events per second."""
         return 1e6 * len(self.events) / self.window_us
 
 
-class Moments:
-    """Moments at a steady rate from a source and the results of a predictor that reads it.
+class ViewFrames:
+    """Frames at a fixed rate, from a source and the results of a predictor that reads it.
 
-    A moment has the events since the moment before, at least of `accumulation_us`, and the newest
-    faces.
+    A frame has the newest faces and the events since the previous frame, or of the last
+    `accumulation_us` if that is longer.
 
     Args:
-        source: to be read by the predictor through `Moments.source`.
-        fps: moments a second of the video.
+        source: to be read by the predictor through `ViewFrames.source`.
+        fps: frames per second of the video.
         speed: seconds of the recording ÷ seconds of the video; 0.1 is slow motion.
-        accumulation_us: time over which events are gathered, µs.
+        accumulation_us: shortest duration of a frame's events, µs.
 
     Raises:
-        ConfigError: a number not above 0.
+        ConfigError: a number that is not above 0.
     """
 
     def __init__(
@@ -147,25 +149,27 @@ class Moments:
         self._start_us: int | None = None
         self._active_us = 0
         self._step = 1
-        self._shown = 0
+        self._count = 0
 
-    def advance(self, t_us: int, faces: Sequence[FaceLandmarks] | None = None) -> Iterator[Moment]:
-        """The moments due before `t_us`; from then on `faces` are shown. `t_us` never falls."""
+    def advance(
+        self, t_us: int, faces: Sequence[FaceLandmarks] | None = None
+    ) -> Iterator[ViewFrame]:
+        """The frames due before `t_us`, which must not decrease; later ones show `faces`."""
         yield from self._due(t_us)
         self._faces = faces
         if faces:
             self._active_us = t_us
 
-    def finish(self) -> Iterator[Moment]:
-        """The moments up to the last event; at least one in all."""
+    def finish(self) -> Iterator[ViewFrame]:
+        """The frames up to the last event; there is at least one frame in all."""
         last_us = int(self.source.packets[-1]["t"][-1]) if self.source.packets else None
         if last_us is not None:
             yield from self._due(last_us + 1)
-        if not self._shown:
+        if not self._count:
             stop_us = last_us or 0
-            yield self._moment(stop_us, self.source.take(stop_us - self._window_us, stop_us))
+            yield self._frame(stop_us, self.source.take(stop_us - self._window_us, stop_us))
 
-    def _due(self, until_us: int) -> Iterator[Moment]:
+    def _due(self, until_us: int) -> Iterator[ViewFrame]:
         if self._start_us is None:
             if not self.source.packets:
                 return
@@ -175,14 +179,14 @@ class Moments:
             events = self.source.take(due_us - self._window_us, due_us)
             if len(events):
                 self._active_us = due_us
-            elif due_us - self._active_us > LONGEST_SILENCE_US:
+            elif due_us - self._active_us > MAX_PAUSE_US:
                 resume_us = min(self.source.next_after(due_us, default=until_us), until_us)
                 skipped = math.ceil((resume_us - self._start_us) / self._interval_us)
                 self._step = max(self._step, skipped)
                 continue
-            yield self._moment(due_us, events)
+            yield self._frame(due_us, events)
 
-    def _moment(self, due_us: int, events: EventArray) -> Moment:
-        self._shown += 1
+    def _frame(self, due_us: int, events: EventArray) -> ViewFrame:
+        self._count += 1
         start_us = due_us if self._start_us is None else self._start_us
-        return Moment(due_us, (due_us - start_us) / 1e6, events, self._window_us, self._faces)
+        return ViewFrame(due_us, (due_us - start_us) / 1e6, events, self._window_us, self._faces)

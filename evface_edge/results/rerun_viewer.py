@@ -1,13 +1,14 @@
-"""Events, faces and curves over time, through rerun (https://rerun.io): a .rrd file, a window of
-its viewer, or a page (extra `web`).
+"""Events, faces and curves over time in rerun (https://rerun.io; extra `web`): a window of its
+viewer, a page for browsers, or a .rrd file.
 
 Entities, on the timeline "time" in seconds of the recording:
 
     camera/events              the image of events
     camera/face/ID/…           box, curves, landmarks, σ, axes of the head
-    openness/ID/…, pose/ID/…   curves of eyes and mouth, and of yaw, pitch and roll
-    presence/ID, sigma_px/ID   curves; σ is the mean of the landmarks
-    state/ID                   a log of found, following, held, lost
+    aspect_ratio/ID/…          curves: EAR of the eyes, MAR
+    pose/ID/…                  curves: yaw, pitch and roll
+    presence/ID, sigma_px/ID   curves; σ is the mean over the landmarks
+    state/ID                   a log: found, following, held, lost
 """
 
 from __future__ import annotations
@@ -34,12 +35,12 @@ from evface_edge.results.drawing import (
     event_indices,
 )
 from evface_edge.results.face import FaceLandmarks, FaceState
-from evface_edge.results.moments import Moment
 from evface_edge.results.output_file import check_output, whole_file
-from evface_edge.results.rerun_page import Page, serve_page, viewer_program
+from evface_edge.results.rerun_server import LOOPBACK, WebPage, serve_page, viewer_program
+from evface_edge.results.view_frames import ViewFrame
 
 APPLICATION = "evface-edge"
-#: The axes of the head are drawn this long.
+#: Length of the drawn axes of the head.
 _AXIS_MM = 60.0
 #: Head coordinates: x to the subject's left, y up, z forward.
 _AXES = (("left", (232, 74, 74)), ("up", (92, 236, 150)), ("forward", (66, 160, 255)))
@@ -49,25 +50,25 @@ _CIRCLE = np.stack([np.cos(_TURN), np.sin(_TURN)], axis=1)
 _FAINT = (np.array(POINT_COLOURS) + BACKGROUND) // 2
 
 _BLUE, _ORANGE, _GREEN = (0, 114, 178), (230, 159, 0), (0, 158, 115)
-#: Okabe and Ito's colours, which the colour-blind can tell apart, and the names of the curves.
+#: Entity → colour, of the palette of Okabe and Ito for colour-blind people, and legend.
 _CURVES = {
-    "openness/{}/right_eye": (_BLUE, "right eye"),
-    "openness/{}/left_eye": (_ORANGE, "left eye"),
-    "openness/{}/mouth": (_GREEN, "mouth"),
+    "aspect_ratio/{}/ear_right": (_BLUE, "right eye"),
+    "aspect_ratio/{}/ear_left": (_ORANGE, "left eye"),
+    "aspect_ratio/{}/mar": (_GREEN, "mouth"),
     "pose/{}/yaw_deg": (_BLUE, "yaw"),
     "pose/{}/pitch_deg": (_ORANGE, "pitch"),
     "pose/{}/roll_deg": (_GREEN, "roll"),
 }
-#: The curves of which each face has one, and the colours of the faces.
+#: Curves with one line for each face, and the colours of the faces.
 _FACE_CURVES = ("presence/{}", "sigma_px/{}")
 _FACE_COLOURS = (_BLUE, _ORANGE, _GREEN, (204, 121, 167), (213, 94, 0), (86, 180, 233))
 
 
-class RerunScreen:
-    """Logs results and moments to a recording of rerun.
+class RerunViewer:
+    """Logs results and frames to a recording of rerun.
 
     Args:
-        recording: a `rerun.RecordingStream` that goes somewhere.
+        recording: a `rerun.RecordingStream` with a destination.
     """
 
     def __init__(self, recording: Any) -> None:
@@ -78,16 +79,16 @@ class RerunScreen:
         self._drawn: set[int] = set()
 
     def add_result(self, t_us: int, faces: Sequence[FaceLandmarks]) -> None:
-        """One point of each curve, and what changed in the states."""
+        """Log a point of each curve, and the states that changed."""
         self._recording.set_time("time", duration=t_us / 1e6)
         for face in faces:
             number = face.face_id
             self._style(number)
             right, left = face.eye_aspect_ratio
             for name, value in (
-                (f"openness/{number}/right_eye", right),
-                (f"openness/{number}/left_eye", left),
-                (f"openness/{number}/mouth", face.mouth_aspect_ratio),
+                (f"aspect_ratio/{number}/ear_right", right),
+                (f"aspect_ratio/{number}/ear_left", left),
+                (f"aspect_ratio/{number}/mar", face.mouth_aspect_ratio),
                 (f"presence/{number}", face.presence),
                 (f"sigma_px/{number}", float(face.sigma.mean())),
             ):
@@ -101,7 +102,7 @@ class RerunScreen:
         self._states = states
 
     def _style(self, face_id: int) -> None:
-        """Names and colours of the curves of a face, once: the viewer's own tell little."""
+        """Log names and colours of the curves of a face, once."""
         if face_id in self._styled:
             return
         self._styled.add(face_id)
@@ -110,11 +111,11 @@ class RerunScreen:
             line = self._rr.SeriesLines(colors=[colour], names=[name])
             self._recording.log(path.format(face_id), line, static=True)
 
-    def add_moment(self, moment: Moment, size: SensorSize) -> None:
-        """The image of events with the faces on it."""
+    def add_frame(self, frame: ViewFrame, size: SensorSize) -> None:
+        """Log the image of events and the faces on it."""
         rr, recording = self._rr, self._recording
-        recording.set_time("time", duration=moment.t_us / 1e6)
-        image = Image.fromarray(event_indices(moment.events, size)).convert("P")
+        recording.set_time("time", duration=frame.t_us / 1e6)
+        image = Image.fromarray(event_indices(frame.events, size)).convert("P")
         image.putpalette(EVENT_COLOURS.tobytes())
         png = io.BytesIO()
         image.save(png, "png", compress_level=1)
@@ -122,7 +123,7 @@ class RerunScreen:
             "camera/events",
             rr.EncodedImage(contents=png.getvalue(), media_type="image/png", opacity=1.0),
         )
-        faces = moment.faces or ()
+        faces = frame.faces or ()
         for face_id in self._drawn - {face.face_id for face in faces}:
             recording.log(f"camera/face/{face_id}", rr.Clear(recursive=True))
         self._drawn = {face.face_id for face in faces}
@@ -153,7 +154,7 @@ class RerunScreen:
             strip_colours.append((*POINT_COLOURS[first], 150))
         log(f"{path}/curves", rr.LineStrips2D(strips, colors=strip_colours))
         log(f"{path}/landmarks", rr.Points2D(points, colors=POINT_COLOURS, radii=-2.0))
-        # Circles of lines: the viewer draws points without transparency.
+        # Outlines: the viewer draws filled points without transparency.
         circles = points[:, None] + face.sigma[:, None, None] * _CIRCLE
         log(f"{path}/sigma", rr.LineStrips2D(circles, colors=_FAINT, radii=-0.3))
         head = face.head_pose()
@@ -174,7 +175,8 @@ class RerunScreen:
 
 
 def import_rerun() -> Any:
-    """
+    """The `rerun` package.
+
     Raises:
         RuntimeUnavailable: rerun-sdk is not installed.
     """
@@ -188,8 +190,8 @@ def import_rerun() -> Any:
 
 
 @contextmanager
-def rrd_file(path: str | Path) -> Iterator[RerunScreen]:
-    """A recording for rerun's viewer; the file is there when the block ends, not when it fails.
+def open_rrd(path: str | Path) -> Iterator[RerunViewer]:
+    """A recording for rerun's viewer; the file appears when the block ends without an error.
 
     Raises:
         ConfigError: another suffix than .rrd, or a folder that does not exist.
@@ -201,25 +203,25 @@ def rrd_file(path: str | Path) -> Iterator[RerunScreen]:
         recording = rerun.RecordingStream(APPLICATION)
         recording.save(part, default_blueprint=_layout(live=False))
         try:
-            yield RerunScreen(recording)
+            yield RerunViewer(recording)
         finally:
             recording.flush()
             recording.disconnect()
 
 
 @contextmanager
-def window(*, live: bool = False, speed: float = 1) -> Iterator[RerunScreen]:
-    """A window of rerun's viewer; it stays when the block ends.
+def open_window(*, live: bool = False, speed: float = 1) -> Iterator[RerunViewer]:
+    """A window of rerun's viewer, which stays open when the block ends.
 
     Raises:
         RuntimeUnavailable: no display, or rerun-sdk is not installed.
     """
     rerun = import_rerun()
-    screens = ("DISPLAY", "WAYLAND_DISPLAY")
-    if sys.platform.startswith("linux") and not any(os.environ.get(name) for name in screens):
+    displays = ("DISPLAY", "WAYLAND_DISPLAY")
+    if sys.platform.startswith("linux") and not any(os.environ.get(name) for name in displays):
         raise RuntimeUnavailable(
-            "window: this machine shows no display (neither DISPLAY nor WAYLAND_DISPLAY is set); "
-            "write a video or a .rrd, or use web and a browser on another machine"
+            "window: there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set); write "
+            "a video or a .rrd file, or use web and a browser on another machine"
         )
     recording = rerun.RecordingStream(APPLICATION)
     rerun.spawn(
@@ -228,34 +230,45 @@ def window(*, live: bool = False, speed: float = 1) -> Iterator[RerunScreen]:
         default_blueprint=_layout(live=live, speed=speed),
     )
     try:
-        yield RerunScreen(recording)
+        yield RerunViewer(recording)
     finally:
         recording.flush()
         recording.disconnect()
 
 
 @contextmanager
-def page(
-    *, address: str, port: int, live: bool = False, speed: float = 1
-) -> Iterator[tuple[RerunScreen, Page]]:
-    """A page in the browser, served until the block ends; see `rerun_page.serve_page`."""
+def open_web_page(
+    *, address: str = LOOPBACK, port: int = 9090, live: bool = False, speed: float = 1
+) -> Iterator[tuple[RerunViewer, WebPage]]:
+    """A page for browsers, served until the block ends.
+
+    Args:
+        address: of this machine; with 0.0.0.0 every machine that reaches this one can see the page.
+        port: of the page; 0 selects a free one.
+        live: show the newest data; otherwise play the recording.
+        speed: seconds of the recording ÷ seconds of playing.
+
+    Raises:
+        ConfigError: an address that is not of this machine, or a port that is taken.
+        RuntimeUnavailable: rerun-sdk is not installed, or its server does not start.
+    """
     rerun = import_rerun()
     with serve_page(address=address, port=port) as served:
         recording = rerun.RecordingStream(APPLICATION)
         recording.connect_grpc(served.log_url, default_blueprint=_layout(live=live, speed=speed))
         try:
-            yield RerunScreen(recording), served
+            yield RerunViewer(recording), served
         finally:
             recording.flush()
             recording.disconnect()
 
 
 def _layout(*, live: bool, speed: float = 1) -> Any:
-    """Events on the left, curves on the right; live, the newest is shown, else it plays."""
+    """Events on the left, curves on the right; live, it shows the newest data, else it plays."""
     import rerun.blueprint as rrb
 
     curves = [
-        rrb.TimeSeriesView(name="openness", origin="/openness"),
+        rrb.TimeSeriesView(name="eye and mouth aspect ratio", origin="/aspect_ratio"),
         rrb.TimeSeriesView(name="head pose, °", origin="/pose"),
         rrb.TimeSeriesView(
             name="presence", origin="/presence", axis_y=rrb.ScalarAxis(range=(0.0, 1.05))

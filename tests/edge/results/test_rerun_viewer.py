@@ -28,19 +28,19 @@ from evface_edge.results.drawing import (
     STATE_COLOURS,
     event_image,
 )
-from evface_edge.results.moments import Moment
+from evface_edge.results.view_frames import ViewFrame
 
 pytest.importorskip("rerun")
 
-from evface_edge.results import rerun_page, rerun_screen
+from evface_edge.results import rerun_server, rerun_viewer
 
 SIZE = SensorSize(40, 30)
 
 
-def moment(t_us: int, faces: Any) -> Moment:
+def moment(t_us: int, faces: Any) -> ViewFrame:
     number = np.arange(60)
     events = make_events(number + t_us - 100, number % 40, number % 30, number % 2)
-    return Moment(t_us, t_us / 1e6, events, 20_000, faces)
+    return ViewFrame(t_us, t_us / 1e6, events, 20_000, faces)
 
 
 def column(store: Any, entity: str, component: str) -> tuple[list[float], list[Any]]:
@@ -70,11 +70,11 @@ def recorded(make_face, tmp_path: Path) -> Any:
     first = make_face(1_000_000)
     held = make_face(1_000_000, face_id=4, state=FaceState.HELD)
     path = tmp_path / "a.rrd"
-    with rerun_screen.rrd_file(path) as screen:
+    with rerun_viewer.open_rrd(path) as screen:
         screen.add_result(1_000_000, [first, held])
-        screen.add_moment(moment(1_000_000, [first, held]), SIZE)
+        screen.add_frame(moment(1_000_000, [first, held]), SIZE)
         screen.add_result(2_000_000, [first])
-        screen.add_moment(moment(2_000_000, [first]), SIZE)
+        screen.add_frame(moment(2_000_000, [first]), SIZE)
         assert not path.exists()
     assert [file.name for file in tmp_path.iterdir()] == ["a.rrd"]
     return RrdReader(path).store(), first
@@ -145,12 +145,12 @@ def test_events_are_the_picture_of_events(recorded: Any) -> None:
 
 
 def test_a_failure_leaves_no_file(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="odd"), rerun_screen.rrd_file(tmp_path / "a.rrd"):
+    with pytest.raises(ValueError, match="odd"), rerun_viewer.open_rrd(tmp_path / "a.rrd"):
         raise ValueError("odd")
     assert not list(tmp_path.iterdir())
     with (
         pytest.raises(ConfigError, match=r"\.rrd"),
-        rerun_screen.rrd_file(tmp_path / "a.csv"),
+        rerun_viewer.open_rrd(tmp_path / "a.csv"),
     ):
         pass
 
@@ -159,7 +159,7 @@ def test_no_window_without_a_display(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(sys, "platform", "linux")
-    with pytest.raises(RuntimeUnavailable, match=r"no display.*web"), rerun_screen.window():
+    with pytest.raises(RuntimeUnavailable, match=r"no display.*web"), rerun_viewer.open_window():
         pass
 
 
@@ -167,17 +167,17 @@ def test_without_rerun_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "rerun", None)
     with (
         pytest.raises(RuntimeUnavailable, match=r"evface-edge\[web\]"),
-        rerun_screen.rrd_file(tmp_path / "a.rrd"),
+        rerun_viewer.open_rrd(tmp_path / "a.rrd"),
     ):
         pass
 
 
 @pytest.fixture
-def served(make_face) -> Iterator[rerun_page.Page]:
+def served(make_face) -> Iterator[rerun_server.WebPage]:
     face = make_face(1_000_000)
-    with rerun_screen.page(address="127.0.0.1", port=0) as (screen, page):
+    with rerun_viewer.open_web_page(address="127.0.0.1", port=0) as (screen, page):
         screen.add_result(1_000_000, [face])
-        screen.add_moment(moment(1_000_000, [face]), SIZE)
+        screen.add_frame(moment(1_000_000, [face]), SIZE)
         yield page
 
 
@@ -193,7 +193,7 @@ def listeners(port: int) -> set[str]:
 
 
 def test_the_page_is_served_on_loopback_alone_and_goes_away(make_face) -> None:
-    with rerun_screen.page(address="127.0.0.1", port=0) as (_, page):
+    with rerun_viewer.open_web_page(address="127.0.0.1", port=0) as (_, page):
         url = urlsplit(page.url)
         (data,) = parse_qs(url.query)["url"]
         assert data == page.log_url
@@ -213,7 +213,7 @@ def test_a_port_that_is_taken_is_told() -> None:
         port = taken.getsockname()[1]
         with (
             pytest.raises(ConfigError, match=f"127.0.0.1:{port}"),
-            rerun_page.serve_page(port=port),
+            rerun_server.serve_page(port=port),
         ):
             pass
 
@@ -229,10 +229,10 @@ def test_the_data_has_the_next_port_if_that_is_free() -> None:
             if taken == port + 1:
                 continue
             second.listen()
-            with rerun_page.serve_page(port=taken - 1) as page:
+            with rerun_server.serve_page(port=taken - 1) as page:
                 assert urlsplit(page.url).port == taken - 1
                 assert urlsplit(page.log_url.removeprefix("rerun+")).port != taken
-            with rerun_page.serve_page(port=port) as page:
+            with rerun_server.serve_page(port=port) as page:
                 if urlsplit(page.log_url.removeprefix("rerun+")).port == port + 1:
                     return
     pytest.fail("the next port was never taken")
@@ -244,15 +244,15 @@ def test_a_server_that_does_not_start_is_told(
     program = tmp_path / "rerun"
     program.write_text("#!/bin/sh\necho odd library >&2\nexit 3\n")
     program.chmod(0o755)
-    monkeypatch.setattr(rerun_page, "viewer_program", lambda: program)
-    with pytest.raises(RuntimeUnavailable, match="odd library"), rerun_page.serve_page(port=0):
+    monkeypatch.setattr(rerun_server, "viewer_program", lambda: program)
+    with pytest.raises(RuntimeUnavailable, match="odd library"), rerun_server.serve_page(port=0):
         pass
 
 
 def test_sigterm_takes_the_server_along() -> None:
     code = (
         "import threading\n"
-        "from evface_edge.results.rerun_page import serve_page\n"
+        "from evface_edge.results.rerun_server import serve_page\n"
         "with serve_page(port=0) as page:\n"
         "    print(page.url, flush=True)\n"
         "    threading.Event().wait()\n"
@@ -269,7 +269,7 @@ def test_sigterm_takes_the_server_along() -> None:
     assert not listeners(port)
 
 
-def test_the_page_as_a_browser_shows_it(served: rerun_page.Page, tmp_path: Path) -> None:
+def test_the_page_as_a_browser_shows_it(served: rerun_server.WebPage, tmp_path: Path) -> None:
     """rerun's viewer needs WebGL: Chromium draws it in software here."""
     playwright = pytest.importorskip("playwright.sync_api")
     program = shutil.which("chromium") or shutil.which("google-chrome")
