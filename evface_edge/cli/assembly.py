@@ -73,21 +73,19 @@ class _LazyCommand(TyperCommand):
         for param in command.params:
             if getattr(param, "help", None):
                 param.help = escape(param.help)
+            if getattr(param, "is_flag", False):
+                param.metavar = ""  # not <bool>, which it does not take
         return command
 
 
 def _added_rows() -> Iterator[Row]:
     """Commands of installed packages. Names of `ROWS` cannot be replaced."""
     own = {row.name for row in ROWS}
-    order = list(ADDED)
-    points = [point for point in metadata.entry_points(group=ENTRY_POINTS) if point.name not in own]
-    points.sort(
-        key=lambda point: (
-            order.index(point.name) if point.name in ADDED else len(order),
-            point.name,
-        )
-    )
-    for point in points:
+    order = {name: index for index, name in enumerate(ADDED)}
+    points = metadata.entry_points(group=ENTRY_POINTS)
+    for point in sorted(points, key=lambda each: (order.get(each.name, len(order)), each.name)):
+        if point.name in own:
+            continue
         text, extra = ADDED.get(point.name, (f"From {point.module.partition('.')[0]}.", None))
         yield Row(point.name, point.value, text, extra)
 
@@ -107,16 +105,34 @@ def _command(function: Any, name: str | None = None, *, completion: bool = False
     return get_command(app)
 
 
+# Callbacks are at module level, because Typer evaluates the annotations that name them.
+
+
+def _set_verbosity(context: typer.Context, value: int) -> None:
+    _switches(context).verbosity += value
+
+
+def _set_quiet(context: typer.Context, value: bool) -> None:
+    _switches(context).quiet |= value
+
+
+def _set_debug(context: typer.Context, value: bool) -> None:
+    _switches(context).debug |= value
+
+
+def _switches(context: typer.Context) -> Switches:
+    return context.find_object(Switches) or Switches()
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        from evface_edge import __version__
+
+        typer.echo(f"evface-edge {__version__}")
+        raise typer.Exit
+
+
 def _switch_options() -> list[TyperOption]:
-    def set_verbosity(context: typer.Context, value: int) -> None:
-        _switches(context).verbosity += value
-
-    def set_quiet(context: typer.Context, value: bool) -> None:
-        _switches(context).quiet |= value
-
-    def set_debug(context: typer.Context, value: bool) -> None:
-        _switches(context).debug |= value
-
     def switches(
         verbose: Annotated[
             int,
@@ -124,43 +140,30 @@ def _switch_options() -> list[TyperOption]:
                 "--verbose",
                 "-v",
                 count=True,
-                callback=set_verbosity,
+                callback=_set_verbosity,
                 show_default=False,
-                metavar="",
                 help="Verbose; -vv for debug.",
             ),
         ] = 0,
         quiet: Annotated[
-            bool,
-            typer.Option("--quiet", "-q", callback=set_quiet, help="Print errors only."),
+            bool, typer.Option("--quiet", "-q", callback=_set_quiet, help="Print errors only.")
         ] = False,
         debug: Annotated[
-            bool, typer.Option("--debug", callback=set_debug, help="Show the traceback of errors.")
+            bool, typer.Option("--debug", callback=_set_debug, help="Show the traceback of errors.")
         ] = False,
     ) -> None: ...
 
     return _hidden_options(_command(switches))
 
 
-def _switches(context: typer.Context) -> Switches:
-    return context.find_object(Switches) or Switches()
-
-
 def _program_options() -> list[TyperOption]:
     """--version, and the completion options of Typer."""
-
-    def show_version(value: bool) -> None:
-        if value:
-            from evface_edge import __version__
-
-            typer.echo(f"evface-edge {__version__}")
-            raise typer.Exit
 
     def program(
         version: Annotated[
             bool,
             typer.Option(
-                "--version", "-V", callback=show_version, is_eager=True, help="Print the version."
+                "--version", "-V", callback=_show_version, is_eager=True, help="Print the version."
             ),
         ] = False,
     ) -> None: ...
@@ -173,4 +176,5 @@ def _hidden_options(command: Any) -> list[TyperOption]:
     options = [param for param in command.params if isinstance(param, TyperOption)]
     for option in options:
         option.expose_value = False
+        option.metavar = ""
     return options

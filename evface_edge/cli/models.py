@@ -48,25 +48,24 @@ def models(
 
 
 def _show_table(cards: list[tuple[Path, ModelCard]]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
+    from evface_edge.bench.table import text_table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("name", "precision", "MB", "version", "NME-68", "licence"):
-        table.add_column(heading, justify="right" if heading in ("MB", "NME-68") else "left")
+    heading = ("name", "precision", "MB", "version", "NME-68", "licence")
+    rows = []
     for path, card in cards:
         error = card.metrics.get("normal_nme68_percent")
-        table.add_row(
-            path.stem,
-            card.precision,
-            f"{path.stat().st_size / 1e6:.1f}",
-            card.version,
-            "–" if error is None else f"{error:.2f} %",
-            card.training.get("licence", "–").partition(",")[0],
+        rows.append(
+            [
+                path.stem,
+                card.precision,
+                f"{path.stat().st_size / 1e6:.1f}",
+                card.version,
+                "–" if error is None else f"{error:.2f} %",
+                card.training.get("licence", "–").partition(",")[0],
+            ]
         )
-    Console(soft_wrap=True).print(table)
-    typer.echo("use one: evface-edge predict INPUT -m NAME; its details: evface-edge models NAME")
+    typer.echo(text_table(heading, rows))
+    typer.echo("\nuse a model: evface-edge predict INPUT -m NAME; details: evface-edge models NAME")
 
 
 def show_card(card: ModelCard) -> None:

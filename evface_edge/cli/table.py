@@ -36,7 +36,7 @@ ROWS: tuple[Row, ...] = (
         "Compare the accuracy and latency of models.",
         "report",
     ),
-    Row("doctor", "evface_edge.cli.doctor:doctor", "Check the installation; show fixes."),
+    Row("doctor", "evface_edge.cli.doctor:doctor", "Check the installation; show how to fix it."),
 )
 
 #: Commands of other packages, found as entry points: name → (help, extra), in this order.

@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
-from evface_edge.cli.recording import PREDICT_SUFFIXES
 
-from evface_edge.results.table import CSV_COLUMNS, CSV_POSE_COLUMNS
+from evface_edge.cli.outputs import PREDICT_SUFFIXES
+from evface_edge.results.table import FACE_COLUMNS
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "how-to" / "results.md").read_text()
 SNIPPETS = re.findall(r"<!-- runs -->\n```python\n(.*?)```", DOCUMENT, re.S)
@@ -26,5 +26,5 @@ def test_snippets_run(code: str, said: str, capsys: pytest.CaptureFixture[str]) 
 
 def test_all_outputs_and_columns_are_explained() -> None:
     assert SNIPPETS
-    for name in (*PREDICT_SUFFIXES, *CSV_COLUMNS[:11], *CSV_POSE_COLUMNS):
+    for name in (*PREDICT_SUFFIXES, *FACE_COLUMNS):
         assert f"`{name}`" in DOCUMENT

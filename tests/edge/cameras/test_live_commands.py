@@ -15,9 +15,8 @@ import pytest
 from evface_edge.cli import main
 from evface_edge.errors import CameraError, ConfigError
 from evface_edge.events import EventArray, make_events, open_events, write_events
-from evface_edge.events.cameras.live import LiveCounters
 from evface_edge.geometry import SensorSize
-from evface_edge.live import Ending, ending, losses
+from evface_edge.live import LiveCounters, describe_losses, until_stopped
 
 SIZE = SensorSize(64, 48)
 COUNT = 20_000
@@ -67,7 +66,7 @@ def test_info_looks_at_a_camera(recording: Path, capsys: pytest.CaptureFixture[s
     assert time.monotonic() - began >= 0.3
     out = capsys.readouterr().out
     assert "64×48 pixels" in out
-    assert "lost         0 events (0.0%) too late" in out
+    assert "lost         0 events (0.0%) dropped" in out
 
 
 def test_info_says_why_there_is_no_camera(capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,25 +116,34 @@ def test_what_there_was_is_written_when_the_camera_goes(
 def test_the_first_interrupt_ends_in_good_order(recording: Path) -> None:
     before = signal.getsignal(signal.SIGINT)
     with open_events(f"replay:{recording}?loop=1") as source:
-        with ending(source, None) as live:
+        with until_stopped(source) as live:
             threading.Timer(0.2, signal.raise_signal, [signal.SIGINT]).start()
             assert len(list(live)) > 0
             assert signal.getsignal(signal.SIGINT) is before  # the next one interrupts
-        assert isinstance(live, Ending)
         assert live.error is None
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_recording_is_left_as_it_is(recording: Path) -> None:
+def test_a_recording_ends_by_itself(recording: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
     with open_events(recording) as source:
-        with ending(source, None) as same:
-            assert same is source
-        with pytest.raises(ConfigError), ending(source, 1.0):
+        with until_stopped(source) as stoppable:
+            assert signal.getsignal(signal.SIGINT) is before
+            assert sum(map(len, stoppable)) == COUNT
+        with pytest.raises(ConfigError) as caught, until_stopped(source, seconds=1.0):
             pass
+    assert caught.value.field == "seconds"
+
+
+def test_the_error_of_a_camera_is_raised_after_its_events() -> None:
+    with until_stopped(Broken()) as source:
+        assert sum(map(len, source)) == 4
+    with pytest.raises(CameraError):
+        source.raise_error()
 
 
 def test_losses_in_words() -> None:
     counters = LiveCounters(received=2000, events_dropped=500, overflows=3, clock_resets=1)
-    assert losses(counters) == (
-        "500 events (25.0%) too late, 3 overflows of the driver, 1 resets of the clock"
+    assert describe_losses(counters) == (
+        "500 events (25.0%) dropped, 3 overflows of the driver, 1 resets of the clock"
     )

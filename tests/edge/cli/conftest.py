@@ -20,25 +20,25 @@ SIZE = SensorSize(120, 90)
 
 
 @dataclasses.dataclass
-class Answer:
-    """What a command left behind."""
+class Result:
+    """Exit code and output of a command."""
 
     code: int
     out: str
     err: str
 
 
-Command = Callable[..., Answer]
+Command = Callable[..., Result]
 
 
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str]) -> Command:
-    """Call `evface-edge` in this process."""
+    """Run `evface-edge` in this process."""
 
-    def call(*arguments: object) -> Answer:
+    def call(*arguments: object) -> Result:
         code = main([str(argument) for argument in arguments])
         captured = capsys.readouterr()
-        return Answer(code, captured.out, captured.err)
+        return Result(code, captured.out, captured.err)
 
     return call
 
@@ -55,7 +55,7 @@ def recording(tmp_path: Path) -> Path:
 
 
 class FakePredictor:
-    """Of the shape of `evface_edge.predictor.Predictor`: a face every 10 ms, twice held at last."""
+    """In place of `Predictor`: a face every 10 ms, the last two of them held."""
 
     faces = True
     fails_at_us: int | None = None

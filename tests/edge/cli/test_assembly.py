@@ -13,6 +13,7 @@ import pytest
 import typer
 
 from evface_edge.cli import assembly
+from evface_edge.cli.table import ADDED, ROWS, Row
 from evface_edge.errors import ConfigError, EventFormatWarning
 
 HEAVY = ("PIL", "av", "cv2", "numba", "onnxruntime", "torch")
@@ -30,7 +31,7 @@ def run(*code: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], *([row.name, "--help"] for row in assembly.ROWS)], ids=" ".join
+    "arguments", [["--help"], *([row.name, "--help"] for row in ROWS)], ids=" ".join
 )
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     done = run(
@@ -47,19 +48,19 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
 def test_help_lists_every_command(command) -> None:
     answer = command("--help")
     assert answer.code == 0
-    for row in assembly.ROWS:
+    for row in ROWS:
         assert f" {row.name} " in answer.out
         assert row.help in answer.out
 
 
-@pytest.mark.parametrize("row", assembly.ROWS, ids=lambda row: row.name)
-def test_every_command_explains_itself_with_an_example(command, row: assembly.Row) -> None:
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_every_command_explains_itself_with_an_example(command, row: Row) -> None:
     module, _, name = row.target.partition(":")
     assert callable(getattr(importlib.import_module(module), name))
     answer = command(row.name, "--help")
     assert answer.code == 0
     assert f"evface-edge {row.name}" in answer.out.split("Usage:")[1].split("\n", 1)[1]
-    for switch in ("--debug", "--verbose", "--json"):
+    for switch in ("--debug", "--verbose", "--quiet", "--json"):
         assert switch in answer.out
 
 
@@ -75,10 +76,47 @@ def test_a_mistyped_command_gets_a_hint(command) -> None:
     assert "predict" in answer.err
 
 
-def test_version(command) -> None:
-    answer = command("--version")
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_version(command, option: str) -> None:
+    answer = command(option)
     assert answer.code == 0
     assert answer.out.startswith("evface-edge ")
+
+
+def test_as_a_module() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "evface_edge", "-V"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("evface-edge ")
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [("evface-edge pre", "predict"), ("evface-edge predict --sal", "--salvage")],
+)
+def test_shell_completion(typed: str, expected: str) -> None:
+    done = run(
+        "import os, sys",
+        f"os.environ['COMP_WORDS'] = {typed!r}",
+        f"os.environ['COMP_CWORD'] = {str(len(typed.split()) - 1)!r}",
+        "os.environ['_EVFACE_EDGE_COMPLETE'] = 'complete_bash'",
+        "from evface_edge.cli import main",
+        "sys.exit(main([]))",
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [expected]
+
+
+def test_completion_script(command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
+    answer = command("--show-completion", "bash")
+    assert answer.code == 0
+    assert "_EVFACE_EDGE_COMPLETE" in answer.out
+    assert "--install-completion" in command("--help").out
 
 
 @pytest.fixture
@@ -213,6 +251,20 @@ def test_verbosity(command, extend, switches: list[str], expected: str, place: s
 def test_every_entry_point_of_this_project_is_described() -> None:
     tomllib = pytest.importorskip("tomllib", reason="Python 3.10 reads no TOML")
     project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
-    assert set(project["entry-points"][assembly.ENTRY_POINTS]) == set(assembly.ADDED)
-    for _, extra in assembly.ADDED.values():
+    assert set(project["entry-points"][assembly.ENTRY_POINTS]) == set(ADDED)
+    for _, extra in ADDED.values():
         assert extra in project["optional-dependencies"]
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_quiet(command, recording: Path, fake_predictor, place: str) -> None:
+    output = recording.parent / "a.csv"
+    arguments = ["predict", recording, "-o", output]
+    answer = command("-q", *arguments) if place == "before" else command(*arguments, "--quiet")
+    assert (answer.code, answer.out, answer.err) == (0, "", "")
+    assert output.is_file()
+    assert command("predict", recording, "-q", "--json").out.startswith("{")
+    failed = command("predict", recording.parent / "none.raw", "-q")
+    assert failed.code == 1
+    assert failed.err.startswith("error: ")
+    assert command("predict", recording).out != ""  # quiet ends with the command

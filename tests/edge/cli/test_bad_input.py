@@ -1,4 +1,4 @@
-"""What a user can get wrong: one sentence, exit code 1, nothing written."""
+"""Bad input: one sentence, exit code 1, nothing written."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def backward(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "name", "says"),
+    ("make", "name", "words"),
     [
         (missing, "rec.raw", "no such file"),
         (empty, "rec.raw", "the file is empty"),
@@ -70,22 +70,22 @@ def test_a_bad_recording(
     capsys: pytest.CaptureFixture[str],
     make: Callable[[Path], None],
     name: str,
-    says: str,
+    words: str,
 ) -> None:
     path = tmp_path / name
     make(path)
     before = sorted(tmp_path.iterdir())
     outputs = ["-o", str(tmp_path / "out.csv"), "-o", str(tmp_path / "out.gif")]
     assert main(["predict", str(path), *outputs]) == 1
-    said = capsys.readouterr().err.strip().splitlines()
-    assert len(said) == 1
-    assert said[0].startswith("error: ")
-    assert name in said[0] or "size" in said[0]
-    assert says in said[0]
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+    assert name in lines[0] or "size" in lines[0]
+    assert words in lines[0]
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_salvage_takes_what_is_sound(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_salvage_uses_the_sound_part(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     truncated(tmp_path / "rec.raw")
     output = tmp_path / "out.csv"
     assert main(["predict", str(tmp_path / "rec.raw"), "--salvage", "-o", str(output)]) == 0
@@ -94,7 +94,7 @@ def test_salvage_takes_what_is_sound(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "words"),
     [
         (lambda: b"", "ONNX"),
         (lambda: b"text" * 50, "ONNX"),
@@ -103,16 +103,16 @@ def test_salvage_takes_what_is_sound(tmp_path: Path, capsys: pytest.CaptureFixtu
     ids=["empty", "text", "truncated"],
 )
 def test_a_bad_model(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: Callable[[], bytes], says: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: Callable[[], bytes], words: str
 ) -> None:
     model = tmp_path / "model.onnx"
     model.write_bytes(content())
     output = tmp_path / "out.csv"
     assert main(["predict", str(DEMO_RECORDING), "-m", str(model), "-o", str(output)]) == 1
-    said = capsys.readouterr().err.strip().splitlines()
-    assert len(said) == 1
-    assert "model.onnx" in said[0]
-    assert says in said[0]
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert "model.onnx" in lines[0]
+    assert words in lines[0]
     assert not output.exists()
 
 

@@ -14,7 +14,7 @@ from evface_edge.cli import demo
 
 @pytest.fixture
 def other_recording(recording: Path, fake_predictor, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(demo, "RECORDING", recording)
+    monkeypatch.setattr(demo, "DEMO_RECORDING", recording)
     return recording
 
 
@@ -25,7 +25,7 @@ def files_expected() -> set[str]:
     return {"landmarks.csv", "landmarks.json"} | videos
 
 
-def test_makes_a_folder_of_results(command, other_recording, tmp_path: Path) -> None:
+def test_writes_a_folder_of_results(command, other_recording, tmp_path: Path) -> None:
     folder = tmp_path / "made" / "here"
     answer = command("demo", "--output", folder)
     assert answer.code == 0
@@ -34,7 +34,7 @@ def test_makes_a_folder_of_results(command, other_recording, tmp_path: Path) -> 
     assert "following 98%" in answer.out
 
 
-def test_without_pyav_there_is_a_gif_alone(
+def test_without_pyav_there_is_no_mp4(
     command, other_recording, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(demo, "find_spec", lambda name: None)
@@ -57,8 +57,7 @@ def test_a_file_in_place_of_the_folder(command, other_recording, tmp_path: Path)
     assert (tmp_path / "taken").read_text() == "mine"
 
 
-def test_what_came_along_shows_a_face(command, tmp_path: Path) -> None:
-    """The bundled recording and the bundled model, for real."""
+def test_bundled_recording_and_model(command, tmp_path: Path) -> None:
     answer = command("demo", "-o", tmp_path / "out")
     assert answer.code == 0, answer.err
     rows = list(csv.DictReader((tmp_path / "out" / "landmarks.csv").read_text().splitlines()))

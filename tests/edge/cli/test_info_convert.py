@@ -21,7 +21,7 @@ SIZE = SensorSize(64, 48)
 
 @pytest.fixture
 def street(tmp_path: Path) -> Path:
-    """A second of events, half of them from one pixel, with 300 ms of nothing."""
+    """A second of events, half of them of one pixel, with a gap of 300 ms."""
     t = np.concatenate([np.arange(0, 400_000, 100), np.arange(700_000, 1_000_001, 100)]) + 5_000_000
     x = np.where(np.arange(len(t)) % 2, 10, np.arange(len(t)) % 64)
     y = np.where(np.arange(len(t)) % 2, 20, np.arange(len(t)) % 48)
@@ -56,7 +56,7 @@ def test_info_as_json(street: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert rates[43:] == pytest.approx(10_000, rel=0.05)
 
 
-def test_info_for_people(street: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_info_as_text(street: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = call(capsys, "info", street)
     assert code == 0
     for text in ("Prophesee EVT3", "64×48", "7,001", "7 kev/s", "(10, 20) 49.99%", "300.1 ms at"):
@@ -67,7 +67,7 @@ def test_info_for_people(street: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "none found" in out
 
 
-def test_info_tells_damage(street: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_info_of_damage(street: Path, capsys: pytest.CaptureFixture[str]) -> None:
     street.write_bytes(street.read_bytes()[:-1])
     code, out, err = call(capsys, "info", street)
     assert code == 0
@@ -88,7 +88,7 @@ def test_info_of_no_events(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert call(capsys, "info", tmp_path / "b.npz")[0] == 0
 
 
-def test_info_of_what_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_info_of_bad_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = call(capsys, "info", tmp_path / "none.raw")
     assert (code, out) == (1, "")
     assert "no such file" in err
@@ -138,14 +138,14 @@ def test_convert(street: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert read_events(tmp_path / "c.es")[0]["t"][[0, -1]].tolist() == [0, 1_000_000]
 
 
-def test_convert_names_the_encoding(
+def test_convert_with_an_encoding(
     street: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(capsys, "convert", street, f"{tmp_path}/b.raw?format=evt2")[0] == 0
     assert b"EVT2;" in (tmp_path / "b.raw").read_bytes()[:200]
 
 
-def test_convert_keeps_what_exists(
+def test_convert_does_not_overwrite(
     street: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "b.npz").write_bytes(b"mine")

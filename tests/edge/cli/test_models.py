@@ -8,7 +8,7 @@ import pytest
 from evface_edge.card import ModelCard, TensorSpec, WindowPolicy
 from evface_edge.card_file import embed_card
 
-# The least that is an ONNX file: IR version 8, and an empty graph.
+# The smallest ONNX file: IR version 8, and an empty graph.
 ONNX = bytes([0x08, 8, 0x3A, 0])
 
 
@@ -28,21 +28,39 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             outputs=(TensorSpec("landmarks", (-1, 98, 2)),),
             presence_threshold=0.5,
             sigma_limit=0.1,
-            training={"data": "made-up faces", "licence": "no commercial use"},
-            metrics={"nme68_normal_percent": 4.25},
+            training={"data": "made-up faces", "licence": "no commercial use, as its data ask"},
+            metrics={"normal_nme68_percent": 4.25},
         )
         (tmp_path / f"evface-x-{precision}.onnx").write_bytes(embed_card(ONNX, card))
     return tmp_path
 
 
-def test_lists_figures_and_licence(command, folder: Path) -> None:
+def test_one_row_a_model(command, folder: Path) -> None:
     answer = command("models")
     assert answer.code == 0
-    assert "evface-x-int8: int8, version 1.2" in answer.out
-    assert "evface-x-fp32: fp32" in answer.out
-    figure = next(line for line in answer.out.splitlines() if "nme68" in line)
-    assert figure.split() == ["nme68", "normal", "percent", "4.25"]
-    assert "licence: no commercial use" in answer.out
+    rows = [line.split() for line in answer.out.splitlines() if line.startswith("evface-x")]
+    shared = ["1.2", "4.25", "%", "no", "commercial", "use"]
+    assert rows == [
+        ["evface-x-fp32", "fp32", "0.0", *shared],
+        ["evface-x-int8", "int8", "0.0", *shared],
+    ]
+
+
+def test_details_of_one_model(command, folder: Path) -> None:
+    answer = command("models", "evface-x")  # INT8 is the default precision
+    assert answer.code == 0
+    lines = {line.partition(": ")[0]: line for line in answer.out.splitlines()}
+    assert lines["precision"].split() == ["precision:", "int8"]
+    assert "made-up faces" in answer.out
+    assert "normal nme68 percent" in answer.out
+    found = json.loads(command("models", "evface-x", "--json").out)
+    assert [card["precision"] for card in found] == ["int8"]
+
+
+def test_an_unknown_model(command, folder: Path) -> None:
+    answer = command("models", "evface-z")
+    assert answer.code == 1
+    assert "evface-z" in answer.err
 
 
 def test_json_has_whole_cards(command, folder: Path) -> None:

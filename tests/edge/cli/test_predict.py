@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from evface_edge.cli.recording import VIDEO_SUFFIXES
+from evface_edge.cli.outputs import VIDEO_SUFFIXES
 from evface_edge.errors import EventFormatError
 from evface_edge.geometry import Box
 from evface_edge.results.video import VIDEO_WRITERS
@@ -33,7 +33,7 @@ def test_prints_a_table(command, recording: Path, fake_predictor) -> None:
     }
 
 
-def test_writes_all_outputs_in_one_pass(command, recording: Path, fake_predictor) -> None:
+def test_all_outputs_come_from_one_run(command, recording: Path, fake_predictor) -> None:
     folder = recording.parent
     names = ["a.csv", "a.json", "a.gif"]
     outputs = [argument for name in names for argument in ("-o", folder / name)]
@@ -57,7 +57,7 @@ def test_slow_motion(command, recording: Path, fake_predictor) -> None:
         assert video.n_frames == 19
 
 
-def test_says_plainly_that_there_is_no_face(command, recording: Path, fake_predictor) -> None:
+def test_a_recording_without_a_face(command, recording: Path, fake_predictor) -> None:
     fake_predictor.faces = False
     table = recording.parent / "a.csv"
     answer = command("predict", recording, "-o", table)
@@ -93,7 +93,7 @@ def test_json_for_scripts(command, recording: Path, fake_predictor) -> None:
 
 
 @pytest.mark.parametrize("error", [EventFormatError("torn"), KeyboardInterrupt()])
-def test_a_failure_leaves_what_was_there(
+def test_a_failure_keeps_old_files(
     command, recording: Path, fake_predictor, error: BaseException
 ) -> None:
     fake_predictor.fails_at_us, fake_predictor.error = 500_000, error
@@ -129,7 +129,7 @@ def test_outputs_are_checked_first(
 
 
 @pytest.mark.parametrize("options", ["", "?width=5&height=5"])
-def test_does_not_write_over_the_recording(
+def test_the_recording_is_not_overwritten(
     command, tmp_path: Path, fake_predictor, options: str
 ) -> None:
     path = tmp_path / "events.csv"
@@ -140,7 +140,7 @@ def test_does_not_write_over_the_recording(
     assert path.read_text() == "t,x,y,p\n0,1,1,1\n"
 
 
-def test_a_missing_recording_is_one_sentence(command, tmp_path: Path, fake_predictor) -> None:
+def test_a_missing_recording(command, tmp_path: Path, fake_predictor) -> None:
     answer = command("predict", tmp_path / "none.raw", "-o", tmp_path / "a.csv")
     assert answer.code == 1
     assert answer.err.startswith("error: ")
@@ -167,17 +167,17 @@ def test_wrong_usage_exits_2(command, recording: Path, fake_predictor, wrong: li
     assert answer.out == ""
 
 
-def test_the_two_lists_of_films_are_one() -> None:
+def test_both_lists_of_videos_are_equal() -> None:
     assert set(VIDEO_WRITERS) == VIDEO_SUFFIXES
 
 
-def test_pose_in_tables_and_the_other_outputs(command, recording: Path, fake_predictor) -> None:
+def test_every_kind_of_output(command, recording: Path, fake_predictor) -> None:
     folder = recording.parent
     names = ["a.csv", "a.json", "a.parquet", "a.png", "a.rrd"]
     for library in ("pyarrow", "matplotlib", "rerun"):
         pytest.importorskip(library)
     outputs = [argument for name in names for argument in ("-o", folder / name)]
-    answer = command("predict", recording, "--pose", *outputs)
+    answer = command("predict", recording, *outputs)
     assert answer.code == 0, answer.err
     assert {path.name for path in folder.iterdir()} == {recording.name, *names}
     row = next(csv.DictReader((folder / "a.csv").read_text().splitlines()))
@@ -190,9 +190,7 @@ def test_pose_in_tables_and_the_other_outputs(command, recording: Path, fake_pre
     assert table["yaw_deg"][0].as_py() == pytest.approx(face["head_pose"]["yaw_deg"], abs=0.0051)
 
 
-def test_a_failure_leaves_none_of_the_other_outputs(
-    command, recording: Path, fake_predictor
-) -> None:
+def test_a_failure_leaves_no_new_files(command, recording: Path, fake_predictor) -> None:
     pytest.importorskip("rerun")
     fake_predictor.fails_at_us, fake_predictor.error = 500_000, EventFormatError("torn")
     folder = recording.parent

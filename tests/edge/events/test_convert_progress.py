@@ -41,7 +41,7 @@ def test_a_terminal_gets_a_bar_with_rate_and_estimate(
     assert main(["convert", str(recording), str(recording.with_suffix(".dat"))]) == 0
     shown = terminal.getvalue()
     assert re.search(r"300,000 events, [0-9.]+ Mev/s", shown)
-    assert max(int(percent) for percent in re.findall(r"([0-9]+) %", shown)) >= 50
+    assert max(int(percent) for percent in re.findall(r"([0-9]+)%", shown)) >= 50
     assert re.search(r"[0-9]:[0-9]{2}:[0-9]{2}", shown)
     assert len(read_events(recording.with_suffix(".dat"))[0]) == COUNT
 

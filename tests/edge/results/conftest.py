@@ -13,7 +13,7 @@ MakeFace = Callable[..., FaceLandmarks]
 
 @pytest.fixture
 def make_face() -> MakeFace:
-    """Faces on a ring around (60, 50): all points differ, and none lies on a whole pixel."""
+    """Makes faces on a ring around (60, 50): all points differ, none lies at a pixel centre."""
 
     def make(t_us: int = 1000, **changes: object) -> FaceLandmarks:
         angle = np.arange(98) / 98 * 2 * np.pi

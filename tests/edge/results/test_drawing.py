@@ -19,7 +19,7 @@ from evface_edge.results.drawing import (
 NO_EVENTS = make_events([], [], [], [])
 
 
-def test_events_lie_where_they_were_and_tell_their_polarity() -> None:
+def test_position_and_polarity_of_events() -> None:
     x, y = [3, 3, 3, 0, 0, 0, 0, 2], [1, 1, 1, 0, 0, 0, 0, 1]
     events = make_events(range(8), x, y, [1] * 3 + [0] * 4 + [1])
     image = event_image(events, SensorSize(5, 2))
@@ -46,18 +46,18 @@ def test_small_sensors_are_enlarged(size: tuple[int, int], scale: int) -> None:
     assert image.height >= size[1] * scale
 
 
-def test_a_landmark_is_drawn_at_its_place(make_face) -> None:
+def test_landmarks_are_drawn_with_subpixel_accuracy(make_face) -> None:
     size = SensorSize(120, 100)
     scale = image_scale(size)
     points = np.full((98, 2), 20.0)
-    points[:, 1] = 80  # all others in one heap, away from the one that is looked for
+    points[:, 1] = 80  # all others in one place, away from the one that is measured
     points[54] = (70.25, 30.5)  # the nose tip
     points[51:54] = points[55:60] = points[54]
     face = make_face(landmarks=points, sigma=np.full(98, 0.1), box=Box(10, 10, 90, 80))
     drawn = np.asarray(face_image(NO_EVENTS, [face], size)).astype(float)
     empty = np.asarray(face_image(NO_EVENTS, [], size)).astype(float)
     light = np.abs(drawn - empty).sum(axis=2)
-    light[:, : 60 * scale] = 0  # the heap
+    light[:, : 60 * scale] = 0  # the other points
     light[60 * scale :] = light[:, 80 * scale :] = light[: 20 * scale] = 0  # the box
     rows, columns = np.indices(light.shape)
     offset = (drawn.shape[1] - size.width * scale) / 2
@@ -68,7 +68,7 @@ def test_a_landmark_is_drawn_at_its_place(make_face) -> None:
 
 
 @pytest.mark.parametrize("state", list(FaceState))
-def test_every_state_has_a_colour_and_shows_it(make_face, state: FaceState) -> None:
+def test_every_state_has_a_colour(make_face, state: FaceState) -> None:
     image = face_image(NO_EVENTS, [make_face(state=state)], SensorSize(346, 260))
     colours = {colour for _, colour in image.getcolors(1 << 20) or []}
     nearest = min(np.abs(np.array(colour) - STATE_COLOURS[state]).max() for colour in colours)
@@ -76,7 +76,7 @@ def test_every_state_has_a_colour_and_shows_it(make_face, state: FaceState) -> N
 
 
 @pytest.mark.parametrize("shift", [(-1000, 0), (0, 1000), (-60, -50), (286, 210)])
-def test_a_face_may_lie_outside(make_face, shift: tuple[int, int]) -> None:
+def test_a_face_outside_the_image(make_face, shift: tuple[int, int]) -> None:
     face = make_face()
     moved = face.landmarks + np.array(shift, np.float32)
     size = SensorSize(346, 260)
@@ -84,17 +84,17 @@ def test_a_face_may_lie_outside(make_face, shift: tuple[int, int]) -> None:
     assert image.size == face_image(NO_EVENTS, [], size).size
 
 
-def test_a_point_that_is_not_sure_is_drawn_wider(make_face) -> None:
+def test_uncertain_points_are_drawn_wider(make_face) -> None:
     size = SensorSize(346, 260)
 
     def drawn(sigma: float) -> np.ndarray:
         face = make_face(sigma=np.full(98, sigma))
         return np.asarray(face_image(NO_EVENTS, [face], size))
 
-    sure = drawn(0.1)
+    certain = drawn(0.1)
 
     def wider_by(sigma: float) -> int:
-        return int((drawn(sigma) != sure).any(axis=2).sum())
+        return int((drawn(sigma) != certain).any(axis=2).sum())
 
     assert wider_by(0.2) == 0  # smaller than the point itself
     assert 1000 < wider_by(4) < 0.7 * wider_by(8)

@@ -11,7 +11,7 @@ from evface_edge.errors import ConfigError
 def test_cannot_be_changed(make_face) -> None:
     points = np.ones((98, 2), np.float64)
     face = make_face(landmarks=points)
-    points[:] = 7  # the caller's array is the caller's
+    points[:] = 7  # the caller changes its array later
     assert face.landmarks.dtype == np.float32
     np.testing.assert_array_equal(face.landmarks, 1)
     with pytest.raises(ValueError, match="read-only"):
@@ -51,7 +51,7 @@ def test_fewer_points(make_face) -> None:
         ("presence", float("nan")),
     ],
 )
-def test_refuses_what_makes_no_sense(make_face, field: str, value: object) -> None:
-    with pytest.raises(ConfigError, match=f"FaceLandmarks.{field}") as caught:
+def test_values_out_of_range(make_face, field: str, value: object) -> None:
+    with pytest.raises(ConfigError) as caught:
         make_face(**{field: value})
     assert caught.value.field == f"FaceLandmarks.{field}"

@@ -8,7 +8,7 @@ from evface_edge.errors import ConfigError
 from evface_edge.results.output_file import check_output, whole_file
 
 
-def test_there_when_the_block_ends_and_not_before(tmp_path: Path) -> None:
+def test_the_file_appears_when_the_block_ends(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     with whole_file(path) as part:
         part.write_text("new")
@@ -20,7 +20,7 @@ def test_there_when_the_block_ends_and_not_before(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_a_failure_leaves_what_was_there(tmp_path: Path, error: type[BaseException]) -> None:
+def test_a_failure_keeps_the_old_file(tmp_path: Path, error: type[BaseException]) -> None:
     path = tmp_path / "a.csv"
     path.write_text("old")
 
@@ -35,7 +35,7 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path, error: type[BaseExcepti
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_writes_through_a_link(tmp_path: Path) -> None:
+def test_writes_to_the_target_of_a_link(tmp_path: Path) -> None:
     target, link = tmp_path / "target.csv", tmp_path / "link.csv"
     link.symlink_to(target)
     with whole_file(link) as part:
@@ -44,19 +44,20 @@ def test_writes_through_a_link(tmp_path: Path) -> None:
     assert target.read_text() == "new"
 
 
-def test_same_permissions_as_any_new_file(tmp_path: Path) -> None:
+def test_permissions_of_a_new_file(tmp_path: Path) -> None:
     with whole_file(tmp_path / "a.csv") as part:
         part.write_text("new")
     (tmp_path / "b.csv").write_text("plain")
     assert (tmp_path / "a.csv").stat().st_mode == (tmp_path / "b.csv").stat().st_mode
 
 
-def test_refuses_early(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"ending in \.csv or \.json"):
-        check_output(tmp_path / "a.parquet", {".json", ".csv"})
-    with pytest.raises(ConfigError, match=r"create .*missing first"):
-        check_output(tmp_path / "missing" / "a.csv", {".csv"})
+@pytest.mark.parametrize("name", ["a.parquet", "missing/a.csv", "folder.csv"])
+def test_outputs_that_cannot_be_written(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(ConfigError, match="this is a folder"):
-        check_output(tmp_path / "folder.csv", {".csv"})
+    with pytest.raises(ConfigError) as caught:
+        check_output(tmp_path / name, {".json", ".csv"})
+    assert (caught.value.field, caught.value.value) == ("output", str(tmp_path / name))
+
+
+def test_suffixes_in_capitals(tmp_path: Path) -> None:
     assert check_output(tmp_path / "A.CSV", {".csv"}) == tmp_path / "A.CSV"

@@ -42,13 +42,14 @@ def test_cannot_be_changed(predictions: Predictions, make_face) -> None:
         predictions.windows = 1  # type: ignore[misc]
 
 
-def test_csv_as_another_reader_sees_it(predictions: Predictions, tmp_path: Path) -> None:
+def test_csv_with_another_reader(predictions: Predictions, tmp_path: Path) -> None:
     text = predictions.to_csv(tmp_path / "a.csv")
     assert (tmp_path / "a.csv").read_bytes() == text.encode()
     rows = list(csv.DictReader(io.StringIO(text)))
     assert len(rows) == 3
-    assert ",".join(list(rows[0])[:11]) == (
-        "t_us,face_id,state,presence,box_x,box_y,box_width,box_height,x0,y0,sigma0"
+    assert ",".join(list(rows[0])[:20]) == (
+        "t_us,face_id,state,presence,box_x,box_y,box_width,box_height,yaw_deg,pitch_deg,roll_deg,"
+        "ear_right,ear_left,mar,blink,blink_onset_us,blink_duration_us,x0,y0,sigma0"
     )
     assert list(rows[0])[-3:] == ["x97", "y97", "sigma97"]
     row, face = rows[1], predictions[1]
@@ -61,7 +62,7 @@ def test_csv_as_another_reader_sees_it(predictions: Predictions, tmp_path: Path)
         np.testing.assert_allclose(found, expected, atol=0.0005001)
 
 
-def test_json_as_another_reader_sees_it(predictions: Predictions, tmp_path: Path) -> None:
+def test_json_with_another_reader(predictions: Predictions, tmp_path: Path) -> None:
     text = predictions.to_json(tmp_path / "a.json")
     found = json.loads((tmp_path / "a.json").read_text())
     assert found == json.loads(text) == predictions.to_dict()
@@ -75,17 +76,20 @@ def test_json_as_another_reader_sees_it(predictions: Predictions, tmp_path: Path
     np.testing.assert_allclose(face["sigma"], predictions[1].sigma, atol=0.0005001)
 
 
-def test_without_a_face_the_table_has_its_names_alone() -> None:
+def test_without_a_face_a_table_has_its_header_only() -> None:
     empty = Predictions([], size=SensorSize(1, 1), model="m", windows=2)
     assert len(empty.to_csv().splitlines()) == 1
     assert empty.to_dict()["faces"] == []
 
 
-def test_refuses_a_place_that_is_not_there(predictions: Predictions, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"\.csv"):
-        predictions.to_csv(tmp_path / "a.json")
-    with pytest.raises(ConfigError, match=r"\.json"):
-        predictions.to_json(tmp_path / "a.csv")
-    with pytest.raises(ConfigError, match="create"):
-        predictions.to_csv(tmp_path / "missing" / "a.csv")
+def test_paths_that_cannot_be_written(predictions: Predictions, tmp_path: Path) -> None:
+    for write, name in (
+        (predictions.to_csv, "a.json"),
+        (predictions.to_json, "a.csv"),
+        (predictions.to_csv, "missing/a.csv"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            write(tmp_path / name)
+        assert caught.value.field == "output"
+        assert caught.value.value == str(tmp_path / name)
     assert not list(tmp_path.iterdir())

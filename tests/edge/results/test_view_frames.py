@@ -16,7 +16,7 @@ from evface_edge.results.view_frames import ViewFrames
 
 
 class Packets:
-    """A source of packets that were made before."""
+    """A source of given packets."""
 
     live = False
 
@@ -41,8 +41,8 @@ def packet(times: Any) -> EventArray:
     return make_events(times, times % 20, times % 10, times % 2)
 
 
-class Shown(NamedTuple):
-    """Of a moment: when after the first event, the times of its events, its faces."""
+class Frame(NamedTuple):
+    """Of a frame: time since the first event, times of its events, faces."""
 
     t_us: int
     events: list[int]
@@ -50,16 +50,16 @@ class Shown(NamedTuple):
 
 
 def run(
-    moments: ViewFrames, instants: list[tuple[int, Any]], *, packets_ahead: int = 0
-) -> tuple[list[Shown], int]:
-    """As a predictor would: a result as soon as the packets up to its time were read.
+    frames: ViewFrames, instants: list[tuple[int, Any]], *, packets_ahead: int = 0
+) -> tuple[list[Frame], int]:
+    """Read as a predictor does: a result follows the packets up to its time.
 
     Returns:
-        the moments, and how many packets were kept at most.
+        the frames, and the largest number of packets that were kept.
     """
     most = 0
     found = []
-    packets = iter(moments.source)
+    packets = iter(frames.source)
     last_us = -1
     for t_us, faces in instants:
         while last_us < t_us:
@@ -69,19 +69,19 @@ def run(
             last_us = int(read["t"][-1])
         for _ in range(packets_ahead):
             next(packets, None)
-        most = max(most, len(moments.source.packets))
-        found += moments.advance(t_us, faces)
+        most = max(most, len(frames.source.packets))
+        found += frames.advance(t_us, faces)
     for _ in packets:
         pass
-    found += moments.finish()
-    return [Shown(round(m.seconds * 1e6), m.events["t"].tolist(), m.faces) for m in found], most
+    found += frames.finish()
+    return [Frame(round(m.seconds * 1e6), m.events["t"].tolist(), m.faces) for m in found], most
 
 
-def test_each_picture_has_its_events_and_the_newest_faces() -> None:
+def test_frames_have_their_events_and_the_newest_faces() -> None:
     times = np.arange(0, 300_000, 7_000)
     source = Packets([packet(part) for part in np.array_split(times, 9)])
-    moments = ViewFrames(source, fps=25)
-    drawn, _ = run(moments, [(t, f"faces at {t}") for t in range(35_000, 300_000, 35_000)])
+    frames = ViewFrames(source, fps=25)
+    drawn, _ = run(frames, [(t, f"faces at {t}") for t in range(35_000, 300_000, 35_000)])
     assert [t for t, _, _ in drawn] == [40_000 * k for k in range(1, 8)]
     for t_us, events, faces in drawn:
         assert events == [t for t in times if t_us - 40_000 < t <= t_us]
@@ -97,7 +97,7 @@ def test_each_picture_has_its_events_and_the_newest_faces() -> None:
     fps=st.sampled_from([10, 25, 50, 200]),
     ahead=st.integers(0, 3),
 )
-def test_however_the_events_are_packed(gaps, cuts, instants, fps, ahead) -> None:
+def test_frames_do_not_depend_on_packet_boundaries(gaps, cuts, instants, fps, ahead) -> None:
     times = np.cumsum(gaps)
     parts = [part for part in np.split(times, sorted(cuts)) if len(part)]
     instants = sorted({t for t in instants if t <= times[-1]})
@@ -118,31 +118,31 @@ def test_however_the_events_are_packed(gaps, cuts, instants, fps, ahead) -> None
 
 def test_slow_motion_still_shows_enough_events() -> None:
     times = np.arange(0, 100_001, 1_000)
-    moments = ViewFrames(Packets([packet(times)]), fps=25, speed=0.1)
-    drawn, _ = run(moments, [])
+    frames = ViewFrames(Packets([packet(times)]), fps=25, speed=0.1)
+    drawn, _ = run(frames, [])
     assert [t for t, _, _ in drawn] == pytest.approx(list(range(4_000, 100_001, 4_000)), abs=5_000)
     assert len(drawn) == 25
-    assert len(drawn[-1][1]) == 20  # 20 ms, though an image comes every 4 ms
+    assert len(drawn[-1][1]) == 20  # 20 ms, though there is a frame every 4 ms
 
 
-def test_keeps_no_more_than_it_shows() -> None:
+def test_memory_is_bounded() -> None:
     source = Packets([packet(np.arange(t, t + 1_000, 100)) for t in range(0, 5_000_000, 1_000)])
-    moments = ViewFrames(source, fps=25)
-    _, most = run(moments, [(t, ()) for t in range(10_000, 5_000_000, 10_000)])
-    assert most < 120  # of 5000 packets; an image and a result are 40 and 10
+    frames = ViewFrames(source, fps=25)
+    _, most = run(frames, [(t, ()) for t in range(10_000, 5_000_000, 10_000)])
+    assert most < 120  # of 5000 packets; a frame has 40, a result 10
 
 
-def test_a_long_packet_is_let_go_bit_by_bit() -> None:
-    moments = ViewFrames(Packets([packet(np.arange(1_000_000))]))
-    (whole,) = moments.source
+def test_a_long_packet_is_freed_in_pieces() -> None:
+    frames = ViewFrames(Packets([packet(np.arange(1_000_000))]))
+    (whole,) = frames.source
     assert len(whole) == 1_000_000
-    assert len(moments.source.packets) > 10
-    moments.source.take(900_000, 1_000_000)
-    assert sum(map(len, moments.source.packets)) < 200_000
+    assert len(frames.source.packets) > 10
+    frames.source.take(900_000, 1_000_000)
+    assert sum(map(len, frames.source.packets)) < 200_000
 
 
 @pytest.mark.parametrize("gap_us", [10_000_000, 10**15])
-def test_a_long_silence_is_left_out(gap_us: int) -> None:
+def test_a_long_pause_is_skipped(gap_us: int) -> None:
     first, second = np.arange(0, 100_000, 1_000), np.arange(0, 100_000, 1_000) + gap_us
     drawn, _ = run(ViewFrames(Packets([packet(first), packet(second)]), fps=10), [(50_000, [])])
     events = [times for _, times, _ in drawn]
@@ -151,13 +151,13 @@ def test_a_long_silence_is_left_out(gap_us: int) -> None:
     assert any(times and times[-1] >= gap_us for times in events)
 
 
-def test_a_face_that_is_held_in_silence_is_shown() -> None:
-    moments = ViewFrames(Packets([packet([0]), packet([10_000_000])]), fps=10)
-    drawn, _ = run(moments, [(t, ["held"]) for t in range(100_000, 10_000_000, 100_000)])
+def test_a_pause_with_a_held_face_is_shown() -> None:
+    frames = ViewFrames(Packets([packet([0]), packet([10_000_000])]), fps=10)
+    drawn, _ = run(frames, [(t, ["held"]) for t in range(100_000, 10_000_000, 100_000)])
     assert len(drawn) == 100
 
 
-def test_a_recording_shorter_than_a_picture_gives_one() -> None:
+def test_a_short_recording_has_one_frame() -> None:
     drawn, _ = run(ViewFrames(Packets([packet([5, 6])])), [])
     assert [shown.events for shown in drawn] == [[5, 6]]
     drawn, _ = run(ViewFrames(Packets([])), [])
@@ -166,10 +166,10 @@ def test_a_recording_shorter_than_a_picture_gives_one() -> None:
 
 def test_accumulation_and_rate() -> None:
     times = np.arange(0, 100_001, 1_000)
-    moments = ViewFrames(Packets([packet(times)]), fps=25, accumulation_us=60_000)
-    for _ in moments.source:
+    frames = ViewFrames(Packets([packet(times)]), fps=25, accumulation_us=60_000)
+    for _ in frames.source:
         pass
-    found = list(moments.finish())
+    found = list(frames.finish())
     assert [m.events["t"].tolist() for m in found] == [
         list(range(0, 40_001, 1_000)),
         list(range(21_000, 80_001, 1_000)),
@@ -181,6 +181,7 @@ def test_accumulation_and_rate() -> None:
 @pytest.mark.parametrize(
     "change", [{"fps": 0}, {"speed": 0}, {"speed": float("nan")}, {"accumulation_us": 0}]
 )
-def test_refuses_a_rate_that_is_none(change: dict[str, float]) -> None:
-    with pytest.raises(ConfigError, match=next(iter(change))):
-        ViewFrames(Packets([]), **change)
+def test_values_out_of_range(change: dict[str, float]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        ViewFrames(Packets([]), **change)  # type: ignore[arg-type]
+    assert caught.value.field == next(iter(change))

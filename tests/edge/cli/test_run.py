@@ -9,8 +9,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from evface_edge.cli.recording import predict_recording, progress
 
+from evface_edge.cli.progress import progress
+from evface_edge.cli.run import run_predictor
 from evface_edge.events import make_events, open_events, write_events
 from evface_edge.geometry import Box, SensorSize
 from evface_edge.results import FaceLandmarks, FaceState
@@ -22,7 +23,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_progress_tells_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_in_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     t = np.arange(300_000)
     path = tmp_path / "recording.npz"
     write_events(path, make_events(t, t % 50, t % 40, t % 2), SensorSize(50, 40))
@@ -37,7 +38,7 @@ def test_progress_tells_how_far_it_is(tmp_path: Path, monkeypatch: pytest.Monkey
     assert 50 <= max(int(percent) for percent in re.findall(r"(\d+)%", shown)) <= 100
 
 
-def test_progress_keeps_out_of_logs(recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_progress_in_logs(recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with open_events(recording) as source, progress(source) as report:
         report(1)
     assert capsys.readouterr() == ("", "")
@@ -56,7 +57,7 @@ def _face(t_us: int, face_id: int, state: FaceState) -> FaceLandmarks:
     )
 
 
-FOUND = [
+RESULTS = [
     (10, []),
     (20, [_face(20, 1, FaceState.FOUND)]),
     (30, [_face(30, 0, FaceState.FOUND), _face(30, 1, FaceState.FOLLOWING)]),
@@ -64,25 +65,25 @@ FOUND = [
 ]
 
 
-class OneAnswer:
-    """A predictor that has found what there is."""
+class FixedPredictor:
+    """A predictor with given results."""
 
     card = SimpleNamespace(name="m")
 
     def stream(self, source: object, *, box: Box | None = None) -> Iterator[Result]:
-        return iter(FOUND)
+        return iter(RESULTS)
 
 
 @pytest.mark.parametrize("live", [True, False])
 @pytest.mark.parametrize("table", [True, False])
-def test_a_camera_keeps_only_what_a_table_wants(tmp_path: Path, live: bool, table: bool) -> None:
+def test_a_camera_keeps_faces_only_for_a_table(tmp_path: Path, live: bool, table: bool) -> None:
     source = SimpleNamespace(size=SensorSize(120, 90), live=live)
     outputs = [tmp_path / "a.csv"] if table else []
-    done = predict_recording(OneAnswer(), source, outputs)  # type: ignore[arg-type]
-    assert len(done.predictions) == (4 if table or not live else 0)
-    assert done.predictions.windows == 4
-    assert (done.first_us, done.last_us) == (10, 40)
-    first, second = done.rows
+    run = run_predictor(FixedPredictor(), source, outputs)  # type: ignore[arg-type]
+    assert len(run.predictions) == (4 if table or not live else 0)
+    assert run.predictions.windows == 4
+    assert (run.first_us, run.last_us) == (10, 40)
+    first, second = run.rows
     assert first == {
         "face_id": 0,
         "results": 1,
