@@ -23,8 +23,9 @@ from evface_edge.events import read_events
 from evface_edge.events.array import EventArray
 from evface_edge.geometry import SensorSize
 from evface_training.simulation.camera import CameraPrior
+from evface_training.simulation.light import Frame
 from evface_training.simulation.presets import PRESETS
-from evface_training.simulation.recording import Frame, one_camera, record
+from evface_training.simulation.recording import one_camera, record
 
 COLUMNS = (
     "seconds",

@@ -32,7 +32,8 @@ from evface_training.data.faces import CROP_SIDE_PX
 from evface_training.data.loading import load_faces
 from evface_training.data.split import split_faces
 from evface_training.evaluation.benchmark_sets import CONDITIONS
-from evface_training.simulation.recording import Frame, one_camera, record
+from evface_training.simulation.light import Frame
+from evface_training.simulation.recording import one_camera, record
 
 SIZE = SensorSize(CROP_SIDE_PX, CROP_SIDE_PX)
 #: Nothing moves before; the farthest way between two frames; how the box is moved and scaled.

@@ -42,9 +42,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from evface_edge.landmarks import MIRROR, nme, to_68
 from evface_edge.representation import VoxelGrid
-from evface_training.data import load_faces, split_faces
 from evface_training.data.avatars import load_avatars
 from evface_training.data.faces import FaceSet
+from evface_training.data.loading import load_faces
+from evface_training.data.split import split_faces
 from evface_training.evaluation.benchmark_sets import CONDITIONS, Condition, recordings
 from evface_training.networks.student import Student
 from evface_training.networks.student_config import StudentConfig

@@ -7,13 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from evface_edge.cli import main
 from evface_edge.errors import ConfigError, EventFormatError
 from evface_edge.events import read_events
-from evface_training.simulation.sources import open_light
+from evface_training.contact_sheet import TRUTH
+from evface_training.simulation.opening import open_light
 from evface_training.simulation.synthetic import SyntheticAvatarSource
-from evface_training.simulation.video import video_frames
+from evface_training.simulation.video import VideoSource
 
 av = pytest.importorskip("av", reason="PyAV writes the test video")
 
@@ -53,13 +55,34 @@ def test_simulate_turns_a_video_into_a_recording(tmp_path: Path) -> None:
     assert labels["points98"][:, 0, 0].tolist() == list(range(8))
 
 
+@pytest.mark.parametrize(
+    ("source", "tiles"), [("square.mp4", 24), (".", 1), ("clips", 24), ("benchmark:still", 24)]
+)
+def test_a_preview_shows_events_and_landmarks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, tiles: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_video(Path("square.mp4"), labels=True)
+    assert main(["simulate", source, "--preview", "sheet.png", "--camera", "ideal"]) == 0
+    with Image.open("sheet.png") as image:
+        sheet = np.asarray(image)
+    columns = min(tiles, 6)
+    assert sheet.shape[1] == 256 * columns
+    first = sheet[: len(sheet) * columns // tiles, :256].reshape(-1, 3)
+    blue, red, green = (
+        np.count_nonzero((first == colour).all(1)) for colour in ((0, 0, 255), (255, 0, 0), TRUTH)
+    )
+    assert min(blue, red) > 20
+    assert green > 3
+
+
 def test_frames_between_frames_follow_the_motion(tmp_path: Path) -> None:
     write_video(tmp_path / "square.mp4")
     edges = []
-    for _, frame in video_frames(tmp_path / "square.mp4"):
-        row = frame.log_intensity[32].numpy()
+    for labelled in VideoSource(tmp_path / "square.mp4"):
+        row = labelled.frame.log_intensity[32].numpy()
         bright = np.flatnonzero(row > (row.min() + row.max()) / 2)
-        edges.append((frame.t_us, bright.mean()))
+        edges.append((labelled.frame.t_us, bright.mean()))
     t_us, center = np.array(edges).T
     assert len(edges) > 20
     speed = np.polyfit(t_us * 1e-6, center, 1)[0]
@@ -69,22 +92,25 @@ def test_frames_between_frames_follow_the_motion(tmp_path: Path) -> None:
 
 def test_a_video_of_one_frame_is_refused(tmp_path: Path) -> None:
     write_video(tmp_path / "one.mp4", frames=1)
-    with pytest.raises(EventFormatError, match=r"one\.mp4: 1 frame: motion needs two"):
-        list(video_frames(tmp_path / "one.mp4"))
+    with pytest.raises(EventFormatError, match=r"one\.mp4: 1 frame"):
+        list(VideoSource(tmp_path / "one.mp4"))
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["missing.mp4"], "no such video"),
-        (["text.mp4"], "not a video that can be opened"),
-        (["text.mp4", "--camera", "davis"], "one of ideal, davis346"),
-        (["synthetic:cube"], "synthetic:avatar"),
-        (["synthetic:avatar?sped=fast"], "sped"),
-        (["synthetic:avatar?speed=warp"], "slow, normal, fast"),
+        (["missing.mp4", "-o", "rec.npz"], "missing.mp4"),
+        (["text.mp4", "-o", "rec.npz"], "text.mp4"),
+        (["text.mp4", "-o", "rec.npz", "--camera", "davis"], "davis346"),
+        (["synthetic:cube", "-o", "rec.npz"], "synthetic:avatar"),
+        (["synthetic:avatar?sped=fast", "-o", "rec.npz"], "sped"),
+        (["synthetic:avatar?speed=warp", "-o", "rec.npz"], "slow, normal, fast"),
+        (["text.mp4"], "--preview"),
+        (["clips", "-o", "rec.npz"], "--preview"),
+        (["benchmark:slow", "--preview", "sheet.png"], "still_then_move"),
     ],
 )
-def test_bad_input_is_one_sentence(
+def test_bad_input_is_reported(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -93,7 +119,7 @@ def test_bad_input_is_one_sentence(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("text.mp4").write_text("not a video")
-    assert main(["simulate", *arguments, "-o", "rec.npz"]) == 1
+    assert main(["simulate", *arguments]) == 1
     assert message in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["text.mp4"]
 
@@ -101,8 +127,9 @@ def test_bad_input_is_one_sentence(
 def test_labels_of_another_shape_are_named(tmp_path: Path) -> None:
     write_video(tmp_path / "square.mp4")
     np.savez(tmp_path / "square.npz", points98=np.zeros((8, 68, 2)))
-    with pytest.raises(ConfigError, match=r"\(8, 68, 2\): expected shape \(frames, 98, 2\)"):
+    with pytest.raises(ConfigError, match=r"\(8, 68, 2\)") as error:
         open_light(str(tmp_path / "square.mp4"))
+    assert "square.npz" in error.value.field
 
 
 def test_options_of_the_head_are_read() -> None:

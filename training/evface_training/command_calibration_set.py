@@ -14,15 +14,15 @@ from evface_training.command_train import FACES_HELP
 def calibration_set(
     faces: Annotated[list[Path], typer.Option("--faces", help=FACES_HELP)],
     output: Annotated[Path, typer.Option("-o", "--output", help="The .npz to write.")],
-    count: Annotated[int, typer.Option(help="How many clips.")] = 3500,
+    count: Annotated[int, typer.Option(help="Number of clips.")] = 3500,
     recipe: Annotated[str, typer.Option(help="Recipe whose clips to draw.")] = "evface-s",
-    seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 7,
-    cache: Annotated[Path | None, typer.Option(help="File that keeps the packed faces.")] = None,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 7,
+    cache: Annotated[Path | None, typer.Option(help="File for the packed faces.")] = None,
 ) -> None:
-    """Draw clips with landmarks that an export calibrates INT8 with and is judged on.
+    """Simulate clips with landmarks to calibrate INT8 models on and to evaluate them on.
 
-    Half of them, at most 512, are of people that training saw: those calibrate. The others are of
-    people kept for validation: those judge. About one in eight shows no face.
+    Half of the clips, at most 512, show people from training: they calibrate. The others show
+    people from the validation split: they evaluate. About one clip in eight shows no face.
 
     \b
     Example:
@@ -33,7 +33,8 @@ def calibration_set(
     from rich.progress import Progress
 
     from evface_training.calibration_set import draw_clip_set
-    from evface_training.data import load_faces, split_faces
+    from evface_training.data.loading import load_faces
+    from evface_training.data.split import split_faces
     from evface_training.recipe import load_recipe
 
     if output.suffix != ".npz":
@@ -59,8 +60,8 @@ def calibration_set(
             advance=lambda done: progress.advance(task, done),
         )
     np.savez_compressed(output, **arrays)  # type: ignore[arg-type]
-    judging = int(arrays["judging"].sum())
+    held_out = int(arrays["judging"].sum())
     typer.echo(
-        f"{output}: {count - judging} clips of {len(training):,} faces to calibrate, {judging} "
-        f"of {len(validation):,} faces to judge"
+        f"{output}: {count - held_out} clips of {len(training):,} faces to calibrate, {held_out} "
+        f"of {len(validation):,} faces to evaluate"
     )

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from evface_edge.errors import ConfigError, EvfaceError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from evface_training.simulation.camera import CameraPrior
+    from evface_training.simulation.light import LightSource
+    from evface_training.simulation.writing import WrittenRecording
 
 
 def simulate(
@@ -16,22 +24,30 @@ def simulate(
         typer.Argument(help="An image, a video, a folder, or synthetic:avatar?seed=1&speed=fast."),
     ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="The recording to write; of a folder, a folder.")
-    ],
-    camera: Annotated[str, typer.Option(help="The event camera, by name.")] = "davis346",
-    seed: Annotated[int, typer.Option(help="Of everything drawn at random.")] = 0,
-    max_seconds: Annotated[float, typer.Option(help="Stop after so much of the source.")] = 60.0,
+        Path | None,
+        typer.Option("-o", "--output", help="The recording to write; for a folder, a folder."),
+    ] = None,
+    preview: Annotated[
+        Path | None,
+        typer.Option(help="Write a contact sheet (.png) of the events and landmarks."),
+    ] = None,
+    camera: Annotated[str, typer.Option(help="Name of the event camera.")] = "davis346",
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    max_seconds: Annotated[float, typer.Option(help="Longest recording in seconds.")] = 60.0,
     speed: Annotated[
-        str, typer.Option(help="Of an image's motion: slow, normal, fast.")
+        str, typer.Option(help="Motion of an image: slow, normal or fast.")
     ] = "normal",
     lux: Annotated[float | None, typer.Option(help="Light of the scene; 1,000 is bright.")] = None,
-    suffix: Annotated[str, typer.Option("--format", help="Of a folder's recordings.")] = "npz",
-    count: Annotated[int | None, typer.Option(help="Of a folder, only the first so many.")] = None,
+    suffix: Annotated[str, typer.Option("--format", help="Format for a folder.")] = "npz",
+    count: Annotated[int | None, typer.Option(help="Most recordings from a folder.")] = None,
 ) -> None:
-    """Turn images into a recording of events, with the landmarks beside it.
+    """Simulate an event camera: convert images, videos or avatars to recordings with landmarks.
 
-    An image moves its head as a person does; it needs landmarks beside it, in face.npz (points98)
-    or face.pts. Of a folder, every video becomes a recording, or every face of a data set in it.
+    An image moves as a head does. It needs landmarks in face.npz (points98) or face.pts. A folder
+    gives one recording for each video, or for each face of a data set in it.
+
+    With --preview, SOURCE may also be `clips` (training clips) or `benchmark:NAME` (a benchmark
+    set, such as benchmark:fast).
 
     \b
     Examples:
@@ -39,15 +55,10 @@ def simulate(
       evface-edge simulate face.jpg -o rec.raw --speed fast --lux 1
       evface-edge simulate WFLW -o recordings --count 20
       evface-edge simulate 'synthetic:avatar?seed=3&speed=fast&seconds=2' -o rec.raw --camera evk4
+      evface-edge simulate benchmark:fast --preview fast.png
     """
-    from dataclasses import replace
-
-    from rich.progress import Progress
-
-    from evface_training.data.annotated import SkipList
+    from evface_training.preview import is_preview_only, write_preview
     from evface_training.simulation.presets import PRESETS
-    from evface_training.simulation.sources import LightSource, open_folder, open_light
-    from evface_training.simulation.writing import Written, write_recording
 
     if camera not in PRESETS:
         raise ConfigError("--camera", camera, f"one of {', '.join(PRESETS)}")
@@ -58,44 +69,64 @@ def simulate(
     prior = PRESETS[camera]
     if lux is not None:
         prior = replace(prior, lux=(lux, lux))
+    if output is None and preview is None:
+        raise ConfigError("--output", "nothing", "a recording to write, or --preview FILE.png")
+    if output is not None and is_preview_only(source):
+        raise ConfigError("--output", str(output), f"--preview FILE.png for {source}")
+    if preview is not None:
+        tiles = write_preview(source, preview, prior, seed=seed, speed=speed)
+        typer.echo(f"{preview}: {tiles} images")
+    if output is not None:
+        if Path(source).is_dir():
+            _write_folder(source, output, prior, seed, max_seconds, speed, suffix, count)
+        else:
+            _write_one(source, output, prior, seed, max_seconds, speed)
 
-    def write(light: LightSource, path: Path, progress: Progress) -> Written:
-        end_us = round(max_seconds * 1e6)
-        total = min(light.duration_us or end_us, end_us)
-        task = progress.add_task(path.name, total=total)
-        try:
-            return write_recording(
-                light,
-                path,
-                prior,
-                seed=seed,
-                max_seconds=max_seconds,
-                advance=lambda t_us: progress.update(task, completed=t_us),
-            )
-        finally:
-            progress.remove_task(task)
 
-    if not Path(source).is_dir():
-        light = open_light(source, seed=seed, speed=speed)
-        with Progress() as progress:
-            written = write(light, output, progress)
-        rate = written.events / max(written.seconds, 1e-6) * 1e-6
-        typer.echo(
-            f"{output}: {written.events:,} events, {written.seconds:.2f} s, {rate:.2f} Mev/s, "
-            f"sensor {light.size}, camera {camera}"
-        )
-        if written.landmarks is not None:
-            typer.echo(f"{written.landmarks}: landmarks at {written.instants} instants")
-        return
+def _write_one(
+    source: str, output: Path, prior: CameraPrior, seed: int, max_seconds: float, speed: str
+) -> None:
+    from rich.progress import Progress
+
+    from evface_training.simulation.opening import open_light
+
+    light = open_light(source, seed=seed, speed=speed)
+    with Progress() as progress:
+        written = _write(light, output, prior, seed, max_seconds, progress)
+    rate = written.events / max(written.seconds, 1e-6) * 1e-6
+    typer.echo(
+        f"{output}: {written.events:,} events, {written.seconds:.2f} s, {rate:.2f} Mev/s, "
+        f"sensor {light.size}"
+    )
+    if written.landmarks is not None:
+        typer.echo(f"{written.landmarks}: landmarks at {written.instants} instants")
+
+
+def _write_folder(
+    source: str,
+    output: Path,
+    prior: CameraPrior,
+    seed: int,
+    max_seconds: float,
+    speed: str,
+    suffix: str,
+    count: int | None,
+) -> None:
+    from rich.progress import Progress
+
+    from evface_training.data.annotated import SkipList
+    from evface_training.simulation.opening import open_folder
+
     if output.suffix:
-        raise ConfigError("--output", str(output), "a folder, for a folder of sources")
+        raise ConfigError("--output", str(output), "a folder, because SOURCE is a folder")
     output.mkdir(parents=True, exist_ok=True)
     skipped = SkipList()
     done = 0
     with Progress() as progress:
         for name, light in open_folder(Path(source), skipped, seed=seed, speed=speed):
             try:
-                write(light, output / f"{name}.{suffix}", progress)
+                path = output / f"{name}.{suffix}"
+                _write(light, path, prior, seed, max_seconds, progress)
             except EvfaceError as problem:
                 skipped.add(name, str(problem))
                 continue
@@ -105,5 +136,30 @@ def simulate(
     if skipped:
         typer.echo(skipped.summary(), err=True)
     if not done:
-        raise ConfigError("source", source, "a folder with one source that can be used")
-    typer.echo(f"{output}: {done} recordings, camera {camera}")
+        raise ConfigError("source", source, "a folder with a source that can be used")
+    typer.echo(f"{output}: {done} recordings")
+
+
+def _write(
+    light: LightSource,
+    path: Path,
+    prior: CameraPrior,
+    seed: int,
+    max_seconds: float,
+    progress: Progress,
+) -> WrittenRecording:
+    from evface_training.simulation.writing import write_recording
+
+    end_us = round(max_seconds * 1e6)
+    task = progress.add_task(path.name, total=min(light.duration_us or end_us, end_us))
+    try:
+        return write_recording(
+            light,
+            path,
+            prior,
+            seed=seed,
+            max_seconds=max_seconds,
+            advance=lambda t_us: progress.update(task, completed=t_us),
+        )
+    finally:
+        progress.remove_task(task)

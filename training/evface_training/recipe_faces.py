@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from evface_edge.errors import ConfigError
-from evface_training.avatar.stills import AvatarStills, keep_stills, kept_stills, render_stills
+from evface_training.avatar.stills import AvatarStills, load_stills, render_stills
 from evface_training.data.faces import FaceSet
 from evface_training.data.loading import load_faces
 from evface_training.data.split import split_faces
@@ -52,7 +52,7 @@ def avatars_of(avatars: AvatarStills, cache: Path | None) -> tuple[FaceSet, Face
 
     people = avatars.people + avatars.validation_people
     seeds = range(avatars.seed, avatars.seed + people)
-    faces = None if cache is None else kept_stills(cache, seeds, avatars.stills)
+    faces = None if cache is None else load_stills(cache, seeds, avatars.stills)
     if faces is None:
         with Progress(transient=True) as progress:
             task = progress.add_task("rendering avatars", total=people)
@@ -63,6 +63,6 @@ def avatars_of(avatars: AvatarStills, cache: Path | None) -> tuple[FaceSet, Face
                 advance=lambda: progress.advance(task),
             )
         if cache is not None:
-            keep_stills(cache, faces)
+            faces.save(cache)
     trained = np.arange(len(faces)) < avatars.people * avatars.stills
     return faces.select(trained), faces.select(~trained)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from evface_edge.errors import ConfigError, RuntimeUnavailable
-from evface_training.avatar.stills import AvatarStills, keep_stills, kept_stills, render_stills
+from evface_training.avatar.stills import AvatarStills, load_stills, render_stills
 from evface_training.data.faces import CROP_SIDE_PX, FaceSet
 from evface_training.recipe import TrainRecipe
 from evface_training.recipe_faces import faces_of
@@ -23,9 +23,9 @@ def stills() -> FaceSet:
         pytest.skip(str(error))
 
 
-def test_faces_are_cut_like_every_other(stills: FaceSet) -> None:
+def test_faces_are_cropped_like_all_others(stills: FaceSet) -> None:
     assert stills.images.shape == (4, CROP_SIDE_PX, CROP_SIDE_PX)
-    assert stills.identities.tolist() == ["head:3", "head:3", "head:4", "head:4"]
+    assert stills.identities.tolist() == ["avatar:3", "avatar:3", "avatar:4", "avatar:4"]
     for points in stills.points:
         low, high = points.min(0), points.max(0)
         # Centred, and half as large as the crop.
@@ -33,7 +33,7 @@ def test_faces_are_cut_like_every_other(stills: FaceSet) -> None:
         assert (high - low).max() == pytest.approx(CROP_SIDE_PX / 2, abs=0.1)
 
 
-def test_landmarks_lie_on_the_picture(stills: FaceSet) -> None:
+def test_landmarks_lie_on_the_image(stills: FaceSet) -> None:
     """Pupils are darker than the sclera beside them; the image is not empty."""
     for image, points in zip(stills.images, stills.points, strict=True):
         assert image.std() > 10
@@ -43,38 +43,38 @@ def test_landmarks_lie_on_the_picture(stills: FaceSet) -> None:
         assert pupil < max(brow, lip)
 
 
-def test_another_number_of_processes_gives_the_same(stills: FaceSet) -> None:
+def test_the_number_of_processes_does_not_change_the_result(stills: FaceSet) -> None:
     again = render_stills(range(4, 5), 2, processes=2)
     for field in ("images", "points", "names"):
         np.testing.assert_array_equal(getattr(again, field), getattr(stills, field)[2:])
 
 
-def test_kept_ones_are_taken_only_if_they_are_the_same_heads(
-    stills: FaceSet, tmp_path: Path
-) -> None:
+def test_stored_stills_are_used_only_for_the_same_avatars(stills: FaceSet, tmp_path: Path) -> None:
     path = tmp_path / "run" / "avatars.npz"
-    assert kept_stills(path, range(3, 5), 2) is None
-    keep_stills(path, stills)
-    kept = kept_stills(path, range(3, 5), 2)
+    assert load_stills(path, range(3, 5), 2) is None
+    stills.save(path)
+    kept = load_stills(path, range(3, 5), 2)
     assert kept is not None
     np.testing.assert_array_equal(kept.images, stills.images)
-    assert kept_stills(path, range(4, 6), 2) is None
+    assert load_stills(path, range(4, 6), 2) is None
     path.write_bytes(b"half a file")
-    assert kept_stills(path, range(3, 5), 2) is None
+    assert load_stills(path, range(3, 5), 2) is None
 
 
-def test_a_recipe_with_heads_needs_no_faces(stills: FaceSet, tmp_path: Path) -> None:
+def test_a_recipe_with_avatars_needs_no_faces(stills: FaceSet, tmp_path: Path) -> None:
     recipe = TrainRecipe("t", avatars=AvatarStills(people=1, validation_people=1, stills=2, seed=3))
     path = tmp_path / "avatars.npz"
-    keep_stills(path, stills)
+    stills.save(path)
     training, validation = faces_of(recipe, [], path)
-    assert set(training.identities) == {"head:3"}
-    assert set(validation.identities) == {"head:4"}
-    with pytest.raises(ConfigError, match="renders no avatars"):
+    assert set(training.identities) == {"avatar:3"}
+    assert set(validation.identities) == {"avatar:4"}
+    with pytest.raises(ConfigError) as error:
         faces_of(replace(recipe, avatars=None), [], None)
+    assert error.value.field == "--faces"
 
 
 @pytest.mark.parametrize("wrong", [{"people": 0}, {"stills": 0}, {"seed": -1}])
-def test_settings_out_of_range_are_named(wrong: dict[str, int]) -> None:
-    with pytest.raises(ConfigError, match=f"avatars.{next(iter(wrong))}"):
+def test_settings_out_of_range_are_rejected(wrong: dict[str, int]) -> None:
+    with pytest.raises(ConfigError) as error:
         AvatarStills(**wrong)
+    assert error.value.field == f"avatars.{next(iter(wrong))}"

@@ -9,10 +9,12 @@ import pytest
 from PIL import Image
 
 from evface_edge.errors import ConfigError
-from evface_training.data import FaceSet, load_face_pack, load_faces, split_faces
+from evface_training.data.annotated import SkipList
 from evface_training.data.crop import crop_face
-from evface_training.data.faces import identity_of
-from evface_training.data.split import identity_hash, validation_hashes
+from evface_training.data.face_pack import load_face_pack
+from evface_training.data.faces import FaceSet, identity_of
+from evface_training.data.loading import load_faces
+from evface_training.data.split import identity_hash, split_faces, validation_hashes
 
 
 def write_pack(folder: Path, side: int = 256) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
@@ -39,7 +41,7 @@ def write_pack(folder: Path, side: int = 256) -> np.ndarray[tuple[int, ...], np.
 def test_a_point_stays_on_its_pixel(tmp_path: Path) -> None:
     """A bright dot at landmark 0 is still there after resizing."""
     write_pack(tmp_path)
-    faces = load_face_pack(tmp_path)
+    faces = load_face_pack(tmp_path, False, SkipList())
     assert faces.images.shape == (3, 192, 192)
     assert faces.human.tolist() == [True, True, False]
     for image, points in zip(faces.images, faces.points, strict=True):
@@ -94,7 +96,7 @@ def test_a_wrong_count_of_points_is_named(
     labels = dict(np.load(tmp_path / "labels.npz"))
     np.savez(tmp_path / "labels.npz", **{**labels, key: value})
     with pytest.raises(ConfigError, match=r"points98 = \(3, 68, 2\)"):
-        load_face_pack(tmp_path)
+        load_face_pack(tmp_path, False, SkipList())
 
 
 def test_a_folder_that_is_neither_is_named(tmp_path: Path) -> None:

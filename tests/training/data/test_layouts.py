@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 
@@ -12,16 +11,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from evface_edge.errors import ConfigError
-from evface_edge.events import read_events, write_events
-from evface_edge.events.array import EVENT_DTYPE
-from evface_edge.geometry import SensorSize
 from evface_edge.landmarks import to_68
-from evface_training.data import SkipList, labelled_events, load_folder
-from evface_training.data.annotated import Annotated, face_set
+from evface_training.data.annotated import Annotated, SkipList, face_set
 from evface_training.data.faces import FaceSet
-from evface_training.data.labelled_frames import clips, esie
-from evface_training.data.schemes import ESIE_5, USUAL_5, from_5, from_68
-from evface_training.data.wflw import pts, wflw
+from evface_training.data.loading import LAYOUTS, load_folder
+from evface_training.data.pts import pts
+from evface_training.data.schemes import from_68
+from evface_training.data.wflw import video_frames, wflw
 
 
 def image(path: Path, spot: NDArray[np.floating], size: tuple[int, int] = (200, 160)) -> None:
@@ -99,13 +95,13 @@ def test_what_is_damaged_is_left_out_counted_and_named(
     skipped = SkipList()
     faces = load_folder(tmp_path, skipped=skipped)
     assert len(faces) == 4
-    assert skipped.seen == 11
+    assert skipped.total == 11
     reasons = list(skipped.reasons.values())
     for reason, part in zip(
         sorted(reasons),
         [
             "100 fields instead of 207",
-            "a coordinate that is no number",
+            "a coordinate that is not a number",
             "all points in one place",
             "labels outside the image",
             "no such image",
@@ -115,11 +111,11 @@ def test_what_is_damaged_is_left_out_counted_and_named(
         strict=True,
     ):
         assert part in reason
-    assert skipped.summary().startswith("7 of 11 left out: ")
+    assert skipped.summary().startswith("7 of 11 skipped: ")
     assert "and 2 more" in skipped.summary()
     with caplog.at_level(logging.WARNING):
         load_folder(tmp_path)
-    assert "7 of 11 left out" in caplog.text
+    assert "7 of 11 skipped" in caplog.text
 
 
 def test_300w_folders(tmp_path: Path, drawn_faces: FaceSet) -> None:
@@ -180,126 +176,27 @@ def test_clips_with_text_labels(
         for frame in range(2):
             file = f"{frame:05d}.png"
             image(tmp_path / images / name / file, points[54])
-            for kind in ("frame", "voxel", "timesurface"):
-                image(tmp_path / kind / name / file, points[54])
             # Anything may stand between the points and the name.
             lines.append(" ".join([*(f"{v:.3f}" for v in points.ravel()), "0.5", file]))
         (tmp_path / labels / f"{name}.txt").write_text("\n".join(lines) + "\n")
-    split = {part: [name] for part, name in zip(parts, names, strict=True)}
-    (tmp_path / "train_test_split.json").write_text(json.dumps(split))
     faces = load_folder(tmp_path)
     assert len(faces) == 2 * len(parts)
     assert len(set(faces.identities)) == len(parts)
     assert_points_lie_on_spots(faces)
-    test_only = list(clips(tmp_path, "test"))
-    assert [e.name for e in test_only if isinstance(e, Annotated)] == [
-        "clip_test/00000.png",
-        "clip_test/00001.png",
-    ]
-    assert isinstance(test_only[0], Annotated)
-    assert sorted(test_only[0].event_images) == ["frame", "timesurface", "voxel"]
-    with pytest.raises(ConfigError, match="one of train"):
-        list(clips(tmp_path, "dev"))
-
-
-def test_esie(tmp_path: Path, drawn_faces: FaceSet) -> None:
-    for user, face in zip(("u1", "u2"), drawn_faces.points, strict=False):
-        points = in_image(face)
-        for take in ("a", "b"):
-            file = tmp_path / "label" / user / take / "frame0.txt"
-            file.parent.mkdir(parents=True)
-            five = points[[54, 76, 82, 96, 97]]
-            file.write_text(" ".join(f"{v:.2f}" for v in [*five.ravel(), 60, 40, 140, 120]) + "\n")
-            image(tmp_path / "rgb" / user / take / "frame0.png", points[54])
-            image(tmp_path / "voxel" / user / take / "frame0.png", points[54])
-    (tmp_path / "label" / "u1" / "a" / "short.txt").write_text("1 2 3")
-    entries = list(esie(tmp_path))
-    good = [entry for entry in entries if isinstance(entry, Annotated)]
-    assert {entry.identity.rpartition(":")[2] for entry in good} == {"u1", "u2"}
-    assert ("u1/a/short", "3 numbers instead of 14") in entries
-    first = good[0]
-    np.testing.assert_array_equal(np.flatnonzero(first.weights), np.sort(ESIE_5))
-    np.testing.assert_allclose(spot_of(first.open(False)), first.points[54], atol=0.1)
-    assert list(first.event_images) == ["voxel"]
-    # Five points are for evaluating, not for crops of 98.
-    with pytest.raises(ConfigError, match="5 points: to evaluate with"):
-        load_folder(tmp_path)
-
-
-def test_five_points_find_their_places() -> None:
-    five = np.arange(10, dtype=np.float32).reshape(5, 2)
-    points, weights = from_5(five, USUAL_5)
-    np.testing.assert_array_equal(points[[96, 97, 54, 76, 82]], five)
-    assert weights.sum() == 5
-    assert np.isnan(points[0]).all()
-
-
-def recording(path: Path) -> None:
-    events = np.zeros(50, EVENT_DTYPE)
-    events["t"], events["x"], events["y"] = np.arange(50) * 1000, 5, 6
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_events(path, events, SensorSize(64, 48))
-
-
-def fes_rows(count: int = 3, person: int = 7, side: float = 20) -> list[str]:
-    rows = []
-    for index in range(count):
-        five = [v + index for v in (20, 20, 30, 20, 25, 26, 21, 31, 29, 31)]
-        rows.append(
-            ",".join(map(str, [33_333 * index, person, 0, 1, 15, 12, side, side, *five, 0.75]))
-        )
-    return rows
-
-
-def test_fes(tmp_path: Path) -> None:
-    pytest.importorskip("h5py")
-    recording(tmp_path / "p1" / "take.h5")
-    # Another, smaller face; rows out of order; a line of names.
-    names = "timestamp,object_id,command,class_id,x,y,w,h,x0,y0,x1,y1,x2,y2,x3,y3,x4,y4,confidence"
-    rows = [*fes_rows(2, person=9, side=5), *fes_rows()[::-1]]
-    (tmp_path / "p1" / "take.csv").write_text("\n".join([names, *rows]))
-    (found,) = labelled_events(tmp_path, SkipList())
-    assert found.identity.endswith(":p1")
-    assert found.t_us.tolist() == [0, 33_333, 66_666]
-    np.testing.assert_array_equal(found.points[1, 54], [26, 27])
-    np.testing.assert_array_equal(found.points[2, 96], [22, 22])
-    assert found.weights[0, [96, 54]].tolist() == [0.75, 0.75]
-    assert found.weights[0].sum() == pytest.approx(5 * 0.75)
-    np.testing.assert_array_equal(found.boxes[0], [15, 12, 20, 20])
-    events, size = read_events(found.path)
-    assert (len(events), size) == (50, SensorSize(64, 48))
-
-
-def test_recordings_with_our_labels_and_bad_ones(tmp_path: Path) -> None:
-    for name in ("good", "unlabelled", "wrong", "falling", "ragged", "nan"):
-        recording(tmp_path / f"{name}.npz")
-    points = np.random.default_rng(0).uniform(5, 40, (2, 98, 2))
-    points[1, 3] = np.nan
-    np.savez(tmp_path / "good.landmarks.npz", t_us=[0, 10], points98=points)
-    np.savez(tmp_path / "wrong.landmarks.npz", t_us=[0, 10], points98=points[:, :68])
-    np.savez(tmp_path / "falling.landmarks.npz", t_us=[10, 0], points98=points)
-    (tmp_path / "ragged.txt").write_text("1 2 3\n1 2\n")
-    (tmp_path / "nan.csv").write_text(fes_rows(1)[0].replace("0.75", "nan"))
-    skipped = SkipList()
-    (found,) = labelled_events(tmp_path, skipped)
-    assert found.path.name == "good.npz"
-    assert found.weights.sum(1).tolist() == [98, 97]
-    assert skipped.seen == 6
-    assert skipped.reasons["unlabelled.npz"] == "no labels beside it"
-    assert "(2, 68, 2)" in skipped.reasons["wrong.npz"]
-    assert "times that rise" in skipped.reasons["falling.npz"]
-    assert "rows of 19 values" in skipped.reasons["ragged.npz"]
-    assert "finite" in skipped.reasons["nan.npz"]
+    first = next(iter(video_frames(tmp_path)))
+    assert isinstance(first, Annotated)
+    assert first.name == f"{sorted(names)[0]}/00000.png"
 
 
 def test_nothing_usable_says_why(tmp_path: Path) -> None:
-    recording(tmp_path / "one.npz")
-    with pytest.raises(ConfigError, match=r"one\.npz \(no labels beside it\)"):
-        list(labelled_events(tmp_path, SkipList()))
-    with pytest.raises(ConfigError, match="in a known layout: face pack: images/"):
+    with pytest.raises(ConfigError) as unknown:
         load_folder(tmp_path)
-    with pytest.raises(ConfigError, match="at least one usable face"):
+    assert str(tmp_path) in str(unknown.value)
+    assert all(layout.content in str(unknown.value) for layout in LAYOUTS)
+    with pytest.raises(ConfigError) as empty:
         face_set([("a.jpg", "no landmarks")], "somewhere", SkipList())
+    assert "somewhere" in str(empty.value)
+    assert "a.jpg" in str(empty.value)
 
 
 def test_a_damaged_pack_gives_what_is_sound(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ import torch
 
 from evface_edge.geometry import SensorSize
 from evface_training.simulation.camera import DARK_LUX, CameraPrior
+from evface_training.simulation.light import Frame
 from evface_training.simulation.noise import ECHO_FRACTION, UNEVEN, draw_noise
 from evface_training.simulation.pixels import PixelArray
 from evface_training.simulation.presets import PRESETS
-from evface_training.simulation.recording import Frame, one_camera, record
+from evface_training.simulation.recording import one_camera, record
 
 SIZE = SensorSize(24, 16)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from evface_training.simulation.negatives import texture_bank
 from evface_training.simulation.occluders import occluder_bank, strewn
+from evface_training.simulation.textures import texture_bank
 
 
 def test_about_the_share_of_pictures_gets_a_large_object() -> None:

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from evface_edge import EVENT_DTYPE
 from evface_edge.geometry import SensorSize
-from evface_edge.representation import EventFrame, TimeSurface, VoxelGrid
-from evface_training.simulation.accumulate import Counts, Newest, Voxels
+from evface_edge.representation import VoxelGrid
 from evface_training.simulation.camera import CameraPrior
+from evface_training.simulation.light import Frame
 from evface_training.simulation.noise import NoiseEvents, draw_noise
 from evface_training.simulation.pixels import Firings, PixelArray, event_list
 from evface_training.simulation.presets import PRESETS
-from evface_training.simulation.recording import Frame, one_camera, record
+from evface_training.simulation.recording import one_camera, record
+from evface_training.simulation.voxels import Voxels
 
 NOISY = CameraPrior(
     threshold=(0.06, 0.1),
@@ -166,11 +167,10 @@ class Window:
         self.firings: list[Firings] = [array.step(frame, step_s) for frame in light[1:]]
         self.noise: NoiseEvents = draw_noise(camera, (height, width), duration_s, generator)
 
-    def accumulate(self, *accumulators: Voxels | Counts | Newest) -> None:
-        for one in accumulators:
-            for index, firings in enumerate(self.firings):
-                one.add(firings, index / self.steps, (index + 1) / self.steps)
-            one.add_noise(self.noise)
+    def accumulate(self, voxels: Voxels) -> None:
+        for index, firings in enumerate(self.firings):
+            voxels.add(firings, index / self.steps, (index + 1) / self.steps)
+        voxels.add_noise(self.noise)
 
     def events(self, clip: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Of one clip as a list: time as a fraction of the window (N,), and p, y, x (3, N)."""
@@ -205,27 +205,19 @@ def test_list_and_voxels_are_the_same_events(bins: int) -> None:
         np.testing.assert_allclose(counts[clip].numpy(), expected, atol=2e-5)
 
 
-def test_list_and_sums_are_what_the_device_makes_of_the_recording() -> None:
+def test_voxels_equal_those_of_the_sdk() -> None:
     """The window as a recording, through the representations of the SDK itself."""
     window = Window()
     batch, height, width = window.shape
     size = SensorSize(width, height)
-    counts, newest = (
-        torch.zeros(batch, 2, height, width),
-        torch.full((batch, 2, height, width), -np.inf),
-    )
     voxels = torch.zeros(batch, 2, 5, height, width)
-    window.accumulate(Counts(counts), Newest(newest), Voxels(voxels))
+    window.accumulate(Voxels(voxels))
     for clip in range(batch):
         time, (p, y, x) = window.events(clip)
         t_us = np.round(time * window.duration_us).astype(np.int64)
         events = np.empty(len(time), EVENT_DTYPE)
         events["t"], events["p"], events["y"], events["x"] = t_us, p, y, x
         events = events[np.argsort(events["t"], kind="stable")]
-        np.testing.assert_array_equal(counts[clip].numpy(), EventFrame()(events, size))
-        surface = TimeSurface(tau_us=20_000, decay="exponential")(events, size)
-        age_us = events["t"][-1] - newest[clip].numpy() * window.duration_us
-        np.testing.assert_allclose(np.exp(-age_us / 20_000), surface, atol=1e-4)
         # Its voxel grid begins at the first event and ends at the last: two more at both ends of
         # the window, in a corner, which count there and nowhere else.
         ends = np.zeros(2, EVENT_DTYPE)

@@ -12,10 +12,10 @@ from evface_edge import EVENT_DTYPE
 from evface_edge.errors import ConfigError
 from evface_edge.geometry import SensorSize
 from evface_training.simulation.camera import CameraPrior
-from evface_training.simulation.lamps import with_flicker
+from evface_training.simulation.light import Frame, with_flicker
 from evface_training.simulation.presets import PRESETS
 from evface_training.simulation.readout import Bus, Readout
-from evface_training.simulation.recording import Frame, one_camera, record
+from evface_training.simulation.recording import one_camera, record
 
 
 def at(*times_us: int) -> np.ndarray[tuple[int], np.dtype[np.void]]:

@@ -244,6 +244,9 @@ class IctRenderer(AvatarRenderer):
         super().__init__(size, color=color, oversample=oversample)
         self._ict: dict[IctIdentity, _LoadedIct] = {}
 
+    def sample_identity(self, rng: np.random.Generator) -> IctIdentity:
+        return self.head.sample_identity(rng)
+
     def close(self) -> None:
         self._ict.clear()
         super().close()

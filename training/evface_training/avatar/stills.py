@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,18 +125,10 @@ def _one_person(renderer: AvatarRenderer, seed: int, stills: int) -> _Stills:
     return images, points
 
 
-def kept_stills(path: Path, seeds: range, stills: int) -> FaceSet | None:
-    """What `keep_stills` wrote, if it is of the same avatars."""
+def load_stills(path: Path, seeds: range, stills: int) -> FaceSet | None:
+    """Read faces that `FaceSet.save` wrote; None if there are none, or of other avatars."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            faces = FaceSet(**{key: stored[key] for key in stored.files})
-    except (OSError, ValueError, TypeError, BadZipFile):
+        faces = FaceSet.load(path)
+    except ConfigError:
         return None
     return faces if faces.names.tolist() == _names(seeds, stills) else None
-
-
-def keep_stills(path: Path, faces: FaceSet) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.npz")
-    np.savez(partial, **vars(faces))
-    partial.replace(path)

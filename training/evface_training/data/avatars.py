@@ -1,7 +1,4 @@
-"""Ninety-six avatars that come with the package: faces where no faces are at hand.
-
-`tools/render_avatars.py` makes them, from our own parametric head.
-"""
+"""The 96 bundled avatars: faces for users who have none. `tools/render_avatars.py` makes them."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ FACE_FRACTION = 0.5
 
 
 def load_avatars() -> FaceSet:
-    """The avatars, each of another identity; grey, gamma-coded."""
+    """Return the avatars, each of another identity; grey, gamma-coded."""
     with Image.open(FOLDER / "avatars.jpg") as image:
         sheet = np.asarray(image.convert("L"))
     rows = AVATARS // COLUMNS

@@ -1,4 +1,4 @@
-"""Points of other schemes → the 98, with how far each can be trusted."""
+"""Conversion of the 68 points of 300-W to the 98 of WFLW."""
 
 from __future__ import annotations
 
@@ -10,20 +10,17 @@ from evface_edge.landmarks import LEFT_PUPIL, NUM_LANDMARKS, RIGHT_PUPIL
 
 Points = NDArray[np.float32]
 
-#: Nose tip, right and left corner of the mouth (left and right in the image), right and left
-#: pupil: the five of E-SIE in their order, among the 98.
-ESIE_5 = np.array([54, 76, 82, 96, 97])
-#: Right and left pupil, nose tip, corners of the mouth: the usual order of five.
-USUAL_5 = np.array([96, 97, 54, 76, 82])
-
 _LOWER_BROW_WEIGHT, _PUPIL_WEIGHT = 0.0, 0.3
 
 
 def from_68(points: NDArray[np.floating]) -> tuple[Points, Points]:
-    """The 68 points of iBUG 300-W, (68, 2) or (68, 3) → 98 points and weights (98,).
+    """Convert the 68 points of iBUG 300-W, (68, 2) or (68, 3).
 
-    Contour and lids go through the given points on cubic splines; pupils are the middles of the
-    eyes, with little weight, and lower brows a guess without weight.
+    Contour and lids follow cubic splines through the given points. The pupils are the centres of
+    the eyes, with a low weight. The lower brows are guessed, with weight 0.
+
+    Returns:
+        points (98, 2) or (98, 3) and weights (98,), float32.
     """
     result = np.full((NUM_LANDMARKS, points.shape[-1]), np.nan)
     weights = np.ones(NUM_LANDMARKS, np.float32)
@@ -41,8 +38,8 @@ def from_68(points: NDArray[np.floating]) -> tuple[Points, Points]:
     for pupil, lids in ((RIGHT_PUPIL, slice(60, 68)), (LEFT_PUPIL, slice(68, 76))):
         result[pupil] = result[lids].mean(axis=0)
         weights[pupil] = _PUPIL_WEIGHT
-    # A fifth of the way down to the eye; of the right brow the lower edge runs back from 38 to
-    # 41, of the left one from 47 to 50: inner to outer, outer to inner.
+    # A fifth of the way down to the eye. The lower edge of the right brow runs from the inner to
+    # the outer end (38 to 41), that of the left brow from the outer to the inner end (47 to 50).
     for edge, below, pupil in (
         ([37, 36, 35, 34], slice(38, 42), RIGHT_PUPIL),
         ([46, 45, 44, 43], slice(47, 51), LEFT_PUPIL),
@@ -51,15 +48,3 @@ def from_68(points: NDArray[np.floating]) -> tuple[Points, Points]:
         result[below] = result[edge] + drop
         weights[below] = _LOWER_BROW_WEIGHT
     return result.astype(np.float32), weights
-
-
-def from_5(points: NDArray[np.floating], order: NDArray[np.intp]) -> tuple[Points, Points]:
-    """Five points (5, 2) → 98 of which all others are nan, with weight 0.
-
-    Args:
-        order: which of the 98 they are: ESIE_5 or USUAL_5.
-    """
-    result = np.full((NUM_LANDMARKS, 2), np.nan, np.float32)
-    weights = np.zeros(NUM_LANDMARKS, np.float32)
-    result[order], weights[order] = points, 1.0
-    return result, weights

@@ -1,7 +1,7 @@
-"""Who is kept for validation: decided once, by identity, and kept as hashes of names.
+"""The validation split: by identity, stored as hashes.
 
-`validation_identities.txt` holds the first 16 hex digits of SHA-256 of each identity, one a line,
-sorted: the list says nothing about anybody, and anyone with the same faces has the same split.
+`validation_identities.txt` holds the first 16 hex digits of the SHA-256 of each identity, one a
+line. The list reveals no names, and the same faces always give the same split.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ import numpy as np
 
 from evface_training.data.faces import FaceSet
 
-VALIDATION_FILE = "validation_identities.txt"
-
 
 def identity_hash(identity: str) -> str:
     return hashlib.sha256(identity.encode()).hexdigest()[:16]
@@ -23,15 +21,12 @@ def identity_hash(identity: str) -> str:
 
 @cache
 def validation_hashes() -> frozenset[str]:
-    text = files("evface_training.data").joinpath(VALIDATION_FILE).read_text()
-    return frozenset(line for line in text.split() if line)
-
-
-def is_validation(identity: str) -> bool:
-    return identity_hash(identity) in validation_hashes()
+    text = files("evface_training.data").joinpath("validation_identities.txt").read_text()
+    return frozenset(text.split())
 
 
 def split_faces(faces: FaceSet) -> tuple[FaceSet, FaceSet]:
-    """→ (training, validation); no identity is in both."""
-    held = np.array([is_validation(str(identity)) for identity in faces.identities])
+    """Return (training, validation) faces; no identity is in both."""
+    hashes = validation_hashes()
+    held = np.array([identity_hash(str(name)) in hashes for name in faces.identities], bool)
     return faces.select(~held), faces.select(held)

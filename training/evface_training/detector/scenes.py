@@ -23,8 +23,8 @@ from evface_training.detector.labels import face_state
 from evface_training.detector.layers import Layer, face_layer, plain_layer
 from evface_training.detector.recorder import PIXELS_PER_CELL, Recorded, Recorder
 from evface_training.simulation.camera import CameraPrior
-from evface_training.simulation.negatives import texture_bank
 from evface_training.simulation.occluders import occluder_bank
+from evface_training.simulation.textures import texture_bank
 from evface_training.simulation.tone import Tone, grey
 
 #: Faces of one scene, at most.

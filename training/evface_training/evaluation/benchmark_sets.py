@@ -22,11 +22,11 @@ from evface_edge.geometry import Box, SensorSize
 from evface_training.data.faces import CROP_SIDE_PX, FaceSet
 from evface_training.simulation.camera import CameraPrior
 from evface_training.simulation.frame_camera import FrameCameraPrior
-from evface_training.simulation.lamps import with_flicker
 from evface_training.simulation.lids import Blinking, fit_eyelids, sample_blinks
+from evface_training.simulation.light import Frame, with_flicker
 from evface_training.simulation.motion import MotionPrior, sample_motion
 from evface_training.simulation.occluders import occluder_bank, sample_passing
-from evface_training.simulation.recording import Frame, one_camera, record
+from evface_training.simulation.recording import one_camera, record
 from evface_training.simulation.relief import fit_head
 from evface_training.simulation.scene import Film, Scenes, crop_fields, exposed
 from evface_training.simulation.tone import Tone, grey

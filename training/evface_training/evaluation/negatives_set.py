@@ -17,7 +17,7 @@ from evface_edge.predictor import Predictor
 from evface_training.data.faces import CROP_SIDE_PX, FaceSet
 from evface_training.evaluation.benchmark_sets import CONDITIONS, recordings
 from evface_training.evaluation.samples import Answer, judge
-from evface_training.simulation.negatives import texture_bank
+from evface_training.simulation.textures import texture_bank
 
 _SEED = 77  # no textures that training saw
 

@@ -13,19 +13,19 @@ from evface_edge.errors import ConfigError
 from evface_edge.landmarks import MIRROR
 from evface_training.data.faces import CROP_SIDE_PX
 from evface_training.representation import normalise_counts_
-from evface_training.simulation.accumulate import Voxels
 from evface_training.simulation.camera import CameraBatch
 from evface_training.simulation.clip_prior import ClipPrior
 from evface_training.simulation.frame_camera import FrameCameraPrior, FrameCameras
 from evface_training.simulation.lids import Blinking, Blinks, Eyelids, fit_eyelids, sample_blinks
 from evface_training.simulation.motion import sample_motion
-from evface_training.simulation.negatives import texture_bank
 from evface_training.simulation.noise import NoiseEvents, draw_noise
 from evface_training.simulation.occluders import occluder_bank, sample_passing, strewn
 from evface_training.simulation.pixels import Firings, PixelArray
 from evface_training.simulation.relief import fit_head
 from evface_training.simulation.scene import Film, Scenes, crop_fields, exposed
+from evface_training.simulation.textures import texture_bank
 from evface_training.simulation.tone import Tone, grey
+from evface_training.simulation.voxels import Voxels
 
 _MIRROR = torch.from_numpy(MIRROR)
 _CHUNK = 16  # clips whose pixels fit into a core's cache; a GPU takes a whole batch at once

@@ -17,25 +17,23 @@ from evface_training.simulation.synthetic import SyntheticAvatarSource
 
 
 class SyntheticEvents:
-    """What an event camera sees of a synthetic avatar; as fast as it is computed, the same each
-    time.
+    """The events of a synthetic avatar, as fast as they are computed, the same each time.
 
     Attributes:
-        head: what is seen.
+        avatar: the scene.
         camera: the name of the event camera.
+
+    Raises:
+        ConfigError: no camera has that name.
     """
 
     live = False
 
-    def __init__(self, head: SyntheticAvatarSource, camera: str = "davis346") -> None:
-        """
-        Raises:
-            ConfigError: no camera has that name.
-        """
+    def __init__(self, avatar: SyntheticAvatarSource, camera: str = "davis346") -> None:
         if camera not in PRESETS:
             raise ConfigError("synthetic:avatar camera", camera, f"one of {', '.join(PRESETS)}")
-        self.head, self.camera = head, camera
-        self.size = head.size
+        self.avatar, self.camera = avatar, camera
+        self.size = avatar.size
         self.counters = Counters()
         self._closed = False
 
@@ -43,9 +41,9 @@ class SyntheticEvents:
         if self._closed:
             raise ConfigError("source", "synthetic:avatar", "a source that is not closed")
         self.counters.events = 0
-        generator = torch.Generator().manual_seed(self.head.seed)
+        generator = torch.Generator().manual_seed(self.avatar.seed)
         prior = PRESETS[self.camera]
-        frames = (labelled.frame for labelled in self.head)
+        frames = (labelled.frame for labelled in self.avatar)
         camera = one_camera(prior, generator)
         for events in record(frames, camera, self.size, generator, prior.readout):
             if self._closed:
@@ -71,18 +69,18 @@ class SyntheticEvents:
 def open_synthetic(
     name: str, options: dict[str, str], *, size: SensorSize | None
 ) -> SyntheticEvents:
-    """The factory behind the scheme `synthetic`; see `evface_edge.events.opening`.
+    """Open a source of the scheme `synthetic`; see `evface_edge.events.opening`.
 
     Args:
         options: `camera`, and the fields of SyntheticAvatarSource.
-        size: of the sensor; goes before width and height in the options.
+        size: of the sensor; overrides width and height in the options.
 
     Raises:
-        ConfigError: another name than "avatar", or an option that cannot be.
+        ConfigError: another name than "avatar", or an invalid option.
     """
     options = dict(options)
     camera = options.pop("camera", "davis346")
     if size is not None:
         options |= {"width": str(size.width), "height": str(size.height)}
-    head = SyntheticAvatarSource.from_uri(f"synthetic:{name}?{urlencode(options)}")
-    return SyntheticEvents(head, camera)
+    avatar = SyntheticAvatarSource.from_uri(f"synthetic:{name}?{urlencode(options)}")
+    return SyntheticEvents(avatar, camera)

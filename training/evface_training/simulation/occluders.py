@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFilter
 from torch import Tensor
 
-from evface_training.simulation.negatives import texture_bank
+from evface_training.simulation.textures import texture_bank
 from evface_training.simulation.tone import grey
 
 TEXTURE_SIDE = 96

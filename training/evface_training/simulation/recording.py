@@ -1,9 +1,8 @@
-"""Frames of light → a recording: the event camera in list form, one clip at a time."""
+"""Frames of light → the list of events of one camera."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,21 +12,14 @@ from evface_edge.errors import ConfigError
 from evface_edge.events.array import EVENT_DTYPE, EventArray
 from evface_edge.geometry import SensorSize
 from evface_training.simulation.camera import CameraBatch, CameraPrior
+from evface_training.simulation.light import Frame
 from evface_training.simulation.noise import Noise
 from evface_training.simulation.pixels import PixelArray, event_list
 from evface_training.simulation.readout import Bus, Readout
 
 
-@dataclass(frozen=True)
-class Frame:
-    """Light on the sensor at one instant: log intensity (H, W) float32."""
-
-    t_us: int
-    log_intensity: Tensor
-
-
 def one_camera(prior: CameraPrior, generator: torch.Generator) -> CameraBatch:
-    """One camera drawn from a prior."""
+    """Draw one camera from a prior."""
     return prior.sample(1, generator, torch.device("cpu"))
 
 
@@ -38,15 +30,15 @@ def record(
     generator: torch.Generator,
     readout: Readout | None = None,
 ) -> Iterator[EventArray]:
-    """The events between each frame and the next, in order of time; noise included.
+    """Yield the events between each frame and the next, sorted by time, with noise.
 
     Frames must be close enough in time that log intensity between two of them is nearly a line.
 
     Args:
-        readout: how events leave the sensor; None: at once, as many as come.
+        readout: how events leave the sensor; None: at once and without limit.
 
     Raises:
-        ConfigError: a frame of another size, of values that are not finite, or out of order.
+        ConfigError: a frame of another size, with values that are not finite, or out of order.
     """
     pixels: PixelArray | None = None
     noise = Noise(camera, (size.height, size.width), generator)
@@ -62,8 +54,8 @@ def record(
             duration_s = torch.full((1,), (frame.t_us - last_us) * 1e-6)
             firings = pixels.step(light, duration_s)
             pixels.adapt(light)
-            unseen = _noise_between(noise, last_us, frame.t_us, light)
-            events = np.concatenate([event_list(firings, last_us, frame.t_us), unseen])
+            noise_events = _noise_between(noise, last_us, frame.t_us, light)
+            events = np.concatenate([event_list(firings, last_us, frame.t_us), noise_events])
             events = bus(dead.filter(events[np.argsort(events["t"], kind="stable")]))
             if len(events):
                 yield events
@@ -72,8 +64,8 @@ def record(
 
 def _check(frame: Frame, size: SensorSize, last_us: int, *, first: bool) -> None:
     if frame.log_intensity.shape != (size.height, size.width):
-        found = tuple(frame.log_intensity.shape)
-        raise ConfigError("frame", found, f"(height, width) of the sensor, {size}")
+        shape = tuple(frame.log_intensity.shape)
+        raise ConfigError("frame", shape, f"(height, width) of the sensor, {size}")
     if not bool(torch.isfinite(frame.log_intensity).all()):
         raise ConfigError("frame", f"not finite at {frame.t_us} µs", "log intensities")
     if not first and frame.t_us <= last_us:
@@ -81,7 +73,7 @@ def _check(frame: Frame, size: SensorSize, last_us: int, *, first: bool) -> None
 
 
 def _noise_between(noise: Noise, start_us: int, end_us: int, light: Tensor) -> EventArray:
-    """Unsorted."""
+    """Return the noise events between two times, unsorted."""
     drawn = noise.draw(torch.full((1,), (end_us - start_us) * 1e-6), light)
     events = np.empty(len(drawn.time), EVENT_DTYPE)
     events["t"] = start_us + 1 + np.floor(drawn.time.double().numpy() * (end_us - start_us))
@@ -90,7 +82,7 @@ def _noise_between(noise: Noise, start_us: int, end_us: int, light: Tensor) -> E
 
 
 class _Refractory:
-    """Drops what a pixel fires within its dead time."""
+    """Drops the events of a pixel within its dead time."""
 
     def __init__(self, size: SensorSize, dead_us: float) -> None:
         self._dead_us = dead_us
@@ -103,7 +95,7 @@ class _Refractory:
         order = np.argsort(pixel, kind="stable")
         flat = self._last.reshape(-1)
         kept = np.zeros(len(events), bool)
-        # Pixels in turn, all their k-th events at once: k is small.
+        # The first events of all pixels at once, then the second ones, and so on: few rounds.
         starts = np.flatnonzero(np.diff(pixel[order], prepend=-1))
         rank = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
         for k in range(int(rank.max()) + 1):

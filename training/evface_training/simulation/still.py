@@ -18,11 +18,10 @@ from evface_training.avatar.animation import SPEEDS, AvatarAnimation
 from evface_training.avatar.scene import Expression, Pose
 from evface_training.simulation.fields import basis_fields
 from evface_training.simulation.lids import fit_eyelids
+from evface_training.simulation.light import IMAGES_HZ, LABELS_HZ, Frame, LabelledFrame
 from evface_training.simulation.motion import BROWS, MAX_TURN_RAD, MOUTH
-from evface_training.simulation.recording import Frame
 from evface_training.simulation.relief import fit_head, head_mask, source_places, turned_points
-from evface_training.simulation.sources import IMAGES_HZ, LABELS_HZ, Labelled
-from evface_training.simulation.video import log_light
+from evface_training.simulation.tone import log_light
 
 _GRID = 65
 _DISTANCE_MM = 650.0
@@ -79,7 +78,7 @@ class StillSource:
     def duration_us(self) -> int:
         return round(self.seconds * 1e6)
 
-    def __iter__(self) -> Iterator[Labelled]:
+    def __iter__(self) -> Iterator[LabelledFrame]:
         rng = np.random.default_rng(self.seed)
         animation = AvatarAnimation.sample(
             rng,
@@ -97,7 +96,7 @@ class StillSource:
             warp.set(expression, pose)
             source = warp.source(warp.grid)[0].reshape(_GRID, _GRID, 2)
             frame = warp.show(warp.blink(light), source)
-            yield Labelled(Frame(t_us, frame), None if index % every else warp.landmarks())
+            yield LabelledFrame(Frame(t_us, frame), None if index % every else warp.landmarks())
 
 
 class _Warp:

@@ -1,11 +1,10 @@
-"""Our own head as a source of light: `synthetic:avatar?seed=1&speed=fast&seconds=4`."""
+"""Light from a rendered avatar: `synthetic:avatar?seed=1&speed=fast&seconds=4`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qsl
 
 import numpy as np
@@ -13,25 +12,18 @@ import torch
 
 from evface_edge.errors import ConfigError
 from evface_edge.geometry import SensorSize
-from evface_training.avatar import (
-    AvatarAnimation,
-    AvatarIdentity,
-    AvatarRenderer,
-    Light,
-    PinholeCamera,
-    Pose,
-)
-from evface_training.avatar.animation import SPEEDS
+from evface_training.avatar.animation import SPEEDS, AvatarAnimation
 from evface_training.avatar.ict import IctRenderer
-from evface_training.simulation.recording import Frame
-from evface_training.simulation.sources import IMAGES_HZ, LABELS_HZ, Labelled
-
-_STRAY_LIGHT = 0.01
+from evface_training.avatar.identity import AvatarIdentity
+from evface_training.avatar.renderer import AvatarRenderer
+from evface_training.avatar.scene import Light, PinholeCamera, Pose
+from evface_training.simulation.light import IMAGES_HZ, LABELS_HZ, Frame, LabelledFrame
+from evface_training.simulation.tone import STRAY_LIGHT
 
 
 @dataclass(frozen=True, eq=False)
 class AvatarScene:
-    """All that a recording of a head shows: its truth."""
+    """The ground truth of a recording of an avatar."""
 
     identity: AvatarIdentity
     light: Light
@@ -41,13 +33,14 @@ class AvatarScene:
 
 @dataclass(frozen=True)
 class SyntheticAvatarSource:
-    """A head that moves, rendered image by image; a seed decides all of it.
+    """A moving avatar, rendered image by image; everything follows from the seed.
 
     Attributes:
+        seed: of the identity, the light and the motion.
         speed: "slow", "normal" or "fast".
-        focal_px: of the camera; 0 means that a head is about half as high as the sensor.
+        focal_px: of the camera; with 0 the avatar is about half as tall as the sensor.
         background: "plain", "gradient", "clutter", or "any".
-        ict: path of the user's copy of the ICT head, to render it instead of our own.
+        ict: path of the user's copy of the ICT head, to render it instead of our avatar.
     """
 
     seed: int = 0
@@ -67,7 +60,7 @@ class SyntheticAvatarSource:
 
     @classmethod
     def from_uri(cls, uri: str) -> SyntheticAvatarSource:
-        """Raises: ConfigError: another kind of source, an unknown option, or no number."""
+        """Raises: ConfigError: another kind of source, an unknown option, or a wrong value."""
         kind, _, query = uri.removeprefix("synthetic:").partition("?")
         if kind != "avatar":
             raise ConfigError("source", uri, "synthetic:avatar")
@@ -93,14 +86,12 @@ class SyntheticAvatarSource:
         return round(self.seconds * 1e6)
 
     def scene(self) -> AvatarScene:
-        """Who moves how, and in front of what camera."""
         rng = np.random.default_rng(self.seed)
         identity = AvatarIdentity.sample(rng)
         light = Light.sample(rng)
         if self.background != "any":
             light = replace(light, background=self.background)  # type: ignore[arg-type]
-        focal_px = self.focal_px or 1.6 * self.height
-        camera = PinholeCamera(self.size, focal_px)
+        camera = PinholeCamera(self.size, self.focal_px or 1.6 * self.height)
         animation = AvatarAnimation.sample(
             rng,
             speed=self.speed,  # type: ignore[arg-type]
@@ -109,30 +100,26 @@ class SyntheticAvatarSource:
         )
         return AvatarScene(identity, light, camera, animation)
 
-    def __iter__(self) -> Iterator[Labelled]:
+    def __iter__(self) -> Iterator[LabelledFrame]:
         scene = self.scene()
-        fps = IMAGES_HZ[self.speed]
-        every = max(1, fps // LABELS_HZ)
+        rate_hz = IMAGES_HZ[self.speed]
+        every = max(1, rate_hz // LABELS_HZ)
         with self._renderer() as renderer:
-            identity: Any = scene.identity
-            if isinstance(renderer, IctRenderer):
-                identity = renderer.head.sample_identity(np.random.default_rng(self.seed))
-            for index in range(int(self.seconds * fps) + 1):
-                t_us = round(index * 1e6 / fps)
+            identity = scene.identity
+            if self.ict:
+                identity = renderer.sample_identity(np.random.default_rng(self.seed))
+            for index in range(int(self.seconds * rate_hz) + 1):
+                t_us = round(index * 1e6 / rate_hz)
                 expression, pose = scene.animation.state(t_us)
-                head = renderer.render(
+                rendered = renderer.render(
                     identity, expression, pose, scene.camera, scene.light, contour="outline"
                 )
-                log = torch.from_numpy(np.log(head.image + _STRAY_LIGHT).astype(np.float32))
-                yield Labelled(Frame(t_us, log), None if index % every else head.landmarks)
+                log = torch.from_numpy(np.log(rendered.image + STRAY_LIGHT).astype(np.float32))
+                points = None if index % every else rendered.landmarks
+                yield LabelledFrame(Frame(t_us, log), points)
 
     def _renderer(self) -> AvatarRenderer:
-        # Twice as fine, because a jump of one jagged edge is an event that no camera would see.
+        # Oversampled, because a jump of one jagged edge is an event that no camera would record.
         if self.ict:
             return IctRenderer(self.size, Path(self.ict), oversample=2)
         return AvatarRenderer(self.size, oversample=2)
-
-
-def open_avatar(uri: str) -> SyntheticAvatarSource:
-    """Raises: ConfigError: another kind of source, an unknown option, or no number."""
-    return SyntheticAvatarSource.from_uri(uri)

@@ -1,29 +1,29 @@
-"""Light → a recording on disk, with the landmarks beside it."""
+"""Light → a recording on disk, with the landmarks in a file of the same name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from evface_edge.errors import ConfigError
 from evface_edge.events import EventWriter
 from evface_training.simulation.camera import CameraPrior
-from evface_training.simulation.recording import Frame, one_camera, record
-from evface_training.simulation.sources import LightSource
+from evface_training.simulation.light import Frame, LightSource
+from evface_training.simulation.recording import one_camera, record
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenRecording:
     """What was written.
 
     Attributes:
-        landmarks: the file of the landmarks; None where nobody knew any.
-        instants: how many instants have landmarks.
+        landmarks: the file of the landmarks; None where none are known.
+        instants: number of instants with landmarks.
     """
 
     path: Path
@@ -31,10 +31,6 @@ class Written:
     seconds: float
     landmarks: Path | None
     instants: int
-
-
-def landmarks_path(recording: Path) -> Path:
-    return recording.with_name(recording.stem + ".landmarks.npz")
 
 
 def write_recording(
@@ -45,20 +41,20 @@ def write_recording(
     seed: int = 0,
     max_seconds: float = 60.0,
     advance: Callable[[int], None] = lambda t_us: None,
-) -> Written:
+) -> WrittenRecording:
     """Record a source with a camera drawn from the prior.
 
-    Landmarks go to `<output's stem>.landmarks.npz`: t_us (N,) int64, points98 (N, 98, 2) float32
-    pixels.
+    The landmarks are written to `<output's stem>.landmarks.npz`: t_us (N,) int64, points98
+    (N, 98, 2) float32 pixels.
 
     Args:
-        advance: called with the time reached, µs.
+        advance: called with the current time, µs.
 
     Raises:
-        ConfigError: not one event came of it.
+        ConfigError: the source gives no event.
         EventFormatError: the source cannot be read, or the output's format is unknown.
     """
-    labels: list[tuple[int, Any]] = []
+    labels: list[tuple[int, NDArray[np.float32]]] = []
     generator = torch.Generator().manual_seed(seed)
     end_us = round(max_seconds * 1e6)
     first_us = last_us = 0
@@ -81,10 +77,10 @@ def write_recording(
             writer.write(events)
         count = writer.events
         if not count:
-            raise ConfigError("source", "still", "images that move: not one event came of it")
-    beside = landmarks_path(output)
-    if labels:
+            raise ConfigError("source", "no event", "images that move or change")
+    landmarks = output.with_name(output.stem + ".landmarks.npz") if labels else None
+    if landmarks is not None:
         times, points = zip(*labels, strict=True)
-        np.savez(beside, t_us=np.array(times, np.int64), points98=np.stack(points))
+        np.savez(landmarks, t_us=np.array(times, np.int64), points98=np.stack(points))
     seconds = (last_us - first_us) * 1e-6
-    return Written(output, count, seconds, beside if labels else None, len(labels))
+    return WrittenRecording(output, count, seconds, landmarks, len(labels))

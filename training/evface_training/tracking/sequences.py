@@ -21,11 +21,12 @@ from evface_edge.events.array import EVENT_DTYPE, EventArray
 from evface_edge.geometry import SensorSize
 from evface_training.data.faces import CROP_SIDE_PX, FaceSet
 from evface_training.simulation.camera import CameraPrior
-from evface_training.simulation.negatives import texture_bank
+from evface_training.simulation.light import Frame
 from evface_training.simulation.occluders import occluder_bank
 from evface_training.simulation.presets import PRESETS
-from evface_training.simulation.recording import Frame, one_camera, record
+from evface_training.simulation.recording import one_camera, record
 from evface_training.simulation.relief import fit_head, head_mask
+from evface_training.simulation.textures import texture_bank
 from evface_training.simulation.tone import Tone, grey
 from evface_training.tracking.trajectories import WAYS, Phases, Pose, Trajectory
 

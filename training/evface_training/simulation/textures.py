@@ -10,13 +10,13 @@ from torch import Tensor
 
 
 def texture_bank(count: int, side: int, seed: int) -> Tensor:
-    """→ (count, side, side) float32 grey in [0, 1]."""
+    """Return (count, side, side) float32 grey images in [0, 1]."""
     rng = np.random.default_rng(seed)
     return torch.from_numpy(np.stack([_texture(rng, side) for _ in range(count)]))
 
 
 def _noise(rng: np.random.Generator, side: int) -> NDArray[np.float32]:
-    """Noise whose spectrum falls as 1/f^a: clouds, cloth, foliage."""
+    """Return noise with a spectrum that falls as 1/f^a: clouds, cloth, foliage."""
     frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None])
     frequency[0, 0] = 1
     spectrum = np.fft.rfft2(rng.standard_normal((side, side))) / frequency ** rng.uniform(0.5, 2.0)
@@ -45,7 +45,7 @@ def _texture(rng: np.random.Generator, side: int) -> NDArray[np.float32]:
         elif kind == 3:
             corners = rng.uniform(-0.3, 0.3, (int(rng.integers(3, 7)), 2)) * side + (x, y)
             draw.polygon([tuple(corner) for corner in corners], fill=shade)
-        else:  # bars: blinds, fingers, keys, print
+        else:  # parallel bars: blinds, keys, print
             pitch = float(rng.uniform(3, 20))
             for index in range(int(rng.integers(3, 12))):
                 left = x + index * pitch
