@@ -13,11 +13,11 @@ from PIL import Image
 
 from evface_edge.errors import ConfigError
 from evface_edge.events import EventArray
-from evface_training.evaluation.benchmark_sets import condition_named, recordings
 from evface_training.contact_sheet import TRUTH, count_image, event_image, save_sheet, tile
 from evface_training.data.annotated import SkipList
 from evface_training.data.avatars import load_avatars
 from evface_training.data.faces import FaceSet
+from evface_training.evaluation.benchmark_sets import condition_named, recordings
 from evface_training.simulation.camera import CameraPrior
 from evface_training.simulation.clip_prior import ClipPrior
 from evface_training.simulation.clips import ClipSimulator

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from evface_training.evaluation.benchmark_sets import BenchmarkRecording
 from evface_training.contact_sheet import PREDICTION, TRUTH, event_image, save_sheet, tile
+from evface_training.evaluation.benchmark_sets import BenchmarkRecording
 
 _SHOWN_US = 30_000
 

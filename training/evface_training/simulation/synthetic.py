@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl
 
 import numpy as np
@@ -105,8 +106,8 @@ class SyntheticAvatarSource:
         rate_hz = IMAGES_HZ[self.speed]
         every = max(1, rate_hz // LABELS_HZ)
         with self._renderer() as renderer:
-            identity = scene.identity
-            if self.ict:
+            identity: Any = scene.identity
+            if isinstance(renderer, IctRenderer):
                 identity = renderer.sample_identity(np.random.default_rng(self.seed))
             for index in range(int(self.seconds * rate_hz) + 1):
                 t_us = round(index * 1e6 / rate_hz)
