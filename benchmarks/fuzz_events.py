@@ -39,7 +39,7 @@ from evface_edge.events import (
     open_events,
     write_events,
 )
-from evface_edge.events.limits import MAX_GAP_US
+from evface_edge.events.limits import MAX_STEP_FORWARD_US
 from evface_edge.geometry import SensorSize
 
 #: Processor time for a mutant, at least and for each byte; and time of the wall.
@@ -330,7 +330,7 @@ def _read(source: str) -> None:
             t = packet["t"] if last is None else np.append(last, packet["t"])
             if (np.diff(t) < 0).any():
                 raise Broken("times that go back")
-            if np.diff(t).max(initial=0) > MAX_GAP_US:
+            if np.diff(t).max(initial=0) > MAX_STEP_FORWARD_US:
                 raise Broken("a gap of more than one hour")
             last, total = packet["t"][-1:].copy(), total + len(packet)
         if opened.counters.events != total:

@@ -31,8 +31,7 @@ import numpy as np
 
 from evface_edge import EventSource, Predictor, open_events
 from evface_edge.bench.stages import stage_events
-from evface_edge.events import EventArray, EventWriter
-from evface_edge.events.cameras.live import LiveCounters
+from evface_edge.events import EventArray, EventWriter, LiveCounters
 from evface_edge.geometry import SensorSize
 
 RECORDED_US = 3_000_000
@@ -161,7 +160,7 @@ def soak(
     model: str = "evface-s",
     rate_hz: float = 1e6,
     size: SensorSize | None = None,
-    ring_events: int = 500_000,
+    queue_events: int = 500_000,
     say: Callable[[str], None] = lambda line: None,
     every_s: float = 10.0,
     seed: int = 0,
@@ -169,7 +168,7 @@ def soak(
     """Follow the face for so many seconds.
 
     Args:
-        ring_events: that may wait before the oldest are dropped.
+        queue_events: that may wait before the oldest are dropped.
         say: called with a line every `every_s`.
     """
     size = size or SensorSize(346, 260)
@@ -183,7 +182,7 @@ def soak(
         del events
         with Predictor(model) as predictor:
             predictor.warmup()
-            uri = f"replay:{path}?loop=1&ring_events={ring_events}"
+            uri = f"replay:{path}?loop=1&queue_events={queue_events}"
             with open_events(uri, size=size) as source:
                 watched = Watched(source, timeline, report)
                 _consume(predictor, watched, report, random, seconds, say, every_s)
@@ -288,7 +287,7 @@ def main() -> int:
         model=arguments.model,
         rate_hz=arguments.rate,
         size=arguments.size,
-        ring_events=arguments.ring_events,
+        queue_events=arguments.queue_events,
         say=say,
         every_s=arguments.every,
         seed=arguments.seed,

@@ -90,3 +90,13 @@ class InputTypeError(ConfigError, TypeError):
         if kind.__module__ != "builtins":
             name = f"{kind.__module__}.{name}"
         super().__init__(field, name, expected, fix=fix)
+
+
+def printable(text: str) -> str:
+    """Text from a file or library, for a message: one line of at most 200 characters."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)[:200].strip()
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of the message of another library's error, or else its class name."""
+    return printable(str(error).strip().partition("\n")[0]) or type(error).__name__

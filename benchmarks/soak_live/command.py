@@ -35,7 +35,7 @@ def main() -> int:
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
 
-    soak = Soak(arguments.seconds, arguments.ring_events, arguments.seed, arguments.every, say)
+    soak = Soak(arguments.seconds, arguments.queue_events, arguments.seed, arguments.every, say)
     if arguments.source == "replay":
         report = soak_replay(soak, arguments.rate)
     else:

@@ -21,13 +21,17 @@ class Consumer:
     """Takes packets, stalls at random, and checks each against the last one."""
 
     def __init__(
-        self, source: LiveSource, ring_events: int, sent_s: Callable[[int], float | None], seed: int
+        self,
+        source: LiveSource,
+        queue_events: int,
+        sent_s: Callable[[int], float | None],
+        seed: int,
     ) -> None:
         """
         Args:
             sent_s: number of an event → when it was sent, by the monotonic clock.
         """
-        self._source, self._ring_events, self._sent_s = source, ring_events, sent_s
+        self._source, self._queue_events, self._sent_s = source, queue_events, sent_s
         self._random = np.random.default_rng(seed)
         self._expected = self._packets = 0
         self._largest = 0
@@ -83,9 +87,9 @@ class Consumer:
         if gap > most:
             report.faults.append(f"{gap} events are gone before {self._expected}, {most} counted")
         waiting = counts.backlog_events + len(packet)
-        if gap and waiting < self._ring_events - 3 * self._largest:
+        if gap and waiting < self._queue_events - 3 * self._largest:
             report.faults.append(f"dropped while only {waiting} events waited")
-        if counts.backlog_events > self._ring_events:
+        if counts.backlog_events > self._queue_events:
             report.faults.append(f"{counts.backlog_events} events waited, more than allowed")
         if counts.received != counts.events + counts.events_dropped + counts.backlog_events:
             report.faults.append(f"counters do not add up: {counts}")

@@ -17,8 +17,8 @@ from benchmarks.soak_live.numbered import CODES, REMEMBERED, SIZE, Clock, number
 from benchmarks.soak_live.outcome import Report
 from evface_edge.events import EventWriter
 from evface_edge.events.cameras.driver import Batch, Driver, EndOfStream
+from evface_edge.events.cameras.dv_network import connect
 from evface_edge.events.cameras.live import LiveSource
-from evface_edge.events.cameras.network import connect
 from evface_edge.events.cameras.options import LiveOptions
 from evface_edge.events.cameras.replay import Replay
 from evface_edge.events.opening import open_recording
@@ -66,14 +66,14 @@ class Soak:
     """
 
     seconds: float = 60.0
-    ring_events: int = 2_000_000
+    queue_events: int = 2_000_000
     seed: int = 0
     every_s: float = 10.0
     say: Callable[[str], None] = lambda line: None
 
     def consumer(self, source: LiveSource, clock: Clock) -> Consumer:
         """Who has taken all that came when it returns."""
-        consumer = Consumer(source, self.ring_events, clock.sent_s, self.seed)
+        consumer = Consumer(source, self.queue_events, clock.sent_s, self.seed)
         consumer.run(self.say, self.every_s)
         return consumer
 
@@ -90,7 +90,7 @@ def soak_replay(soak: Soak, rate_hz: float = 10e6) -> Report:
         recording = open_recording(SourceName("", str(path)))
         clock = Clock(np.zeros(REMEMBERED))
         driver = Counted(Replay(recording, loop=True), clock.note, soak.seconds)
-        with LiveSource(lambda: driver, LiveOptions(soak.ring_events)) as source:
+        with LiveSource(lambda: driver, LiveOptions(soak.queue_events)) as source:
             return soak.consumer(source, clock).conclude(driver.events)
 
 
@@ -117,7 +117,7 @@ def soak_network(soak: Soak, port: int = 7791) -> Report:
                 def opener() -> Driver:
                     return Counted(connect("127.0.0.1", port, None), acknowledge)
 
-                with LiveSource(opener, LiveOptions(soak.ring_events)) as source:
+                with LiveSource(opener, LiveOptions(soak.queue_events)) as source:
                     sender.stdin.write("go\n")
                     sender.stdin.flush()
                     consumer = soak.consumer(source, clock)

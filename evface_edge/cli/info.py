@@ -82,11 +82,11 @@ def _show_camera(name: str, source: EventSource, seconds: float, as_json: bool) 
     Raises:
         CameraError: the camera went away.
     """
-    from evface_edge.events.statistics import gather
+    from evface_edge.events.statistics import compute_statistics
     from evface_edge.live import describe_losses, until_stopped
 
     with until_stopped(source, seconds=seconds) as stoppable:
-        statistics = gather(stoppable, source.size)
+        statistics = compute_statistics(stoppable, source.size)
     stoppable.raise_error()
     facts: dict[str, Any] = {
         "source": name,
@@ -115,12 +115,12 @@ def _show_camera(name: str, source: EventSource, seconds: float, as_json: bool) 
 
 
 def _show_recording(recording: Recording, as_json: bool) -> None:
-    from evface_edge.events.statistics import gather
+    from evface_edge.events.statistics import compute_statistics
 
     # Damage is part of the description, not a warning.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", EventFormatWarning)
-        statistics = gather(recording, recording.size)
+        statistics = compute_statistics(recording, recording.size)
     facts = _facts(recording, statistics)
     if as_json:
         typer.echo(json.dumps(facts))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from evface_edge.doctor.finding import Finding, State, try_import
-from evface_edge.events.cameras import CAMERAS, DRIVER_MODULES, Camera
+from evface_edge.events.cameras.table import CAMERAS, Camera
 
 #: Where Linux lists what is on the bus, where its device files are, and where rules may lie.
 SYS_USB = Path("/sys/bus/usb/devices")
@@ -43,12 +43,12 @@ class UsbCamera(NamedTuple):
 
 def drivers(cameras: Sequence[Camera] = CAMERAS) -> Iterator[Finding]:
     """One finding for each library that talks to cameras."""
-    for driver in dict.fromkeys(row.driver for row in cameras if row.driver):
-        rows = [row for row in cameras if row.driver == driver]
-        state, text = try_import(DRIVER_MODULES[driver])
+    for library in dict.fromkeys(row.library for row in cameras if row.library.name):
+        rows = [row for row in cameras if row.library == library]
+        state, text = try_import(library.module)
         opens = ", ".join(f"{row.scheme}:{row.name}" for row in rows)
         mend = "" if state is State.OK else " or ".join(dict.fromkeys(r.install for r in rows))
-        yield Finding(driver, state, f"{text}; for {opens}", mend)
+        yield Finding(library.name, state, f"{text}; for {opens}", mend)
 
 
 def plugged_in(
@@ -80,10 +80,10 @@ def udev_rules(
 ) -> Iterator[Finding]:
     """Whether the rules of each make of camera are in place, whoever put them there."""
     granted = [ids for folder in folders for path in _rule_files(folder) for ids in _grants(path)]
-    for rules in dict.fromkeys(row.udev for row in cameras if row.udev):
-        make = next(row.make for row in cameras if row.udev == rules)
+    for maker in dict.fromkeys(row.maker for row in cameras if row.maker.udev):
+        rules = maker.udev
         lacking = [rule for rule in rules if not _covered(rule, granted)]
-        name = f"udev rules, {make}"
+        name = f"udev rules, {maker.name}"
         if not lacking:
             yield Finding(name, State.OK, "in place")
         else:
@@ -101,9 +101,9 @@ def _on_bus(sys_usb: Path, dev_usb: Path, cameras: Sequence[Camera]) -> Iterator
         except OSError:
             continue  # an interface of a device, or it was unplugged
         for row in cameras:
-            if any((vendor, product) in _ids(rule) for rule in row.udev):
+            if any((vendor, product) in _ids(rule) for rule in row.maker.udev):
                 node = dev_usb / f"{int(bus):03}" / f"{int(number):03}"
-                yield UsbCamera(row.make, f"{vendor}:{product}", node)
+                yield UsbCamera(row.maker.name, f"{vendor}:{product}", node)
                 break
 
 
@@ -137,7 +137,7 @@ def _ids(rule: str) -> frozenset[tuple[str, str]]:
 
 
 def _all_rules(cameras: Sequence[Camera]) -> list[str]:
-    return list(dict.fromkeys(rule for row in cameras for rule in row.udev))
+    return list(dict.fromkeys(rule for row in cameras for rule in row.maker.udev))
 
 
 def _install_rules(rules: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Compilation of loops, once and for all runs; import this only where numba may be imported."""
+"""Compilation of loops with numba. Import this only where numba may be imported."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 
 def compiled(function: Function) -> Function:
-    """The function as machine code, kept on disk; it releases the interpreter lock."""
+    """The function as machine code, cached on disk, which releases the interpreter lock."""
     return cast(Function, njit(function, cache=True, nogil=True))
 
 
 def compiled_reordering(function: Function) -> Function:
-    """The same for sums whose order does not matter, so that they use vector instructions."""
+    """The same for sums whose order does not matter, so that vector instructions can be used."""
     return cast(Function, njit(function, cache=True, nogil=True, fastmath={"reassoc", "nsz"}))

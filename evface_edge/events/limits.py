@@ -1,12 +1,15 @@
-"""What is held to be possible; docs/reference/formats.md explains each."""
+"""Limits of an event stream. docs/events.md explains them; `validation.py` applies them."""
 
 from __future__ import annotations
 
-#: A step back in time of up to this is clamped to the last time; a longer one is damage.
-MAX_BACKWARD_US = 1_000
+#: Events in a packet, at most.
+MAX_PACKET_EVENTS = 65536
 
-#: No event for longer than this: damage, or two recordings in one file.
-MAX_GAP_US = 3_600_000_000
+#: Timestamps may step back by this much, and are then clamped to the previous timestamp.
+MAX_STEP_BACK_US = 1_000
 
-#: 2^62 µs, so that differences of two times cannot overflow.
+#: A longer step forward means damage, or two recordings in one file.
+MAX_STEP_FORWARD_US = 3_600_000_000
+
+#: 2^62 µs, so that the difference of two timestamps fits into 64 bits.
 MAX_TIME_US = 2**62

@@ -1,28 +1,32 @@
-"""Opening a source of events by its path or URI."""
+"""Opening of sources of events by their paths or URIs."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import os
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from evface_edge.errors import ConfigError, EventFormatError
-from evface_edge.events import formats, uri
+from evface_edge.events import uri
 from evface_edge.events.array import EventArray, joined
-from evface_edge.events.contents import ReadOptions
+from evface_edge.events.cameras.table import SCHEMES, find
+from evface_edge.events.formats.table import detect
 from evface_edge.events.recording import Recording
 from evface_edge.events.source import EventSource
 from evface_edge.geometry import SensorSize
 
-#: Packages offer sources here: the name of an entry point is the scheme of the URI.
+if TYPE_CHECKING:
+    from evface_edge.events.cameras.live import LiveSource
+
+#: Packages offer sources in this group: the name of an entry point is the scheme of the URI.
 ENTRY_POINTS = "evface_edge.sources"
 
 
 class SourceFactory(Protocol):
-    """What an entry point of the group `evface_edge.sources` refers to.
+    """The object of an entry point of the group `evface_edge.sources`.
 
-    For `synthetic:avatar?seed=1` it is called with ("head", {"seed": "1"}, size=…); it raises
-    ConfigError for a name or an option that it does not know.
+    For `synthetic:avatar?seed=1` it is called with ("avatar", {"seed": "1"}, size=…). It raises
+    ConfigError for an unknown name or option.
     """
 
     def __call__(
@@ -36,26 +40,24 @@ def open_events(
     """Opens a recording, or any other source of events.
 
     Args:
-        source: a path, `FILE?width=640&height=480` where the file does not say the size of its
-            sensor, `replay:FILE?speed=1` for a recording in its own time, `camera:NAME`,
-            `dv://host:port` (docs/reference/cameras.md), or what an installed package offers.
-        size: of the sensor; goes before what the file says.
-        strict: whether damage is an error; otherwise the events before it are delivered, then
+        source: a path; `FILE?width=640&height=480` if the file does not state the sensor size;
+            `replay:FILE?speed=1` for a recording in real time; `camera:NAME`; `dv://host:port`
+            (docs/cameras.md); or what an installed package offers, such as `synthetic:avatar`.
+        size: of the sensor; has priority over the file.
+        strict: raise at damage. By default the events before it are delivered, then
             EventFormatWarning is issued.
 
     Raises:
-        EventFormatError: no such file, or none that can be read.
-        ConfigError: an option that does not exist, or a scheme that nothing offers.
-        CameraError: the camera or network stream is not there.
+        EventFormatError: there is no such file, or it cannot be read.
+        ConfigError: an unknown scheme or option.
+        CameraError: the camera or network stream is not available.
         RuntimeUnavailable: the driver of the camera is not installed.
     """
-    from evface_edge.events.cameras import SCHEMES, open_camera
-
     name = uri.parse(source)
     if name.scheme in SCHEMES:
         return open_camera(name, size=size, strict=strict)
     if name.scheme:
-        return _offered(name, size)
+        return _open_entry_point(name, size)
     return open_recording(name, size=size, strict=strict)
 
 
@@ -65,30 +67,62 @@ def open_recording(
     """Opens a file; see `open_events`."""
     options = dict(name.options)
     size = size or uri.pop_size(options)
-    row = formats.detect(name.path, options.pop("format", None))
+    row = detect(name.path, options.pop("format", None))
     unknown = sorted(set(options) - set(row.options))
     if unknown:
         allowed = ("width", "height", "format", *row.options)
         raise ConfigError(f"option of {name.name}", unknown[0], ", ".join(allowed))
     try:
-        contents = row.read(name.path, ReadOptions(size, options))
+        contents = row.read(name.path, size, options)
     except OSError as error:
         raise EventFormatError(f"cannot be read: {error}", path=name.path) from error
     return Recording(name.path, row, contents, strict=strict)
 
 
-def _offered(name: uri.SourceName, size: SensorSize | None) -> EventSource:
-    from evface_edge.events.cameras import SCHEMES
+def open_camera(
+    name: str | uri.SourceName,
+    *,
+    size: SensorSize | None = None,
+    strict: bool = False,
+    **options: object,
+) -> LiveSource:
+    """Opens a camera, network stream or replay.
 
+    Args:
+        name: such as `camera:evk4?serial=00050423`, `dv://host:7777`, `replay:recording.raw`.
+        size: of the sensor, if the source does not state it.
+        strict: raise at damage of a replayed recording.
+        options: besides those of the URI. Nested options are dictionaries:
+            `biases={"diff_on": 20}, roi=(320, 180, 640, 360)`.
+
+    Raises:
+        ConfigError: an unknown camera or option.
+        RuntimeUnavailable: the driver is not installed; with the command that installs it.
+        CameraError: the camera is not available.
+    """
+    from evface_edge.events.cameras.driver import Request
+    from evface_edge.events.cameras.live import LiveSource
+    from evface_edge.events.cameras.options import LiveOptions, as_text
+
+    parsed = uri.parse(name) if isinstance(name, str) else name
+    row = find(parsed)
+    given: dict[str, str] = {**parsed.options, **as_text(options)}
+    live = LiveOptions.take(given)
+    if row.scheme != "camera":
+        size = size or uri.pop_size(given)
+    elif size is not None:
+        raise ConfigError("size", str(size), "none: the camera states its size")
+    return LiveSource(row.prepare(Request(row, parsed.name, given, size, strict)), live)
+
+
+def _open_entry_point(name: uri.SourceName, size: SensorSize | None) -> EventSource:
     points = importlib.metadata.entry_points(group=ENTRY_POINTS)
     for point in points:
         if point.name == name.scheme:
             factory: SourceFactory = point.load()
             return factory(name.name, dict(name.options), size=size)
     known = ", ".join(sorted({*SCHEMES, *points.names}))
-    raise ConfigError(
-        "scheme of the source", name.scheme, f"a file, or one of: {known} (by what is installed)"
-    )
+    raise ConfigError("scheme of the source", name.scheme, f"a file, or one of: {known}")
 
 
 def read_events(
@@ -97,7 +131,7 @@ def read_events(
     """All events of a recording (N,) and the size of its sensor; see `open_events`.
 
     Raises:
-        ConfigError: the source is live, and would not end.
+        ConfigError: the source is live, and would never end.
     """
     with open_events(source, size=size, strict=strict) as opened:
         if opened.live:

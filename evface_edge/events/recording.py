@@ -5,27 +5,27 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
 
 from evface_edge.errors import ConfigError, EventFormatError, EventFormatWarning
 from evface_edge.events.array import EventArray
-from evface_edge.events.contents import PACKET_EVENTS, Contents
-from evface_edge.events.formats import Format
+from evface_edge.events.formats.base import Contents
+from evface_edge.events.formats.table import Format
+from evface_edge.events.limits import MAX_PACKET_EVENTS
 from evface_edge.events.source import Counters
 
 
 class Recording:
-    """A file whose header was read; iterating reads the events, from the start each time.
+    """A file whose header was read. Each iteration reads its events from the start.
 
-    Where the file is damaged, the events before the damage are delivered. Then a warning names
-    the byte offset; in strict mode, and where there is no event before the damage, it is an error.
+    If the file is damaged, the events before the damage are delivered. Then EventFormatWarning
+    names the byte offset; in strict mode, or without any event, it is an EventFormatError.
 
     Attributes:
         path: of the file.
         format: its row in the table of formats.
-        details: facts from the header, for people.
-        fraction: how much of the file the last pass has read so far, 0 to 1.
-        damage: what the last pass found wrong; None while nothing was.
+        details: facts from the header.
+        fraction: how much of the file the last iteration has read, 0 to 1.
+        damage: found by the last iteration; None without damage.
     """
 
     live = False
@@ -43,42 +43,41 @@ class Recording:
         self._closed = False
 
     def __iter__(self) -> Iterator[EventArray]:
-        """Packets of 1 to 65,536 events.
+        """Yields packets of 1 to 65,536 events.
 
         Raises:
             EventFormatError: damage, in strict mode or before the first event.
             ConfigError: the recording was closed.
         """
-        # Compiled code, hence not at the top.
-        from evface_edge.events.guard import Guard
+        # Imports numba, hence not at the top.
+        from evface_edge.events.validation import Validator
 
         if self._closed:
             raise ConfigError("source", str(self.path), "a recording that is not closed")
-        guard = Guard(self.path, self.size)
+        validator = Validator(self.path, self.size)
         counters = self.counters
         counters.events = counters.bytes_skipped = counters.times_clamped = 0
         self.damage = None
         self.fraction = 0.0
         try:
-            for events in self._contents.packets(guard):
-                counters.bytes_skipped = guard.bytes_skipped
-                counters.times_clamped = guard.times_clamped
-                self.fraction = guard.fraction
-                for start in range(0, len(events), PACKET_EVENTS):
-                    packet = events[start : start + PACKET_EVENTS]
+            for events in self._contents.packets(validator):
+                counters.bytes_skipped = validator.bytes_skipped
+                counters.times_clamped = validator.times_clamped
+                self.fraction = validator.fraction
+                for start in range(0, len(events), MAX_PACKET_EVENTS):
+                    packet = events[start : start + MAX_PACKET_EVENTS]
                     counters.events += len(packet)
                     yield packet
             self.fraction = 1.0
-            counters.bytes_skipped = guard.bytes_skipped
+            counters.bytes_skipped = validator.bytes_skipped
             if not counters.events and counters.bytes_skipped > 64:
                 raise EventFormatError(
-                    f"holds {counters.bytes_skipped} bytes that are no {self.format.title}, and "
+                    f"holds {counters.bytes_skipped} bytes that are not {self.format.title}, and "
                     "no event: the header names the wrong format, or the file is damaged",
                     path=self.path,
                 )
         except OSError as error:
-            damage = EventFormatError(f"cannot be read further: {error}", path=self.path)
-            self._report(damage)
+            self._report(EventFormatError(f"cannot be read further: {error}", path=self.path))
         except EventFormatError as error:
             self._report(error)
 
@@ -95,10 +94,5 @@ class Recording:
     def __enter__(self) -> Recording:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()

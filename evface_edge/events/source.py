@@ -1,4 +1,4 @@
-"""What every source of events is: a recording, a camera, a network stream, a simulation."""
+"""The interface of every source of events: a recording, camera, network stream or simulation."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from evface_edge.geometry import SensorSize
 
 @dataclass
 class Counters:
-    """What a source has seen so far; read it at any time.
+    """Running totals of a source, which may be read at any time.
 
     Attributes:
         events: delivered.
-        packets_dropped: lost by a live source because nobody took them in time.
-        bytes_skipped: of words that are no events and of no known kind.
-        times_clamped: events that lay a little before the one preceding them, and got its time.
+        packets_dropped: by a live source, because the consumer was too slow.
+        bytes_skipped: words of unknown kind.
+        times_clamped: timestamps that were raised to that of the previous event.
     """
 
     events: int = 0
@@ -28,16 +28,45 @@ class Counters:
     times_clamped: int = 0
 
 
-class EventSource(Protocol):
-    """An iterable of event arrays in order of time; a context manager.
+@dataclass
+class LiveCounters(Counters):
+    """Running totals of a live source: `received == events + events_dropped + backlog_events`.
 
-    Each array is of EVENT_DTYPE, not empty, inside `size`, and starts no earlier than the one
-    before it ended, and the source does not write to it again: it may be kept without a copy.
+    Attributes:
+        received: valid events from the camera.
+        events_dropped: of these, dropped because the consumer was too slow.
+        backlog_events: of these, waiting for the consumer.
+        backlog_us: time between the oldest and the newest waiting event.
+        rejected: events outside the sensor, or with impossible timestamps.
+        clock_resets: of the camera; the timestamps delivered continue.
+        reconnects: of the camera.
+        overflows: places where the driver reports lost events.
+        driver_packets_dropped: packets that the driver reports as lost.
+        driver_backlog: packets that waited inside the driver at its last report.
+    """
+
+    received: int = 0
+    events_dropped: int = 0
+    backlog_events: int = 0
+    backlog_us: int = 0
+    rejected: int = 0
+    clock_resets: int = 0
+    reconnects: int = 0
+    overflows: int = 0
+    driver_packets_dropped: int = 0
+    driver_backlog: int = 0
+
+
+class EventSource(Protocol):
+    """An iterable of event arrays in order of time, and a context manager.
+
+    Each array is of EVENT_DTYPE, not empty, within `size`, and starts no earlier than the previous
+    one ended. The source never changes it afterwards, so that it may be kept without a copy.
     Iterating a recording again starts it again.
 
     Attributes:
         size: of the sensor.
-        live: whether events arrive in their own time (a camera) or as fast as they are read.
+        live: whether events arrive in real time (a camera), rather than as fast as they are read.
         counters: running totals.
     """
 
@@ -58,4 +87,5 @@ class EventSource(Protocol):
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
+        /,
     ) -> None: ...

@@ -1,4 +1,4 @@
-"""What is in a recording, counted in one pass and bounded memory."""
+"""Statistics of a recording, in one pass and bounded memory."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from evface_edge.events.array import EventArray
 from evface_edge.geometry import SensorSize
 
-#: A time without events counts as a gap from here on.
-GAP_US = 10_000
-LISTED = 5
+#: A time without events counts as a gap from this duration on.
+_MIN_GAP_US = 10_000
+_LISTED = 5
 _MAX_BINS = 4096
 
 
@@ -27,7 +27,7 @@ class Gap:
 
 @dataclass(frozen=True)
 class HotPixel:
-    """A pixel and its fraction of all events."""
+    """A pixel, and its fraction of all events."""
 
     x: int
     y: int
@@ -37,15 +37,16 @@ class HotPixel:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Facts about a recording.
+    """Statistics of a recording.
 
     Attributes:
-        first_us, last_us: times of the first and last event; None where there is none.
-        on_fraction: of the events that are brighter, 0 to 1.
-        active_pixels: with at least one event.
+        first_us, last_us: timestamps of the first and last event; None without events.
+        on_fraction: fraction of the events with polarity 1.
+        active_pixels: number of pixels with at least one event.
         hot_pixels: the five with the most events.
-        gaps: the five longest of 10 ms or more; `gap_count` counts all of them.
-        bin_us, counts: events in equal bins of time from the first event on.
+        gaps: the five longest times without events, of 10 ms or more.
+        gap_count: number of all gaps of 10 ms or more.
+        bin_us, counts: number of events (B,) in bins of equal duration from the first event on.
     """
 
     events: int
@@ -68,11 +69,11 @@ class Statistics:
 
     @property
     def mean_rate_hz(self) -> float:
-        """Events a second; 0 where all have the same time."""
+        """Events per second; 0 if all have the same timestamp."""
         return self.events / self.duration_us * 1e6 if self.duration_us else 0.0
 
     def rates_hz(self, bins: int) -> NDArray[np.float64]:
-        """The mean rate in that many equal parts of the duration (bins,)."""
+        """The mean rates (bins,) in equal parts of the duration."""
         if not self.duration_us:
             return np.zeros(0)
         edges = np.linspace(0, self.duration_us + 1, bins + 1)
@@ -83,8 +84,8 @@ class Statistics:
         return rates
 
 
-def gather(packets: Iterable[EventArray], size: SensorSize) -> Statistics:
-    """Counts the events of a source whose sensor has that size."""
+def compute_statistics(packets: Iterable[EventArray], size: SensorSize) -> Statistics:
+    """The statistics of all events of a source."""
     pixels: NDArray[np.int64] = np.zeros(size.width * size.height, np.int64)
     counts: NDArray[np.int64] = np.zeros(_MAX_BINS, np.int64)
     bin_us, events, on, gap_count = 100, 0, 0, 0
@@ -96,10 +97,10 @@ def gather(packets: Iterable[EventArray], size: SensorSize) -> Statistics:
         if first_us is None:
             first_us = last_us = int(t[0])
         steps = np.diff(t, prepend=last_us)
-        where = np.flatnonzero(steps >= GAP_US)
+        where = np.flatnonzero(steps >= _MIN_GAP_US)
         gap_count += len(where)
         gaps += [Gap(int(t[i] - steps[i]), int(steps[i])) for i in where]
-        gaps = sorted(gaps, key=lambda gap: -gap.duration_us)[:LISTED]
+        gaps = sorted(gaps, key=lambda gap: -gap.duration_us)[:_LISTED]
         last_us = int(t[-1])
         while (last_us - first_us) // bin_us >= _MAX_BINS:
             counts[: _MAX_BINS // 2] = counts.reshape(-1, 2).sum(axis=1)
@@ -110,7 +111,7 @@ def gather(packets: Iterable[EventArray], size: SensorSize) -> Statistics:
         pixels += np.bincount(places, minlength=len(pixels))
         events += len(packet)
         on += int(packet["p"].sum(dtype=np.int64))
-    hottest = np.argsort(-pixels, kind="stable")[:LISTED]
+    hottest = np.argsort(-pixels, kind="stable")[:_LISTED]
     used = 1 if first_us is None else (last_us - first_us) // bin_us + 1
     return Statistics(
         events=events,

@@ -1,4 +1,4 @@
-"""What names a source: `recording.raw?width=640&height=480`, `replay:FILE`, `scheme:name`."""
+"""Names of sources: `recording.raw?width=640&height=480`, `replay:FILE`, `scheme:name`."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from urllib.parse import unquote
 from evface_edge.errors import ConfigError
 from evface_edge.geometry import SensorSize
 
-# Two letters at least, so that a drive letter is no scheme.
+# At least two letters: one letter is a drive of Windows.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?://)?(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class SourceName:
-    """A source, taken apart.
+    """The parts of the name of a source.
 
     Attributes:
-        scheme: before the colon, such as "synthetic"; empty for a file.
-        name: a path, or what follows the colon.
-        options: after the question mark.
+        scheme: the part before the colon, such as "synthetic"; empty for a file.
+        name: a path, or the part after the colon.
+        options: the part after the question mark.
     """
 
     scheme: str
@@ -36,10 +36,10 @@ class SourceName:
 
 
 def parse(source: str | os.PathLike[str]) -> SourceName:
-    """Takes a path or URI apart. A file that exists under exactly that name is that file.
+    """Parses a path or URI. If a file of exactly that name exists, it is that file.
 
     Raises:
-        ConfigError: an empty name, or options that are not of the form `key=value&key=value`.
+        ConfigError: an empty name, or options that do not have the form `key=value&key=value`.
     """
     if isinstance(source, os.PathLike):
         return SourceName("", os.fspath(source))
@@ -66,10 +66,10 @@ def parse(source: str | os.PathLike[str]) -> SourceName:
 
 
 def pop_size(options: dict[str, str]) -> SensorSize | None:
-    """Takes `width` and `height` out of `options`.
+    """Removes `width` and `height` from `options`, and returns them; None without both.
 
     Raises:
-        ConfigError: one without the other, or not whole numbers in range.
+        ConfigError: one without the other, or an impossible size.
     """
     width, height = options.pop("width", None), options.pop("height", None)
     if width is None and height is None:

@@ -1,7 +1,7 @@
-"""Cutting a stream of packets into windows, exactly, wherever the packets begin and end.
+"""Windows of an event stream.
 
-Each function takes packets as an EventSource yields them, in order of time, and yields `Window`s.
-The windows depend on the events alone: any split of the same stream into packets gives the same.
+Each function takes the packets of an EventSource, and yields `Window`s. The windows depend on the
+events alone: any split of the same stream into packets gives the same windows.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from evface_edge.events.array import EVENT_DTYPE, EventArray, copied, joined
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """Events (N,), possibly none, and the time they stand for.
+    """Events (N,), N ≥ 0, and their interval of time.
 
     Attributes:
-        start_us, end_us: the events lie in [start_us, end_us); only a window that was closed
-            because it was full may share its last microsecond with the next.
+        start_us, end_us: the events lie in [start_us, end_us). Only a window that was closed
+            because it was full may share its last microsecond with the next one.
     """
 
     start_us: int
@@ -30,14 +30,14 @@ class Window:
 
 
 class _Buffer:
-    """Events that came and are not yet in a window."""
+    """Events that are not yet in a window."""
 
     def __init__(self) -> None:
         self._packets: list[EventArray] = []
         self._joined: EventArray = np.empty(0, EVENT_DTYPE)
 
     def push(self, packet: EventArray) -> None:
-        # A source may use the memory of a packet again.
+        # The caller may reuse the memory of a packet.
         self._packets.append(copied(packet))
 
     def __len__(self) -> int:
@@ -62,17 +62,16 @@ def _positive(name: str, value: float) -> None:
 def by_duration(
     packets: Iterable[EventArray], duration_us: int, *, origin_us: int | None = None
 ) -> Iterator[Window]:
-    """Windows of equal duration, one after the other, empty ones included.
+    """Yields windows of equal duration, one after the other, including empty ones.
 
     Args:
-        origin_us: where the first begins; by default at the first event. Earlier events are an
-            error.
+        origin_us: start of the first window; by default the first event.
 
     Raises:
-        ConfigError: a duration below 1 µs, or events before the origin.
+        ConfigError: the duration is below 1 µs, or an event is earlier than the origin.
     """
     _positive("duration_us", duration_us)
-    start, held = origin_us, _Buffer()
+    start, buffer = origin_us, _Buffer()
     for packet in packets:
         if not len(packet):
             continue
@@ -81,39 +80,39 @@ def by_duration(
             start = first
         if first < start:
             raise ConfigError("origin_us", origin_us, f"at most {first}, the time of an event")
-        held.push(packet)
+        buffer.push(packet)
         last = int(packet["t"][-1])
         while last >= start + duration_us:
             end = start + duration_us
-            count = int(np.searchsorted(held.events["t"], end))
-            yield Window(start, end, held.events[:count])
-            held.drop(count)
+            count = int(np.searchsorted(buffer.events["t"], end))
+            yield Window(start, end, buffer.events[:count])
+            buffer.drop(count)
             start = end
-    if start is not None and len(held.events):
-        yield Window(start, start + duration_us, held.events)
+    if start is not None and len(buffer.events):
+        yield Window(start, start + duration_us, buffer.events)
 
 
 def by_count(packets: Iterable[EventArray], count: int) -> Iterator[Window]:
-    """Windows of `count` events, one after the other; the last has what remains.
+    """Yields windows of `count` events, one after the other; the last one may have fewer.
 
     Raises:
-        ConfigError: a count below 1.
+        ConfigError: `count` is below 1.
     """
     _positive("count", count)
-    held, waiting, end = _Buffer(), 0, None
+    buffer, waiting, end = _Buffer(), 0, None
     for packet in packets:
         if not len(packet):
             continue
-        held.push(packet)
+        buffer.push(packet)
         waiting += len(packet)
         while waiting >= count:
-            window = _full(held.events[:count], end)
+            window = _full(buffer.events[:count], end)
             yield window
             end = window.end_us
-            held.drop(count)
+            buffer.drop(count)
             waiting -= count
     if waiting:
-        yield _full(held.events, end)
+        yield _full(buffer.events, end)
 
 
 def _full(events: EventArray, previous_end: int | None) -> Window:
@@ -122,80 +121,81 @@ def _full(events: EventArray, previous_end: int | None) -> Window:
 
 
 def adaptive(packets: Iterable[EventArray], count: int, max_duration_us: int) -> Iterator[Window]:
-    """Windows that close at `count` events or after `max_duration_us`, whichever comes first.
+    """Yields windows of `count` events or `max_duration_us`, whichever comes first.
 
-    In fast motion they are short; when little happens there is still one every `max_duration_us`,
-    empty or not.
+    They are short in fast motion. Without motion there is still one every `max_duration_us`, which
+    may be empty.
 
     Raises:
-        ConfigError: a count or duration below 1.
+        ConfigError: `count` or `max_duration_us` is below 1.
     """
     _positive("count", count)
     _positive("max_duration_us", max_duration_us)
-    held, waiting, start = _Buffer(), 0, None
+    buffer, waiting, start = _Buffer(), 0, None
     for packet in packets:
         if not len(packet):
             continue
         first, last = int(packet["t"][0]), int(packet["t"][-1])
-        # Events that share the last microsecond of a full window begin the next.
+        # Events that share the last microsecond of a full window start the next one.
         start = first if start is None else min(start, first)
-        held.push(packet)
+        buffer.push(packet)
         waiting += len(packet)
         while waiting >= count or (waiting and last >= start + max_duration_us):
-            events = held.events
+            events = buffer.events
             end = start + max_duration_us
             taken = int(np.searchsorted(events["t"], end))
             if taken >= count:
                 taken = count
                 end = int(events["t"][count - 1]) + 1
             yield Window(start, end, events[:taken])
-            held.drop(taken)
+            buffer.drop(taken)
             waiting -= taken
-            start = min(end, int(held.events["t"][0])) if waiting else end
+            start = min(end, int(buffer.events["t"][0])) if waiting else end
     if start is not None and waiting:
-        yield Window(start, start + max_duration_us, held.events)
+        yield Window(start, start + max_duration_us, buffer.events)
 
 
 def at_rate(
     packets: Iterable[EventArray], rate_hz: float, count: int, max_duration_us: int
 ) -> Iterator[Window]:
-    """At `rate_hz`, counted from the first event: the newest events of each instant.
+    """Yields a window of the newest events at each instant, `rate_hz` times per second.
 
-    A window ends at its instant, holds the newest `count` events before it at most, none older
-    than `max_duration_us`, and overlaps with its neighbours. The last instant is the first after
-    the last event.
+    A window ends at its instant, and has the newest events before it: at most `count`, none older
+    than `max_duration_us`. Windows may overlap. Instants count from the first event; the last one
+    is the first after the last event.
 
     Raises:
-        ConfigError: a rate that is not above 0 and at most 1 MHz, a count or duration below 1.
+        ConfigError: `rate_hz` is not above 0 and at most 1 MHz, or `count` or `max_duration_us`
+            is below 1.
     """
     if not 0 < rate_hz <= 1e6:
         raise ConfigError("rate_hz", rate_hz, "a number above 0, at most 1000000")
     _positive("count", count)
     _positive("max_duration_us", max_duration_us)
-    held, origin, index = _Buffer(), None, 1
+    buffer, origin, index = _Buffer(), None, 1
     for packet in packets:
         if not len(packet):
             continue
         if origin is None:
             origin = int(packet["t"][0])
-        held.push(packet)
+        buffer.push(packet)
         last = int(packet["t"][-1])
         while last >= (instant := origin + round(index * 1e6 / rate_hz)):
-            yield _newest(held, instant, count, max_duration_us)
+            yield _newest(buffer, instant, count, max_duration_us)
             index += 1
-        if len(held) > 4 * count:
-            held.drop(len(held) - count)  # no later instant looks further back
+        if len(buffer) > 4 * count:
+            buffer.drop(len(buffer) - count)  # later instants need no earlier events
     if origin is not None:
         instant = origin + round(index * 1e6 / rate_hz)
-        yield _newest(held, instant, count, max_duration_us)
+        yield _newest(buffer, instant, count, max_duration_us)
 
 
-def _newest(held: _Buffer, instant: int, count: int, max_duration_us: int) -> Window:
+def _newest(buffer: _Buffer, instant: int, count: int, max_duration_us: int) -> Window:
     start = instant - max_duration_us
-    stop = int(np.searchsorted(held.events["t"], instant))
-    first = max(int(np.searchsorted(held.events["t"][:stop], start)), stop - count)
-    held.drop(first)  # later instants look at later events only
-    events = held.events[: stop - first]
+    stop = int(np.searchsorted(buffer.events["t"], instant))
+    first = max(int(np.searchsorted(buffer.events["t"][:stop], start)), stop - count)
+    buffer.drop(first)
+    events = buffer.events[: stop - first]
     if len(events) == count:
         start = max(start, int(events["t"][0]))
     return Window(start, instant, events)

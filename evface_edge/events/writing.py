@@ -1,23 +1,23 @@
-"""Writing recordings: all of it, or nothing."""
+"""Writing of recordings: the whole recording, or nothing."""
 
 from __future__ import annotations
 
 import os
 import secrets
-from types import TracebackType
 
 from evface_edge.errors import ConfigError, EventFormatError
-from evface_edge.events import formats, uri
+from evface_edge.events import uri
 from evface_edge.events.array import EventArray, check_events
-from evface_edge.events.limits import MAX_GAP_US, MAX_TIME_US
+from evface_edge.events.formats.table import for_writing
+from evface_edge.events.limits import MAX_STEP_FORWARD_US, MAX_TIME_US
 from evface_edge.geometry import SensorSize
 
 
 class EventWriter:
     """Writes a recording packet by packet; a context manager.
 
-    The events go to a temporary file beside the target, which takes the target's name when the
-    `with` block ends well; when it does not, nothing remains.
+    The events go to a temporary file beside the target, which is renamed to the target at the end
+    of the `with` block. After an exception nothing remains.
 
     Attributes:
         path: the target.
@@ -28,10 +28,11 @@ class EventWriter:
     def __init__(self, target: str | os.PathLike[str], size: SensorSize) -> None:
         """
         Args:
-            target: the suffix decides on the format; `out.raw?format=evt2` names it.
+            target: a path. Its suffix defines the format; or name it: `out.raw?format=evt2`.
 
         Raises:
-            EventFormatError: no format with this suffix can be written, or the file cannot.
+            EventFormatError: no format with this suffix can be written, or the file cannot be
+                created.
             ConfigError: an option that does not exist.
         """
         name = uri.parse(target)
@@ -39,7 +40,7 @@ class EventWriter:
             raise ConfigError("target", str(target), "a path")
         options = dict(name.options)
         self.path = name.path
-        self.format = formats.for_writing(self.path, options.pop("format", None))
+        self.format = for_writing(self.path, options.pop("format", None))
         unknown = sorted(set(options) - set(self.format.write_options))
         if unknown:
             allowed = ", ".join(("format", *self.format.write_options))
@@ -55,7 +56,7 @@ class EventWriter:
         except OSError as error:
             raise EventFormatError(f"cannot be written: {error.strerror}", path=self.path) from None
         try:
-            self._writer = self.format.writer(self._file, size, options)
+            self._writer = self.format.open_writer(self._file, size, options)
         except BaseException:
             self._remove()
             raise
@@ -64,7 +65,7 @@ class EventWriter:
         """Appends events (N,).
 
         Raises:
-            EventFormatError: they are not of EVENT_DTYPE, outside the sensor, or out of order.
+            EventFormatError: they are invalid, or not after those written before.
         """
         check_events(events, self.size)
         if not len(events):
@@ -72,24 +73,27 @@ class EventWriter:
         times = events["t"]
         first, last = int(times[0]), int(times[-1])
         if max(-first, last) > MAX_TIME_US:
-            raise EventFormatError(f"times run from {first} to {last} µs, expected below 2^62 µs")
+            raise EventFormatError(
+                f"the timestamps run from {first} to {last} µs, expected below 2^62 µs"
+            )
         if self._last_us is not None and first < self._last_us:
             raise EventFormatError(
-                f"the packet begins at {first} µs, before the last one ended at {self._last_us} µs"
+                f"the packet starts at {first} µs, before the previous one ended at "
+                f"{self._last_us} µs"
             )
         before = first if self._last_us is None else self._last_us
         gap = max(first - before, int((times[1:] - times[:-1]).max(initial=0)))
-        if gap > MAX_GAP_US:
+        if gap > MAX_STEP_FORWARD_US:
             raise EventFormatError(
-                f"no event for {gap / 1e6:.0f} s, expected {MAX_GAP_US // 10**6} s at most; "
-                "write two recordings"
+                f"no event for {gap / 1e6:.0f} s, expected at most "
+                f"{MAX_STEP_FORWARD_US // 10**6} s; write two recordings"
             )
         self._writer.write(events)
         self._last_us = last
         self.events += len(events)
 
     def finish(self) -> None:
-        """Completes the file and puts it in its place."""
+        """Completes the file and renames it to the target."""
         try:
             self._writer.finish()
             self._writer.close()
@@ -113,23 +117,18 @@ class EventWriter:
     def __enter__(self) -> EventWriter:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if error is None:
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        if kind is None:
             self.finish()
         else:
             self.discard()
 
 
 def write_events(target: str | os.PathLike[str], events: EventArray, size: SensorSize) -> None:
-    """Writes events (N,) of EVENT_DTYPE to a file, in the format that its suffix names.
+    """Writes events (N,) of EVENT_DTYPE to a file, in the format of its suffix.
 
     Raises:
-        EventFormatError: the events break their type, or the format cannot be written.
+        EventFormatError: the events are invalid, or the format cannot be written.
     """
     with EventWriter(target, size) as writer:
         writer.write(events)

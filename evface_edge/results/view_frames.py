@@ -22,8 +22,8 @@ from types import TracebackType
 import numpy as np
 
 from evface_edge.errors import ConfigError
+from evface_edge.events import Counters, EventSource
 from evface_edge.events.array import EventArray, joined
-from evface_edge.events.source import Counters, EventSource
 from evface_edge.geometry import SensorSize
 from evface_edge.results.face import FaceLandmarks
 

@@ -1,30 +1,36 @@
-"""What the file of a camera offers: a way to open it, and a driver to read from.
+"""The interface of a camera module.
 
-A driver is opened, read and closed by one thread, so that libraries which forbid or corrupt use
-from several threads are safe. It knows nothing of rings, reconnection or the order of time.
+A module in this package offers `prepare(request: Request) -> Opener`: it checks the options,
+imports the library it needs, and returns a function that opens the camera.
+
+A driver is opened, read and closed by one thread, as some libraries forbid or corrupt use from
+several threads. Queue, reconnection and validation are the work of `live.LiveSource`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import NDArray
 
 from evface_edge.geometry import SensorSize
 
-#: No call of `Driver.read` waits longer than about this.
+if TYPE_CHECKING:
+    from evface_edge.events.cameras.table import Camera
+
+#: `Driver.read` waits about this long at most.
 POLL_S = 0.02
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What a driver delivers at once.
+    """Events that a driver delivers at once.
 
     Attributes:
         t, x, y, p: columns (N,) of integers, µs and pixels; p is true or above 0 for brighter.
-        overflows: places in the batch before which the driver says that it lost events.
+        overflows: places in the batch before which the driver lost events.
         driver_backlog: packets that wait inside the driver.
         driver_dropped: packets that the driver lost since the last batch.
     """
@@ -39,14 +45,14 @@ class Batch:
 
 
 class EndOfStream(Exception):
-    """The source has ended as it should; only a replayed recording does."""
+    """The source has ended normally; only a replayed recording does."""
 
 
 class Driver(Protocol):
     """An open camera.
 
     Attributes:
-        title: which camera it is, for people.
+        title: name and serial number of the camera, for people.
         size: of the sensor.
     """
 
@@ -54,34 +60,34 @@ class Driver(Protocol):
     size: SensorSize
 
     def read(self) -> Batch | None:
-        """The next batch; None when nothing came within about POLL_S.
+        """The next batch; None if there is none within about POLL_S.
 
         Raises:
-            CameraError: the camera went away. Other exceptions count as that.
-            EndOfStream: there is no more.
+            CameraError: the camera was disconnected. Other exceptions count as that.
+            EndOfStream: there are no more events.
         """
 
     def close(self) -> None:
-        """Frees the camera; called once."""
+        """Releases the camera; called once."""
 
 
-#: Opens the camera; all options were checked before. Raises CameraError when it is not there.
+#: Opens the camera, whose options were checked before. Raises CameraError if it is not available.
 Opener = Callable[[], Driver]
 
 
 @dataclass(frozen=True)
 class Request:
-    """A camera that was asked for.
+    """A request to open a camera.
 
     Attributes:
-        camera: its name in the table.
-        name: what follows the colon of the URI: a host, a file; for `camera:` the same as `camera`.
-        options: of the driver, as text; those that all live sources fraction are taken out.
-        size: of the sensor, where the caller named it.
-        strict: whether damage of a replayed file is an error.
+        camera: its row of the table.
+        name: the part of the URI after the colon: a host, a file, or the name of the camera.
+        options: of the driver, as text, without those that all live sources share.
+        size: of the sensor, if the caller gave it.
+        strict: raise at damage of a replayed file.
     """
 
-    camera: str
+    camera: Camera
     name: str
     options: Mapping[str, str]
     size: SensorSize | None = None

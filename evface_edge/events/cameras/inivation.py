@@ -1,7 +1,7 @@
-"""Any camera by iniVation, through dv-processing 2 (extra: inivation).
+"""iniVation cameras, with dv-processing 2 (extra: inivation).
 
-https://dv-processing.inivation.com. Options: `serial`, `roi`, and the settings in `_SETTINGS`,
-where the camera that is found has them.
+https://dv-processing.inivation.com. Options: `serial`, `roi`, `readout_fps`, and those in
+`_SETTINGS`, if the camera has them.
 """
 
 from __future__ import annotations
@@ -11,15 +11,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from evface_edge.errors import CameraError, ConfigError
-from evface_edge.events.cameras import Camera, find
+from evface_edge.errors import CameraError, ConfigError, first_line
 from evface_edge.events.cameras.driver import Batch, Driver, Opener, Request
-from evface_edge.events.cameras.options import Region, integer, refuse
-from evface_edge.events.contents import reason
-from evface_edge.events.uri import SourceName
+from evface_edge.events.cameras.options import Region, check_empty, integer
+from evface_edge.events.cameras.table import Camera
 from evface_edge.geometry import SensorSize
 
-#: Options → the setter of the library's classes that takes a whole number.
+#: Option → the setter of the camera classes, which takes an integer.
 _SETTINGS = {
     "contrast_threshold_on": "setContrastThresholdOn",
     "contrast_threshold_off": "setContrastThresholdOff",
@@ -32,7 +30,6 @@ _IDLE_S = 0.001
 def prepare(request: Request) -> Opener:
     import dv_processing as dv
 
-    row = find(SourceName("camera", request.camera))
     options = dict(request.options)
     serial = options.pop("serial", None)
     roi = options.pop("roi", None)
@@ -44,7 +41,7 @@ def prepare(request: Request) -> Opener:
     settings = {
         name: integer(name, options.pop(name), 0, 1 << 20) for name in _SETTINGS if name in options
     }
-    refuse(options, "camera:inivation", ("serial", "roi", "readout_fps", *_SETTINGS))
+    check_empty(options, "camera:inivation", ("serial", "roi", "readout_fps", *_SETTINGS))
 
     def configure(camera: Any) -> None:
         for name, value in settings.items():
@@ -57,26 +54,25 @@ def prepare(request: Request) -> Opener:
             Region.parse(str(roi), _size(camera))
             camera.setCropArea((region.x, region.y, region.width, region.height))
 
-    return lambda: _open(dv, row, serial, configure)
+    return lambda: _open(dv, request.camera, serial, configure)
 
 
 def _setter(camera: Any, option: str, name: str) -> Callable[[Any], None]:
     setter: Callable[[Any], None] | None = getattr(camera, name, None)
     if setter is None:
-        kind = type(camera).__name__
-        raise ConfigError(option, "given", f"nothing: a {kind} does not have this setting")
+        raise ConfigError(option, "given", f"nothing: a {type(camera).__name__} does not have it")
     return setter
 
 
 def _open(dv: Any, row: Camera, serial: str | None, configure: Callable[[Any], None]) -> Driver:
     try:
         camera = dv.io.camera.open() if serial is None else dv.io.camera.open(serial)
-    except IndexError:  # its way to say that the list of cameras is empty
-        raise CameraError(f"no camera by iniVation was found: {row.hint}") from None
+    except IndexError:  # the list of cameras is empty
+        raise CameraError(f"no iniVation camera was found: {row.hint}") from None
     except RuntimeError as error:
         which = "" if serial is None else f" with the serial number {serial}"
         raise CameraError(
-            f"no camera by iniVation{which} could be opened ({_said(error)}): {row.hint}"
+            f"no iniVation camera{which} could be opened ({_message(error)}): {row.hint}"
         ) from error
     configure(camera)
     return _Inivation(camera)
@@ -85,14 +81,14 @@ def _open(dv: Any, row: Camera, serial: str | None, configure: Callable[[Any], N
 def _size(camera: Any) -> SensorSize:
     resolution = camera.getEventResolution()
     if resolution is None:
-        raise CameraError(f"{camera.getCameraName()} has no stream of events")
+        raise CameraError(f"{camera.getCameraName()} has no event stream")
     return SensorSize(int(resolution[0]), int(resolution[1]))
 
 
-def _said(error: Exception) -> str:
-    """The library's messages begin with a place in its own source."""
+def _message(error: Exception) -> str:
+    """The message of an error, without the source location of the library before it."""
     match = re.search(r"^\w*Error: (.+)$", str(error), re.MULTILINE)
-    return match[1].strip() if match else reason(error)
+    return match[1].strip() if match else first_line(error)
 
 
 class _Inivation:
@@ -105,9 +101,11 @@ class _Inivation:
         try:
             store = self._camera.getNextEventBatch()
             if store is None and not self._camera.isRunning():
-                raise CameraError(f"{self.title} went away: check its cable")
+                raise CameraError(f"{self.title} was disconnected: check its cable")
         except RuntimeError as error:
-            raise CameraError(f"{self.title} went away: {_said(error)}; check its cable") from error
+            raise CameraError(
+                f"{self.title} was disconnected ({_message(error)}): check its cable"
+            ) from error
         if store is None:
             time.sleep(_IDLE_S)
             return None
@@ -115,4 +113,4 @@ class _Inivation:
         return Batch(events["timestamp"], events["x"], events["y"], events["polarity"])
 
     def close(self) -> None:
-        self._camera = None  # the library closes what nobody holds
+        self._camera = None  # the library closes the camera when it is no longer referenced

@@ -1,4 +1,4 @@
-"""A camera as a source of events: drained by its own thread, whatever the consumer does."""
+"""A camera as a source of events, which is read by a thread of its own."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from types import TracebackType
 
-from evface_edge.errors import CameraError, ConfigError, EventFormatError, EvfaceError
+from evface_edge.errors import (
+    CameraError,
+    ConfigError,
+    EventFormatError,
+    EvfaceError,
+    first_line,
+)
 from evface_edge.events.array import EventArray
-from evface_edge.events.cameras.admission import Admission
 from evface_edge.events.cameras.driver import Driver, EndOfStream, Opener
 from evface_edge.events.cameras.options import LiveOptions
-from evface_edge.events.cameras.ring import PacketRing
-from evface_edge.events.contents import PACKET_EVENTS, reason
-from evface_edge.events.source import Counters
+from evface_edge.events.cameras.packet_queue import PacketQueue
+from evface_edge.events.cameras.validation import BatchValidator
+from evface_edge.events.limits import MAX_PACKET_EVENTS
+from evface_edge.events.source import LiveCounters
 
 logger = logging.getLogger(__name__)
 
@@ -26,43 +30,14 @@ CLOSE_TIMEOUT_S = 3.0
 RETRY_S = 0.5
 
 
-@dataclass
-class LiveCounters(Counters):
-    """A live source at one moment; `received` is always `events + events_dropped + backlog_events`.
-
-    Attributes:
-        received: events that came from the camera and are sound.
-        events_dropped: of these, those that were dropped because the consumer was too slow.
-        backlog_events: of these, those that wait.
-        backlog_us: time between the oldest and the newest event that wait.
-        rejected: events that were not taken: outside the sensor, or without a possible time.
-        clock_resets: times at which the clock of the camera was set anew; ours goes on.
-        reconnects: times at which the camera went away and came back.
-        overflows: places at which the driver says that it lost events, before they came here.
-        driver_packets_dropped: packets that the driver says it lost.
-        driver_backlog: packets that waited inside the driver at the last look.
-    """
-
-    received: int = 0
-    events_dropped: int = 0
-    backlog_events: int = 0
-    backlog_us: int = 0
-    rejected: int = 0
-    clock_resets: int = 0
-    reconnects: int = 0
-    overflows: int = 0
-    driver_packets_dropped: int = 0
-    driver_backlog: int = 0
-
-
 class LiveSource:
-    """A camera, network stream or replay, opened.
+    """An open camera, network stream or replay.
 
-    It is drained from the moment it is opened. Iterate it from one thread; `counters` and `close`
-    may be used from any. Breaking off and iterating again goes on with what waits by then.
+    It is read from the moment it is opened. Iterate it in one thread; `counters` and `close` may
+    be used in any. A second iteration continues with the waiting packets.
 
     Attributes:
-        title: which camera it is, for people.
+        title: name and serial number of the camera, for people.
         size: of the sensor.
     """
 
@@ -71,16 +46,16 @@ class LiveSource:
     def __init__(self, opener: Opener, options: LiveOptions) -> None:
         """
         Raises:
-            CameraError: it is not there, or did not open in time.
+            CameraError: it is not available, or does not open in time.
         """
         self.title = "camera"
         self._opener, self._options = opener, options
-        self._ring = PacketRing(options.ring_events, options.max_lag_us)
-        self._packet_events = min(PACKET_EVENTS, options.ring_events // 4)
+        self._queue = PacketQueue(options.queue_events, options.max_lag_us)
+        self._packet_events = min(MAX_PACKET_EVENTS, options.queue_events // 4)
         self._stop = threading.Event()
         self._opened = threading.Event()
         self._driver: Driver | None = None
-        self._admission: Admission | None = None
+        self._validator: BatchValidator | None = None
         self._error: Exception | None = None
         self._reconnects = self._overflows = self._driver_dropped = self._driver_backlog = 0
         self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
@@ -96,22 +71,22 @@ class LiveSource:
         if self._driver is None:
             raise self._error or CameraError("the camera did not open")
         self.title, self.size = self._driver.title, self._driver.size
-        # A thread inside a driver must not see the interpreter go.
+        # The interpreter must not exit while a thread is inside a driver.
         atexit.register(self.close)
 
     @property
     def counters(self) -> LiveCounters:
-        counts, admission = self._ring.counts(), self._admission
+        counts, validator = self._queue.counts(), self._validator
         return LiveCounters(
             events=counts.delivered,
             packets_dropped=counts.packets_dropped,
-            times_clamped=admission.times_clamped if admission else 0,
+            times_clamped=validator.times_clamped if validator else 0,
             received=counts.received,
             events_dropped=counts.dropped,
             backlog_events=counts.waiting,
             backlog_us=counts.waiting_us,
-            rejected=admission.rejected if admission else 0,
-            clock_resets=admission.clock_resets if admission else 0,
+            rejected=validator.rejected if validator else 0,
+            clock_resets=validator.clock_resets if validator else 0,
             reconnects=self._reconnects,
             overflows=self._overflows,
             driver_packets_dropped=self._driver_dropped,
@@ -119,60 +94,55 @@ class LiveSource:
         )
 
     def __iter__(self) -> Iterator[EventArray]:
-        """Packets of 1 to 65,536 events, the oldest that wait first; ends when closed.
+        """Yields packets of 1 to 65,536 events, the oldest first, until it is closed.
 
         Raises:
-            CameraError: the camera went away, after the last packet that came.
+            CameraError: the camera was disconnected; after its last packet.
             ConfigError: the source was closed.
         """
         if self._stop.is_set():
             raise ConfigError("source", self.title, "a source that is not closed")
         while not self._stop.is_set():
-            packet = self._ring.take()
+            packet = self._queue.take()
             if packet is None:
                 return
             yield packet
 
     def close(self) -> None:
-        """Stops the thread and frees the camera; waits for that no longer than three seconds."""
+        """Stops the thread and releases the camera; waits for that for at most three seconds."""
         self._stop.set()
-        self._ring.finish()
+        self._queue.finish()
         atexit.unregister(self.close)
         if self._thread is not threading.current_thread():
             self._thread.join(CLOSE_TIMEOUT_S)
         if self._thread.is_alive():
-            logger.warning("%s: its driver does not return; left to itself", self.title)
+            logger.warning("%s: its driver does not return, and is not closed", self.title)
 
     def __enter__(self) -> LiveSource:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def _run(self) -> None:
-        """The thread: everything that touches the driver happens here."""
+        """Runs in the thread, the only one that uses the driver."""
         try:
             driver = self._open()
         except Exception as error:
             self._error = error
             self._opened.set()
             return
-        admission = self._admission = Admission(driver.size)
+        validator = self._validator = BatchValidator(driver.size)
         self._driver = driver
         self._opened.set()
         try:
-            self._drain(driver, admission)
+            self._drain(driver, validator)
         except EndOfStream:
-            self._ring.finish()
+            self._queue.finish()
         except Exception as error:
-            self._ring.finish(error)
+            self._queue.finish(error)
         finally:
-            self._ring.finish()
+            self._queue.finish()
 
     def _open(self) -> Driver:
         try:
@@ -180,27 +150,24 @@ class LiveSource:
         except EvfaceError:
             raise
         except Exception as error:
-            raise CameraError(f"the camera could not be opened: {_told(error)}") from error
+            raise CameraError(f"the camera could not be opened: {_describe(error)}") from error
 
-    def _drain(self, driver: Driver, admission: Admission) -> None:
+    def _drain(self, driver: Driver, validator: BatchValidator) -> None:
         last_s = time.monotonic()
-        held: Driver | None = driver
+        opened: Driver | None = driver
         try:
-            while not self._stop.is_set():
+            while opened is not None and not self._stop.is_set():
                 try:
-                    batch = driver.read()
-                except (EndOfStream, EventFormatError):  # the latter of a replayed recording
+                    batch = opened.read()
+                except (EndOfStream, EventFormatError):  # the latter from a replayed recording
                     raise
                 except Exception as error:
-                    gone = _gone(driver, error)
+                    disconnected, broken = _disconnected(opened, error), opened
                     if not self._options.reconnect:
-                        raise gone from error
-                    _close(driver)
-                    held = None
-                    held = self._reopen(driver, gone)
-                    if held is None:
-                        return
-                    driver = held
+                        raise disconnected from error
+                    opened = None
+                    _close(broken)
+                    opened = self._reopen(broken, disconnected)
                     continue
                 if batch is None:
                     continue
@@ -210,17 +177,17 @@ class LiveSource:
                 if not len(batch.t):
                     continue
                 now_s = time.monotonic()
-                events = admission.admit(batch, round((now_s - last_s) * 1e6))
+                events = validator.validate(batch, round((now_s - last_s) * 1e6))
                 last_s = now_s
                 for start in range(0, len(events), self._packet_events):
-                    self._ring.push(events[start : start + self._packet_events])
+                    self._queue.push(events[start : start + self._packet_events])
         finally:
-            if held is not None:
-                _close(held)
+            if opened is not None:
+                _close(opened)
 
-    def _reopen(self, old: Driver, gone: CameraError) -> Driver | None:
-        """Tries until it is back; None when the source was closed meanwhile."""
-        logger.warning("%s; waiting for it", gone)
+    def _reopen(self, old: Driver, disconnected: CameraError) -> Driver | None:
+        """Tries to open the camera until it succeeds; None if the source is closed meanwhile."""
+        logger.warning("%s; waiting for it", disconnected)
         while not self._stop.wait(RETRY_S):
             try:
                 driver = self._open()
@@ -230,27 +197,27 @@ class LiveSource:
             if driver.size != old.size:
                 _close(driver)
                 raise CameraError(
-                    f"{old.title} went away, and {driver.title} with {driver.size} instead of "
-                    f"{old.size} pixels came back; open it as a new source"
+                    f"{old.title} was disconnected, and {driver.title} with {driver.size} instead "
+                    f"of {old.size} pixels was connected; open it as a new source"
                 )
             self._reconnects += 1
-            logger.warning("%s is back", driver.title)
+            logger.warning("%s is connected again", driver.title)
             return driver
         return None
 
 
-def _gone(driver: Driver, error: Exception) -> CameraError:
+def _disconnected(driver: Driver, error: Exception) -> CameraError:
     if isinstance(error, CameraError):
         return error
-    return CameraError(f"{driver.title} went away: {_told(error)}; check its cable")
+    return CameraError(f"{driver.title} was disconnected ({_describe(error)}): check its cable")
 
 
-def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {reason(error)}" if str(error) else type(error).__name__
+def _describe(error: Exception) -> str:
+    return f"{type(error).__name__}: {first_line(error)}" if str(error) else type(error).__name__
 
 
 def _close(driver: Driver) -> None:
     try:
         driver.close()
-    except Exception as error:  # of a device that is gone, by whatever library
-        logger.debug("closing %s: %s", driver.title, _told(error))
+    except Exception as error:  # any library, a device that is gone
+        logger.debug("closing %s: %s", driver.title, _describe(error))

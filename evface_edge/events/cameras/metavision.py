@@ -1,6 +1,6 @@
-"""Any camera that Metavision knows, GenX320 too, through the Python of OpenEB.
+"""Every Metavision camera, including GenX320, with the Python API of OpenEB.
 
-https://github.com/prophesee-ai/openeb, `metavision_core.event_io`. It is built from source, for one
+https://github.com/prophesee-ai/openeb, `metavision_core.event_io`. It is built from source for one
 version of Python, and is not on the package index. Options: `serial`, `packet_us`, `roi`,
 `rate_limit_hz`, and `biases.NAME` with the names of the camera, such as `biases.bias_diff_on=20`.
 """
@@ -10,16 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from evface_edge.errors import CameraError, ConfigError
-from evface_edge.events.cameras import Camera, find
+from evface_edge.errors import CameraError, ConfigError, first_line
 from evface_edge.events.cameras.driver import Batch, Driver, Opener, Request
-from evface_edge.events.cameras.options import Region, integer, number, refuse
-from evface_edge.events.contents import reason
-from evface_edge.events.uri import SourceName
+from evface_edge.events.cameras.options import Region, check_empty, integer, number
+from evface_edge.events.cameras.table import Camera
 from evface_edge.geometry import SensorSize
 
 _PACKET_US = 2000
-#: In a burst a packet ends here, before its time is over.
+#: A packet with so many events ends before `packet_us`.
 _PACKET_EVENTS = 200_000
 
 
@@ -27,7 +25,7 @@ def prepare(request: Request) -> Opener:
     from metavision_core import event_io
     from metavision_core.event_io import raw_reader
 
-    row = find(SourceName("camera", request.camera))
+    row = request.camera
     options = dict(request.options)
     serial = options.pop("serial", "")
     packet_us = integer("packet_us", options.pop("packet_us", str(_PACKET_US)), 100, 1_000_000)
@@ -40,19 +38,15 @@ def prepare(request: Request) -> Opener:
         for key in list(options)
         if key.startswith("biases.")
     }
-    refuse(
-        options,
-        "camera:metavision",
-        ("serial", "packet_us", "roi", "rate_limit_hz", "biases.NAME"),
-    )
+    allowed = ("serial", "packet_us", "roi", "rate_limit_hz", "biases.NAME")
+    check_empty(options, "camera:metavision", allowed)
 
     def open_device() -> Driver:
         try:
             device = raw_reader.initiate_device(serial)
         except (OSError, RuntimeError) as error:
             raise CameraError(
-                f"no Metavision camera {serial or 'at all'} could be opened ({reason(error)}): "
-                f"{row.hint}"
+                f"no Metavision camera {serial} could be opened ({first_line(error)}): {row.hint}"
             ) from error
         _set_biases(device, biases)
         if region is not None:
@@ -97,12 +91,12 @@ def _set_region(device: Any, region: Region) -> None:
 
 
 class _Metavision:
-    """`read` waits as long as the camera is silent: OpenEB offers no other way."""
+    """`read` waits while the camera sends no events: OpenEB has no timeout."""
 
     def __init__(self, events: Any, serial: str, row: Camera) -> None:
         height, width = events.get_size()
         if not width or not height:
-            raise CameraError(f"the camera does not say the size of its sensor: {row.hint}")
+            raise CameraError(f"the camera does not state the size of its sensor: {row.hint}")
         self.size = SensorSize(int(width), int(height))
         self.title = f"Metavision camera {serial}".strip()
         self._packets: Iterator[Any] = iter(events)
@@ -110,7 +104,7 @@ class _Metavision:
     def read(self) -> Batch | None:
         events = next(self._packets, None)
         if events is None:
-            raise CameraError(f"{self.title} sends no more: check its cable")
+            raise CameraError(f"{self.title} was disconnected: check its cable")
         if not len(events):
             return None
         return Batch(events["t"], events["x"], events["y"], events["p"])

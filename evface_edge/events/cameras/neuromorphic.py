@@ -1,9 +1,9 @@
-"""Prophesee EVK4 and EVK3 HD, iniVation DAVIS346 and DVXplorer, through neuromorphic-drivers.
+"""Prophesee EVK4 and EVK3 HD, iniVation DAVIS346 and DVXplorer, with neuromorphic-drivers.
 
 https://github.com/neuromorphicsystems/neuromorphic-drivers (extras: prophesee, inivation). Options
-are the fields of the library's own configuration classes, with dots: `biases.diff_on=20`,
-`usb.ring_length=1024` for the ring in which it keeps USB packets. `roi` and `rate_limit_hz` are
-put into the fields that each camera has for them.
+are the fields of the library's configuration classes: `biases.diff_on=20`, or
+`usb.ring_length=1024` for its ring buffer of USB packets. `roi` and `rate_limit_hz` set the fields
+that the camera has for them.
 """
 
 from __future__ import annotations
@@ -12,12 +12,10 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from evface_edge.errors import CameraError, ConfigError
-from evface_edge.events.cameras import Camera, find
+from evface_edge.errors import CameraError, ConfigError, first_line
 from evface_edge.events.cameras.driver import POLL_S, Batch, Driver, Opener, Request
-from evface_edge.events.cameras.options import Region, configured, number, settable
-from evface_edge.events.contents import reason
-from evface_edge.events.uri import SourceName
+from evface_edge.events.cameras.options import Region, build_config, number, option_names
+from evface_edge.events.cameras.table import Camera
 from evface_edge.geometry import SensorSize
 
 #: Cameras of the table → modules of the library that describe them.
@@ -28,51 +26,49 @@ _MODELS = {
     "davis346": ("inivation_davis346",),
     "dvxplorer": ("inivation_dvxplorer",),
 }
-#: 64 MiB of USB packets for an EVK4; the library's own 4,096 come to 512 MiB, for consumers that
-#: drain it late.
+#: 64 MiB of USB packets for an EVK4. The default of the library, 4,096, is 512 MiB.
 _RING_LENGTH = "512"
 #: The longest period over which the EVK4 counts events to limit their rate.
 _LIMIT_PERIOD_US = 200
 
 
 def prepare(request: Request) -> Opener:
-    """Options → configurations, one for each model that may be found."""
+    """Builds the configurations of all models that may be connected."""
     import neuromorphic_drivers as nd
 
-    row = find(SourceName("camera", request.camera))
     options = dict(request.options)
     serial = options.pop("serial", None)
     ring = {"ring_length": _RING_LENGTH}
     for key in [key for key in options if key.startswith("usb.")]:
         ring[key.removeprefix("usb.")] = options.pop(key)
     candidates: list[tuple[Any, Any]] = []
-    wrong: ConfigError | None = None
-    for name in _MODELS[request.camera]:
+    invalid: ConfigError | None = None
+    for name in _MODELS[request.camera.name]:
         model = getattr(nd, name)
         try:
             candidates.append(
-                (_configuration(nd, model, options), configured(model.RingConfiguration, ring))
+                (_configuration(nd, model, options), build_config(model.RingConfiguration, ring))
             )
         except ConfigError as error:
-            wrong = wrong or error
-    if not candidates and wrong is not None:
-        raise wrong
-    return lambda: _open(nd, row, candidates, serial)
+            invalid = invalid or error
+    if not candidates and invalid is not None:
+        raise invalid
+    return lambda: _open(nd, request.camera, candidates, serial)
 
 
 def _configuration(nd: Any, model: Any, options: dict[str, str]) -> Any:
     """A Configuration of the library.
 
     Raises:
-        ConfigError: an option that this model does not have, or a value out of its range.
+        ConfigError: the model does not have an option, or a value is out of range.
     """
     options = dict(options)
     roi, limit = options.pop("roi", None), options.pop("rate_limit_hz", None)
     size = SensorSize(model.Properties.width, model.Properties.height)
-    names = settable(model.Configuration)
+    names = option_names(model.Configuration)
     if limit is not None:
         if "rate_limiter.reference_period_us" not in names:
-            raise ConfigError("rate_limit_hz", limit, "nothing: this camera has no limiter")
+            raise ConfigError("rate_limit_hz", limit, "nothing: this camera has no rate limiter")
         events = max(1, round(number("rate_limit_hz", limit) * _LIMIT_PERIOD_US / 1e6))
         options["rate_limiter.reference_period_us"] = str(_LIMIT_PERIOD_US)
         options["rate_limiter.maximum_events_per_period"] = str(events)
@@ -84,11 +80,11 @@ def _configuration(nd: Any, model: Any, options: dict[str, str]) -> Any:
             "region_of_interest.width": str(region.width),
             "region_of_interest.height": str(region.height),
         }
-    configuration = configured(model.Configuration, options)
+    configuration = build_config(model.Configuration, options)
     if region is not None and "region_of_interest.left" not in names:
         if not hasattr(configuration, "x_mask"):
-            raise ConfigError("roi", roi, "nothing: this camera sends its whole sensor")
-        # Set bits are pixels to leave out; the library counts rows from the bottom.
+            raise ConfigError("roi", roi, "nothing: this camera has no region of interest")
+        # Set bits mask pixels; the library counts rows from the bottom.
         mask = nd.RowColumnMask(width=size.width, height=size.height, set=True)
         bottom = size.height - region.y - region.height
         mask.clear_rectangle(region.x, bottom, region.width, region.height)
@@ -98,7 +94,7 @@ def _configuration(nd: Any, model: Any, options: dict[str, str]) -> Any:
 
 
 def _open(nd: Any, row: Camera, candidates: list[tuple[Any, Any]], serial: str | None) -> Driver:
-    told: list[str] = []
+    messages: list[str] = []
     for configuration, ring in candidates:
         try:
             device = nd.open(
@@ -108,7 +104,7 @@ def _open(nd: Any, row: Camera, candidates: list[tuple[Any, Any]], serial: str |
                 ring_configuration=ring,
             )
         except RuntimeError as error:
-            told.append(reason(error))
+            messages.append(first_line(error))
             continue
         try:
             _check_biases(device, configuration)
@@ -117,16 +113,13 @@ def _open(nd: Any, row: Camera, candidates: list[tuple[Any, Any]], serial: str |
             raise
         return _Neuromorphic(device)
     which = row.title if serial is None else f"{row.title} with the serial number {serial}"
-    # Without any USB bus the library says no more than this.
-    facts = ["no USB bus" if text == "Other error" else text for text in dict.fromkeys(told)]
-    raise CameraError(f"no {which} was found ({'; '.join(facts)}): {row.hint}")
+    # "Other error" is the message of the library if there is no USB bus.
+    reasons = ["no USB bus" if text == "Other error" else text for text in dict.fromkeys(messages)]
+    raise CameraError(f"no {which} was found ({'; '.join(reasons)}): {row.hint}")
 
 
 def _check_biases(device: Any, configuration: Any) -> None:
-    """
-    Raises:
-        ConfigError: a bias outside what this very camera allows, where the library knows that.
-    """
+    """Raises ConfigError if a bias is outside the range of the connected camera."""
     bounds = device.biases_bounds()
     for field in dataclasses.fields(bounds):
         bound, value = getattr(bounds, field.name), getattr(configuration.biases, field.name)

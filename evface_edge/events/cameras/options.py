@@ -1,4 +1,4 @@
-"""Options of cameras: from text to the types that the driver's own classes declare."""
+"""Options of cameras: conversion from text, and validation."""
 
 from __future__ import annotations
 
@@ -15,47 +15,43 @@ import numpy as np
 from evface_edge.errors import ConfigError
 from evface_edge.geometry import SensorSize
 
-_TRUTH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+_BOOLEANS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
 @dataclass(frozen=True)
 class LiveOptions:
-    """What every live source accepts.
+    """Options of every live source.
 
     Attributes:
-        ring_events: that may wait for the consumer; beyond it the oldest packets are dropped.
+        queue_events: that may wait for the consumer; beyond that the oldest packets are dropped.
         max_lag_us: packets that end longer than this before the newest event are dropped.
-        reconnect: whether to wait for a camera that went away, and go on with it.
+        reconnect: whether to wait for a camera that was disconnected.
     """
 
-    ring_events: int = 2_000_000
+    queue_events: int = 2_000_000
     max_lag_us: int | None = None
     reconnect: bool = False
 
     def __post_init__(self) -> None:
-        if self.ring_events < 1000:
-            raise ConfigError("ring_events", self.ring_events, "1000 or more")
+        if self.queue_events < 1000:
+            raise ConfigError("queue_events", self.queue_events, "1000 or more")
         if self.max_lag_us is not None and self.max_lag_us < 1000:
             raise ConfigError("max_lag_us", self.max_lag_us, "1000 or more")
 
     @classmethod
     def take(cls, options: dict[str, str]) -> LiveOptions:
-        """Takes its own options out of `options`.
-
-        Raises:
-            ConfigError: a value that is not of its kind.
-        """
+        """Removes its options from `options`; ConfigError for an impossible value."""
         values: dict[str, Any] = {}
-        for name in ("ring_events", "max_lag_us"):
+        for name in ("queue_events", "max_lag_us"):
             if name in options:
                 values[name] = integer(name, options.pop(name))
         if "reconnect" in options:
-            values["reconnect"] = truth("reconnect", options.pop("reconnect"))
+            values["reconnect"] = boolean("reconnect", options.pop("reconnect"))
         return cls(**values)
 
 
 def as_text(options: Mapping[str, object]) -> dict[str, str]:
-    """Keyword options as those of a URI: nested ones are joined by dots, tuples by commas."""
+    """Keyword options as URI options: nested names joined by dots, tuples by commas."""
     texts: dict[str, str] = {}
     for name, value in options.items():
         if isinstance(value, Mapping):
@@ -73,10 +69,7 @@ def as_text(options: Mapping[str, object]) -> dict[str, str]:
 
 
 def integer(name: str, text: str, low: int | None = None, high: int | None = None) -> int:
-    """
-    Raises:
-        ConfigError: no whole number, or outside low to high.
-    """
+    """The value of an option; ConfigError if it is not an integer from low to high."""
     allowed = "a whole number" if low is None else f"a whole number from {low} to {high}"
     if not re.fullmatch(r"[+-]?[0-9]{1,18}", text):
         raise ConfigError(name, text, allowed)
@@ -87,10 +80,7 @@ def integer(name: str, text: str, low: int | None = None, high: int | None = Non
 
 
 def number(name: str, text: str) -> float:
-    """
-    Raises:
-        ConfigError: no number above 0, or not finite.
-    """
+    """The value of an option; ConfigError if it is not a finite number above 0."""
     try:
         value = float(text)
     except ValueError:
@@ -100,19 +90,16 @@ def number(name: str, text: str) -> float:
     return value
 
 
-def truth(name: str, text: str) -> bool:
-    """
-    Raises:
-        ConfigError: neither yes nor no.
-    """
-    if text.lower() not in _TRUTH:
+def boolean(name: str, text: str) -> bool:
+    """The value of an option; ConfigError if it is not 1, 0, true, false, yes or no."""
+    if text.lower() not in _BOOLEANS:
         raise ConfigError(name, text, "1 or 0")
-    return _TRUTH[text.lower()]
+    return _BOOLEANS[text.lower()]
 
 
 @dataclass(frozen=True)
 class Region:
-    """A rectangle of pixels, from its top left one; outside it a camera sends nothing."""
+    """A region of interest, in pixels; the camera sends no events from outside it."""
 
     x: int
     y: int
@@ -121,10 +108,10 @@ class Region:
 
     @classmethod
     def parse(cls, text: str, size: SensorSize | None = None) -> Region:
-        """`x,y,width,height`.
+        """Parses `x,y,width,height`.
 
         Raises:
-            ConfigError: not four numbers, empty, or not on a sensor of `size`.
+            ConfigError: not four numbers, empty, or not within a sensor of `size`.
         """
         parts = text.split(",")
         if len(parts) != 4:
@@ -135,26 +122,23 @@ class Region:
         if size is not None and (
             region.x + region.width > size.width or region.y + region.height > size.height
         ):
-            raise ConfigError("roi", text, f"a rectangle on the {size} sensor")
+            raise ConfigError("roi", text, f"a rectangle within the {size} sensor")
         return region
 
 
-def refuse(options: Mapping[str, str], camera: str, allowed: typing.Iterable[str]) -> None:
-    """
-    Raises:
-        ConfigError: an option that is left over.
-    """
+def check_empty(options: Mapping[str, str], camera: str, allowed: typing.Iterable[str]) -> None:
+    """Raises ConfigError if an option is left, which the camera does not have."""
     for name in options:
         raise ConfigError(f"option of {camera}", name, ", ".join(sorted(allowed)))
 
 
-def configured(cls: type[Any], options: Mapping[str, str], prefix: str = "") -> Any:
-    """An instance of a dataclass, with the fields named by dotted options, others by default.
+def build_config(cls: type[Any], options: Mapping[str, str], prefix: str = "") -> Any:
+    """Builds a nested dataclass of a library from dotted options, such as `biases.diff_on=20`.
 
-    Integers are held to the range of the NumPy type in their annotation.
+    Integers must be in the range of the NumPy type of their field.
 
     Raises:
-        ConfigError: a field that does not exist, or a value outside its type.
+        ConfigError: an unknown field, or a value of the wrong type or range.
     """
     hints = typing.get_type_hints(cls)
     values: dict[str, Any] = {}
@@ -162,7 +146,7 @@ def configured(cls: type[Any], options: Mapping[str, str], prefix: str = "") -> 
     for key, text in options.items():
         name, dot, rest = key.partition(".")
         if name not in hints:
-            raise ConfigError("option", prefix + key, ", ".join(settable(cls, prefix)))
+            raise ConfigError("option", prefix + key, ", ".join(option_names(cls, prefix)))
         if dot:
             nested.setdefault(name, {})[rest] = text
         else:
@@ -171,7 +155,7 @@ def configured(cls: type[Any], options: Mapping[str, str], prefix: str = "") -> 
         kind = _dataclass_in(hints[name])
         if kind is None:
             raise ConfigError("option", f"{prefix}{name}.{next(iter(inner))}", prefix + name)
-        values[name] = configured(kind, inner, f"{prefix}{name}.")
+        values[name] = build_config(kind, inner, f"{prefix}{name}.")
     for field in dataclasses.fields(cls):
         required = field.default is field.default_factory is dataclasses.MISSING
         if required and field.name not in values:
@@ -181,20 +165,20 @@ def configured(cls: type[Any], options: Mapping[str, str], prefix: str = "") -> 
     return cls(**values)
 
 
-def settable(cls: type[Any], prefix: str = "") -> list[str]:
-    """The dotted names that `configured` accepts."""
+def option_names(cls: type[Any], prefix: str = "") -> list[str]:
+    """The dotted names that `build_config` accepts."""
     names = []
     for name, hint in typing.get_type_hints(cls).items():
         kind = _dataclass_in(hint)
         if kind is not None:
-            names += settable(kind, f"{prefix}{name}.")
+            names += option_names(kind, f"{prefix}{name}.")
         elif typing.get_origin(hint) is not tuple:
             names.append(prefix + name)
     return names
 
 
 def _dataclass_in(hint: Any) -> type[Any] | None:
-    """The dataclass that an annotation is, or is optionally."""
+    """The dataclass of an annotation such as `Biases` or `Biases | None`."""
     for kind in (hint, *typing.get_args(hint)):
         if isinstance(kind, type) and dataclasses.is_dataclass(kind):
             return kind
@@ -211,10 +195,10 @@ def _value(name: str, text: str, hint: Any) -> Any:
                     raise ConfigError(name, text, ", ".join(by_name))
                 return by_name[text.lower()]
             if kind is bool:
-                return truth(name, text)
+                return boolean(name, text)
             if issubclass(kind, np.integer):
                 limits = np.iinfo(kind)
                 return integer(name, text, int(limits.min), int(limits.max))
         if float in kinds:
             return number(name, text)
-    raise ConfigError(name, text, "no value here: it cannot be given as text")
+    raise ConfigError(name, text, "nothing: this option cannot be given as text")

@@ -1,4 +1,4 @@
-"""A recording in its own time, `replay:FILE?speed=1`: all that a camera does, without one."""
+"""A recording replayed in real time as if by a camera, `replay:FILE?speed=1`."""
 
 from __future__ import annotations
 
@@ -10,24 +10,21 @@ import numpy as np
 from evface_edge.errors import ConfigError
 from evface_edge.events.array import EventArray, copied
 from evface_edge.events.cameras.driver import POLL_S, Batch, EndOfStream, Opener, Request
-from evface_edge.events.cameras.options import integer, number, truth
+from evface_edge.events.cameras.options import boolean, integer, number
 from evface_edge.events.opening import open_recording
 from evface_edge.events.recording import Recording
 from evface_edge.events.uri import SourceName
 
 
 def prepare(request: Request) -> Opener:
-    """Opens the file at once, so that what is wrong with it is said before anything runs.
+    """Opens the file at once, so that EventFormatError is raised before anything runs.
 
-    Options: `speed`, `packet_us`, `loop=1` to begin again at the end, and those of the file.
-
-    Raises:
-        EventFormatError: the file cannot be read.
+    Options: `speed`, `packet_us`, `loop=1` to start again at the end, and those of the format.
     """
     options = dict(request.options)
     speed = number("speed", options.pop("speed", "1"))
     packet_us = integer("packet_us", options.pop("packet_us", "1000"), 1, 10_000_000)
-    loop = truth("loop", options.pop("loop", "0"))
+    loop = boolean("loop", options.pop("loop", "0"))
     recording = open_recording(
         SourceName("", request.name, options), size=request.size, strict=request.strict
     )
@@ -35,7 +32,7 @@ def prepare(request: Request) -> Opener:
 
 
 class Replay:
-    """A driver that delivers the events of a recording when they are due, packet by packet."""
+    """A driver that delivers the events of a recording when they are due."""
 
     def __init__(
         self,
@@ -50,11 +47,11 @@ class Replay:
         """
         Args:
             speed: 2 plays twice as fast.
-            packet_us: a packet spans at most that much time of the recording.
-            clock, sleep: seconds; given by tests.
+            packet_us: longest duration of a packet, in the time of the recording.
+            clock, sleep: in seconds; for tests.
 
         Raises:
-            ConfigError: a speed that is not above 0, a duration below 1 µs.
+            ConfigError: `speed` is not above 0, or `packet_us` is below 1.
         """
         if not 0 < speed < float("inf"):
             raise ConfigError("speed", speed, "a number above 0")
@@ -91,7 +88,7 @@ class Replay:
         self._recording.close()
 
     def _all_packets(self, loop: bool) -> Iterator[EventArray]:
-        """Packets of at most `packet_us`; in the second round, times go on after the first."""
+        """Yields packets of at most `packet_us`; the timestamps of a second round continue."""
         origin_us: int | None = None
         shift_us = 0
         while True:
@@ -108,7 +105,7 @@ class Replay:
             shift_us = last_us + 1 - origin_us
 
     def _split(self, packet: EventArray, origin_us: int) -> Iterator[EventArray]:
-        """Cuts at multiples of `packet_us` after the first event of the recording."""
+        """Splits at multiples of `packet_us` after the first event of the recording."""
         times = np.ascontiguousarray(packet["t"])
         start = 0
         while start < len(times):

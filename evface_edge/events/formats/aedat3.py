@@ -1,8 +1,8 @@
-"""AEDAT 3.1 of cAER: lines that begin with #, then packets of events of one type.
+"""AEDAT 3.1 of cAER: lines that start with #, then packets of events of one type.
 
-https://docs.inivation.com/software/software-advanced-usage/file-formats/aedat-3.1.html. Only
-polarity events are read; those marked invalid, and packets of other types, are passed over. The
-times of a packet have 31 bits; the upper bits stand in its header.
+https://docs.inivation.com/software/software-advanced-usage/file-formats/aedat-3.1.html. Polarity
+events are read, except those marked invalid; other packets are skipped. Timestamps have 31 bits;
+the header of a packet has the upper bits.
 """
 
 from __future__ import annotations
@@ -19,82 +19,69 @@ from numpy.typing import NDArray
 
 from evface_edge.errors import EventFormatError
 from evface_edge.events.array import EventArray
-from evface_edge.events.contents import Contents, ReadOptions, sensor_size
-from evface_edge.events.formats.inivation import hash_header, sensor_of
-from evface_edge.events.guard import Guard
+from evface_edge.events.formats.aedat_header import read_header, size_of_sensor
+from evface_edge.events.formats.base import Contents, Options, sensor_size
+from evface_edge.events.formats.reading import Columns, Selected, record_packets
+from evface_edge.events.validation import Validator
+from evface_edge.geometry import SensorSize
 
-#: Type, source, size of an event, offset of its time, overflow of times, capacity, number, valid.
+#: Type, source, size of an event, offset of its timestamp, overflows, capacity, number, valid.
 _PACKET = struct.Struct("<hhiiiiii")
-_RECORD = np.dtype([("data", "<u4"), ("t", "<i4")])
+RECORD = np.dtype([("data", "<u4"), ("t", "<i4")])
 _POLARITY = 1
-_CHUNK_RECORDS = 65536
 
 
-def read(path: Path, options: ReadOptions) -> Contents:
-    """Reads the header.
-
-    Raises:
-        EventFormatError: version 3.0, a compressed file, or a sensor that is not known.
-    """
-    lines, start = hash_header(path)
+def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
+    lines, start = read_header(path)
     if not lines or not lines[0].startswith("!AER-DAT3.1"):
-        raise EventFormatError(
-            f"version {lines[0].removeprefix('!AER-DAT') if lines else '?'}, expected 3.1",
-            path=path,
-        )
+        version = lines[0].removeprefix("!AER-DAT") if lines else "unknown"
+        raise EventFormatError(f"AEDAT version {version}, expected 3.1", path=path)
     form = next((line.partition(":")[2].strip() for line in lines if line.startswith("Format")), "")
     if form not in ("", "RAW"):
         raise EventFormatError(f"packets in the form {form!r}, expected RAW", path=path)
     source = next((line for line in lines if re.match(r"Source\s+-?[0-9]+:", line)), "")
     name = source.partition(":")[2].strip()
-    size = sensor_size(path, options.size, sensor_of(name))
 
-    def packets(guard: Guard) -> Iterator[EventArray]:
+    def packets(validator: Validator) -> Iterator[EventArray]:
         with path.open("rb") as file:
             file.seek(start)
             end = os.fstat(file.fileno()).st_size
             while header := file.read(_PACKET.size):
-                guard.fraction = file.tell() / end
-                yield from _packet(file, header, end, guard)
+                yield from _packet(file, header, end, validator)
+            validator.fraction = 1.0
 
-    return Contents(size, packets, {"source": name})
+    return Contents(sensor_size(path, size, size_of_sensor(name)), packets, {"source": name})
 
 
-def _packet(file: BinaryIO, header: bytes, end: int, guard: Guard) -> Iterator[EventArray]:
+def _packet(file: BinaryIO, header: bytes, end: int, validator: Validator) -> Iterator[EventArray]:
     offset = file.tell() - len(header)
+
+    def error(message: str) -> EventFormatError:
+        return EventFormatError(message, path=validator.path, offset=offset)
+
     if len(header) < _PACKET.size:
-        raise EventFormatError("the file is truncated", path=guard.path, offset=offset)
-    kind, _, size_bytes, _, overflow, capacity, number, _ = _PACKET.unpack(header)
-    if size_bytes < 1 or overflow < 0 or not 0 <= number <= capacity:
-        raise EventFormatError("the header of a packet is damaged", path=guard.path, offset=offset)
+        raise error("the file is truncated")
+    kind, _, size_bytes, _, overflows, capacity, number, _ = _PACKET.unpack(header)
+    if size_bytes < 1 or overflows < 0 or not 0 <= number <= capacity:
+        raise error("the header of a packet is damaged")
     if kind != _POLARITY:
         stop = file.tell() + number * size_bytes
         if stop > end:
-            raise EventFormatError("the file is truncated", path=guard.path, offset=offset)
+            raise error("the file is truncated")
         file.seek(stop)
         return
-    if size_bytes != _RECORD.itemsize:
-        raise EventFormatError(
-            f"polarity events of {size_bytes} bytes, expected 8", path=guard.path, offset=offset
-        )
-    left = number
-    while left:
-        offset = file.tell()
-        wanted = min(left, _CHUNK_RECORDS)
-        data = file.read(wanted * _RECORD.itemsize)
-        records = np.frombuffer(data, _RECORD, len(data) // _RECORD.itemsize)
-        yield from _events(records, overflow, offset, guard)
-        if len(records) < wanted:
-            at = offset + len(records) * _RECORD.itemsize
-            raise EventFormatError("the file is truncated", path=guard.path, offset=at)
-        left -= wanted
+    if size_bytes != RECORD.itemsize:
+        raise error(f"polarity events of {size_bytes} bytes, expected {RECORD.itemsize}")
+
+    def columns(records: NDArray[Any]) -> Selected:
+        index = np.flatnonzero(records["data"] & 1)
+        t, x, y, p = decode_records(records[index])
+        return (t + (overflows << 31), x, y, p), index
+
+    yield from record_packets(file, RECORD, columns, validator, end=end, count=number)
 
 
-def _events(
-    records: NDArray[Any], overflow: int, offset: int, guard: Guard
-) -> Iterator[EventArray]:
-    valid = np.flatnonzero(records["data"] & 1)
-    data = records["data"][valid]
-    t = records["t"][valid].astype(np.int64) + (overflow << 31)
-    columns = (t, data >> 17, (data >> 2) & 0x7FFF, (data >> 1) & 1)
-    yield from guard.check(columns, offset=offset, stride=_RECORD.itemsize, index=valid)
+def decode_records(records: NDArray[Any]) -> Columns:
+    """Polarity events (N,) of type RECORD → t (lower 31 bits, µs), x, y, p."""
+    data = records["data"]
+    return records["t"].astype(np.int64), data >> 17, (data >> 2) & 0x7FFF, (data >> 1) & 1

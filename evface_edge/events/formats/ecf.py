@@ -1,8 +1,8 @@
 """ECF, the codec of Metavision's HDF5 files: chunks of up to 65,535 events.
 
-https://github.com/prophesee-ai/hdf5_ecf describes the code. A chunk has a head (number of
-events, and how x, y and p are packed), runs of equal times, and then either runs of rows with x
-and p apart, or all of them packed into 12 or 24 bits an event.
+https://github.com/prophesee-ai/hdf5_ecf describes the code. A chunk has a head (number of events,
+packing of x, y and p) and runs of equal timestamps. Then follow runs of rows with x and p apart,
+or 12 or 24 bits per event.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def blocks(table: Any, path: Path) -> Iterator[list[NDArray[Any]]]:
     """The columns t, x, y, p of each chunk of an h5py dataset.
 
     Raises:
-        EventFormatError: a chunk that is damaged.
+        EventFormatError: a chunk is damaged.
     """
     left = len(table)
     for index in range(table.id.get_num_chunks()):
@@ -34,7 +34,7 @@ def blocks(table: Any, path: Path) -> Iterator[list[NDArray[Any]]]:
         columns = decode(np.frombuffer(data, np.uint8))
         if columns is None:
             raise EventFormatError(
-                f"chunk {index} of the ECF code is damaged", path=path, offset=info.byte_offset
+                f"ECF chunk {index} is damaged", path=path, offset=info.byte_offset
             )
         count = min(left, len(columns[0]))
         left -= count
@@ -56,9 +56,9 @@ def decode(data: NDArray[np.uint8]) -> list[NDArray[Any]] | None:
 
 
 def encode(events: EventArray) -> bytes:
-    """A chunk of events (N,), 0 < N ≤ 65,535: runs of times, then 24 bits an event."""
+    """Events (N,), 0 < N ≤ 65,535 → a chunk: runs of timestamps, then 24 bits per event."""
     count = len(events)
-    # A time takes 16 bytes of a long step, and 3 of a run; an event 3, in groups of four.
+    # At most 16 bytes for a long step and 3 for a run, and 3 per event, in groups of four.
     out = np.empty(32 + 19 * count + 3 * (count + 3), np.uint8)
     return out[: _encode(events, out)].tobytes()
 
@@ -89,7 +89,7 @@ def _little(data: Any, at: Any, size: int) -> Any:
 
 @compiled
 def _fill(values: Any, done: int, run: Any, value: Any) -> Any:
-    """Writes a run; the new number of values, or -1 where there is no room or no progress."""
+    """Writes a run; returns the new number of values, or -1 if it does not fit or is empty."""
     if run < 1 or done + run > len(values):
         return -1
     for k in range(done, done + run):
@@ -99,7 +99,7 @@ def _fill(values: Any, done: int, run: Any, value: Any) -> Any:
 
 @compiled
 def _times(data: Any, at: int, count: int, t: Any) -> int:
-    """Bytes of a step of up to 14 µs and a run; 15 as the step begins 4 bits of a longer one."""
+    """A byte: a step of up to 14 µs, and a run; a step of 15 starts 4 bits of a longer one."""
     now = _little(data, at, 8)
     at += 8
     done, step, shift = 0, np.int64(0), 0
@@ -130,7 +130,7 @@ def _times(data: Any, at: int, count: int, t: Any) -> int:
 
 @compiled
 def _rows(data: Any, at: int, count: int, y: Any) -> int:
-    """16 bits: row and a run of up to 30; a run of 31 means that the next 16 bits tell it."""
+    """16 bits: row, and a run of up to 30; 31 means that the run is in the next 16 bits."""
     done = 0
     while done < count:
         if at + 2 > len(data):
@@ -151,7 +151,7 @@ def _rows(data: Any, at: int, count: int, y: Any) -> int:
 
 @compiled
 def _masked_columns(data: Any, at: int, count: int, x: Any) -> int:
-    """16 bits: a column, and a mask of which of the 5 to its right follow."""
+    """16 bits: a column, and a mask of the 5 columns to its right."""
     done = 0
     while done < count:
         if at + 2 > len(data):
@@ -159,7 +159,7 @@ def _masked_columns(data: Any, at: int, count: int, x: Any) -> int:
         word = _little(data, at, 2)
         at += 2
         for k in range(6):
-            # The mask of the last word may go on past the last event.
+            # The mask of the last word may extend past the last event.
             if done < count and (k == 0 or (word >> (5 - k)) & 1):
                 x[done] = (word >> 5) + k
                 done += 1
@@ -168,7 +168,7 @@ def _masked_columns(data: Any, at: int, count: int, x: Any) -> int:
 
 @compiled
 def _polarities(data: Any, at: int, count: int, p: Any) -> int:
-    """A byte: polarity and a run of up to 126; 127 means that the next 16 bits tell it."""
+    """A byte: polarity, and a run of up to 126; 127 means that it is in the next 16 bits."""
     done = 0
     while done < count:
         if at >= len(data):

@@ -1,52 +1,45 @@
 """Event Stream (.es), version 2, and version 1 as its specification describes it.
 
-https://github.com/neuromorphic-paris/event_stream. Each event tells the time since the one before
-it. The format does not say where y begins; its cameras count from the bottom, so y is turned here
-to count from the top, both in reading and in writing (faery does too; event_stream does not).
-ATIS files hold exposure measurements besides changes of light; these are skipped.
+https://github.com/neuromorphic-paris/event_stream. Each event has the time since the previous one.
+The format does not define the origin of y. Its cameras count from the bottom, so that reading and
+writing flip y to count from the top (faery does too; event_stream does not). The exposure
+measurements of ATIS files are skipped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from evface_edge.errors import EventFormatError
-from evface_edge.events import contents
-from evface_edge.events.array import EVENT_DTYPE, EventArray
+from evface_edge.events.array import EventArray
 from evface_edge.events.compiled import compiled
-from evface_edge.events.contents import (
-    PACKET_EVENTS,
-    Contents,
-    ReadOptions,
-    header_size,
-    sensor_size,
-)
-from evface_edge.events.guard import LAST, SOUND, Guard, admit
+from evface_edge.events.formats import base
+from evface_edge.events.formats.base import Contents, Options, check_size, header_size
+from evface_edge.events.formats.reading import decode_file
+from evface_edge.events.validation import LAST, VALID, Validator, check_event
 from evface_edge.geometry import SensorSize
 
-CHUNK_BYTES = 1 << 20
 MAGIC = b"Event Stream"
 
 _KINDS = {
     1: ("DVS", "ATIS", "display", "color", "generic"),
     2: ("generic", "DVS", "ATIS", "display", "color"),
 }
-#: The sensor of version 1, which has no size in its header.
+#: The sensor of version 1, whose header has no size.
 _ATIS_SIZE = SensorSize(304, 240)
 
 
 @compiled
 def _decode(
-    data: Any, first: int, layout: int, state: Any, guard: Any, out: Any
+    data: Any, first: int, layout: int, state: Any, check: Any, out: Any
 ) -> tuple[int, int, int]:
-    """`layout` is 10 × version + (0 DVS, 1 ATIS); `state` is the time and the height."""
+    """`layout` is 10 × version + (0 DVS, 1 ATIS); `state` holds the time and the height."""
     t, height = state[0], state[1]
-    count, i, fault = 0, first, SOUND
+    count, i, fault = 0, first, VALID
     stride = 5 if layout >= 20 else 3
     while i < len(data) and count < len(out):
         head = np.int64(data[i])
@@ -84,10 +77,10 @@ def _decode(
                 change = (last >> 6) & 1 == 0
             p = last >> 7
         if change:
-            fault = admit(guard, t + step, x, height - 1 - y)
-            if fault != SOUND:
+            fault = check_event(check, t + step, x, height - 1 - y)
+            if fault != VALID:
                 break
-            out[count].t = guard[LAST]
+            out[count].t = check[LAST]
             out[count].x = x
             out[count].y = height - 1 - y
             out[count].p = p
@@ -98,12 +91,7 @@ def _decode(
     return i, count, fault
 
 
-def read(path: Path, options: ReadOptions) -> Contents:
-    """Reads the header.
-
-    Raises:
-        EventFormatError: another version, or events of another kind.
-    """
+def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
     with path.open("rb") as file:
         head = file.read(20)
     if not head.startswith(MAGIC) or len(head) < 16:
@@ -111,64 +99,40 @@ def read(path: Path, options: ReadOptions) -> Contents:
     version = head[12]
     if version not in _KINDS:
         raise EventFormatError(f"Event Stream version {version}, expected 1 or 2", path=path)
-    # Version 1 has two numbers of version, version 2 has three.
+    # The version has two numbers in version 1, and three in version 2.
     start = 15 if version == 1 else 16
     code = head[start - 1]
     kind = _KINDS[version][code] if code < len(_KINDS[version]) else f"number {code}"
     if kind not in ("DVS", "ATIS"):
-        raise EventFormatError(
-            f"holds events of the kind {kind}, expected DVS or ATIS (changes of light)", path=path
-        )
+        raise EventFormatError(f"events of the kind {kind}, expected DVS or ATIS", path=path)
     stated = _ATIS_SIZE
     if version == 2:
         if len(head) < 20:
             raise EventFormatError("the header is truncated", path=path, offset=len(head))
         width, height = (int.from_bytes(head[i : i + 2], "little") for i in (16, 18))
         stated, start = header_size(path, width, height), 20
-    size = sensor_size(path, options.size, stated)
     layout = 10 * version + (kind == "ATIS")
 
-    def packets(guard: Guard) -> Iterator[EventArray]:
-        # y counts from the bottom of the sensor in the header, whatever the caller says.
+    def decode(data: Any, first: int, state: Any, check: Any, out: Any) -> tuple[int, int, int]:
+        return _decode(data, first, layout, state, check, out)
+
+    def packets(validator: Validator) -> Iterator[EventArray]:
+        # y counts from the bottom of the sensor in the header, whatever size the caller gives.
         state = np.array([0, stated.height], np.int64)
-        yield from _packets(path, start, layout, state, guard)
+        return decode_file(path, start, np.dtype(np.uint8), decode, state, validator)
 
-    return Contents(size, packets, {"version": str(version), "kind": kind})
-
-
-def _packets(
-    path: Path, start: int, layout: int, state: NDArray[np.int64], guard: Guard
-) -> Iterator[EventArray]:
-    end = path.stat().st_size
-    with path.open("rb") as file:
-        file.seek(start)
-        offset, rest = start, b""
-        while chunk := file.read(CHUNK_BYTES):
-            data = np.frombuffer(rest + chunk, np.uint8)
-            position, held = 0, -1
-            while position < len(data) and position != held:
-                held = position
-                out = np.empty(PACKET_EVENTS, EVENT_DTYPE)
-                position, count, fault = _decode(data, position, layout, state, guard.state, out)
-                guard.fraction = (offset + position) / end
-                if count:
-                    yield out[:count]
-                if fault:
-                    raise guard.error(fault, offset + position)
-            rest = data[position:].tobytes()
-            offset += position
-        if rest:
-            raise EventFormatError(
-                "the file ends within an event: it is truncated", path=path, offset=offset
-            )
+    return Contents(size or stated, packets, {"version": str(version), "kind": kind})
 
 
-class Writer(contents.Writer):
-    """Writes version 2, DVS events. Times below 0 cannot be written."""
+#: 2^32 µs (71 minutes): 34 MB of overflow bytes before the first event.
+_MAX_START_US = 1 << 32
 
-    def __init__(self, file: BinaryIO, size: SensorSize, options: Mapping[str, str]) -> None:
-        if size.width > 65535 or size.height > 65535:
-            raise EventFormatError(f"Event Stream holds sensors below 65536 pixels, this is {size}")
+
+class Writer(base.Writer):
+    """Writes version 2, DVS events. Timestamps below 0 cannot be written."""
+
+    def __init__(self, file: BinaryIO, size: SensorSize, options: Options) -> None:
+        check_size(size, 65535, 65535, "Event Stream")
         self._file, self._height, self._last_us = file, size.height, 0
         self._started = False
         shape = size.width.to_bytes(2, "little") + size.height.to_bytes(2, "little")
@@ -176,11 +140,10 @@ class Writer(contents.Writer):
 
     def write(self, events: EventArray) -> None:
         first_us = int(events["t"][0])
-        if not self._started and not 0 <= first_us <= _LATEST_START_US:
+        if not self._started and not 0 <= first_us <= _MAX_START_US:
             raise EventFormatError(
-                f"the first event is at {first_us} µs: Event Stream counts up from 0 in steps of "
-                f"127 µs, and starts later than {_LATEST_START_US} µs would fill the file; "
-                "subtract the time of the first event"
+                f"the first event is at {first_us} µs, expected 0 to {_MAX_START_US} µs: Event "
+                "Stream counts up from 0 in steps of 127 µs; convert with --from-zero"
             )
         self._started = True
         steps = np.diff(events["t"], prepend=self._last_us)
@@ -194,7 +157,3 @@ class Writer(contents.Writer):
         out[at + 1], out[at + 2] = events["x"] & 0xFF, events["x"] >> 8
         out[at + 3], out[at + 4] = y & 0xFF, y >> 8
         self._file.write(out.tobytes())
-
-
-#: 2^32 µs (71 minutes): 34 MB of steps before the first event.
-_LATEST_START_US = 1 << 32

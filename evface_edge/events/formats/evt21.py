@@ -1,7 +1,7 @@
 """Prophesee EVT2.1: words of 64 bits, up to 32 events of one row and polarity each.
 
-https://docs.prophesee.ai/stable/data/encoding_formats/evt21.html. Times are as in EVT2. The
-header says `endianness=legacy` where the upper half of each word comes first (IMX636).
+https://docs.prophesee.ai/stable/data/encoding_formats/evt21.html. Timestamps are as in
+EVT2. The header has `endianness=legacy` if the upper half of each word comes first (IMX636).
 """
 
 from __future__ import annotations
@@ -13,25 +13,30 @@ import numpy as np
 
 from evface_edge.errors import EventFormatError
 from evface_edge.events.compiled import compiled
-from evface_edge.events.contents import Contents, ReadOptions
-from evface_edge.events.formats import percent_header, prophesee_raw
+from evface_edge.events.formats import prophesee_header, prophesee_raw
+from evface_edge.events.formats.base import Contents, Options, choose
+from evface_edge.events.formats.evt2 import (
+    CONTINUED,
+    ON,
+    OTHERS,
+    PERIOD_US,
+    ROLLOVER,
+    TIME_HIGH,
+    TRIGGER,
+)
 from evface_edge.events.formats.prophesee_raw import WORD_EVENTS, Words
-from evface_edge.events.guard import (
+from evface_edge.events.validation import (
     HEIGHT,
     LAST,
     SKIPPED,
-    SOUND,
+    VALID,
     WIDTH,
-    admit,
-    latest,
-    unusual,
+    check_event,
+    is_irregular,
+    last_time,
 )
-from evface_edge.events.limits import MAX_GAP_US
+from evface_edge.geometry import SensorSize
 
-PERIOD_US = 1 << 34
-# A longer step back of the upper 28 bits, one period later, is a possible step forward.
-_ROLLOVER = (PERIOD_US - MAX_GAP_US) >> 6
-_OFF, _ON, _TIME_HIGH, _TRIGGER, _OTHERS, _CONTINUED = 0x0, 0x1, 0x8, 0xA, 0xE, 0xF
 # The number of the lowest bit set, looked up by a product whose upper 5 bits are all different
 # (de Bruijn; Leiserson, Prokop, Randall 1998).
 _PRODUCT = np.int64(0x077CB531)
@@ -40,15 +45,15 @@ _LOWEST[[((1 << _bit) * 0x077CB531 & 0xFFFFFFFF) >> 27 for _bit in range(32)]] =
 
 
 @compiled
-def decode(words: Any, first: int, state: Any, guard: Any, out: Any) -> tuple[int, int, int]:
+def decode(words: Any, first: int, state: Any, check: Any, out: Any) -> tuple[int, int, int]:
     origin, high, ready = state[0], state[1], state[2]
-    width, height, last = guard[WIDTH], guard[HEIGHT], latest(guard)
+    width, height, last = check[WIDTH], check[HEIGHT], last_time(check)
     base = origin + (high << 6)
-    count, i, fault = 0, first, SOUND
+    count, i, fault = 0, first, VALID
     while i < len(words) and count + WORD_EVENTS <= len(out):
         upper = np.int64(words[i] >> np.uint64(32))
         kind = upper >> 28
-        if kind <= _ON:
+        if kind <= ON:
             valid = np.int64(words[i] & np.uint64(0xFFFFFFFF)) if ready else np.int64(0)
             t = base + ((upper >> 22) & 0x3F)
             column = (upper >> 11) & 0x7FF
@@ -61,29 +66,29 @@ def decode(words: Any, first: int, state: Any, guard: Any, out: Any) -> tuple[in
                 out[count].x = x
                 out[count].y = y
                 out[count].p = kind
-                if np.int64(x >= width) | np.int64(y >= height) | unusual(t, last):
-                    guard[LAST] = last
-                    fault = admit(guard, t, x, y)
-                    if fault != SOUND:
+                if np.int64(x >= width) | np.int64(y >= height) | is_irregular(t, last):
+                    check[LAST] = last
+                    fault = check_event(check, t, x, y)
+                    if fault != VALID:
                         break
-                    last = guard[LAST]
+                    last = check[LAST]
                     out[count].t = last
                 else:
                     last = t
                 count += 1
-            if fault != SOUND:
+            if fault != VALID:
                 break
-        elif kind == _TIME_HIGH:
+        elif kind == TIME_HIGH:
             value = upper & 0xFFFFFFF
-            if ready and high - value > _ROLLOVER:
+            if ready and high - value > ROLLOVER:
                 origin += PERIOD_US
             high = value
             ready = 1
             base = origin + (high << 6)
-        elif kind not in (_TRIGGER, _OTHERS, _CONTINUED):
-            guard[SKIPPED] += 8
+        elif kind not in (TRIGGER, OTHERS, CONTINUED):
+            check[SKIPPED] += 8
         i += 1
-    guard[LAST] = last
+    check[LAST] = last
     state[0], state[1], state[2] = origin, high, ready
     return i, count, fault
 
@@ -92,17 +97,12 @@ def _swap_halves(words: Words) -> Words:
     return (words >> np.uint64(32)) | (words << np.uint64(32))
 
 
-def read(path: Path, options: ReadOptions) -> Contents:
-    """Reads the header of a RAW file in EVT2.1; `?endianness=` goes before what it says.
-
-    Raises:
-        EventFormatError: no such endianness.
-    """
-    stated = percent_header.read(path).format_options.get("endianness", "little")
+def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
+    stated = prophesee_header.read(path).format_options.get("endianness", "little")
     if stated not in ("little", "legacy"):
         raise EventFormatError(
             f"the header states the endianness {stated!r}, expected 'little' or 'legacy'", path=path
         )
-    endianness = options.choice("endianness", ("little", "legacy"), stated)
+    endianness = choose(options, "endianness", ("little", "legacy"), stated)
     prepare = _swap_halves if endianness == "legacy" else None
-    return prophesee_raw.read(path, options, "EVT21", "<u8", decode, prepare)
+    return prophesee_raw.read(path, size, "EVT21", "<u8", decode, prepare)

@@ -1,30 +1,29 @@
 """Prophesee EVT3: words of 16 bits that change a state (time, row, base column) or emit events.
 
-https://docs.prophesee.ai/stable/data/encoding_formats/evt3.html. The time has 24 bits, 12 in each
-of two kinds of words, and rolls over every 2^24 µs (16.8 s). A new upper half sets the lower one
-to 0 until its own word comes. Events before the first time and the first row are skipped.
+https://docs.prophesee.ai/stable/data/encoding_formats/evt3.html. Timestamps have 24 bits, 12 in
+each of two kinds of words, and roll over every 2^24 µs (16.8 s). A new upper half sets the lower
+half to 0 until its own word follows. Events before the first timestamp and row are skipped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from evface_edge.events.compiled import compiled
-from evface_edge.events.contents import Contents, ReadOptions
 from evface_edge.events.formats import prophesee_raw
-from evface_edge.events.guard import (
+from evface_edge.events.formats.base import Contents, Options
+from evface_edge.events.validation import (
     HEIGHT,
     LAST,
     SKIPPED,
-    SOUND,
+    VALID,
     WIDTH,
-    admit,
-    latest,
-    unusual,
+    check_event,
+    is_irregular,
+    last_time,
 )
 from evface_edge.geometry import SensorSize
 
@@ -36,19 +35,19 @@ _OTHER = np.int64(0xFFFF ^ (1 << _X | 1 << _Y | 1 << _TIME_LOW))
 
 
 @compiled
-def decode(words: Any, first: int, state: Any, guard: Any, out: Any) -> tuple[int, int, int]:
+def decode(words: Any, first: int, state: Any, check: Any, out: Any) -> tuple[int, int, int]:
     origin, high, low, timed = state[0], state[1], state[2], state[3]
     y, row, base_x, polarity = state[4], state[5], state[6], state[7]
-    width, height, last = guard[WIDTH], guard[HEIGHT], latest(guard)
+    width, height, last = check[WIDTH], check[HEIGHT], last_time(check)
     t = origin + (high << 12) + low
     count: Any = 0
-    i, fault = first, SOUND
+    i, fault = first, VALID
     while i < len(words) and count + 12 <= len(out):
         word = np.int64(words[i])
         kind = word >> 12
         if (_OTHER >> kind) & 1 == 0:
-            # The kinds of words follow each other as chance has it, so that a branch on them would
-            # be predicted wrongly half of the time: each does the work of all three.
+            # The order of these kinds is random, so that branches would be mispredicted half of
+            # the time: every word does the work of all three kinds.
             is_x, is_y = np.int64(kind == _X), np.int64(kind == _Y)
             y = word & 0x7FF if is_y else y
             row |= is_y
@@ -60,12 +59,12 @@ def decode(words: Any, first: int, state: Any, guard: Any, out: Any) -> tuple[in
             out[count].y = y
             out[count].p = (word >> 11) & 1
             emitted = is_x & timed & row
-            if emitted & (np.int64(x >= width) | np.int64(y >= height) | unusual(t, last)):
-                guard[LAST] = last
-                fault = admit(guard, t, x, y)
-                if fault != SOUND:
+            if emitted & (np.int64(x >= width) | np.int64(y >= height) | is_irregular(t, last)):
+                check[LAST] = last
+                fault = check_event(check, t, x, y)
+                if fault != VALID:
                     break
-                last = guard[LAST]
+                last = check[LAST]
                 out[count].t = last
             else:
                 last = t if emitted else last
@@ -73,7 +72,7 @@ def decode(words: Any, first: int, state: Any, guard: Any, out: Any) -> tuple[in
         elif kind in (_VECTOR_12, _VECTOR_8):
             bits = 12 if kind == _VECTOR_12 else 8
             if timed and row and word & ((1 << bits) - 1):
-                if y < height and base_x + bits <= width and not unusual(t, last):
+                if y < height and base_x + bits <= width and not is_irregular(t, last):
                     for bit in range(bits):
                         out[count].t = t
                         out[count].x = base_x + bit
@@ -82,19 +81,19 @@ def decode(words: Any, first: int, state: Any, guard: Any, out: Any) -> tuple[in
                         count += (word >> bit) & 1
                     last = t
                 else:
-                    guard[LAST] = last
+                    check[LAST] = last
                     for bit in range(bits):
                         if (word >> bit) & 1:
-                            fault = admit(guard, t, base_x + bit, y)
-                            if fault != SOUND:
+                            fault = check_event(check, t, base_x + bit, y)
+                            if fault != VALID:
                                 break
-                            last = guard[LAST]
+                            last = check[LAST]
                             out[count].t = last
                             out[count].x = base_x + bit
                             out[count].y = y
                             out[count].p = polarity
                             count += 1
-                    if fault != SOUND:
+                    if fault != VALID:
                         break
             base_x += bits
         elif kind == _BASE_X:
@@ -112,9 +111,9 @@ def decode(words: Any, first: int, state: Any, guard: Any, out: Any) -> tuple[in
         elif kind == _NO_CD_Y:
             row = 0  # the row of an exposure measurement: what follows is no change of light
         elif kind not in (_CONTINUED_4, _TRIGGER, _OTHERS, _CONTINUED_12):
-            guard[SKIPPED] += 2
+            check[SKIPPED] += 2
         i += 1
-    guard[LAST] = last
+    check[LAST] = last
     state[0], state[1], state[2], state[3] = origin, high, low, timed
     state[4], state[5], state[6], state[7] = y, row, base_x, polarity
     return i, count, fault
@@ -150,17 +149,16 @@ def _encode(events: Any, origin: int, state: Any, out: Any) -> int:
     return count
 
 
-def read(path: Path, options: ReadOptions) -> Contents:
-    """Reads the header of a RAW file in EVT3."""
-    return prophesee_raw.read(path, options, "EVT3", "<u2", decode)
+def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
+    return prophesee_raw.read(path, size, "EVT3", "<u2", decode)
 
 
-def _words_for(events: int, span_us: int) -> int:
+def _max_words(events: int, span_us: int) -> int:
     return 4 * events + span_us // (1 << 22) + 2
 
 
 class Writer(prophesee_raw.RawWriter):
     """Writes EVT3 without vectors: the order of the events stays as it is."""
 
-    def __init__(self, file: BinaryIO, size: SensorSize, options: Mapping[str, str]) -> None:
-        super().__init__(file, size, "EVT3", "<u2", PERIOD_US, _encode, _words_for)
+    def __init__(self, file: BinaryIO, size: SensorSize, options: Options) -> None:
+        super().__init__(file, size, "EVT3", "<u2", PERIOD_US, _encode, _max_words)

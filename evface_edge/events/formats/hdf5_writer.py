@@ -1,39 +1,34 @@
-"""Writing HDF5: columns as DSEC has them, or Metavision's table in ECF (extra: hdf5)."""
+"""Writing HDF5 in the layout of DSEC, or that of Metavision with ECF (extra: hdf5)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evface_edge.errors import EventFormatError, RuntimeUnavailable
-from evface_edge.events import contents
+from evface_edge.errors import RuntimeUnavailable
 from evface_edge.events.array import EVENT_DTYPE, EventArray, copied, joined
-from evface_edge.events.contents import ReadOptions
+from evface_edge.events.formats import base, ecf
+from evface_edge.events.formats.base import Options, check_size, choose
+from evface_edge.events.formats.hdf5 import ECF_FILTER
 from evface_edge.geometry import SensorSize
 
-LAYOUTS = ("dsec", "metavision")
-COMPRESSIONS = ("gzip", "blosc", "none")
-ECF_FILTER = 0x8ECF
-
 _COLUMN_CHUNK = 65536
-_TABLE_CHUNK = 16384  # Metavision's reader holds buffers of that size
+_TABLE_CHUNK = 16384  # the buffer size of Metavision's reader
 _INDEX_STEP_US = 2000
 
 
-class Writer(contents.Writer):
-    """Gathers events into whole chunks; `?layout=` and `?compression=` say how they are laid out.
+class Writer(base.Writer):
+    """Collects events into whole chunks, and writes them as `?layout=` and `?compression=` say.
 
-    `dsec`: `events/{t,x,y,p}`, `t_offset` and `ms_to_idx`, for h5py and the tools around DSEC.
+    `dsec`: `events/{t,x,y,p}`, `t_offset` and `ms_to_idx`, for h5py and the DSEC tools.
     `metavision`: `CD/events` in ECF and its index of every 2 ms, for Metavision's own reader.
     """
 
-    def __init__(self, file: BinaryIO, size: SensorSize, options: Mapping[str, str]) -> None:
-        given = ReadOptions(values=options)
-        layout = given.choice("layout", LAYOUTS, "dsec")
-        compression = given.choice("compression", COMPRESSIONS, "gzip")
+    def __init__(self, file: BinaryIO, size: SensorSize, options: Options) -> None:
+        layout = choose(options, "layout", ("dsec", "metavision"), "dsec")
+        compression = choose(options, "compression", ("gzip", "blosc", "none"), "gzip")
         try:
             import h5py
         except ModuleNotFoundError:
@@ -75,7 +70,7 @@ class Writer(contents.Writer):
 
 
 class _Columns:
-    """t from the first event on, x, y, p, and the index of the first event of every millisecond."""
+    """t since the first event, x, y, p, and the index of the first event of every millisecond."""
 
     chunk_events = _COLUMN_CHUNK
 
@@ -120,7 +115,7 @@ class _Columns:
 
 
 def _filters(compression: str) -> dict[str, Any]:
-    """What `create_dataset` takes."""
+    """Keyword arguments of `create_dataset`."""
     if compression == "none":
         return {}
     if compression == "gzip":
@@ -135,10 +130,10 @@ def _filters(compression: str) -> dict[str, Any]:
 
 
 class _Table:
-    """One table of x, y, p, t in chunks of ECF, and the first event of every 2 ms.
+    """One table of x, y, p, t in ECF chunks, and the index of the first event of every 2 ms.
 
-    https://docs.prophesee.ai/stable/data/file_formats/hdf5.html. Metavision's reader wants the
-    table of triggers too, and every attribute to be text.
+    https://docs.prophesee.ai/stable/data/file_formats/hdf5.html. Metavision's reader needs
+    the table of triggers too, and text as attributes.
     """
 
     chunk_events = _TABLE_CHUNK
@@ -147,13 +142,7 @@ class _Table:
     _INDEX = np.dtype([("id", "<u8"), ("ts", "<i8")])
 
     def __init__(self, file: Any, size: SensorSize) -> None:
-        from evface_edge.events.formats import ecf
-
-        if size.width > 2048 or size.height > 2048:
-            raise EventFormatError(
-                f"ECF holds sensors of up to 2048×2048 pixels, this one is {size}"
-            )
-        self._encode = ecf.encode
+        check_size(size, 2048, 2048, "ECF")
         file.attrs["version"] = "1.0"
         file.attrs["format"] = "ECF"
         file.attrs["geometry"] = f"{size.width}x{size.height}"
@@ -174,7 +163,7 @@ class _Table:
         properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         properties.set_chunk((_TABLE_CHUNK,))
         if ecf:
-            # Optional, as HDF5 itself does not have this filter: chunks are written directly.
+            # Optional, as HDF5 does not have this filter: chunks are written directly.
             properties.set_filter(ECF_FILTER, h5py.h5z.FLAG_OPTIONAL, ())
         space = h5py.h5s.create_simple((0,), (h5py.h5s.UNLIMITED,))
         kind = h5py.h5t.py_create(dtype, logical=True)
@@ -187,7 +176,7 @@ class _Table:
         for start in range(0, len(events), _TABLE_CHUNK):
             part = events[start : start + _TABLE_CHUNK]
             self._events.resize((self._done + len(part),))
-            self._events.id.write_direct_chunk((self._done,), self._encode(part))
+            self._events.id.write_direct_chunk((self._done,), ecf.encode(part))
             self._add_to_index(part["t"] - self._origin_us)
             self._done += len(part)
 
@@ -198,7 +187,7 @@ class _Table:
             return
         bins = t // _INDEX_STEP_US
         places = np.searchsorted(bins, np.arange(first, last))
-        # The first event in a later bin stands in this one only if it is of it.
+        # An event found for a bin counts only if it lies in that bin.
         own = bins[places] == np.arange(first, last)
         entries = np.empty(last - first + 1, self._INDEX)
         entries[0] = self._index[-1][-1]

@@ -3,40 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
-from evface_edge.errors import EventFormatError
-from evface_edge.events import contents
+from evface_edge.errors import EventFormatError, first_line
 from evface_edge.events.array import EVENT_DTYPE, EventArray
-from evface_edge.events.contents import Contents, ReadOptions, sensor_size
-from evface_edge.events.formats.npy_stream import FIELDS, NpyHeader, check_columns, read_header
-from evface_edge.events.guard import Guard
+from evface_edge.events.formats import base
+from evface_edge.events.formats.base import Contents, Options, sensor_size
+from evface_edge.events.formats.reading import Selected, record_packets
+from evface_edge.events.validation import Validator
 from evface_edge.geometry import SensorSize
 
-CHUNK_EVENTS = 65536
+FIELDS = ("t", "x", "y", "p")
 
 
-def read(path: Path, options: ReadOptions) -> Contents:
-    """Reads the header; the size of the sensor is for the caller to say.
+@dataclass(frozen=True)
+class NpyHeader:
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
 
-    Raises:
-        EventFormatError: not an array of events.
-    """
+
+def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
     with path.open("rb") as file:
         header = read_header(file, path)
         start = file.tell()
     _check(header, path)
-    size = sensor_size(path, options.size, None)
 
-    def packets(guard: Guard) -> Iterator[EventArray]:
+    def packets(validator: Validator) -> Iterator[EventArray]:
         with path.open("rb") as file:
             file.seek(start)
-            yield from array_packets(file, header, guard, start)
+            yield from array_packets(file, header, validator, end=path.stat().st_size)
 
-    return Contents(size, packets, {"dtype": str(header.dtype)})
+    return Contents(sensor_size(path, size, None), packets, {"dtype": str(header.dtype)})
 
 
 def _check(header: NpyHeader, path: Path) -> None:
@@ -57,42 +59,74 @@ def _check(header: NpyHeader, path: Path) -> None:
         )
 
 
+def read_header(file: Any, path: Path) -> NpyHeader:
+    """The header of the array at the position of `file`, which moves to the data.
+
+    Raises:
+        EventFormatError: a damaged header, Python objects, or Fortran order.
+    """
+    try:
+        version = np.lib.format.read_magic(file)
+        reader = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }[version]
+        shape, fortran_order, dtype = reader(file)
+    except Exception as error:  # NumPy parses the header as Python text: any error may occur
+        raise EventFormatError(
+            f"the header of the array is damaged: {first_line(error)}", path=path
+        ) from None
+    if dtype.hasobject:
+        raise EventFormatError("the array holds Python objects, which are never loaded", path=path)
+    if fortran_order and len(shape) > 1:
+        raise EventFormatError(
+            "the array is in Fortran order, expected C order (numpy.ascontiguousarray)", path=path
+        )
+    if any(length < 0 for length in shape) or dtype.itemsize == 0:
+        raise EventFormatError(f"the array has the shape {shape} of {dtype}", path=path)
+    return NpyHeader(shape, dtype)
+
+
+def check_columns(dtypes: Mapping[str, np.dtype[Any]], path: Path) -> None:
+    """Raises EventFormatError if a column is not of an integer type."""
+    for name, dtype in dtypes.items():
+        if dtype.shape or dtype.kind not in ("iub" if name == "p" else "iu"):
+            unit = " in microseconds" if name == "t" else ""
+            raise EventFormatError(f"{name} is of type {dtype}, expected integers{unit}", path=path)
+
+
 def array_packets(
-    file: Any, header: NpyHeader, guard: Guard, start: int | None
+    file: BinaryIO, header: NpyHeader, validator: Validator, *, end: int, compressed: bool = False
 ) -> Iterator[EventArray]:
-    """The events of an array whose data begins where `file` stands.
+    """Yields the events of the array whose data starts at the position of `file`.
 
     Args:
-        start: byte offset of the data, None where the file is compressed.
+        end: size of `file` in bytes.
+        compressed: whether `file` is a member of an archive.
     """
-    columns = 1 if header.dtype.names else 4
-    stride = header.dtype.itemsize * columns
-    done = 0
-    while done < header.shape[0]:
-        wanted = min(CHUNK_EVENTS, header.shape[0] - done)
-        data = file.read(wanted * stride)
-        count = len(data) // stride
-        offset = None if start is None else start + done * stride
-        block = np.frombuffer(data, header.dtype, count * columns)
-        if columns == 1:
-            fields = [block[field] for field in FIELDS]
-        else:
-            fields = list(block.reshape(-1, 4).T)
-        yield from guard.check(fields, offset=offset, stride=stride)
-        done += count
-        guard.fraction = done / header.shape[0]
-        if count < wanted:
-            raise EventFormatError(
-                f"the file ends after {done} of {header.shape[0]} events: it is truncated",
-                path=guard.path,
-                offset=None if offset is None else offset + len(data),
-            )
+
+    def columns(records: NDArray[Any]) -> Selected:
+        if header.dtype.names:
+            return (records["t"], records["x"], records["y"], records["p"]), None
+        t, x, y, p = records.T
+        return (t, x, y, p), None
+
+    dtype = header.dtype if header.dtype.names else np.dtype((header.dtype, (4,)))
+    return record_packets(
+        file,
+        dtype,
+        columns,
+        validator,
+        end=end,
+        count=header.shape[0],
+        has_offsets=not compressed,
+    )
 
 
-class Writer(contents.Writer):
-    """Writes a structured array of EVENT_DTYPE; the size of the sensor is not in it."""
+class Writer(base.Writer):
+    """Writes a structured array of EVENT_DTYPE, which has no room for the sensor size."""
 
-    def __init__(self, file: BinaryIO, size: SensorSize, options: Mapping[str, str]) -> None:
+    def __init__(self, file: BinaryIO, size: SensorSize, options: Options) -> None:
         self._file = file
         self._count = 0
         file.write(_header(0))
@@ -107,6 +141,6 @@ class Writer(contents.Writer):
 
 
 def _header(count: int) -> bytes:
-    """A version 1.0 header of 192 bytes whatever the count, so that it can be written again."""
+    """A version 1.0 header of 192 bytes for any count, so that it can be overwritten."""
     text = f"{{'descr': {EVENT_DTYPE.descr!r}, 'fortran_order': False, 'shape': ({count},), }}"
     return b"\x93NUMPY\x01\x00" + (182).to_bytes(2, "little") + f"{text:<181}\n".encode()

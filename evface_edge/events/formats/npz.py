@@ -7,27 +7,31 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
 
 import numpy as np
 
-from evface_edge.errors import EventFormatError
-from evface_edge.events import contents
-from evface_edge.events.array import EventArray
-from evface_edge.events.contents import (
+from evface_edge.errors import EventFormatError, first_line, printable
+from evface_edge.events.array import EVENT_DTYPE, EventArray
+from evface_edge.events.formats import base
+from evface_edge.events.formats.base import (
     Contents,
-    ReadOptions,
+    Options,
     header_size,
-    placed,
-    quoted,
-    reason,
     sensor_size,
+    with_offset,
 )
-from evface_edge.events.formats.npy import CHUNK_EVENTS, array_packets
-from evface_edge.events.formats.npy_stream import FIELDS, NpyHeader, check_columns, read_header
-from evface_edge.events.guard import Guard
+from evface_edge.events.formats.npy import (
+    FIELDS,
+    NpyHeader,
+    array_packets,
+    check_columns,
+    read_header,
+)
+from evface_edge.events.formats.reading import CHUNK_RECORDS
+from evface_edge.events.validation import Validator
 from evface_edge.geometry import SensorSize
 
 _ZIP_ERRORS = (
@@ -41,68 +45,65 @@ _ZIP_ERRORS = (
 )
 
 
-def read(path: Path, options: ReadOptions) -> Contents:
-    """Reads the headers of the arrays.
-
-    Raises:
-        EventFormatError: not an archive, an array is missing, or of the wrong type.
-    """
-    with _archive(path) as archive:
+def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
+    with _open(path) as archive:
         names = {name.removesuffix(".npy") for name in archive.namelist()}
-        given = _stated_size(archive, path) if {"width", "height"} <= names else None
-        if set(FIELDS) <= names:
-            headers = {field: _header(archive, field, path) for field in FIELDS}
-            lengths = {header.shape for header in headers.values()}
-            if len(lengths) > 1 or any(len(shape) != 1 for shape in lengths):
-                shapes = ", ".join(f"{field} {header.shape}" for field, header in headers.items())
-                raise EventFormatError(
-                    f"the arrays differ: {shapes}; expected one length", path=path
-                )
-            check_columns({field: header.dtype for field, header in headers.items()}, path)
-        elif "events" in names:
-            header = _header(archive, "events", path)
-            fields = header.dtype.names or ()
-            if len(header.shape) != 1 or not set(FIELDS) <= set(fields):
-                raise EventFormatError(
-                    f"events is an array {header.shape} of {header.dtype}, expected (N,) with "
-                    "fields t, x, y, p",
-                    path=path,
-                )
-            check_columns({field: header.dtype[field] for field in FIELDS}, path)
-            headers = {}
-        else:
-            found = quoted(", ".join(sorted(names)[:10])) or "nothing"
+        stated = _stated_size(archive, path) if {"width", "height"} <= names else None
+        members = FIELDS if set(FIELDS) <= names else ("events",)
+        if not set(members) <= names:
+            present = printable(", ".join(sorted(names)[:10])) or "nothing"
             raise EventFormatError(
-                f"holds {found}; expected the arrays t, x, y, p, or events", path=path
+                f"holds {present}; expected the arrays t, x, y, p, or events", path=path
             )
-    size = sensor_size(path, options.size, given)
+        headers = {name: _header(archive, name, path) for name in members}
+    if members == FIELDS:
+        shapes = {header.shape for header in headers.values()}
+        if len(shapes) > 1 or any(len(shape) != 1 for shape in shapes):
+            listed = ", ".join(f"{name} {header.shape}" for name, header in headers.items())
+            raise EventFormatError(
+                f"the shapes of the arrays are {listed}; expected (N,) each", path=path
+            )
+        check_columns({name: header.dtype for name, header in headers.items()}, path)
+    else:
+        header = headers["events"]
+        if len(header.shape) != 1 or not set(FIELDS) <= set(header.dtype.names or ()):
+            raise EventFormatError(
+                f"events is an array {header.shape} of {header.dtype}, expected (N,) with "
+                "fields t, x, y, p",
+                path=path,
+            )
+        check_columns({field: header.dtype[field] for field in FIELDS}, path)
 
-    def packets(guard: Guard) -> Iterator[EventArray]:
-        with _archive(path) as archive, contextlib.ExitStack() as stack:
-            if headers:
-                files = [stack.enter_context(archive.open(f"{field}.npy")) for field in FIELDS]
-                for file in files:
-                    read_header(file, path)
-                yield from _column_packets(cast("list[BinaryIO]", files), headers, guard)
+    def packets(validator: Validator) -> Iterator[EventArray]:
+        with _open(path) as archive, contextlib.ExitStack() as stack:
+            files = []
+            for name in members:
+                file = cast(BinaryIO, stack.enter_context(archive.open(f"{name}.npy")))
+                read_header(file, path)
+                files.append(file)
+            if members == FIELDS:
+                yield from _column_packets(files, headers, validator)
             else:
-                file = stack.enter_context(archive.open("events.npy"))
-                yield from array_packets(file, read_header(file, path), guard, None)
+                end = archive.getinfo("events.npy").file_size
+                yield from array_packets(
+                    files[0], headers["events"], validator, end=end, compressed=True
+                )
 
-    return Contents(size, packets)
+    return Contents(sensor_size(path, size, stated), packets)
 
 
 @contextlib.contextmanager
-def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
-    """Errors inside get the place that was read last."""
+def _open(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Opens the archive; errors inside get the last position in the file as their offset."""
     with path.open("rb") as file:
         try:
             with zipfile.ZipFile(file) as archive:
                 yield archive
         except EventFormatError as error:
-            raise placed(error, file.tell()) from None
+            raise with_offset(error, file.tell()) from None
         except _ZIP_ERRORS as error:
             raise EventFormatError(
-                f"the archive is damaged or truncated: {reason(error)}",
+                f"the archive is damaged or truncated: {first_line(error)}",
                 path=path,
                 offset=file.tell(),
             ) from None
@@ -133,35 +134,34 @@ def _stated_size(archive: zipfile.ZipFile, path: Path) -> SensorSize:
 
 
 def _column_packets(
-    files: list[BinaryIO], headers: Mapping[str, NpyHeader], guard: Guard
+    files: Sequence[BinaryIO], headers: Mapping[str, NpyHeader], validator: Validator
 ) -> Iterator[EventArray]:
     total = headers["t"].shape[0]
     done = 0
     while done < total:
-        wanted = min(CHUNK_EVENTS, total - done)
+        wanted = min(CHUNK_RECORDS, total - done)
         columns = []
         for file, field in zip(files, FIELDS, strict=True):
             dtype = headers[field].dtype
             data = file.read(wanted * dtype.itemsize)
             columns.append(np.frombuffer(data, dtype, len(data) // dtype.itemsize))
         count = min(map(len, columns))
-        yield from guard.check([column[:count] for column in columns])
+        yield from validator.validate([column[:count] for column in columns])
         done += count
-        guard.fraction = done / total
+        validator.fraction = done / total
         if count < wanted:
             raise EventFormatError(
-                f"ends after {done} of {total} events: it is truncated", path=guard.path
+                f"the file is truncated: it ends after event {done} of {total}", path=validator.path
             )
     for file in files:
-        file.read(1)  # past the end, so that the checksum of the member is compared
+        file.read(1)  # reading past the end compares the checksum of the member
 
 
-class Writer(contents.Writer):
-    """Writes compressed columns; they wait in temporary files, as an archive needs their length."""
+class Writer(base.Writer):
+    """Writes compressed columns, from temporary files, as an archive needs their length first."""
 
-    def __init__(self, file: BinaryIO, size: SensorSize, options: Mapping[str, str]) -> None:
+    def __init__(self, file: BinaryIO, size: SensorSize, options: Options) -> None:
         self._file, self._size = file, size
-        self._dtypes = {"t": "<i8", "x": "<u2", "y": "<u2", "p": "|u1"}
         self._files = contextlib.ExitStack()
         self._columns = {
             field: self._files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
@@ -181,12 +181,10 @@ class Writer(contents.Writer):
                     np.lib.format.write_array(member, np.asarray(value, "<i8"), allow_pickle=False)
             for field, column in self._columns.items():
                 with _member(archive, field) as member:
-                    header = {
-                        "descr": self._dtypes[field],
-                        "fortran_order": False,
-                        "shape": (self._count,),
-                    }
-                    np.lib.format.write_array_header_1_0(member, header)
+                    descr, shape = EVENT_DTYPE[field].str, (self._count,)
+                    np.lib.format.write_array_header_1_0(
+                        member, {"descr": descr, "fortran_order": False, "shape": shape}
+                    )
                     column.seek(0)
                     shutil.copyfileobj(column, member, 1 << 20)
 
@@ -195,7 +193,7 @@ class Writer(contents.Writer):
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> contextlib.AbstractContextManager[BinaryIO]:
-    # A fixed date: the same events give the same file.
+    # With a fixed date, the same events produce the same file.
     info = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
     info.compress_type = zipfile.ZIP_DEFLATED
     member = archive.open(info, "w", force_zip64=True)

@@ -1,7 +1,7 @@
 """ROS bags: ROS 1 (.bag), ROS 2 in SQLite (.db3) and in MCAP (extra: rosbag).
 
-rosbags (https://ternaris.gitlab.io/rosbags) takes the files apart; the messages are decoded by
-`ros_message`, many at a time. The folder of a ROS 2 bag may be named instead of its files.
+rosbags (https://ternaris.gitlab.io/rosbags) reads the files, `ros_message.py` decodes the messages.
+The path of a ROS 2 bag may be its folder.
 """
 
 from __future__ import annotations
@@ -15,56 +15,45 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from evface_edge.errors import ConfigError, EventFormatError, EvfaceError, RuntimeUnavailable
-from evface_edge.events.array import EventArray
-from evface_edge.events.contents import (
-    Contents,
-    ReadOptions,
-    header_size,
-    quoted,
-    reason,
-    sensor_size,
+from evface_edge.errors import (
+    ConfigError,
+    EventFormatError,
+    EvfaceError,
+    RuntimeUnavailable,
+    first_line,
+    printable,
 )
+from evface_edge.events.array import EventArray
 from evface_edge.events.formats import ros_message, sniff
-from evface_edge.events.formats.zstandard_frame import decompress
-from evface_edge.events.guard import Guard
+from evface_edge.events.formats.base import Contents, Options, header_size, sensor_size
+from evface_edge.events.formats.compression import decompress_zstd
+from evface_edge.events.validation import Validator
 from evface_edge.geometry import SensorSize
 
 _ZSTANDARD = b"\x28\xb5\x2f\xfd"
 _MESSAGE_LIMIT_BYTES = 1 << 30
 
 
-def read(path: Path, options: ReadOptions) -> Contents:
-    """Looks at the topics, and at the first message of the one that is read.
-
-    Raises:
-        EventFormatError: the bag is damaged, or has no topic of events, or several of them.
-        ConfigError: no topic of events has the name given.
-        RuntimeUnavailable: rosbags is not installed.
-    """
+def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
     parts = bag_files(path)
     with _opened(parts[0]) as bag:
-        topic = _choose(bag.topics, path, options.values.get("topic"))
+        topic = _choose_topic(bag.topics, path, options.get("topic"))
         kind = bag.topics[topic]
-        size = sensor_size(path, options.size, bag.stated_size(topic))
+        size = sensor_size(path, size, bag.stated_size(topic))
 
-    def packets(guard: Guard) -> Iterator[EventArray]:
+    def packets(validator: Validator) -> Iterator[EventArray]:
         decoder = ros_message.MessageDecoder(kind)
         for index, part in enumerate(parts):
             with _opened(part) as bag:
-                for done, events in bag.events(topic, decoder, guard):
-                    guard.fraction = (index + done) / len(parts)
+                for done, events in bag.events(topic, decoder, validator):
+                    validator.fraction = (index + done) / len(parts)
                     yield events
 
-    return Contents(size, packets, {"topic": quoted(topic), "message type": quoted(kind)})
+    return Contents(size, packets, {"topic": printable(topic), "message type": printable(kind)})
 
 
 def bag_files(path: Path) -> list[Path]:
-    """The file itself, or the files of a ROS 2 bag in their order.
-
-    Raises:
-        EventFormatError: a folder without them.
-    """
+    """The file itself, or the files of the folder of a ROS 2 bag, in order."""
     if not path.is_dir():
         return [path]
     names = sorted(part.name for part in path.iterdir())
@@ -72,7 +61,7 @@ def bag_files(path: Path) -> list[Path]:
     packed = [name for name in names if name.endswith((".db3.zstd", ".mcap.zstd"))]
     if packed:
         raise EventFormatError(
-            f"its files are compressed as a whole; unpack them first: zstd -d {packed[0]}",
+            f"its files are compressed; decompress them first: zstd -d {packed[0]}",
             path=path,
         )
     if not files:
@@ -101,29 +90,32 @@ class _Bag:
     @property
     def topics(self) -> dict[str, str]:
         """Topic → type of its messages."""
-        return {found.topic: found.msgtype for found in self.reader.connections}
+        return {each.topic: each.msgtype for each in self.reader.connections}
 
     def messages(self, topic: str) -> Iterator[tuple[int, bytes]]:
         """Time (ns) and bytes of the messages of a topic, in order of time."""
-        connections = [found for found in self.reader.connections if found.topic == topic]
+        connections = [each for each in self.reader.connections if each.topic == topic]
         if not connections:
             return
         time_ns = None
         try:
             for _, time_ns, data in self.reader.messages(connections):
                 packed = data[:4] == _ZSTANDARD
-                yield time_ns, decompress(data, _MESSAGE_LIMIT_BYTES) if packed else bytes(data)
+                yield (
+                    time_ns,
+                    decompress_zstd(data, _MESSAGE_LIMIT_BYTES) if packed else bytes(data),
+                )
         except EvfaceError:
             raise
-        except Exception as error:  # whatever a damaged file leads rosbags to
+        except Exception as error:  # a damaged file makes rosbags raise any error
             raise EventFormatError(
-                f"the bag is damaged: {reason(error)}",
+                f"the bag is damaged: {first_line(error)}",
                 path=self.path,
                 offset=None if time_ns is None else self._offset(time_ns),
             ) from None
 
     def stated_size(self, topic: str) -> SensorSize | None:
-        """The size that the first message states."""
+        """The size that the first message states, if any."""
         for _, data in self.messages(topic):
             try:
                 width, height = ros_message.stated_size(data, self.cdr)
@@ -133,20 +125,20 @@ class _Bag:
         return None
 
     def events(
-        self, topic: str, decoder: ros_message.MessageDecoder, guard: Guard
+        self, topic: str, decoder: ros_message.MessageDecoder, validator: Validator
     ) -> Iterator[tuple[float, EventArray]]:
-        """How much of the messages was read, 0 to 1, and events."""
-        total = sum(found.msgcount for found in self.reader.connections if found.topic == topic)
+        """Yields the fraction of the messages that was read, and events."""
+        total = sum(each.msgcount for each in self.reader.connections if each.topic == topic)
         for number, (time_ns, data) in enumerate(self.messages(topic), 1):
             offset = self._offset(time_ns)
             try:
-                for events in decoder.events(data, self.cdr, guard, offset):
+                for events in decoder.events(data, self.cdr, validator, offset):
                     yield min(1.0, number / max(total, 1)), events
             except ValueError as error:
                 raise self._damaged(number, topic, error, offset) from None
 
     def _offset(self, time_ns: int) -> int | None:
-        """Where the chunk with the message begins; SQLite has no such place."""
+        """Byte offset of the chunk with the message; None for SQLite."""
         if not self.cdr:
             return int(self.reader.current_chunk[0])
         chunks = getattr(self.reader, "chunks", [])
@@ -157,7 +149,7 @@ class _Bag:
         self, number: int, topic: str, error: Exception, offset: int | None
     ) -> EventFormatError:
         return EventFormatError(
-            f"message {number} of {quoted(topic)} is damaged: {reason(error)}",
+            f"message {number} of {printable(topic)} is damaged: {first_line(error)}",
             path=self.path,
             offset=offset,
         )
@@ -165,7 +157,7 @@ class _Bag:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[_Bag]:
-    """A file of a bag; what rosbags raises becomes EventFormatError."""
+    """Opens a file of a bag; errors of rosbags become EventFormatError."""
     try:
         from rosbags import rosbag1, rosbag2
     except ModuleNotFoundError as error:
@@ -180,9 +172,9 @@ def _opened(path: Path) -> Iterator[_Bag]:
         if not cdr:
             reader = rosbag1.Reader(path)
         elif sniff.sqlite(head):
-            # It makes a URI of the path, in which a question mark would end the name.
-            place = Path(quote(os.fspath(path.absolute())))
-            reader = rosbag2.Reader.STORAGE_PLUGINS[".db3"](place)
+            # rosbags uses the path in a URI, in which a question mark would end the name.
+            escaped = Path(quote(os.fspath(path.absolute())))
+            reader = rosbag2.Reader.STORAGE_PLUGINS[".db3"](escaped)
         else:
             reader = rosbag2.Reader.STORAGE_PLUGINS[".mcap"](path)
         reader.open()
@@ -192,25 +184,25 @@ def _opened(path: Path) -> Iterator[_Bag]:
             reader.close()
     except EvfaceError:
         raise
-    except Exception as error:  # whatever a damaged file leads rosbags to
-        raise EventFormatError(f"the bag is damaged: {reason(error)}", path=path) from None
+    except Exception as error:  # a damaged file makes rosbags raise any error
+        raise EventFormatError(f"the bag is damaged: {first_line(error)}", path=path) from None
 
 
-def _choose(topics: dict[str, str], path: Path, asked: str | None) -> str:
-    """The topic to read: the one asked for, or else the only one of events."""
+def _choose_topic(topics: dict[str, str], path: Path, name: str | None) -> str:
+    """The topic to read: the one of that name, or else the only one with events."""
     of_events = sorted(topic for topic, kind in topics.items() if kind in ros_message.TYPES)
     listed = ", ".join(f"{topic} ({kind})" for topic, kind in sorted(topics.items()))
-    listed = quoted(listed) or "none"
-    if asked is not None:
-        if asked not in of_events:
-            raise ConfigError("topic", asked, f"one of events; the bag has the topics {listed}")
-        return asked
+    listed = printable(listed) or "none"
+    if name is not None:
+        if name not in of_events:
+            raise ConfigError("topic", name, f"one with events; the bag has the topics {listed}")
+        return name
     if len(of_events) == 1:
         return of_events[0]
     if of_events:
         raise EventFormatError(
-            f"has several topics of events: {quoted(', '.join(of_events))}; "
-            f"choose one, such as '{path.name}?topic={quoted(of_events[0])}'",
+            f"has several topics with events: {printable(', '.join(of_events))}; "
+            f"choose one, such as '{path.name}?topic={printable(of_events[0])}'",
             path=path,
         )
     known = ", ".join(kind.replace("/msg/", "/") for kind in ros_message.TYPES)

@@ -1,54 +1,46 @@
-"""Telling formats by the first bytes of a file; imports no decoder."""
+"""Detection of formats by the first bytes of a file. Imports no decoder."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 
-from evface_edge.events.formats import percent_header
+from evface_edge.events.formats import prophesee_header
 
 _NUMBER = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _SEPARATORS = re.compile(rb"[,;\t ]+")
 _LONGEST_LINE = 1024
 
 
-def prefix(magic: bytes) -> Callable[[bytes], bool]:
-    return lambda head: head.startswith(magic)
+def prefix(*magics: bytes) -> Callable[[bytes], bool]:
+    """A test whether a file starts with one of these."""
+    return lambda head: head.startswith(magics)
 
 
 ros1_bag = prefix(b"#ROSBAG V2.0\n")
 sqlite = prefix(b"SQLite format 3\0")
-mcap = prefix(b"\x89MCAP0\r\n")
-
-
-def zip_archive(head: bytes) -> bool:
-    return head.startswith((b"PK\x03\x04", b"PK\x05\x06"))
-
-
-def npy(head: bytes) -> bool:
-    return head.startswith(b"\x93NUMPY")
 
 
 def raw(encoding: str) -> Callable[[bytes], bool]:
-    """Prophesee RAW whose header names that encoding."""
-    return lambda head: head.startswith(b"%") and percent_header.parse(head).encoding == encoding
+    """A test whether a file is Prophesee RAW with that encoding."""
+    return lambda head: head.startswith(b"%") and prophesee_header.parse(head).encoding == encoding
 
 
 def dat(head: bytes) -> bool:
-    """Prophesee DAT: a % header without an encoding, then the type and size of an event."""
+    """Prophesee DAT: a % header without an encoding, then type and size of an event."""
     if not head.startswith(b"% "):
         return False
-    header = percent_header.parse(head)
+    header = prophesee_header.parse(head)
     if header.encoding is not None:
         return False
     return head[header.end : header.end + 2] in (b"\x00\x08", b"\x0c\x08", b"\x0e\x08", b"(\x08")
 
 
 def text(head: bytes) -> bool:
-    """Lines of four numbers or more, perhaps after comments and a line of column names."""
+    """Lines of at least four numbers, after optional comments and column names."""
     lines = head.splitlines()
     if len(head) >= 4096 and len(lines) > 1:
-        lines = lines[:-1]  # the last one may be cut
+        lines = lines[:-1]  # the last one may be incomplete
     rows = (line.strip() for line in lines)
     cells = [
         _SEPARATORS.split(row.strip(b",;"))

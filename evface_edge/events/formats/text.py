@@ -1,38 +1,34 @@
-"""Text: an event a line, columns t, x, y, p between commas, semicolons, tabs or blanks.
+"""Text: one event per line, with columns t, x, y, p between commas, semicolons, tabs or spaces.
 
-Lines that begin with # or % are comments; one may state the size (`# width=640 height=480`,
-`%geometry:640,480`). A first line of column names decides on their order; a first line of two
-numbers is width and height. `?columns=xypt` names the order (txyp without a line of names), and
-`?time_unit=s`, ms, us or ns the unit of the times. Without it, a name such as `t_ns` or `t [s]`
-tells; or else times with a fraction are seconds, and whole ones microseconds.
+Lines that start with # or % are comments; one may state the size (`# width=640 height=480`,
+`%geometry:640,480`). A first line of column names defines their order; a first line of two numbers
+is width and height. `?columns=xypt` gives the order (default without names: txyp), and
+`?time_unit=` the unit of t: s, ms, us or ns. By default the unit is that of a column name such as
+`t_ns` or `t [s]`; without it, timestamps with a fraction are seconds, whole ones microseconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
-from evface_edge.errors import ConfigError, EventFormatError
-from evface_edge.events import contents
-from evface_edge.events.array import EVENT_DTYPE, EventArray
+from evface_edge.errors import ConfigError
+from evface_edge.events.array import EventArray
 from evface_edge.events.compiled import compiled
-from evface_edge.events.contents import (
-    PACKET_EVENTS,
-    Contents,
-    ReadOptions,
-    sensor_size,
-)
-from evface_edge.events.formats.text_layout import MAX_COLUMNS, UNIT_EXPONENTS, Layout, find_layout
-from evface_edge.events.guard import LAST, SOUND, SYNTAX, Guard, admit
+from evface_edge.events.formats import base
+from evface_edge.events.formats.base import Contents, Options, choose, sensor_size
+from evface_edge.events.formats.reading import decode_file
+from evface_edge.events.formats.text_layout import MAX_COLUMNS, UNIT_EXPONENTS, find_layout
+from evface_edge.events.limits import MAX_PACKET_EVENTS
+from evface_edge.events.validation import LAST, SYNTAX, VALID, Validator, check_event
 from evface_edge.geometry import SensorSize
 
-CHUNK_BYTES = 1 << 20
-_LONGEST_LINE = 1024
 _OTHER, _BLANK, _COMMA, _LINE = range(4)
-#: Byte → blank (also tab, carriage return), comma (also semicolon), end of line, or other.
+#: Byte → blank (space, tab, carriage return), comma (or semicolon), end of line, or other.
 _KINDS = np.zeros(256, np.uint8)
 _KINDS[[32, 9, 13]] = _BLANK
 _KINDS[[44, 59]] = _COMMA
@@ -42,7 +38,7 @@ _NEWLINE, _POINT, _MINUS, _PLUS, _ZERO, _NINE = 10, 46, 45, 43, 48, 57
 
 @compiled
 def _number(data: Any, i: int, end: int) -> tuple[int, Any, Any]:
-    """Reads a decimal number: (next byte, digits as an integer, power of ten); -1 if none."""
+    """Parses a decimal number: (next byte, digits as an integer, power of ten); -1 if none."""
     negative = False
     if i < end and (data[i] == _MINUS or data[i] == _PLUS):
         negative = data[i] == _MINUS
@@ -90,7 +86,7 @@ def _scale(value: Any, exponent: Any) -> tuple[Any, bool]:
         return 0, True
     while exponent > 0:
         if value > 900_000_000_000_000_000 or value < -900_000_000_000_000_000:
-            return 2**63 - 1, False  # more than any clock shows: the guard refuses it
+            return 2**63 - 1, False  # an impossible timestamp, which fails validation
         value *= 10
         exponent -= 1
     if exponent == 0:
@@ -134,7 +130,7 @@ def _split(data: Any, i: int, starts: Any, stops: Any, plain: Any) -> tuple[int,
 
 
 @compiled
-def _truth(data: Any, start: int, stop: int) -> int:
+def _boolean(data: Any, start: int, stop: int) -> int:
     """1 for t or true, 0 for f or false, in any case; -1 for anything else."""
     length, letter = stop - start, data[start] | 32 if stop > start else 0
     if letter == 116 and (length == 1 or length == 4):
@@ -146,7 +142,7 @@ def _truth(data: Any, start: int, stop: int) -> int:
 
 @compiled
 def _cell(data: Any, start: int, stop: int, exponent: int, is_time: bool) -> tuple[Any, bool]:
-    """The number in a cell, and whether it is one; only times may be rounded."""
+    """The number in a cell, and whether it is one; only timestamps may be rounded."""
     after, value, power = _number(data, start, stop)
     if after != stop:
         return 0, False
@@ -155,12 +151,13 @@ def _cell(data: Any, start: int, stop: int, exponent: int, is_time: bool) -> tup
 
 
 @compiled
-def _usual(data: Any, i: int, fields: Any, t_exponent: int, values: Any) -> int:
-    """Reads a line of exactly four numbers without sign, exponent or room around them, as nearly
-    all lines are; `fields` has the field of each column.
+def _parse_plain(data: Any, i: int, fields: Any, t_exponent: int, values: Any) -> int:
+    """Parses a plain line: four numbers without sign, exponent or spaces around them.
+
+    Nearly all lines are plain. `fields` has the field of each column.
 
     Returns:
-        The beginning of the next line; -1 where the line is not so, which says nothing about it.
+        The start of the next line; -1 if the line is not plain.
     """
     for column in range(4):
         field = fields[column]
@@ -198,16 +195,16 @@ def _usual(data: Any, i: int, fields: Any, t_exponent: int, values: Any) -> int:
 
 
 @compiled
-def _any(
+def _parse_cells(
     data: Any, starts: Any, stops: Any, plain: Any, places: Any, t_exponent: int, values: Any
 ) -> bool:
-    """Reads the cells of a line that is not usual; whether they are four numbers."""
+    """Parses the cells of a line that is not plain; returns whether they are four numbers."""
     for field in range(4):
         place = places[field]
         if plain[place] >= 0 and (field > 0 or t_exponent == 0):
             values[field] = plain[place]
-        elif field == 3 and _truth(data, starts[place], stops[place]) >= 0:
-            values[field] = _truth(data, starts[place], stops[place])
+        elif field == 3 and _boolean(data, starts[place], stops[place]) >= 0:
+            values[field] = _boolean(data, starts[place], stops[place])
         else:
             exponent = t_exponent if field == 0 else 0
             values[field], known = _cell(data, starts[place], stops[place], exponent, field == 0)
@@ -218,96 +215,66 @@ def _any(
 
 @compiled
 def _decode(
-    data: Any, first: int, places: Any, fields: Any, t_exponent: int, guard: Any, out: Any
+    data: Any, first: int, places: Any, fields: Any, t_exponent: int, check: Any, out: Any
 ) -> tuple[int, int, int]:
-    """Whole lines only. `places` has the columns of t, x, y, p; `fields` the field of each of four
-    columns, or -1 where there are others."""
+    """Decodes whole lines.
+
+    `places` has the columns of t, x, y, p; `fields` the field of each column if there are exactly
+    these four, or else -1.
+    """
     count, line, last_place = 0, first, max(places)
     starts, stops = np.zeros(MAX_COLUMNS, np.int64), np.zeros(MAX_COLUMNS, np.int64)
     plain = np.zeros(MAX_COLUMNS, np.int64)
     values = np.zeros(4, np.int64)
     while line < len(data) and count < len(out):
-        after = _usual(data, line, fields, t_exponent, values) if fields[0] >= 0 else -1
+        after = _parse_plain(data, line, fields, t_exponent, values) if fields[0] >= 0 else -1
         if after < 0:
             end, columns = _split(data, line, starts, stops, plain)
             after = end + 1
-            # Nothing, or a comment: # or %.
+            # An empty line, or a comment: # or %.
             if columns == 0 or stops[0] == starts[0] or data[starts[0]] in (35, 37):
                 line = after
                 continue
             if last_place >= columns:
                 return line, count, SYNTAX
-            if not _any(data, starts, stops, plain, places, t_exponent, values):
+            if not _parse_cells(data, starts, stops, plain, places, t_exponent, values):
                 return line, count, SYNTAX
         if values[3] > 1 or values[3] < -1:
             return line, count, SYNTAX
-        fault = admit(guard, values[0], values[1], values[2])
-        if fault != SOUND:
+        fault = check_event(check, values[0], values[1], values[2])
+        if fault != VALID:
             return line, count, fault
-        out[count].t = guard[LAST]
+        out[count].t = check[LAST]
         out[count].x = values[1]
         out[count].y = values[2]
         out[count].p = 1 if values[3] > 0 else 0
         count += 1
         line = after
-    return min(line, len(data)), count, SOUND
+    return min(line, len(data)), count, VALID
 
 
-def read(path: Path, options: ReadOptions) -> Contents:
-    """Looks at the first lines.
-
-    Raises:
-        EventFormatError: there are no lines of numbers, or a column is missing.
-        ConfigError: an option that cannot be.
-    """
+def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
     layout = find_layout(path, options)
-    size = sensor_size(path, options.size, layout.size)
-
-    def packets(guard: Guard) -> Iterator[EventArray]:
-        yield from _packets(path, layout, guard)
-
-    return Contents(size, packets, {"time unit": layout.unit})
-
-
-def _packets(path: Path, layout: Layout, guard: Guard) -> Iterator[EventArray]:
     places = np.array(layout.places, np.int64)
     four = sorted(layout.places) == [0, 1, 2, 3]
     fields = np.argsort(places) if four else np.full(4, -1, np.int64)
     exponent = UNIT_EXPONENTS[layout.unit]
-    end = path.stat().st_size
-    with path.open("rb") as file:
-        file.seek(layout.start)
-        offset, rest = layout.start, b""
-        while True:
-            chunk = file.read(CHUNK_BYTES)
-            text = rest + chunk
-            if not text:
-                return
-            # What follows the last end of a line waits, unless it is the last.
-            cut = len(text) if not chunk else text.rfind(b"\n") + 1
-            data = np.frombuffer(text, np.uint8, cut)
-            position = 0
-            while position < cut:
-                out = np.empty(PACKET_EVENTS, EVENT_DTYPE)
-                position, count, fault = _decode(
-                    data, position, places, fields, exponent, guard.state, out
-                )
-                guard.fraction = (offset + position) / end
-                if count:
-                    yield out[:count]
-                if fault:
-                    raise guard.error(fault, offset + position)
-            rest = text[cut:]
-            offset += cut
-            if len(rest) > _LONGEST_LINE:
-                raise EventFormatError(
-                    f"a line of more than {_LONGEST_LINE} bytes", path=path, offset=offset
-                )
+
+    def decode(data: Any, first: int, state: Any, check: Any, out: Any) -> tuple[int, int, int]:
+        return _decode(data, first, places, fields, exponent, check, out)
+
+    def packets(validator: Validator) -> Iterator[EventArray]:
+        state: NDArray[np.int64] = np.zeros(0, np.int64)  # lines are independent
+        return decode_file(
+            path, layout.start, np.dtype(np.uint8), decode, state, validator, separator=b"\n"
+        )
+
+    return Contents(sensor_size(path, size, layout.size), packets, {"time unit": layout.unit})
 
 
 @compiled
 def _put(out: Any, at: int, value: Any, digits: int) -> int:
-    """Writes an integer of at least so many digits; the place after it."""
+    """Writes an integer with at least that many digits; returns the position after it."""
     length, rest = 0, value
     while rest > 0 or length < digits:
         length += 1
@@ -320,7 +287,7 @@ def _put(out: Any, at: int, value: Any, digits: int) -> int:
 
 @compiled
 def _encode(events: Any, order: Any, seconds: bool, out: Any) -> int:
-    """Lines of text; `order` has 0 for t, 1 for x, 2 for y, 3 for p. Returns their length."""
+    """Writes lines; `order` has 0 for t, 1 for x, 2 for y, 3 for p. Returns their length."""
     at = 0
     for i in range(len(events)):
         for column in range(4):
@@ -348,11 +315,11 @@ def _encode(events: Any, order: Any, seconds: bool, out: Any) -> int:
     return at
 
 
-class Writer(contents.Writer):
-    """Writes `t,x,y,p` with t in µs, after a comment with the size; `?time_unit=s` for seconds."""
+class Writer(base.Writer):
+    """Writes a comment with the size, then `t,x,y,p` with t in µs, or s with `?time_unit=s`."""
 
-    def __init__(self, file: BinaryIO, size: SensorSize, options: Mapping[str, str]) -> None:
-        unit = ReadOptions(values=options).choice("time_unit", ("us", "s"), "us")
+    def __init__(self, file: BinaryIO, size: SensorSize, options: Options) -> None:
+        unit = choose(options, "time_unit", ("us", "s"), "us")
         order = options.get("columns", "txyp")
         if sorted(order) != sorted("txyp"):
             raise ConfigError("columns", order, "each of t, x, y, p once, such as xypt")
@@ -362,8 +329,8 @@ class Writer(contents.Writer):
         file.write(f"# width={size.width} height={size.height}\n{names}\n".encode())
 
     def write(self, events: EventArray) -> None:
-        for start in range(0, len(events), PACKET_EVENTS):
-            part = events[start : start + PACKET_EVENTS]
+        for start in range(0, len(events), MAX_PACKET_EVENTS):
+            part = events[start : start + MAX_PACKET_EVENTS]
             # 20 digits, sign and point of t, 5 of x and y, 1 of p, and 4 separators.
             out = np.empty(40 * len(part), np.uint8)
             self._file.write(out[: _encode(part, self._order, self._seconds, out)].tobytes())

@@ -1,4 +1,4 @@
-"""Finding out how a text writes its events: columns, unit of time, size, first line."""
+"""Layout of a text: columns, unit of time, sensor size, first line."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from decimal import Decimal
 from pathlib import Path
 
 from evface_edge.errors import ConfigError, EventFormatError
-from evface_edge.events.contents import ReadOptions, header_size
+from evface_edge.events.formats.base import Options, header_size
 from evface_edge.geometry import SensorSize
 
-HEAD_BYTES = 65536
+_HEAD_BYTES = 65536
 UNIT_EXPONENTS = {"s": 6, "ms": 3, "us": 0, "ns": -3}
 MAX_COLUMNS = 32
 
@@ -26,13 +26,13 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?
 
 @dataclass(frozen=True)
 class Layout:
-    """How a text is to be read.
+    """Layout of a text.
 
     Attributes:
         start: byte offset of the first line of events.
-        places: the columns of t, x, y, p.
+        places: column numbers of t, x, y, p.
         unit: of t.
-        size: of the sensor, where the text says it.
+        size: of the sensor, if it is stated.
     """
 
     start: int
@@ -41,19 +41,19 @@ class Layout:
     size: SensorSize | None
 
 
-def find_layout(path: Path, options: ReadOptions) -> Layout:
-    """Looks at the first 64 KiB.
+def find_layout(path: Path, options: Options) -> Layout:
+    """Finds the layout from the first 64 KiB.
 
     Raises:
         EventFormatError: there are no lines of numbers, or a column is missing.
-        ConfigError: an option that cannot be.
+        ConfigError: an option has an impossible value.
     """
     with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
+        head = file.read(_HEAD_BYTES)
     if b"\0" in head:
-        raise EventFormatError("holds null bytes: this is no text", path=path)
+        raise EventFormatError("holds null bytes: this is not text", path=path)
     lines = head.splitlines(keepends=True)
-    if len(head) == HEAD_BYTES and len(lines) > 1:
+    if len(head) == _HEAD_BYTES and len(lines) > 1:
         lines = lines[:-1]
     start, size, names, order = 0, None, None, "txyp"
     rows: list[list[str]] = []
@@ -75,14 +75,14 @@ def find_layout(path: Path, options: ReadOptions) -> Layout:
             start += len(line)
     if names is None and not rows:
         raise EventFormatError("holds no lines of numbers t, x, y, p", path=path)
-    order = options.values.get("columns", order)
-    places, unit = _columns(path, order, names if "columns" not in options.values else None)
+    order = options.get("columns", order)
+    places, unit = _columns(path, order, names if "columns" not in options else None)
     times = [row[places[0]] for row in rows if len(row) > places[0]]
     if rows and not (times and _NUMBER.fullmatch(times[0])):
         raise EventFormatError(
             f"the first line is {' '.join(rows[0])[:60]!r}, expected numbers t, x, y, p", path=path
         )
-    unit = options.values.get("time_unit", unit or ("s" if any(map(_broken, times)) else "us"))
+    unit = options.get("time_unit", unit or ("s" if any(map(_has_fraction, times)) else "us"))
     if unit not in UNIT_EXPONENTS:
         raise ConfigError("time_unit", unit, ", ".join(UNIT_EXPONENTS))
     return Layout(start, places, unit, size)
@@ -93,8 +93,7 @@ def _cells(text: str) -> list[str]:
     return [part.strip().strip("\"'").strip() for part in parts]
 
 
-def _broken(cell: str) -> bool:
-    """Whether a cell is a number that is not whole."""
+def _has_fraction(cell: str) -> bool:
     return bool(_NUMBER.fullmatch(cell)) and Decimal(cell) % 1 != 0
 
 
@@ -110,7 +109,7 @@ def _comment_size(path: Path, text: str) -> SensorSize | None:
 
 
 def _columns(path: Path, order: str, names: list[str] | None) -> tuple[tuple[int, ...], str | None]:
-    """The columns of t, x, y, p, and the unit of t that its name tells."""
+    """The columns of t, x, y, p, and the unit of t if the name of its column has one."""
     if names is None:
         if any(order.count(field) != 1 for field in "txyp"):
             raise ConfigError("columns", order, "each of t, x, y, p once, such as xypt")
@@ -122,7 +121,7 @@ def _columns(path: Path, order: str, names: list[str] | None) -> tuple[tuple[int
         plain.append(match[1] if match else name.lower())
         if match and match[1] in _NAMES["t"] and match[2]:
             unit = match[2].replace("µ", "u")
-        if name.lower() in _NAMES["t"]:  # "ts" is no t in seconds
+        if name.lower() in _NAMES["t"]:  # "ts" is not t in seconds
             plain[-1], unit = name.lower(), None
     places = []
     for known in _NAMES.values():
@@ -130,7 +129,7 @@ def _columns(path: Path, order: str, names: list[str] | None) -> tuple[tuple[int
         if len(where) != 1:
             raise EventFormatError(
                 f"the columns are {', '.join(names)}, expected one named {' or '.join(known[:4])}; "
-                f"name their order with {path.name}?columns=txyp",
+                f"give the order with {path.name}?columns=txyp",
                 path=path,
             )
         places.append(where[0])

@@ -19,10 +19,16 @@ import numpy as np
 import pytest
 
 from evface_edge.errors import CameraError, ConfigError, EventFormatError
-from evface_edge.events import EventArray, EventSource, check_events, make_events, open_events
-from evface_edge.events.cameras import network, sender
-from evface_edge.events.cameras.network import parse_address
-from evface_edge.events.cameras.sender import NetworkSender
+from evface_edge.events import (
+    EventArray,
+    EventSource,
+    NetworkSender,
+    check_events,
+    make_events,
+    open_events,
+)
+from evface_edge.events.cameras import dv_network, dv_sender
+from evface_edge.events.cameras.dv_network import parse_address
 from evface_edge.geometry import SensorSize
 
 SIZE = SensorSize(346, 260)
@@ -155,7 +161,7 @@ def test_ours_to_ours_for_two_readers() -> None:
 
 
 def test_a_reader_that_stalls_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sender, "_MAX_QUEUED_BYTES", 1 << 20)
+    monkeypatch.setattr(dv_sender, "_MAX_QUEUED_BYTES", 1 << 20)
     events = sample(20_000)
     with NetworkSender("127.0.0.1", 0, SIZE) as out:
         with socket.create_connection(("127.0.0.1", out.port)):
@@ -181,8 +187,8 @@ def test_the_sender_refuses_what_is_damaged() -> None:
 
 
 def test_it_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    from evface_edge.events import LiveCounters
     from evface_edge.events.cameras import live
-    from evface_edge.events.cameras.live import LiveCounters
 
     monkeypatch.setattr(live, "RETRY_S", 0.02)
     events = sample(1000)
@@ -227,8 +233,8 @@ def host(*parts: bytes, stays: bool = False) -> Iterator[str]:
             thread.join(10)
 
 
-HEADER = sender._header(SIZE, "test")
-PACKET = sender._packet(sample(100))
+HEADER = dv_sender._header(SIZE, "test")
+PACKET = dv_sender._packet(sample(100))
 
 
 @pytest.mark.parametrize(
@@ -248,7 +254,7 @@ PACKET = sender._packet(sample(100))
 def test_hosts_that_are_no_stream(
     parts: tuple[bytes, ...], stays: bool, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(network, "CONNECT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(dv_network, "CONNECT_TIMEOUT_S", 0.2)
     with host(*parts, stays=stays) as name, pytest.raises(CameraError, match=message):
         open_events(name)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from evface_edge.errors import CameraError, ConfigError
-from evface_edge.events.cameras import open_camera
+from evface_edge.events import open_camera
 
 dv = pytest.importorskip("dv_processing", reason="dv-processing is not installed")
 

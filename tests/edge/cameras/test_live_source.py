@@ -91,7 +91,7 @@ def test_events_arrive_and_one_thread_touches_the_driver() -> None:
 def test_a_consumer_that_stalls_gets_the_latest() -> None:
     done = threading.Event()
     driver = Scripted(*(batch(first, 100) for first in range(0, 10_000, 100)), done.set)
-    with LiveSource(driver.opened, LiveOptions(ring_events=1000)) as source:
+    with LiveSource(driver.opened, LiveOptions(queue_events=1000)) as source:
         assert done.wait(5)
         waiting = source.counters
         assert (waiting.received, waiting.backlog_events, waiting.events) == (10_000, 1000, 0)
@@ -275,7 +275,7 @@ def test_counters_add_up_at_any_time() -> None:
         assert counters.backlog_events <= 1000
 
     driver = Endless()
-    with LiveSource(driver.opened, LiveOptions(ring_events=1000)) as source:
+    with LiveSource(driver.opened, LiveOptions(queue_events=1000)) as source:
         expected = gaps = 0
         for index, packet in enumerate(source):
             check(source)
@@ -293,9 +293,9 @@ def test_counters_add_up_at_any_time() -> None:
 
 def test_options_out_of_range() -> None:
     take: Callable[[dict[str, str]], LiveOptions] = LiveOptions.take
-    for wrong in ({"ring_events": "10"}, {"max_lag_us": "5"}, {"reconnect": "perhaps"}):
+    for wrong in ({"queue_events": "10"}, {"max_lag_us": "5"}, {"reconnect": "perhaps"}):
         with pytest.raises(ConfigError):
             take(dict(wrong))
-    options = {"ring_events": "5000", "max_lag_us": "20000", "reconnect": "1", "serial": "7"}
+    options = {"queue_events": "5000", "max_lag_us": "20000", "reconnect": "1", "serial": "7"}
     assert take(options) == LiveOptions(5000, 20_000, True)
     assert options == {"serial": "7"}

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from evface_edge.errors import CameraError, ConfigError, RuntimeUnavailable
-from evface_edge.events.cameras import open_camera
+from evface_edge.events import open_camera
 
 EVENT_CD = np.dtype(
     {

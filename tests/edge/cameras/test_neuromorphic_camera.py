@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from evface_edge.errors import CameraError, ConfigError
-from evface_edge.events.cameras import open_camera
-from evface_edge.events.cameras.live import LiveCounters
+from evface_edge.events import LiveCounters, open_camera
 
 nd = pytest.importorskip("neuromorphic_drivers", reason="neuromorphic-drivers is not installed")
 

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from evface_edge.errors import CameraError, ConfigError, EventFormatError
-from evface_edge.events import EventArray, make_events, open_events, write_events
-from evface_edge.events.cameras import open_camera
+from evface_edge.events import EventArray, make_events, open_camera, open_events, write_events
 from evface_edge.events.cameras.driver import POLL_S, EndOfStream
 from evface_edge.events.cameras.replay import Replay
 from evface_edge.events.opening import open_recording
@@ -94,7 +93,7 @@ def test_by_name(tmp_path: Path) -> None:
         packets = list(source)
     assert max(map(len, packets)) == 2
     np.testing.assert_array_equal(np.concatenate(packets), EVENTS)
-    with open_camera(f"replay:{tmp_path}/a.npy", size=SIZE, speed=1e6, ring_events=1000) as source:
+    with open_camera(f"replay:{tmp_path}/a.npy", size=SIZE, speed=1e6, queue_events=1000) as source:
         np.testing.assert_array_equal(np.concatenate(list(source)), EVENTS)
     for wrong in ("speed=0", "speed=fast", "speed=nan", "packet_us=0", "loop=2", "colour=1"):
         with pytest.raises(ConfigError):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from evface_edge.events.array import make_events
-from evface_edge.events.cameras.ring import PacketRing
+from evface_edge.events.cameras.packet_queue import PacketQueue
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def script() -> ModuleType:
 def test_a_consumer_that_stalls(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(script, "STALL_EVERY", 1)
     monkeypatch.setattr(script, "LONG_STALL_EVERY", 1)  # for half a second or longer, each time
-    report = script.soak(1.5, rate_hz=5e5, ring_events=20_000, seed=1)
+    report = script.soak(1.5, rate_hz=5e5, queue_events=20_000, seed=1)
     # How many results there are, and so what fraction has a face, is for the machine to say.
     assert [fault for fault in report.faults if not fault.startswith("a face in only")] == []
     assert report.stalls > 0
@@ -32,14 +32,14 @@ def test_a_consumer_that_stalls(script: ModuleType, monkeypatch: pytest.MonkeyPa
 def test_it_sees_a_packet_that_nobody_counted(
     script: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    push, calls = PacketRing.push, []
+    push, calls = PacketQueue.push, []
 
-    def forgetful(self: PacketRing, packet: object) -> None:
+    def forgetful(self: PacketQueue, packet: object) -> None:
         calls.append(1)
         if len(calls) != 5:
             push(self, packet)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(PacketRing, "push", forgetful)
+    monkeypatch.setattr(PacketQueue, "push", forgetful)
     report = script.soak(1.0, rate_hz=3e5, seed=1)
     assert any("are gone" in fault for fault in report.faults)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from evface_edge.cli import main
 from evface_edge.events import make_events, read_events, write_events
-from evface_edge.events.statistics import gather
+from evface_edge.events.statistics import compute_statistics
 from evface_edge.geometry import SensorSize
 
 SIZE = SensorSize(64, 48)
@@ -181,7 +181,7 @@ def test_convert_of_a_damaged_recording(
 def test_statistics_count_every_event(times: list[int], parts: int, bins: int) -> None:
     events = make_events(sorted(times), [3] * len(times), [4] * len(times), [1] * len(times))
     packets = [part for part in np.array_split(events, parts) if len(part)]
-    found = gather(packets, SIZE)
+    found = compute_statistics(packets, SIZE)
     assert found.counts.sum() == found.events == len(times)
     steps = np.diff(sorted(times))
     assert found.gap_count == (steps >= 10_000).sum()

@@ -216,8 +216,8 @@ def test_drivers_there_missing_and_broken(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_every_driver_of_the_table_is_known() -> None:
-    assert {row.driver for row in cameras.CAMERAS if row.driver} == set(cameras.DRIVER_MODULES)
-    assert all(row.make for row in cameras.CAMERAS if row.udev)
+    assert all(row.library.module for row in cameras.CAMERAS if row.library.name)
+    assert all(row.maker.name for row in cameras.CAMERAS if row.maker.udev)
 
 
 def test_models_that_open_and_that_do_not(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_damage_never_gets_through(name: str, fuzz_events: ModuleType, tmp_path:
 
 
 def test_every_format_is_fuzzed(fuzz_events: ModuleType) -> None:
-    from evface_edge.events.formats import FORMATS as TABLE
+    from evface_edge.events.formats.table import FORMATS as TABLE
 
     assert set(fuzz_events.SEEDS) == {*FORMATS, *NEEDS}
     assert {name.partition("-")[0] for name in fuzz_events.SEEDS} == {row.name for row in TABLE}
@@ -46,12 +46,12 @@ def test_every_format_is_fuzzed(fuzz_events: ModuleType) -> None:
 def test_a_broken_promise_would_be_seen(
     fuzz_events: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from evface_edge.events.guard import Guard
+    from evface_edge.events.validation import Validator
 
-    def trusting(self: Guard, *arguments: object, **others: object) -> ValueError:
+    def trusting(self: Validator, *arguments: object, **others: object) -> ValueError:
         return ValueError("no such promise")
 
-    monkeypatch.setattr(Guard, "error", trusting)
+    monkeypatch.setattr(Validator, "error", trusting)
     _, broken = fuzz_events.fuzz("evt2", 40, tmp_path)
     assert broken
     assert all("no such promise" in line for line in broken)

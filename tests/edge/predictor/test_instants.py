@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 from evface_edge import instants
 from evface_edge.errors import ConfigError
-from evface_edge.events import EventWriter
+from evface_edge.events import EventWriter, LiveCounters
 from evface_edge.events.array import EventArray, make_events
-from evface_edge.events.cameras.live import LiveCounters
 from evface_edge.geometry import Box, SensorSize
 from evface_edge.predictor import Predictor
 from evface_edge.results import FaceLandmarks

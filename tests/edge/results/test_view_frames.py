@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evface_edge.errors import ConfigError
+from evface_edge.events import Counters
 from evface_edge.events.array import EventArray, make_events
-from evface_edge.events.source import Counters
 from evface_edge.geometry import SensorSize
 from evface_edge.results.view_frames import ViewFrames
 

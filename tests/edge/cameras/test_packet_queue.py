@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evface_edge.events import EventArray, make_events
-from evface_edge.events.cameras.ring import MAX_PACKETS, PacketRing
+from evface_edge.events.cameras.packet_queue import MAX_PACKETS, PacketQueue
 
 
 def packet(first: int, count: int) -> EventArray:
@@ -27,7 +27,7 @@ def packet(first: int, count: int) -> EventArray:
 def test_the_latest_win_and_all_are_counted(
     steps: list[int | str], max_events: int, max_lag_us: int | None
 ) -> None:
-    ring = PacketRing(max_events, max_lag_us)
+    ring = PacketQueue(max_events, max_lag_us)
     waiting: list[EventArray] = []
     pushed = delivered = 0
     for step in steps:
@@ -55,7 +55,7 @@ def test_the_latest_win_and_all_are_counted(
 
 
 def test_tiny_packets_are_bounded_too() -> None:
-    ring = PacketRing(10 * MAX_PACKETS)
+    ring = PacketQueue(10 * MAX_PACKETS)
     for index in range(MAX_PACKETS + 100):
         ring.push(packet(index, 1))
     counts = ring.counts()
@@ -66,20 +66,20 @@ def test_tiny_packets_are_bounded_too() -> None:
 
 
 def test_the_end_comes_after_the_last_packet() -> None:
-    ring = PacketRing(100)
+    ring = PacketQueue(100)
     ring.push(packet(0, 5))
     ring.finish(ValueError("gone"))
     ring.finish()  # the first word counts
     assert ring.take() is not None
     with pytest.raises(ValueError, match="gone"):
         ring.take()
-    quiet = PacketRing(100)
+    quiet = PacketQueue(100)
     quiet.finish()
     assert quiet.take() is None
 
 
 def test_taking_waits_for_a_packet() -> None:
-    ring = PacketRing(100)
+    ring = PacketQueue(100)
     taken: list[EventArray | None] = []
     thread = threading.Thread(target=lambda: taken.append(ring.take()))
     thread.start()
@@ -92,7 +92,7 @@ def test_taking_waits_for_a_packet() -> None:
 
 
 def test_two_threads_lose_nothing_uncounted() -> None:
-    ring = PacketRing(500)
+    ring = PacketQueue(500)
     sizes = np.random.default_rng(0).integers(1, 100, 2000)
 
     def push() -> None:

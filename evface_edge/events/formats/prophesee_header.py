@@ -8,31 +8,32 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evface_edge.errors import EventFormatError
-from evface_edge.events.contents import header_size
+from evface_edge.events.formats.base import header_size
 from evface_edge.geometry import SensorSize
 
-# Files of before 2022 name only the sensor, by its plugin or its system number.
+# Files from before 2022 name only the sensor, by its plugin or its system number.
 _SENSORS = (
     (re.compile(r"genx320", re.IGNORECASE), SensorSize(320, 320)),
     (re.compile(r"imx636|imx646|gen4", re.IGNORECASE), SensorSize(1280, 720)),
     (re.compile(r"gen3", re.IGNORECASE), SensorSize(640, 480)),
 )
+_LIMIT_BYTES = 1 << 20
 _ENCODINGS = {"2.0": "EVT2", "2.1": "EVT21", "3.0": "EVT3"}
 
-#: A key of our own. The codes hold times modulo a period: what was taken off before writing.
+#: Our own key: whole periods before the first event, which the timestamps of the code leave out.
 TIME_ORIGIN = "evface_time_origin_us"
 
 
 @dataclass(frozen=True)
-class PercentHeader:
-    """The fields, keys in lower case, and the offset of the first byte after them."""
+class PropheseeHeader:
+    """The fields, with keys in lower case, and the byte offset after the header."""
 
     fields: Mapping[str, str]
     end: int
 
     @property
     def encoding(self) -> str | None:
-        """ "EVT2", "EVT21", "EVT3" or another name; None when the header tells none."""
+        """ "EVT2", "EVT21", "EVT3" or another name; None if the header names none."""
         form = self.fields.get("format")
         if form:
             return form.split(";")[0].strip().upper()
@@ -41,7 +42,7 @@ class PercentHeader:
 
     @property
     def format_options(self) -> dict[str, str]:
-        """What follows the name on the line `% format EVT3;height=720;width=1280`."""
+        """The options after the name, as in `% format EVT3;height=720;width=1280`."""
         parts = self.fields.get("format", "").split(";")[1:]
         pairs = (part.partition("=") for part in parts)
         return {key.strip().lower(): value.strip() for key, _, value in pairs}
@@ -53,10 +54,10 @@ class PercentHeader:
         return int(text)
 
     def size(self, path: Path) -> SensorSize | None:
-        """The size that the header states, or that of the sensor it names.
+        """The size that the header states, or that of the sensor it names; None without both.
 
         Raises:
-            EventFormatError: the size is none that a sensor can have.
+            EventFormatError: no sensor can have the size.
         """
         options = self.format_options
         geometry = re.fullmatch(r"([0-9]{1,6})\s*x\s*([0-9]{1,6})", self.fields.get("geometry", ""))
@@ -84,8 +85,8 @@ class PercentHeader:
         return None
 
 
-def parse(head: bytes) -> PercentHeader:
-    """The header at the beginning of `head`; empty, with end 0, where there is none."""
+def parse(head: bytes) -> PropheseeHeader:
+    """The header at the start of `head`; empty, with end 0, if there is none."""
     fields: dict[str, str] = {}
     end = 0
     while head[end : end + 1] == b"%":
@@ -98,25 +99,25 @@ def parse(head: bytes) -> PercentHeader:
             break
         key, _, value = line.partition(" ")
         fields.setdefault(key.lower(), value.strip())
-    return PercentHeader(fields, end)
+    return PropheseeHeader(fields, end)
 
 
-def read(path: Path, limit_bytes: int = 1 << 20) -> PercentHeader:
+def read(path: Path) -> PropheseeHeader:
     """The header of a file.
 
     Raises:
-        EventFormatError: the file cannot be read, or its header does not end.
+        EventFormatError: the header does not end.
     """
     with path.open("rb") as file:
-        head = file.read(limit_bytes)
+        head = file.read(_LIMIT_BYTES)
     header = parse(head)
-    if len(head) == limit_bytes and header.end > limit_bytes - 4096:
+    if len(head) == _LIMIT_BYTES and header.end > _LIMIT_BYTES - 4096:
         raise EventFormatError("the header does not end within 1 MiB", path=path)
     return header
 
 
-def build(encoding: str | None, size: SensorSize, origin_us: int) -> bytes:
-    """A header for a RAW file of that encoding."""
+def build(encoding: str, size: SensorSize, origin_us: int) -> bytes:
+    """The header of a RAW file with that encoding."""
     lines = [
         f"% evt {next(key for key, value in _ENCODINGS.items() if value == encoding)}",
         f"% format {encoding};height={size.height};width={size.width}",

@@ -10,7 +10,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from evface_edge.events import check_events
-from evface_edge.events.cameras.admission import Admission
 from evface_edge.events.cameras.driver import Batch
 from evface_edge.geometry import SensorSize
 
@@ -24,48 +23,48 @@ def batch(t: Any, x: Any = 1, y: Any = 2, p: Any = 1) -> Batch:
 
 
 def test_sound_events_pass_unchanged() -> None:
-    admission = Admission(SIZE)
-    events = admission.admit(batch([10, 10, 12], [0, 63, 5], [0, 47, 6], [True, False, True]), 0)
+    admission = BatchValidator(SIZE)
+    events = admission.validate(batch([10, 10, 12], [0, 63, 5], [0, 47, 6], [True, False, True]), 0)
     assert events.tolist() == [(10, 0, 0, 1), (10, 63, 47, 0), (12, 5, 6, 1)]
     assert (admission.rejected, admission.times_clamped, admission.clock_resets) == (0, 0, 0)
 
 
 def test_events_outside_the_sensor_are_counted_not_delivered() -> None:
-    admission = Admission(SIZE)
+    admission = BatchValidator(SIZE)
     x = np.array([0, 64, 5, -1], np.int16)
     y = np.array([48, 0, 6, 3], np.int16)
-    assert admission.admit(batch([1, 2, 3, 4], x, y), 0)["t"].tolist() == [3]
+    assert admission.validate(batch([1, 2, 3, 4], x, y), 0)["t"].tolist() == [3]
     assert admission.rejected == 3
 
 
 def test_a_small_step_back_is_clamped() -> None:
-    admission = Admission(SIZE)
-    assert admission.admit(batch([5000, 4500, 4600, 5001]), 0)["t"].tolist() == [
+    admission = BatchValidator(SIZE)
+    assert admission.validate(batch([5000, 4500, 4600, 5001]), 0)["t"].tolist() == [
         5000,
         5000,
         5000,
         5001,
     ]
-    assert admission.admit(batch([4999, 5100]), 0)["t"].tolist() == [5001, 5100]
+    assert admission.validate(batch([4999, 5100]), 0)["t"].tolist() == [5001, 5100]
     assert (admission.times_clamped, admission.clock_resets) == (3, 0)
 
 
 def test_a_camera_that_starts_anew_goes_on() -> None:
-    admission = Admission(SIZE)
-    admission.admit(batch([10_000_000, 10_000_100]), 0)
+    admission = BatchValidator(SIZE)
+    admission.validate(batch([10_000_000, 10_000_100]), 0)
     # 250 ms by our clock after the last batch, it counts from 0 again.
-    assert admission.admit(batch([3, 8, 1000]), 250_000)["t"].tolist() == [
+    assert admission.validate(batch([3, 8, 1000]), 250_000)["t"].tolist() == [
         10_250_100,
         10_250_105,
         10_251_097,
     ]
-    assert admission.admit(batch([1001]), 1)["t"].tolist() == [10_251_098]
+    assert admission.validate(batch([1001]), 1)["t"].tolist() == [10_251_098]
     assert admission.clock_resets == 1
 
 
 def test_a_reset_within_a_batch() -> None:
-    admission = Admission(SIZE)
-    assert admission.admit(batch([70_000, 80_000, 5, 6]), 0)["t"].tolist() == [
+    admission = BatchValidator(SIZE)
+    assert admission.validate(batch([70_000, 80_000, 5, 6]), 0)["t"].tolist() == [
         70_000,
         80_000,
         80_001,
@@ -75,32 +74,32 @@ def test_a_reset_within_a_batch() -> None:
 
 
 def test_a_leap_that_no_clock_made_and_one_that_it_did() -> None:
-    admission = Admission(SIZE)
-    admission.admit(batch([100]), 0)
-    still = admission.admit(batch([100 + 5 * HOUR_US]), 5 * HOUR_US)  # five silent hours
+    admission = BatchValidator(SIZE)
+    admission.validate(batch([100]), 0)
+    still = admission.validate(batch([100 + 5 * HOUR_US]), 5 * HOUR_US)  # five silent hours
     assert still["t"].tolist() == [100 + 5 * HOUR_US]
-    leap = admission.admit(batch([100 + 10 * HOUR_US]), 2000)
+    leap = admission.validate(batch([100 + 10 * HOUR_US]), 2000)
     assert leap["t"].tolist() == [100 + 5 * HOUR_US + 2000]
     assert admission.clock_resets == 1
 
 
 def test_wild_times_cost_the_batch_only() -> None:
-    admission = Admission(SIZE)
+    admission = BatchValidator(SIZE)
     wild = np.arange(200) % 2 * 10 * HOUR_US
-    events = admission.admit(batch(wild), 0)
+    events = admission.validate(batch(wild), 0)
     assert 0 < len(events) < 200
     assert admission.rejected == 200 - len(events)
-    after = admission.admit(batch(np.arange(5) + 20 * HOUR_US), 0)
+    after = admission.validate(batch(np.arange(5) + 20 * HOUR_US), 0)
     assert len(after) == 5
     assert after["t"][0] >= events["t"][-1]
 
 
 @pytest.mark.parametrize("dtype", [np.uint64, np.int64])
 def test_times_beyond_every_clock(dtype: type[np.integer[Any]]) -> None:
-    admission = Admission(SIZE)
+    admission = BatchValidator(SIZE)
     limits = np.iinfo(dtype)
     for t in ([limits.max, limits.max], [limits.min, 5], [limits.max]):
-        events = admission.admit(batch(np.array(t, dtype)), 0)
+        events = admission.validate(batch(np.array(t, dtype)), 0)
         assert abs(events["t"]).max() <= 2**62 + 10
         assert (np.diff(events["t"]) >= 0).all()
 
@@ -128,12 +127,12 @@ def test_times_beyond_every_clock(dtype: type[np.integer[Any]]) -> None:
     ]
 )
 def test_whatever_comes_the_promise_holds(batches: list[list[tuple[int, int, int, int]]]) -> None:
-    admission = Admission(SIZE)
+    admission = BatchValidator(SIZE)
     last = None
     total = 0
     for rows in batches:
         t, x, y, p = (np.array(column) for column in zip(*rows, strict=True))
-        events = check_events(admission.admit(Batch(t, x, y, p), 100), SIZE)
+        events = check_events(admission.validate(Batch(t, x, y, p), 100), SIZE)
         total += len(rows)
         if len(events):
             assert last is None or events["t"][0] >= last

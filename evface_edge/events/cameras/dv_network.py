@@ -1,8 +1,8 @@
 """Events from a DV network stream, `dv://host:port`: DV, dv-processing, or NetworkSender.
 
-The wire has what an AEDAT 4 file has: a header that begins with its length, then packets, each
-after the number of its stream and its length. It is read here rather than by dv-processing,
-whose reader ends the whole process at a damaged packet and blocks it before a silent host.
+The stream has the parts of an AEDAT 4 file: a header that starts with its length, then packets,
+each after the number of its stream and its length (`formats/dv_packets.py`). dv-processing is not
+used: its reader ends the process at a damaged packet, and blocks it if the host sends nothing.
 """
 
 from __future__ import annotations
@@ -15,36 +15,30 @@ from typing import Any
 
 import numpy as np
 
-from evface_edge.errors import CameraError, ConfigError, EventFormatError
+from evface_edge.errors import CameraError, ConfigError, EventFormatError, first_line
 from evface_edge.events.cameras.driver import POLL_S, Batch, Driver, Opener, Request
-from evface_edge.events.cameras.options import refuse
-from evface_edge.events.contents import reason
-
-# The file format and the wire are one format, so its parts are shared.
-from evface_edge.events.formats.aedat4 import COMPRESSIONS, EVENT, decompressor, event_streams
-from evface_edge.events.formats.flatbuffer import Table
+from evface_edge.events.cameras.options import check_empty
+from evface_edge.events.formats.compression import decompressor
+from evface_edge.events.formats.dv_packets import EVENT, Table, parse_header
 from evface_edge.geometry import SensorSize
 
 CONNECT_TIMEOUT_S = 5.0
 _HEADER_LIMIT_BYTES = 1 << 20
 #: Four million events; dv-processing sends packets of thousands.
 _PACKET_LIMIT_BYTES = 64 << 20
-#: A host that vanished is noticed after 5 + 3 × 2 seconds.
+#: A lost host is detected after 5 + 3 × 2 seconds.
 _KEEPALIVE = (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3))
 
 
 def prepare(request: Request) -> Opener:
     host, port = parse_address(request.name)
-    refuse(request.options, "dv://", ("width", "height", "ring_events", "max_lag_us", "reconnect"))
+    allowed = ("width", "height", "queue_events", "max_lag_us", "reconnect")
+    check_empty(request.options, "dv://", allowed)
     return lambda: connect(host, port, request.size)
 
 
 def parse_address(text: str) -> tuple[str, int]:
-    """`host:port`, where a host of IPv6 is in brackets.
-
-    Raises:
-        ConfigError: no such thing.
-    """
+    """Parses `host:port`, with an IPv6 address in brackets; ConfigError if it is not that."""
     match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%\w]+)\]|([^\[\]:/?#]+)):([0-9]{1,5})/?", text)
     if match is None or not 1 <= int(match[3]) <= 65535:
         raise ConfigError("dv://", text, "host:port, such as dv://192.168.0.7:7777")
@@ -52,17 +46,15 @@ def parse_address(text: str) -> tuple[str, int]:
 
 
 def connect(host: str, port: int, size: SensorSize | None) -> Driver:
-    """
-    Raises:
-        CameraError: nobody answers, or it is no stream of events.
-    """
+    """Connects to a sender; CameraError if there is no answer, or no stream of events."""
     address = f"{host}:{port}"
     try:
         connection = socket.create_connection((host, port), timeout=CONNECT_TIMEOUT_S)
     except OSError as error:
-        said = "no answer" if isinstance(error, TimeoutError) else error.strerror or reason(error)
+        why = "no answer" if isinstance(error, TimeoutError) else error.strerror
         raise CameraError(
-            f"nothing to read at dv://{address} ({said}): is the sender running, and the port open?"
+            f"cannot connect to dv://{address} ({why or first_line(error)}): check that the sender "
+            "runs and that the port is open"
         ) from error
     try:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -82,29 +74,29 @@ class _Network:
         self._into = memoryview(self._head)
         self._filled = 0
         self._body: bytearray | None = None
-        header = self._header()
+        data = self._receive_header()
         try:
-            table = Table.root(header)
-            streams = event_streams(table.text(2), Path(address))
-            compression = COMPRESSIONS.get(table.integer(0, "i", 0))
+            header = parse_header(data, Path(address))
         except (ValueError, EventFormatError) as error:
-            raise CameraError(f"dv://{address} sends a damaged header: {reason(error)}") from error
-        events = [(number, named) for number, kind, named in streams if kind == "EVTS"]
-        if not events or compression is None:
-            kinds = ", ".join(kind for _, kind, _ in streams) or "nothing known"
-            raise CameraError(f"dv://{address} sends {kinds}, expected a stream of events (EVTS)")
-        self._stream, named = events[0]
-        chosen = size or named
+            raise CameraError(
+                f"dv://{address} sends a damaged header: {first_line(error)}"
+            ) from error
+        if header.stream is None:
+            raise CameraError(
+                f"dv://{address} sends {header.kinds}, expected a stream of events (EVTS)"
+            )
+        self._stream = header.stream
+        chosen = size or header.size
         if chosen is None:
             raise CameraError(
-                f"dv://{address} does not say how large its sensor is: "
-                f"name it as 'dv://{address}?width=640&height=480' with the true numbers"
+                f"dv://{address} does not state the sensor size: give it as "
+                f"'dv://{address}?width=640&height=480', with the numbers of the sensor"
             )
         self.size = chosen
-        self._decompress: Any = decompressor(compression, Path(address))
+        self._decompress: Any = decompressor(header.compression, address, _PACKET_LIMIT_BYTES)
         self.title = f"dv://{address}"
-        # The system waits until a whole packet is there: each return to Python may have to wait
-        # for a busy consumer to let go of the interpreter.
+        # The operating system waits for a whole packet: every return to Python may have to wait
+        # until a busy consumer releases the interpreter lock.
         connection.setblocking(True)
         wait = struct.pack("@ll", 0, round(POLL_S * 1e6))
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, wait)
@@ -115,7 +107,7 @@ class _Network:
                 if not self._fill():
                     return None
             except OSError as error:
-                raise self._gone(error.strerror or reason(error)) from error
+                raise self._broken(error.strerror or first_line(error)) from error
             if self._body is None:
                 stream, length = struct.unpack("<ii", self._head)
                 if not 8 <= length <= _PACKET_LIMIT_BYTES:
@@ -132,12 +124,12 @@ class _Network:
         self._connection.close()
 
     def _expect(self, body: bytearray | None) -> None:
-        """What to fill next: a body, or else the eight bytes before one."""
+        """Sets what to receive next: a body, or else the eight bytes before one."""
         self._body = body
         self._into, self._filled = memoryview(self._head if body is None else body), 0
 
     def _fill(self) -> bool:
-        """Whether all that was expected has come; what came so far is kept."""
+        """Receives; returns whether it is complete."""
         while self._filled < len(self._into):
             try:
                 part = self._into[self._filled :]
@@ -146,38 +138,33 @@ class _Network:
                 return False
             if not count:
                 within = self._filled or self._body is not None
-                raise self._gone("the sender closed it" + (" within a packet" if within else ""))
+                raise self._broken("the sender closed it" + (" within a packet" if within else ""))
             self._filled += count
         return True
 
     def _decode(self, body: bytes) -> Batch | None:
         try:
-            # EventPacket, whose root begins with the length and the offset of its table.
             data = self._decompress(body)
             if data[8:12] != b"EVTS":
-                raise ValueError("it is none of events")
+                raise ValueError("it is not an EventPacket")
             events: np.ndarray[Any, Any] = Table.root(data).structs(0, EVENT)
         except (ValueError, RuntimeError, EOFError) as error:
-            raise self._damaged(f"a packet that cannot be read: {reason(error)}") from error
+            raise self._damaged(f"a damaged packet: {first_line(error)}") from error
         if not len(events):
             return None
         return Batch(events["t"], events["x"], events["y"], events["p"])
 
-    def _header(self) -> bytes:
-        """
-        Raises:
-            CameraError: what answers is no DV stream.
-        """
+    def _receive_header(self) -> bytes:
         try:
             head = self._receive(12)
             length = int.from_bytes(head[:4], "little")
             if head[8:12] != b"IOHE" or not 12 <= length <= _HEADER_LIMIT_BYTES:
-                raise CameraError(f"what answers at {self._address} is no DV network stream")
+                raise CameraError(f"{self._address} does not send a DV network stream")
             return head + self._receive(length - 8)
         except OSError as error:
-            said = "it sends nothing" if isinstance(error, TimeoutError) else reason(error)
+            why = "it sends nothing" if isinstance(error, TimeoutError) else first_line(error)
             raise CameraError(
-                f"what answers at {self._address} is no DV network stream ({said})"
+                f"{self._address} does not send a DV network stream ({why})"
             ) from error
 
     def _receive(self, count: int) -> bytes:
@@ -185,12 +172,12 @@ class _Network:
         while len(data) < count:
             part = self._connection.recv(count - len(data))
             if not part:
-                raise ConnectionError("it closes the connection")
+                raise ConnectionError("it closed the connection")
             data += part
         return bytes(data)
 
-    def _gone(self, why: str) -> CameraError:
-        return CameraError(f"the stream dv://{self._address} broke off: {why}")
+    def _broken(self, why: str) -> CameraError:
+        return CameraError(f"the stream dv://{self._address} was interrupted: {why}")
 
     def _damaged(self, what: str) -> CameraError:
-        return CameraError(f"dv://{self._address} sends {what}; the stream cannot be followed on")
+        return CameraError(f"dv://{self._address} sends {what}: the stream cannot be continued")

@@ -1,4 +1,4 @@
-"""Where packets wait between the thread of a camera and its consumer; the latest win."""
+"""The queue between the thread of a camera and its consumer, which drops the oldest packets."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import dataclass
 
 from evface_edge.events.array import EventArray
 
-#: Bounds the overhead of many tiny packets.
+#: Limits the overhead of many tiny packets.
 MAX_PACKETS = 16384
 
 
 @dataclass(frozen=True)
-class RingCounts:
-    """At one moment; `received` is always `delivered + dropped + waiting`.
+class QueueCounts:
+    """Running totals of a queue: `received == delivered + dropped + waiting`.
 
     Attributes:
         received, delivered, dropped, waiting: events.
         packets_dropped: packets.
-        waiting_us: time between the oldest and the newest event that wait.
+        waiting_us: time between the oldest and the newest waiting event.
     """
 
     received: int
@@ -30,16 +30,16 @@ class RingCounts:
     waiting_us: int
 
 
-class PacketRing:
-    """A queue of packets, bounded in events; when it is full, the oldest packets go.
+class PacketQueue:
+    """A queue of packets with a limited number of events; when it is full, it drops the oldest.
 
-    One thread pushes and one takes. Packets are whole or gone, and leave in the order they came.
+    One thread pushes and one takes. Packets are delivered whole and in order, or dropped.
     """
 
     def __init__(self, max_events: int, max_lag_us: int | None = None) -> None:
         """
         Args:
-            max_events: that may wait; no packet pushed may have more.
+            max_events: that may wait; no packet may have more.
             max_lag_us: packets that end longer than this before the newest event are dropped.
         """
         self._max_events, self._max_lag_us = max_events, max_lag_us
@@ -70,20 +70,20 @@ class PacketRing:
             self._changed.notify()
 
     def finish(self, error: Exception | None = None) -> None:
-        """No more will come; what waits may still be taken, then `error` is raised."""
+        """Ends the queue: `take` delivers the waiting packets, then raises `error` if given."""
         with self._changed:
             if not self._finished:
                 self._finished, self._error = True, error
             self._changed.notify_all()
 
     def take(self) -> EventArray | None:
-        """The oldest packet, as soon as there is one; None after the last.
+        """Waits for the oldest packet and returns it; None after the last one.
 
         Raises:
             Exception: the one given to `finish`, after the last packet.
         """
         with self._changed:
-            # Limited, so that Ctrl-C gets through on every system.
+            # With a timeout, so that Ctrl-C works on every system.
             while not self._packets and not self._finished:
                 self._changed.wait(0.5)
             if not self._packets:
@@ -95,12 +95,12 @@ class PacketRing:
             self._delivered += len(packet)
             return packet
 
-    def counts(self) -> RingCounts:
+    def counts(self) -> QueueCounts:
         with self._changed:
             waiting_us = 0
             if self._packets:
                 waiting_us = int(self._packets[-1]["t"][-1]) - int(self._packets[0]["t"][0])
-            return RingCounts(
+            return QueueCounts(
                 self._received,
                 self._delivered,
                 self._dropped,

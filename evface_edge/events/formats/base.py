@@ -1,0 +1,106 @@
+"""The interface of a format module, and helpers that several formats use.
+
+A module in this package offers
+
+    read(path: Path, size: SensorSize | None, options: Mapping[str, str]) -> Contents
+
+which reads the header, and raises EventFormatError where the file is damaged or of another kind.
+`size` is the sensor size given by the caller, which has priority over the header. A format that
+can be written has a module with a subclass of `Writer` named `Writer`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from evface_edge.errors import ConfigError, EventFormatError
+from evface_edge.events.array import EventArray
+from evface_edge.geometry import SensorSize
+
+if TYPE_CHECKING:
+    from evface_edge.events.validation import Validator
+
+Options = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A recording whose header was read.
+
+    Attributes:
+        size: of the sensor.
+        packets: starts a pass over the events. It yields validated events, and raises
+            EventFormatError at the first damage, with the byte offset if it is known.
+        details: facts from the header, shown by `evface-edge info`.
+    """
+
+    size: SensorSize
+    packets: Callable[[Validator], Iterator[EventArray]]
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+class Writer(ABC):
+    """Writes events to an open file, which the caller closes."""
+
+    @abstractmethod
+    def __init__(self, file: BinaryIO, size: SensorSize, options: Options) -> None: ...
+
+    @abstractmethod
+    def write(self, events: EventArray) -> None:
+        """Appends valid events (N,), N > 0."""
+
+    def finish(self) -> None:  # noqa: B027
+        """Writes what follows the last event."""
+
+    def close(self) -> None:  # noqa: B027
+        """Releases resources, whether finished or not."""
+
+
+def choose(options: Options, name: str, allowed: tuple[str, ...], default: str) -> str:
+    """The value of an option; ConfigError if it is not allowed."""
+    value = options.get(name, default)
+    if value not in allowed:
+        raise ConfigError(name, value, " or ".join(allowed))
+    return value
+
+
+def sensor_size(path: Path, given: SensorSize | None, header: SensorSize | None) -> SensorSize:
+    """The size given by the caller, or else that of the header; EventFormatError without both."""
+    size = given or header
+    if size is None:
+        raise EventFormatError(
+            "the file does not state the sensor size; "
+            f"give it as '{path.name}?width=640&height=480', with the numbers of your sensor",
+            path=path,
+        )
+    return size
+
+
+def header_size(path: Path, width: int, height: int) -> SensorSize:
+    """The size stated in a header; EventFormatError if no sensor can have it."""
+    try:
+        return SensorSize(width, height)
+    except ConfigError:
+        raise EventFormatError(
+            f"the header states a sensor of {width}×{height} pixels, expected 1 to 65536 each",
+            path=path,
+        ) from None
+
+
+def check_size(size: SensorSize, width: int, height: int, name: str) -> None:
+    """Raises EventFormatError if a format cannot store events of such a large sensor."""
+    if size.width > width or size.height > height:
+        raise EventFormatError(
+            f"{name} supports sensors of up to {width}×{height} pixels, this one has {size}"
+        )
+
+
+def with_offset(error: EventFormatError, offset: int | None) -> EventFormatError:
+    """The same error, with a byte offset if it has none."""
+    if error.offset is not None or offset is None:
+        return error
+    return EventFormatError(error.reason, path=error.path, offset=offset)
