@@ -18,9 +18,8 @@ from types import FrameType, TracebackType
 
 from evface_edge.errors import CameraError, ConfigError
 from evface_edge.events.array import EventArray
-from evface_edge.events.cameras.live import LiveCounters
-from evface_edge.events.cameras.sender import NetworkSender
-from evface_edge.events.source import Counters, EventSource
+from evface_edge.events.cameras.dv_sender import NetworkSender
+from evface_edge.events.source import Counters, EventSource, LiveCounters
 
 __all__ = ["LiveCounters", "NetworkSender", "StoppableSource", "describe_losses", "until_stopped"]
 

@@ -1,4 +1,4 @@
-"""Limits of an event stream. docs/events.md explains them; `validation.py` applies them."""
+"""Limits of an event stream, which `validation.py` applies. See docs/reference/formats.md."""
 
 from __future__ import annotations
 

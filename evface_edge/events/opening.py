@@ -41,8 +41,8 @@ def open_events(
 
     Args:
         source: a path; `FILE?width=640&height=480` if the file does not state the sensor size;
-            `replay:FILE?speed=1` for a recording in real time; `camera:NAME`; `dv://host:port`
-            (docs/cameras.md); or what an installed package offers, such as `synthetic:avatar`.
+            `replay:FILE?speed=1` for a recording in real time; `camera:NAME` or `dv://host:port`
+            (docs/reference/cameras.md); or what a package offers, such as `synthetic:avatar`.
         size: of the sensor; has priority over the file.
         strict: raise at damage. By default the events before it are delivered, then
             EventFormatWarning is issued.

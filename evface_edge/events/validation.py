@@ -158,18 +158,28 @@ class Validator:
         """The error for the last fault that `check_event` returned."""
         t, x, y = (int(self.state[slot]) for slot in (_BAD_T, _BAD_X, _BAD_Y))
         last = int(self.state[LAST])
-        reason = {
-            OUTSIDE: f"an event at ({x}, {y}) lies outside the {self.size} sensor",
-            BACKWARD: f"the timestamps step back by {last - t} µs, from {last} to {t} µs",
-            GAP: f"the timestamps jump by {(t - last) / 1e6:.0f} s, from {last} to {t} µs",
-            POLARITY: "the polarity of an event is neither 0 nor 1",
-            SYNTAX: "a line does not hold four numbers",
-            TIME: f"an event has the impossible timestamp {t} µs",
+        field, value, reason = {
+            OUTSIDE: (
+                "x, y",
+                (x, y),
+                f"an event at ({x}, {y}) lies outside the {self.size} sensor",
+            ),
+            BACKWARD: ("t", t, f"the timestamps step back by {last - t} µs, from {last} to {t} µs"),
+            GAP: (
+                "t",
+                t,
+                f"the timestamps jump by {(t - last) / 1e6:.0f} s, from {last} to {t} µs",
+            ),
+            POLARITY: ("p", None, "the polarity of an event is neither 0 nor 1"),
+            SYNTAX: ("line", None, "a line does not hold four numbers"),
+            TIME: ("t", t, f"an event has the impossible timestamp {t} µs"),
         }[fault]
         return EventFormatError(
             f"{reason}: the file is damaged, or its name or header states the wrong format or size",
             path=self.path,
             offset=offset,
+            field=field,
+            value=value,
         )
 
 

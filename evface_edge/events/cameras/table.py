@@ -75,7 +75,9 @@ class Camera:
         except ImportError as error:
             if not self.library.name:
                 raise
-            raise RuntimeUnavailable(self._how_to_install) from error
+            raise RuntimeUnavailable(
+                f"{self.title}: {self.library.name} is not installed", fix=self._how_to_install
+            ) from error
 
     @property
     def install(self) -> str:
@@ -86,14 +88,14 @@ class Camera:
     def _how_to_install(self) -> str:
         rules = "".join(f"\n    {line}" for line in self.maker.udev)
         return (
-            f"{self.title}: {self.library.name} is not installed; {self.install}; on Linux also "
-            f"allow every user to open it, in /etc/udev/rules.d/65-event-cameras.rules:{rules}"
+            f"{self.install}; on Linux also allow every user to open it, in "
+            f"/etc/udev/rules.d/65-event-cameras.rules:{rules}"
         )
 
     @property
     def hint(self) -> str:
         """What to check if the camera is not found."""
-        udev = ", and the udev rules (docs/cameras.md) if access is denied"
+        udev = ", and the udev rules (docs/reference/cameras.md) if access is denied"
         return (
             "check its cable and power, and that no other program uses it"
             f"{udev if self.maker.udev else ''}"

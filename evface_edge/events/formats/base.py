@@ -73,9 +73,10 @@ def sensor_size(path: Path, given: SensorSize | None, header: SensorSize | None)
     size = given or header
     if size is None:
         raise EventFormatError(
-            "the file does not state the sensor size; "
-            f"give it as '{path.name}?width=640&height=480', with the numbers of your sensor",
+            "the file does not state the sensor size",
             path=path,
+            field="size",
+            fix=f"give it as '{path.name}?width=640&height=480', with the numbers of your sensor",
         )
     return size
 
@@ -88,6 +89,8 @@ def header_size(path: Path, width: int, height: int) -> SensorSize:
         raise EventFormatError(
             f"the header states a sensor of {width}×{height} pixels, expected 1 to 65536 each",
             path=path,
+            field="size",
+            value=(width, height),
         ) from None
 
 
@@ -95,7 +98,10 @@ def check_size(size: SensorSize, width: int, height: int, name: str) -> None:
     """Raises EventFormatError if a format cannot store events of such a large sensor."""
     if size.width > width or size.height > height:
         raise EventFormatError(
-            f"{name} supports sensors of up to {width}×{height} pixels, this one has {size}"
+            f"{name} supports sensors of up to {width}×{height} pixels, this one has {size}",
+            field="size",
+            value=size,
+            expected=f"{width}×{height}",
         )
 
 
@@ -103,4 +109,12 @@ def with_offset(error: EventFormatError, offset: int | None) -> EventFormatError
     """The same error, with a byte offset if it has none."""
     if error.offset is not None or offset is None:
         return error
-    return EventFormatError(error.reason, path=error.path, offset=offset)
+    return EventFormatError(
+        error.reason,
+        path=error.path,
+        offset=offset,
+        field=error.field,
+        value=error.value,
+        expected=error.expected,
+        fix=error.fix,
+    )

@@ -36,7 +36,7 @@ def test_every_row_has_its_file(row: Camera) -> None:
 
 
 def test_the_documentation_has_every_row() -> None:
-    text = (ROOT / "docs" / "cameras.md").read_text()
+    text = (ROOT / "docs" / "reference" / "cameras.md").read_text()
     for row in CAMERAS:
         assert f"`{row.scheme}:{row.name}" in text or f"`{row.scheme}:" in text
         for rule in row.maker.udev:
@@ -46,7 +46,7 @@ def test_the_documentation_has_every_row() -> None:
 
 
 def test_the_snippet_without_a_camera_runs() -> None:
-    text = (ROOT / "docs" / "cameras.md").read_text()
+    text = (ROOT / "docs" / "reference" / "cameras.md").read_text()
     snippets: list[str] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     (code,) = [snippet for snippet in snippets if "camera:" not in snippet]
     run = subprocess.run(

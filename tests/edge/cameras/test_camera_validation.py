@@ -1,4 +1,4 @@
-"""Times and places that cameras send, sound and unsound."""
+"""Validation of the timestamps and coordinates of cameras."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from evface_edge.events import check_events
 from evface_edge.events.cameras.driver import Batch
+from evface_edge.events.cameras.validation import BatchValidator
 from evface_edge.geometry import SensorSize
 
 SIZE = SensorSize(64, 48)
@@ -22,84 +23,84 @@ def batch(t: Any, x: Any = 1, y: Any = 2, p: Any = 1) -> Batch:
     return Batch(*(np.array(column) for column in columns))
 
 
-def test_sound_events_pass_unchanged() -> None:
-    admission = BatchValidator(SIZE)
-    events = admission.validate(batch([10, 10, 12], [0, 63, 5], [0, 47, 6], [True, False, True]), 0)
+def test_valid_events_are_unchanged() -> None:
+    validator = BatchValidator(SIZE)
+    events = validator.validate(batch([10, 10, 12], [0, 63, 5], [0, 47, 6], [True, False, True]), 0)
     assert events.tolist() == [(10, 0, 0, 1), (10, 63, 47, 0), (12, 5, 6, 1)]
-    assert (admission.rejected, admission.times_clamped, admission.clock_resets) == (0, 0, 0)
+    assert (validator.rejected, validator.times_clamped, validator.clock_resets) == (0, 0, 0)
 
 
-def test_events_outside_the_sensor_are_counted_not_delivered() -> None:
-    admission = BatchValidator(SIZE)
+def test_events_outside_the_sensor_are_rejected() -> None:
+    validator = BatchValidator(SIZE)
     x = np.array([0, 64, 5, -1], np.int16)
     y = np.array([48, 0, 6, 3], np.int16)
-    assert admission.validate(batch([1, 2, 3, 4], x, y), 0)["t"].tolist() == [3]
-    assert admission.rejected == 3
+    assert validator.validate(batch([1, 2, 3, 4], x, y), 0)["t"].tolist() == [3]
+    assert validator.rejected == 3
 
 
 def test_a_small_step_back_is_clamped() -> None:
-    admission = BatchValidator(SIZE)
-    assert admission.validate(batch([5000, 4500, 4600, 5001]), 0)["t"].tolist() == [
+    validator = BatchValidator(SIZE)
+    assert validator.validate(batch([5000, 4500, 4600, 5001]), 0)["t"].tolist() == [
         5000,
         5000,
         5000,
         5001,
     ]
-    assert admission.validate(batch([4999, 5100]), 0)["t"].tolist() == [5001, 5100]
-    assert (admission.times_clamped, admission.clock_resets) == (3, 0)
+    assert validator.validate(batch([4999, 5100]), 0)["t"].tolist() == [5001, 5100]
+    assert (validator.times_clamped, validator.clock_resets) == (3, 0)
 
 
-def test_a_camera_that_starts_anew_goes_on() -> None:
-    admission = BatchValidator(SIZE)
-    admission.validate(batch([10_000_000, 10_000_100]), 0)
+def test_a_clock_reset_between_batches() -> None:
+    validator = BatchValidator(SIZE)
+    validator.validate(batch([10_000_000, 10_000_100]), 0)
     # 250 ms by our clock after the last batch, it counts from 0 again.
-    assert admission.validate(batch([3, 8, 1000]), 250_000)["t"].tolist() == [
+    assert validator.validate(batch([3, 8, 1000]), 250_000)["t"].tolist() == [
         10_250_100,
         10_250_105,
         10_251_097,
     ]
-    assert admission.validate(batch([1001]), 1)["t"].tolist() == [10_251_098]
-    assert admission.clock_resets == 1
+    assert validator.validate(batch([1001]), 1)["t"].tolist() == [10_251_098]
+    assert validator.clock_resets == 1
 
 
-def test_a_reset_within_a_batch() -> None:
-    admission = BatchValidator(SIZE)
-    assert admission.validate(batch([70_000, 80_000, 5, 6]), 0)["t"].tolist() == [
+def test_a_clock_reset_within_a_batch() -> None:
+    validator = BatchValidator(SIZE)
+    assert validator.validate(batch([70_000, 80_000, 5, 6]), 0)["t"].tolist() == [
         70_000,
         80_000,
         80_001,
         80_002,
     ]
-    assert admission.clock_resets == 1
+    assert validator.clock_resets == 1
 
 
-def test_a_leap_that_no_clock_made_and_one_that_it_did() -> None:
-    admission = BatchValidator(SIZE)
-    admission.validate(batch([100]), 0)
-    still = admission.validate(batch([100 + 5 * HOUR_US]), 5 * HOUR_US)  # five silent hours
+def test_long_steps_forward() -> None:
+    validator = BatchValidator(SIZE)
+    validator.validate(batch([100]), 0)
+    still = validator.validate(batch([100 + 5 * HOUR_US]), 5 * HOUR_US)  # five silent hours
     assert still["t"].tolist() == [100 + 5 * HOUR_US]
-    leap = admission.validate(batch([100 + 10 * HOUR_US]), 2000)
+    leap = validator.validate(batch([100 + 10 * HOUR_US]), 2000)
     assert leap["t"].tolist() == [100 + 5 * HOUR_US + 2000]
-    assert admission.clock_resets == 1
+    assert validator.clock_resets == 1
 
 
-def test_wild_times_cost_the_batch_only() -> None:
-    admission = BatchValidator(SIZE)
+def test_many_clock_resets_reject_the_batch() -> None:
+    validator = BatchValidator(SIZE)
     wild = np.arange(200) % 2 * 10 * HOUR_US
-    events = admission.validate(batch(wild), 0)
+    events = validator.validate(batch(wild), 0)
     assert 0 < len(events) < 200
-    assert admission.rejected == 200 - len(events)
-    after = admission.validate(batch(np.arange(5) + 20 * HOUR_US), 0)
+    assert validator.rejected == 200 - len(events)
+    after = validator.validate(batch(np.arange(5) + 20 * HOUR_US), 0)
     assert len(after) == 5
     assert after["t"][0] >= events["t"][-1]
 
 
 @pytest.mark.parametrize("dtype", [np.uint64, np.int64])
-def test_times_beyond_every_clock(dtype: type[np.integer[Any]]) -> None:
-    admission = BatchValidator(SIZE)
+def test_impossible_timestamps(dtype: type[np.integer[Any]]) -> None:
+    validator = BatchValidator(SIZE)
     limits = np.iinfo(dtype)
     for t in ([limits.max, limits.max], [limits.min, 5], [limits.max]):
-        events = admission.validate(batch(np.array(t, dtype)), 0)
+        events = validator.validate(batch(np.array(t, dtype)), 0)
         assert abs(events["t"]).max() <= 2**62 + 10
         assert (np.diff(events["t"]) >= 0).all()
 
@@ -126,16 +127,16 @@ def test_times_beyond_every_clock(dtype: type[np.integer[Any]]) -> None:
         [(0, 0, 0, 0)] * 6 + [(303, 0, 0, 0)],
     ]
 )
-def test_whatever_comes_the_promise_holds(batches: list[list[tuple[int, int, int, int]]]) -> None:
-    admission = BatchValidator(SIZE)
+def test_any_batches_give_valid_events(batches: list[list[tuple[int, int, int, int]]]) -> None:
+    validator = BatchValidator(SIZE)
     last = None
     total = 0
     for rows in batches:
         t, x, y, p = (np.array(column) for column in zip(*rows, strict=True))
-        events = check_events(admission.validate(Batch(t, x, y, p), 100), SIZE)
+        events = check_events(validator.validate(Batch(t, x, y, p), 100), SIZE)
         total += len(rows)
         if len(events):
             assert last is None or events["t"][0] >= last
             last = int(events["t"][-1])
         total -= len(events)
-        assert admission.rejected == total
+        assert validator.rejected == total

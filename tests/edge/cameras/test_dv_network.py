@@ -116,7 +116,7 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def test_what_dv_processing_writes(tmp_path: Path) -> None:
+def test_reads_dv_processing(tmp_path: Path) -> None:
     pytest.importorskip("dv_processing", reason="dv-processing is not installed")
     events, port = sample(50_000), free_port()
     np.save(tmp_path / "events.npy", events)
@@ -131,11 +131,11 @@ def test_what_dv_processing_writes(tmp_path: Path) -> None:
         np.testing.assert_array_equal(taken(source, len(events)), events)
         writer.stdin.write("leave\n")
         writer.stdin.flush()
-        with pytest.raises(CameraError, match=r"broke off: the sender closed it$"):
+        with pytest.raises(CameraError, match=rf"dv://127\.0\.0\.1:{port}"):
             list(source)
 
 
-def test_what_dv_processing_reads(tmp_path: Path) -> None:
+def test_dv_processing_reads_the_sender(tmp_path: Path) -> None:
     pytest.importorskip("dv_processing", reason="dv-processing is not installed")
     events = sample(50_000)
     with NetworkSender("127.0.0.1", 0, SIZE, name="our <camera> & co") as out:
@@ -148,7 +148,7 @@ def test_what_dv_processing_reads(tmp_path: Path) -> None:
         np.testing.assert_array_equal(read[theirs], events[ours])
 
 
-def test_ours_to_ours_for_two_readers() -> None:
+def test_two_readers() -> None:
     events = sample(100_000)
     with NetworkSender("127.0.0.1", 0, SIZE) as out:
         name = f"dv://localhost:{out.port}"
@@ -160,7 +160,7 @@ def test_ours_to_ours_for_two_readers() -> None:
         assert (out.events, out.events_dropped) == (len(events), 0)
 
 
-def test_a_reader_that_stalls_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stalled_reader_delays_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dv_sender, "_MAX_QUEUED_BYTES", 1 << 20)
     events = sample(20_000)
     with NetworkSender("127.0.0.1", 0, SIZE) as out:
@@ -176,17 +176,18 @@ def test_a_reader_that_stalls_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -
     assert time.monotonic() - before < 5
 
 
-def test_the_sender_refuses_what_is_damaged() -> None:
+def test_invalid_events_and_ports() -> None:
     with NetworkSender("127.0.0.1", 0, SIZE) as out:
-        with pytest.raises(EventFormatError, match="outside"):
+        with pytest.raises(EventFormatError, match=r"\(346, 0\)"):
             out.send(make_events([1], [346], [0], [1]))
-        with pytest.raises(CameraError, match="is the port taken"):
+        with pytest.raises(CameraError, match=f"127.0.0.1:{out.port}"):
             NetworkSender("127.0.0.1", out.port, SIZE)
-    with pytest.raises(ConfigError, match="0 to 65535"):
+    with pytest.raises(ConfigError) as raised:
         NetworkSender("127.0.0.1", 70_000, SIZE)
+    assert (raised.value.field, raised.value.value) == ("port", 70_000)
 
 
-def test_it_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reconnection(monkeypatch: pytest.MonkeyPatch) -> None:
     from evface_edge.events import LiveCounters
     from evface_edge.events.cameras import live
 
@@ -211,7 +212,7 @@ def test_it_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def host(*parts: bytes, stays: bool = False) -> Iterator[str]:
-    """Something that is no good sender: sends bytes to the first who comes, stays or leaves."""
+    """A host that sends these bytes to its first reader, then stays connected or not."""
     left = threading.Event()
 
     def serve(server: socket.socket) -> None:
@@ -240,18 +241,18 @@ PACKET = dv_sender._packet(sample(100))
 @pytest.mark.parametrize(
     ("parts", "stays", "message"),
     [
-        ((), False, "no DV network stream .it closes the connection"),
-        ((), True, "no DV network stream .it sends nothing"),
-        ((b"SSH-2.0-OpenSSH_9.9\r\n",), True, "no DV network stream$"),
-        ((HEADER[:100],), False, "no DV network stream .it closes"),
-        ((HEADER[:12] + os.urandom(len(HEADER) - 12),), True, "sends"),
-        ((b"\xff\xff\xff\x7f" + HEADER[4:],), True, "no DV network stream$"),
-        ((HEADER.replace(b"EVTS", b"FRME"),), True, "sends FRME, expected a stream of events"),
-        ((HEADER.replace(b"sizeX", b"other"),), True, r"name it as 'dv://.*\?width=640&height="),
-        ((HEADER.replace(b">346<", b">999999<"),), True, "damaged header"),
+        ((), False, "closed"),
+        ((), True, "nothing"),
+        ((b"SSH-2.0-OpenSSH_9.9\r\n",), True, "DV network stream"),
+        ((HEADER[:100],), False, "closed"),
+        ((HEADER[:12] + os.urandom(len(HEADER) - 12),), True, "header"),
+        ((b"\xff\xff\xff\x7f" + HEADER[4:],), True, "DV network stream"),
+        ((HEADER.replace(b"EVTS", b"FRME"),), True, "FRME.*EVTS"),
+        ((HEADER.replace(b"sizeX", b"other"),), True, r"'dv://.*\?width="),
+        ((HEADER.replace(b">346<", b">999999<"),), True, "999999"),
     ],
 )
-def test_hosts_that_are_no_stream(
+def test_hosts_that_send_something_else(
     parts: tuple[bytes, ...], stays: bool, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dv_network, "CONNECT_TIMEOUT_S", 0.2)
@@ -266,16 +267,16 @@ def damaged(offset: int, value: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("rest", "message"),
     [
-        (PACKET[:50], "the sender closed it within a packet"),
-        (PACKET[:3], "the sender closed it within a packet"),
-        (damaged(4, b"\xff\xff\xff\xff"), "a packet of -1 bytes"),
-        (damaged(4, b"\xff\xff\xff\x7f"), "a packet of 2147483647 bytes"),
-        (damaged(16, b"EVTZ"), "a packet that cannot be read: it is none of events"),
-        (damaged(12, b"\xff\xff\xff\x7f"), "a packet that cannot be read"),
-        (damaged(36, b"\xff\xff\xff\x7f"), "a packet that cannot be read"),
+        (PACKET[:50], "within a packet"),
+        (PACKET[:3], "within a packet"),
+        (damaged(4, b"\xff\xff\xff\xff"), "-1 bytes"),
+        (damaged(4, b"\xff\xff\xff\x7f"), "2147483647 bytes"),
+        (damaged(16, b"EVTZ"), "EventPacket"),
+        (damaged(12, b"\xff\xff\xff\x7f"), "a damaged packet"),
+        (damaged(36, b"\xff\xff\xff\x7f"), "a damaged packet"),
     ],
 )
-def test_damage_in_the_stream(rest: bytes, message: str) -> None:
+def test_damaged_packets(rest: bytes, message: str) -> None:
     with host(HEADER, PACKET, rest) as name, open_events(name) as source:
         got: list[EventArray] = []
         with pytest.raises(CameraError, match=message):
@@ -291,7 +292,7 @@ def test_packets_in_pieces_and_of_other_streams() -> None:
         assert len(taken(source, 200)) == 200
 
 
-def test_random_damage_never_gets_through() -> None:
+def test_random_damage_gives_no_invalid_events() -> None:
     rng = np.random.default_rng(3)
     for _ in range(30):
         data = bytearray(PACKET * 2)
@@ -299,13 +300,13 @@ def test_random_damage_never_gets_through() -> None:
             data[position] = rng.integers(0, 256)
         with host(HEADER, bytes(data)) as name, open_events(name) as source:
             got: list[EventArray] = []
-            with pytest.raises(CameraError):  # at the latest when the sender leaves
+            with pytest.raises(CameraError):  # at the latest when the sender disconnects
                 got.extend(source)
             if got:
                 check_events(np.concatenate(got), SIZE)
 
 
-def test_a_size_that_the_user_names() -> None:
+def test_a_given_size() -> None:
     with (
         host(HEADER.replace(b"sizeX", b"other"), PACKET) as name,
         open_events(f"{name}?width=400&height=300") as source,
@@ -313,11 +314,10 @@ def test_a_size_that_the_user_names() -> None:
         assert source.size == SensorSize(400, 300)
 
 
-def test_nobody_is_there() -> None:
-    with pytest.raises(CameraError, match=r"nothing to read at dv://.*refused"):
-        open_events(f"dv://127.0.0.1:{free_port()}")
-    with pytest.raises(CameraError, match="nothing to read"):
-        open_events("dv://nowhere.invalid:7777")
+def test_no_sender() -> None:
+    for address in (f"127.0.0.1:{free_port()}", "nowhere.invalid:7777"):
+        with pytest.raises(CameraError, match=f"dv://{address}"):
+            open_events(f"dv://{address}")
 
 
 @pytest.mark.parametrize(
@@ -329,8 +329,10 @@ def test_addresses(text: str, address: tuple[str, int] | None) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "host", "host:", ":7777", "host:0", "host:65536", "a:b:1"])
-def test_addresses_that_are_none(text: str) -> None:
-    with pytest.raises(ConfigError, match="host:port"):
+def test_impossible_addresses(text: str) -> None:
+    with pytest.raises(ConfigError, match="host:port") as raised:
         parse_address(text)
-    with pytest.raises(ConfigError, match="serial"):
+    assert raised.value.value == text
+    with pytest.raises(ConfigError) as raised:
         open_events("dv://127.0.0.1:7777?serial=5")
+    assert raised.value.value == "serial"

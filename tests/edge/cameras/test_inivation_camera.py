@@ -82,15 +82,15 @@ def test_our_fakes_have_what_the_library_has() -> None:
         assert hasattr(dv.io.camera.DVXplorerM, name)
 
 
-def test_events_until_it_is_unplugged(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = plug(monkeypatch, FakeCamera(store(100, 50), None, store(150, 20)))
+def test_events_until_disconnection(monkeypatch: pytest.MonkeyPatch) -> None:
+    serials = plug(monkeypatch, FakeCamera(store(100, 50), None, store(150, 20)))
     got: list[Any] = []
     with open_camera("camera:inivation?serial=00000499") as source:
         assert source.title == "iniVation DAVIS346_00000499"
         assert (source.size.width, source.size.height) == (346, 260)
-        with pytest.raises(CameraError, match="00000499 went away: check its cable"):
+        with pytest.raises(CameraError, match="00000499"):
             got.extend(source)
-    assert asked == [("00000499",)]
+    assert serials == [("00000499",)]
     events = np.concatenate(got)
     t = np.arange(100, 170)
     assert events["t"].tolist() == t.tolist()
@@ -99,12 +99,14 @@ def test_events_until_it_is_unplugged(monkeypatch: pytest.MonkeyPatch) -> None:
     assert events["p"].tolist() == (t % 3 == 0).tolist()
 
 
-def test_an_error_is_told_without_its_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_without_its_stack_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     error = RuntimeError("/project/x.hpp(88): f()\nRuntimeError: Transfer failed\nStacktrace:\n #0")
     plug(monkeypatch, FakeCamera(store(0, 5), error))
-    with open_camera("camera:inivation") as source, pytest.raises(CameraError) as told:
+    with open_camera("camera:inivation") as source, pytest.raises(CameraError) as raised:
         list(source)
-    assert str(told.value).endswith("went away: Transfer failed; check its cable")
+    message = str(raised.value)
+    assert "Transfer failed" in message
+    assert not any(text in message for text in ("x.hpp", "RuntimeError", "Stacktrace", "\n"))
 
 
 def test_options_reach_the_setters(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,23 +127,21 @@ def test_options_reach_the_setters(monkeypatch: pytest.MonkeyPatch) -> None:
         ("contrast_threshold_on=many", "a whole number"),
         ("colour=1", "background_activity_250us, contrast_threshold_off"),
         ("rate_limit_hz=1e6", "option of camera:inivation = 'rate_limit_hz'"),
-        ("roi=300,0,100,50", "on the 346×260 sensor"),
-        ("contrast_threshold_on=3", "a FakeCamera does not have this setting"),
-        ("readout_fps=CONSTANT_100", "does not have this setting"),
+        ("roi=300,0,100,50", "346×260"),
+        ("contrast_threshold_on=3", "contrast_threshold_on.*FakeCamera"),
+        ("readout_fps=CONSTANT_100", "readout_fps.*FakeCamera"),
     ],
 )
-def test_options_that_it_does_not_have(
-    options: str, message: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_impossible_options(options: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     plug(monkeypatch, FakeCamera(None))
     with pytest.raises(ConfigError, match=message):
         open_camera(f"camera:inivation?{options}")
 
 
 def test_no_camera() -> None:
-    """The real library; whoever has such a camera plugged in, unplugs it first."""
-    with pytest.raises(CameraError, match=r"no-such.*could be opened .Could not find device with"):
+    """The real library; disconnect such a camera first."""
+    with pytest.raises(CameraError, match=r"no-such.*Could not find device with"):
         open_camera("camera:inivation?serial=no-such-serial")
     if not dv.io.camera.discover():
-        with pytest.raises(CameraError, match=r"^no camera by iniVation was found: look at"):
+        with pytest.raises(CameraError, match=r"iniVation.*docs/reference/cameras.md"):
             open_camera("camera:inivation")

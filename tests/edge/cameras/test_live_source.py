@@ -101,7 +101,7 @@ def test_a_consumer_that_stalls_gets_the_latest() -> None:
         assert source.counters.events == 1000
 
 
-def test_what_the_driver_tells_is_counted() -> None:
+def test_losses_reported_by_the_driver() -> None:
     driver = Scripted(
         batch(0, 10, overflows=2, driver_backlog=7, driver_dropped=3),
         batch(10, 0, driver_backlog=1, driver_dropped=1),
@@ -117,12 +117,12 @@ def test_what_the_driver_tells_is_counted() -> None:
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (RuntimeError("Pipe\nstack"), "scripted camera went away: RuntimeError: Pipe; check its"),
+        (RuntimeError("Pipe\nstack"), "scripted camera.*RuntimeError: Pipe[^\n]*$"),
         (CameraError("the host hung up"), "the host hung up"),
-        (AssertionError(), "went away: AssertionError;"),
+        (AssertionError(), "scripted camera.*AssertionError"),
     ],
 )
-def test_unplugging_is_told_after_the_last_event(error: Exception, message: str) -> None:
+def test_disconnection_is_raised_after_the_last_event(error: Exception, message: str) -> None:
     driver = Scripted(batch(0, 10), error)
     got: list[EventArray] = []
     with LiveSource(driver.opened, LiveOptions()) as source:
@@ -132,7 +132,7 @@ def test_unplugging_is_told_after_the_last_event(error: Exception, message: str)
     assert driver.closed == 1
 
 
-def test_a_camera_that_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reconnection(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "RETRY_S", 0.01)
     first = Scripted(batch(5000, 10), RuntimeError("unplugged"))
     second = Scripted(batch(0, 10))
@@ -156,25 +156,25 @@ def test_a_camera_that_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (first.closed, second.closed) == (1, 1)
 
 
-def test_another_camera_does_not_take_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_camera_is_not_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "RETRY_S", 0.01)
     drivers = [Scripted(RuntimeError("gone")), Scripted(size=SensorSize(8, 8))]
     queue = list(drivers)
     with (
         LiveSource(lambda: queue.pop(0).opened(), LiveOptions(reconnect=True)) as source,
-        pytest.raises(CameraError, match="8×8 instead of 64×48"),
+        pytest.raises(CameraError, match=r"8×8 .*64×48"),
     ):
         list(source)
     assert [driver.closed for driver in drivers] == [1, 1]
 
 
-def test_closing_while_it_waits_for_the_camera(
+def test_closing_during_reconnection(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(live, "RETRY_S", 30)
     driver = Scripted(RuntimeError("gone"))
     with caplog.at_level(logging.WARNING), LiveSource(driver.opened, LiveOptions(reconnect=True)):
-        while "waiting for it" not in caplog.text:
+        while not caplog.records:
             time.sleep(0.005)
     assert driver.closed == 1
 
@@ -190,11 +190,12 @@ def test_closing_ends_a_consumer_in_another_thread() -> None:
     source.close()
     consumer.join(5)
     assert not consumer.is_alive()
-    with pytest.raises(ConfigError, match="not closed"):
+    with pytest.raises(ConfigError) as raised:
         next(iter(source))
+    assert raised.value.field == "source"
 
 
-def test_breaking_off_and_going_on() -> None:
+def test_a_second_iteration_continues() -> None:
     driver = Scripted(batch(0, 10), batch(10, 10), batch(20, 10))
     with LiveSource(driver.opened, LiveOptions()) as source:
         for packet in source:
@@ -205,9 +206,9 @@ def test_breaking_off_and_going_on() -> None:
 
 @pytest.mark.parametrize(
     ("error", "message"),
-    [(CameraError("no camera"), "^no camera$"), (OSError("busy"), "could not be opened.*busy")],
+    [(CameraError("no camera"), "^no camera$"), (OSError("busy"), "OSError: busy")],
 )
-def test_a_camera_that_is_not_there(error: Exception, message: str) -> None:
+def test_a_camera_that_is_not_available(error: Exception, message: str) -> None:
     def opener() -> Scripted:
         raise error
 
@@ -227,10 +228,10 @@ def test_neither_opening_nor_closing_hangs(
         release.wait(5)
         return slow
 
-    with pytest.raises(CameraError, match="did not open within"):
+    with pytest.raises(CameraError, match=" 0 s"):
         LiveSource(opener, LiveOptions())
     release.set()
-    while not slow.closed:  # what opened too late is closed all the same
+    while not slow.closed:  # a camera that opens too late is closed
         time.sleep(0.002)
 
     monkeypatch.setattr(live, "OPEN_TIMEOUT_S", 5)
@@ -238,7 +239,7 @@ def test_neither_opening_nor_closing_hangs(
     driver = Scripted(lambda: stuck.wait(5))
     with caplog.at_level(logging.WARNING):
         LiveSource(driver.opened, LiveOptions()).close()
-    assert "its driver does not return" in caplog.text
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
     stuck.set()
     for thread in threading.enumerate():
         if thread.name == "camera":
@@ -246,7 +247,7 @@ def test_neither_opening_nor_closing_hangs(
     assert driver.closed == 1
 
 
-def test_a_closed_source_is_let_go() -> None:
+def test_a_closed_source_is_garbage_collected() -> None:
     source = LiveSource(Scripted(ends=False).opened, LiveOptions())
     held = weakref.ref(source)
     source.close()

@@ -86,7 +86,7 @@ class OpenEb:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *packets: np.ndarray) -> None:
         self.device = Device()
-        self.asked: dict[str, Any] = {}
+        self.arguments: dict[str, Any] = {}
         self.serials: list[str] = []
         self.stopped = False
         here = self
@@ -95,7 +95,7 @@ class OpenEb:
             @classmethod
             def from_device(cls, device: Device, **settings: Any) -> EventsIterator:
                 assert device is here.device
-                here.asked = settings
+                here.arguments = settings
                 return cls()
 
             def get_size(self) -> tuple[int, int]:
@@ -134,18 +134,18 @@ class OpenEb:
             monkeypatch.setitem(sys.modules, module.__name__, module)
 
 
-def test_events_until_it_is_unplugged(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_events_until_disconnection(monkeypatch: pytest.MonkeyPatch) -> None:
     openeb = OpenEb(monkeypatch, events(0, 100), events(0, 0), events(100, 50))
     got: list[Any] = []
     with open_camera("camera:metavision?serial=Prophesee:00051") as source:
         assert (source.size.width, source.size.height) == (320, 300)
-        with pytest.raises(CameraError, match="00051 sends no more: check its cable"):
+        with pytest.raises(CameraError, match="Prophesee:00051"):
             got.extend(source)
     merged, truth = np.concatenate(got), events(0, 150)
     for name in "txyp":
         np.testing.assert_array_equal(merged[name], truth[name])
     assert openeb.serials == ["Prophesee:00051"]
-    assert openeb.asked == {"mode": "mixed", "delta_t": 2000, "n_events": 200_000}
+    assert openeb.arguments == {"mode": "mixed", "delta_t": 2000, "n_events": 200_000}
     assert openeb.stopped
 
 
@@ -154,7 +154,7 @@ def test_options_reach_the_facilities(monkeypatch: pytest.MonkeyPatch) -> None:
     open_camera(
         "camera:metavision?packet_us=500&roi=10,20,100,50&rate_limit_hz=3e6&biases.bias_fo=-20"
     ).close()
-    assert openeb.asked["delta_t"] == 500
+    assert openeb.arguments["delta_t"] == 500
     assert (openeb.device.roi.window, openeb.device.roi.on) == ((10, 20, 100, 50), True)
     assert openeb.device.erc is not None
     assert (openeb.device.erc.rate, openeb.device.erc.on) == (3_000_000, True)
@@ -164,17 +164,15 @@ def test_options_reach_the_facilities(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("biases.bias_hpf=1", "expected bias_diff_on, bias_fo"),
-        ("biases.bias_fo=101", "a value that the camera accepts"),
+        ("biases.bias_hpf=1", "bias_diff_on, bias_fo"),
+        ("biases.bias_fo=101", "biases.bias_fo = 101"),
         ("biases.bias_fo=much", "a whole number"),
-        ("rate_limit_hz=1e6", "this camera does not have it"),
+        ("rate_limit_hz=1e6", "rate_limit_hz"),
         ("packet_us=1", "from 100"),
         ("colour=1", "packet_us, rate_limit_hz, roi, serial"),
     ],
 )
-def test_options_that_it_does_not_have(
-    options: str, message: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_impossible_options(options: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     OpenEb(monkeypatch).device.erc = None
     with pytest.raises(ConfigError, match=message):
         open_camera(f"camera:metavision?{options}")
@@ -182,8 +180,8 @@ def test_options_that_it_does_not_have(
 
 def test_no_camera_and_no_openeb(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "metavision_core", None)
-    with pytest.raises(RuntimeUnavailable, match=r"needs OpenEB.*\n.*04b4"):
+    with pytest.raises(RuntimeUnavailable, match=r"OpenEB.*\n.*04b4"):
         open_camera("camera:metavision")
     OpenEb(monkeypatch)
-    with pytest.raises(CameraError, match=r"no Metavision camera absent could be opened .Failed"):
+    with pytest.raises(CameraError, match=r"absent.*Failed"):
         open_camera("camera:metavision?serial=absent")

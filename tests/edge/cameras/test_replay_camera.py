@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evface_edge.errors import CameraError, ConfigError, EventFormatError
+from evface_edge.errors import ConfigError, EventFormatError
 from evface_edge.events import EventArray, make_events, open_camera, open_events, write_events
 from evface_edge.events.cameras.driver import POLL_S, EndOfStream
 from evface_edge.events.cameras.replay import Replay
@@ -98,21 +98,22 @@ def test_by_name(tmp_path: Path) -> None:
     for wrong in ("speed=0", "speed=fast", "speed=nan", "packet_us=0", "loop=2", "colour=1"):
         with pytest.raises(ConfigError):
             open_events(f"{name}&{wrong}")
-    with pytest.raises(EventFormatError, match="no such file"):
+    with pytest.raises(EventFormatError) as raised:
         open_events("replay:nothing.raw")
+    assert raised.value.path == Path("nothing.raw")
 
 
-def test_damage_is_told_as_with_a_file(tmp_path: Path) -> None:
+def test_damage_in_strict_mode(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("t,x,y,p\n1,2,3,0\n2,9,9,1\n")
     name = f"replay:{path}?width=8&height=8"
-    with open_camera(name, strict=True) as source, pytest.raises(EventFormatError, match="outside"):
+    with open_camera(name, strict=True) as source, pytest.raises(EventFormatError, match="8×8"):
         list(source)
 
 
-def test_a_closed_camera_says_so(tmp_path: Path) -> None:
+def test_a_closed_replay_is_an_error(tmp_path: Path) -> None:
     write_events(tmp_path / "a.npz", EVENTS, SIZE)
     source = open_events(f"replay:{tmp_path}/a.npz")
     source.close()
-    with pytest.raises((ConfigError, CameraError), match="closed"):
+    with pytest.raises(ConfigError, match=r"a\.npz"):
         list(source)

@@ -43,7 +43,7 @@ def test_every_format_is_fuzzed(fuzz_events: ModuleType) -> None:
     assert {name.partition("-")[0] for name in fuzz_events.SEEDS} == {row.name for row in TABLE}
 
 
-def test_a_broken_promise_would_be_seen(
+def test_a_wrong_error_is_found(
     fuzz_events: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from evface_edge.events.validation import Validator

@@ -50,7 +50,7 @@ def test_aedat2_of_a_davis(tmp_path: Path) -> None:
 
 def test_aedat2_of_an_unknown_chip(tmp_path: Path) -> None:
     (tmp_path / "a.aedat").write_bytes(b"#!AER-DAT2.0\r\n# AEChip: org.Cochlea\r\n" + bytes(8))
-    with pytest.raises(EventFormatError, match="chip 'Cochlea' is not known"):
+    with pytest.raises(EventFormatError, match="'Cochlea'"):
         read_events(tmp_path / "a.aedat")
 
 
@@ -78,17 +78,17 @@ def test_aedat3(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 8, 9, 20])
-def test_aedat3_that_is_truncated(cut: int, tmp_path: Path) -> None:
+def test_truncated_aedat3(cut: int, tmp_path: Path) -> None:
     body = aedat3_packet(1, 0, [(1, 1), (1, 2)]) + aedat3_packet(1, 0, [(1, 3)])
     (tmp_path / "a.aedat").write_bytes((AEDAT3 + body)[:-cut])
-    with pytest.warns(EventFormatWarning, match=r"truncated.*\(byte [0-9]+\); the 2 events"):
+    with pytest.warns(EventFormatWarning, match=r"\(byte [0-9]+\).*\b2\b"):
         events, _ = read_events(tmp_path / "a.aedat")
     assert events["t"].tolist() == [1, 2]
 
 
-def test_aedat3_in_a_form_that_is_not_read(tmp_path: Path) -> None:
+def test_aedat3_of_unknown_form(tmp_path: Path) -> None:
     (tmp_path / "a.aedat").write_bytes(AEDAT3.replace(b"RAW", b"Serial-TS,PNG-Frames") + bytes(9))
-    with pytest.raises(EventFormatError, match="expected RAW"):
+    with pytest.raises(EventFormatError, match="'Serial-TS,PNG-Frames'"):
         read_events(tmp_path / "a.aedat")
 
 
@@ -188,7 +188,7 @@ def test_hdf5_of_columns(group: str, names: str, tmp_path: Path) -> None:
     options = "&group=left" if group == "left__" else ""
     events, _ = read_events(f"{path}?width=128&height=96{options}", strict=True)
     np.testing.assert_array_equal(events, EVENTS)
-    with pytest.raises(EventFormatError, match=r"how large its sensor is|no events|expected t"):
+    with pytest.raises(EventFormatError, match=r"a\.h5\?width=|expected t"):
         read_events(path)
 
 
@@ -203,23 +203,24 @@ def test_hdf5_of_seconds_and_other_units(tmp_path: Path) -> None:
     np.testing.assert_array_equal(events, EVENTS)
 
 
-def test_hdf5_of_unequal_columns_gives_what_they_share(tmp_path: Path) -> None:
+def test_hdf5_with_columns_of_different_lengths(tmp_path: Path) -> None:
     path = hdf5(tmp_path / "a.h5", **{**COLUMNS, "events__p": EVENTS["p"][:2]})
-    with pytest.warns(EventFormatWarning, match="different lengths"):
+    with pytest.warns(EventFormatWarning, match=r"\(2, 4\)"):
         events, _ = read_events(path, size=SIZE)
     np.testing.assert_array_equal(events, EVENTS[:2])
 
 
-def test_hdf5_that_is_truncated_or_holds_no_numbers(tmp_path: Path) -> None:
+def test_damaged_hdf5(tmp_path: Path) -> None:
     path = hdf5(tmp_path / "a.h5", **COLUMNS)
     (tmp_path / "b.h5").write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(EventFormatError, match="HDF5 file is damaged"):
+    with pytest.raises(EventFormatError) as raised:
         read_events(tmp_path / "b.h5", size=SIZE)
+    assert raised.value.path == tmp_path / "b.h5"
     path = hdf5(tmp_path / "c.h5", **{**COLUMNS, "events__x": [b"a", b"b", b"c", b"d"]})
-    with pytest.raises(EventFormatError, match="HDF5 file is damaged: a column of"):
+    with pytest.raises(EventFormatError, match=r"c\.h5.*\|S1|c\.h5.*object"):
         read_events(path, size=SIZE)
     path = hdf5(tmp_path / "d.h5", **{**COLUMNS, "events__t": [1.0, np.nan, 2.0, 3.0]})
-    with pytest.warns(EventFormatWarning, match="goes back by"):
+    with pytest.warns(EventFormatWarning, match=f"{2**62}"):
         assert len(read_events(path, size=SIZE)[0]) == 1
 
 
@@ -334,6 +335,6 @@ def test_hdf5_with_two_chunks_of_ecf_and_a_damaged_one(tmp_path: Path) -> None:
     path = with_ecf(tmp_path / "a.hdf5", chunks, count)
     np.testing.assert_array_equal(read_events(path, strict=True)[0], events)
     path = with_ecf(tmp_path / "b.hdf5", [chunks[0], chunks[1][:40]], count)
-    with pytest.warns(EventFormatWarning, match="chunk 1 of the ECF code is damaged"):
+    with pytest.warns(EventFormatWarning, match=r"ECF chunk 1 .*\(byte [0-9]+\)"):
         found, _ = read_events(path)
     np.testing.assert_array_equal(found, events[:16384])

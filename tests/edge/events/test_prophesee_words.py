@@ -10,7 +10,7 @@ import pytest
 
 from evface_edge.errors import EventFormatError
 from evface_edge.events import EventArray, open_events, read_events
-from evface_edge.events.formats import prophesee_raw
+from evface_edge.events.formats import reading
 from evface_edge.geometry import SensorSize
 
 
@@ -111,7 +111,7 @@ def test_evt3_rolls_over_at_2_12_and_2_24(tmp_path: Path) -> None:
     assert times == [0xFFEFFF, 0xFFF000, 0xFFFFFF, 0x1000000]
 
 
-def test_evt3_small_steps_back_are_clamped_and_long_ones_are_damage(tmp_path: Path) -> None:
+def test_evt3_steps_back_are_clamped_or_damage(tmp_path: Path) -> None:
     header = "evt 3.0|geometry 640x480|end"
     words = [0x0000, 0x8001, 0x6020, 0x2000, 0x6010, 0x2001, 0x6030, 0x2002]
     source = open_events(raw(tmp_path / "a.raw", header, words, "H"))
@@ -119,12 +119,12 @@ def test_evt3_small_steps_back_are_clamped_and_long_ones_are_damage(tmp_path: Pa
     assert source.counters.times_clamped == 1
     words = [0x0000, 0x8009, 0x6020, 0x2000, 0x8008, 0x2001]
     path = raw(tmp_path / "b.raw", header, words, "H")
-    with pytest.raises(EventFormatError, match="goes back by 4128 µs") as caught:
+    with pytest.raises(EventFormatError, match="4128 µs") as raised:
         read_events(path, strict=True)
-    assert caught.value.offset == path.stat().st_size - 2
+    assert raised.value.offset == path.stat().st_size - 2
 
 
-def test_words_of_no_known_kind_are_counted(tmp_path: Path) -> None:
+def test_words_of_unknown_kind_are_counted(tmp_path: Path) -> None:
     words = [0x0000, 0x8001, 0x9000, 0xB000, 0x2000]
     source = open_events(raw(tmp_path / "a.raw", "evt 3.0|geometry 640x480", words, "H"))
     assert sum(map(len, source)) == 1
@@ -132,10 +132,10 @@ def test_words_of_no_known_kind_are_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("chunk_bytes", [2, 6, 16, 1 << 20])
-def test_the_state_outlives_a_chunk(
+def test_the_decoder_state_continues_across_chunks(
     chunk_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prophesee_raw, "CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr(reading, "CHUNK_BYTES", chunk_bytes)
     words = [0x8001, 0x6002, 0x0007, 0x3810, 0x4001, 0x4001, 0x5001, 0x2805]
     path = raw(tmp_path / "a.raw", "evt 3.0|geometry 640x480|end", words, "H")
     assert [(x, y) for _, x, y, _ in rows(read_events(path)[0])] == [
@@ -171,7 +171,7 @@ def test_the_size_comes_from_the_header(header: str, size: tuple[int, int], tmp_
     assert open_events(path).size == SensorSize(*size)
 
 
-def test_a_size_that_is_given_goes_first(tmp_path: Path) -> None:
+def test_a_given_size_has_priority(tmp_path: Path) -> None:
     path = raw(tmp_path / "a.raw", "evt 3.0|geometry 640x480", [0x8001], "H")
     assert open_events(f"{path}?width=1280&height=720").size == SensorSize(1280, 720)
     assert open_events(path, size=SensorSize(9, 9)).size == SensorSize(9, 9)
@@ -180,16 +180,16 @@ def test_a_size_that_is_given_goes_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "message"),
     [
-        ("evt 4.0|geometry 640x480", "encoding EVT 4.0"),
-        ("format EVT4;height=1;width=1", "encoding EVT4"),
-        ("geometry 640x480", "encoding of no kind"),
+        ("evt 4.0|geometry 640x480", "EVT 4.0"),
+        ("format EVT4;height=1;width=1", "EVT4"),
+        ("geometry 640x480", "encoding None"),
         ("evt 3.0|geometry 0x480", "0×480"),
         ("evt 3.0|geometry 99999x480", "99999×480"),
-        ("evt 3.0", "how large its sensor is"),
-        ("format EVT21;endianness=middle;height=1;width=1", "endianness 'middle'"),
+        ("evt 3.0", r"a.raw\?width="),
+        ("format EVT21;endianness=middle;height=1;width=1", "'middle'"),
     ],
 )
-def test_headers_that_lie_are_refused(header: str, message: str, tmp_path: Path) -> None:
+def test_impossible_headers(header: str, message: str, tmp_path: Path) -> None:
     path = raw(tmp_path / "a.raw", header, [0x8001], "Q")
     with pytest.raises(EventFormatError, match=message):
         open_events(path)
@@ -216,10 +216,10 @@ def test_dat_version_1(tmp_path: Path) -> None:
     assert rows(events) == [(5, 303, 239, 1)]
 
 
-def test_dat_of_other_events_is_refused(tmp_path: Path) -> None:
+def test_dat_of_other_kinds(tmp_path: Path) -> None:
     path = dat(tmp_path / "a.dat", "Version 2|Width 9|Height 9", b"\x0e\x08", [(0, 0)])
-    with pytest.raises(EventFormatError, match="something else than changes of light"):
+    with pytest.raises(EventFormatError, match="type 14 with 8 bytes"):
         open_events(path)
     path = dat(tmp_path / "b.dat", "Version 3|Width 9|Height 9", b"\x0c\x08", [(0, 0)])
-    with pytest.raises(EventFormatError, match="version '3'"):
+    with pytest.raises(EventFormatError, match="'3'"):
         open_events(path)

@@ -215,13 +215,14 @@ def test_one_topic_of_several(name: str, tmp_path: Path) -> None:
     left, right = sample(30), sample(40)
     topics = {"/left/events": dvs(left), "/right/events": dvs(right)}
     path = bag(tmp_path / name, topics)
-    with pytest.raises(EventFormatError, match=r"/left/events, /right/events; choose one.*\?topic"):
+    with pytest.raises(EventFormatError, match=r"/left/events, /right/events.*\?topic="):
         read_events(path)
     np.testing.assert_array_equal(read_events(f"{path}?topic=/left/events")[0], left)
     with open_events(f"{path}?topic=/right/events", strict=True) as source:
         assert sum(map(len, source)) == sum(map(len, source)) == 40  # and again
-    with pytest.raises(ConfigError, match=r"topic = '/imu'.*/left/events \(dvs_msgs"):
+    with pytest.raises(ConfigError, match=r"/left/events \(dvs_msgs") as raised:
         read_events(f"{path}?topic=/imu")
+    assert (raised.value.field, raised.value.value) == ("topic", "/imu")
 
 
 def test_no_topic_of_events(tmp_path: Path) -> None:
@@ -231,11 +232,11 @@ def test_no_topic_of_events(tmp_path: Path) -> None:
         text = writer.add_connection("/chatter", "std_msgs/msg/String", typestore=store)
         message = store.types["std_msgs/msg/String"](data="hello")
         writer.write(text, 1, store.serialize_cdr(message, "std_msgs/msg/String"))
-    with pytest.raises(EventFormatError, match=r"/chatter \(std_msgs/msg/String\), expected one"):
+    with pytest.raises(EventFormatError, match=r"/chatter \(std_msgs/msg/String\)"):
         read_events(tmp_path / "a")
 
 
-def test_the_folder_of_a_bag_and_names_that_are_no_uri(tmp_path: Path) -> None:
+def test_the_folder_of_a_bag_and_unusual_names(tmp_path: Path) -> None:
     events = sample(50)
     for name in ("a.db3", "b.mcap"):
         path = bag(tmp_path / name, {"/e": dvs(events)})
@@ -243,11 +244,12 @@ def test_the_folder_of_a_bag_and_names_that_are_no_uri(tmp_path: Path) -> None:
     odd = tmp_path / "50% #1?.db3"
     odd.write_bytes((tmp_path / "a" / "a.db3").read_bytes())
     np.testing.assert_array_equal(read_events(odd, strict=True)[0], events)
-    with pytest.raises(EventFormatError, match="this is a directory"):
+    with pytest.raises(EventFormatError) as raised:
         read_events(tmp_path)
+    assert raised.value.path == tmp_path
 
 
-def test_a_bag_in_several_files_and_one_that_is_packed(tmp_path: Path) -> None:
+def test_a_bag_in_several_files_and_a_compressed_one(tmp_path: Path) -> None:
     events = sample(90)
     folder = tmp_path / "whole"
     folder.mkdir()
@@ -261,7 +263,7 @@ def test_a_bag_in_several_files_and_one_that_is_packed(tmp_path: Path) -> None:
         read_events(folder)
 
 
-def test_messages_that_are_packed_one_by_one(tmp_path: Path) -> None:
+def test_compressed_messages(tmp_path: Path) -> None:
     events = sample(60)
     zstandard = pytest.importorskip("zstandard", reason="the extra rosbag is not installed")
     path = bag(tmp_path / "a.db3", {"/e": dvs(events)})
@@ -296,12 +298,12 @@ def edit(path: Path, change: Callable[[bytes], bytes], row: int) -> None:
 
 
 CHANGES: list[tuple[str, Callable[[bytes], bytes]]] = [
-    ("ends before the last of its 25 events", lambda data: data[:-20]),
-    ("ends within a number", lambda data: data[:10]),
-    ("ends within a string", lambda data: data[:12] + b"\xff\xff\xff\x7f" + data[16:]),
-    ("expected plain CDR", lambda data: b"\x00\x0a" + data[2:]),
-    ("it states 347×260 pixels", lambda data: data[:28] + struct.pack("<I", 347) + data[32:]),
-    ("ends before the last of its 4294967295", lambda data: data[:32] + b"\xff" * 4 + data[36:]),
+    ("25 events", lambda data: data[:-20]),
+    ("10 bytes", lambda data: data[:10]),
+    ("2147483663 or more", lambda data: data[:12] + b"\xff\xff\xff\x7f" + data[16:]),
+    ("000a", lambda data: b"\x00\x0a" + data[2:]),
+    ("347×260", lambda data: data[:28] + struct.pack("<I", 347) + data[32:]),
+    ("4294967295 events", lambda data: data[:32] + b"\xff" * 4 + data[36:]),
 ]
 
 
@@ -310,40 +312,41 @@ def test_a_damaged_message(message: str, change: Callable[[bytes], bytes], tmp_p
     events = sample(100)
     path = bag(tmp_path / "a.db3", {"/e": dvs(events)})
     edit(path, change, 3)
-    with pytest.warns(EventFormatWarning, match=f"message 3 of /e is damaged: .*{message}"):
+    with pytest.warns(EventFormatWarning, match=f"message 3 of /e .*{message}"):
         found, _ = read_events(path)
     np.testing.assert_array_equal(found, events[:50])
     with pytest.raises(EventFormatError, match=message):
         read_events(path, strict=True)
 
 
-def test_events_that_cannot_be_true(tmp_path: Path) -> None:
+def test_an_event_outside_the_sensor(tmp_path: Path) -> None:
     events = sample(100)
     path = bag(tmp_path / "a.mcap", {"/e": dvs(events)})
     data = bytearray(path.read_bytes())
     place = data.rindex(struct.pack("<HH", int(events[90]["x"]), int(events[90]["y"])))
     data[place : place + 2] = struct.pack("<H", 400)
     path.write_bytes(data)
-    with pytest.warns(EventFormatWarning, match=r"lies outside the 346×260 sensor.*\(byte [0-9]+"):
+    with pytest.warns(EventFormatWarning, match=r"346×260.*\(byte [0-9]+"):
         found, _ = read_events(path)
     np.testing.assert_array_equal(found, events[:90])
 
 
-def test_encodings_that_are_not_read(tmp_path: Path) -> None:
+def test_unknown_encodings_and_odd_sizes(tmp_path: Path) -> None:
     path = bag(tmp_path / "a.mcap", {"/e": packets("trigger", [(0, bytes(8))])})
-    with pytest.raises(EventFormatError, match="encoding 'trigger' is not read, expected evt3"):
+    with pytest.raises(EventFormatError, match=r"'trigger'.* evt3, evt2, mono"):
         read_events(path)
     path = bag(tmp_path / "b.mcap", {"/e": packets("mono", [(0, bytes(9))])})
-    with pytest.raises(EventFormatError, match="9 bytes of events are no words of 8"):
+    with pytest.raises(EventFormatError, match=r"9 bytes .* 8"):
         read_events(path)
 
 
 @pytest.mark.parametrize("name", BAGS)
-def test_a_bag_that_is_truncated(name: str, tmp_path: Path) -> None:
+def test_a_truncated_bag(name: str, tmp_path: Path) -> None:
     path = bag(tmp_path / name, {"/e": dvs(sample(100))})
     path.write_bytes(path.read_bytes()[:-2000])
-    with pytest.raises(EventFormatError, match="the bag is damaged"):
+    with pytest.raises(EventFormatError) as raised:
         read_events(path)
+    assert raised.value.path == path
 
 
 def test_without_rosbags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What is written is read back, by us and by a second library."""
+"""Written recordings are read back, by this package and by a second library."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def recordings(draw: st.DrawFn) -> tuple[EventArray, SensorSize]:
 
 def read_back(folder: Path, target: str, size: SensorSize) -> tuple[EventArray, SensorSize]:
     name = target.partition("?")[0]
-    # Every other file says it itself.
+    # Every other format stores the size.
     options = f"width={size.width}&height={size.height}" if name.endswith(".npy") else ""
     return read_events(f"{folder / name}{'?' if options else ''}{options}", strict=True)
 
@@ -71,7 +71,7 @@ def read_back(folder: Path, target: str, size: SensorSize) -> tuple[EventArray, 
 @pytest.mark.parametrize("target", TARGETS)
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(recording=recordings())
-def test_every_format_gives_back_what_was_written(
+def test_every_format_reads_what_it_wrote(
     target: str, recording: tuple[EventArray, SensorSize], tmp_path: Path
 ) -> None:
     events, size = recording
@@ -87,7 +87,7 @@ def test_every_format_gives_back_what_was_written(
 
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(recording=recordings())
-def test_event_stream_gives_back_times_from_zero(
+def test_event_stream_reads_what_it_wrote(
     recording: tuple[EventArray, SensorSize], tmp_path: Path
 ) -> None:
     events, size = recording
@@ -101,7 +101,7 @@ def test_event_stream_gives_back_times_from_zero(
 
 @pytest.mark.parametrize("start", STARTS)
 @pytest.mark.parametrize("target", TARGETS)
-def test_times_run_on_across_every_rollover(target: str, start: int, tmp_path: Path) -> None:
+def test_timestamps_continue_across_rollovers(target: str, start: int, tmp_path: Path) -> None:
     t = start + np.arange(0, 200_000_000, 100_000)  # 200 s: twelve rollovers of EVT3
     events = make_events(t, np.arange(len(t)) % 300, np.zeros(len(t)), np.arange(len(t)) % 2)
     write_events(f"{tmp_path}/{target}", events, SensorSize(300, 200))
@@ -152,10 +152,10 @@ def test_raw_and_dat_agree_with_faery(target: str, tmp_path: Path) -> None:
         ("a.aedat4", 1_760_000_000_000_000),
     ],
 )
-def test_faery_finds_the_same_times_across_a_rollover(
+def test_timestamps_agree_with_faery_across_rollovers(
     target: str, start: int, tmp_path: Path
 ) -> None:
-    """EVT3 is above: faery gets one wrong that begins within 4 ms before its rollover."""
+    """EVT3 is tested above: faery is wrong within 4 ms before its rollover."""
     faery = pytest.importorskip("faery", reason="the second library, faery, is not installed")
     rng = np.random.default_rng(3)
     t = start - 500 + np.cumsum(rng.integers(0, 3, 2000))
@@ -234,7 +234,7 @@ def test_packets_are_bounded_and_a_second_pass_is_the_same(target: str, tmp_path
             assert source.counters.events == count
 
 
-def test_nothing_remains_of_a_recording_that_fails(tmp_path: Path) -> None:
+def test_a_failed_recording_leaves_no_file(tmp_path: Path) -> None:
     (tmp_path / "a.npz").write_bytes(b"what was there")
     events = make_events([1, 2], [0, 0], [0, 0], [0, 0])
 
@@ -253,33 +253,33 @@ SUFFIXES = ["a.npz", "a.raw", "a.csv", "a.dat", "a.es", "a.npy", "a.h5", "a.aeda
 
 
 @pytest.mark.parametrize("target", SUFFIXES)
-def test_events_that_break_their_type_are_refused(target: str, tmp_path: Path) -> None:
+def test_invalid_events_are_not_written(target: str, tmp_path: Path) -> None:
     size = SensorSize(10, 10)
-    bad = {
-        "outside": make_events([1], [10], [0], [0]),
-        "before": make_events([2, 1], [0, 0], [0, 0], [0, 0]),
-        "no event for": make_events([0, 4_000_000_000], [0, 0], [0, 0], [0, 0]),
-        "expected 0 .darker. or 1": make_events([1], [0], [0], [2]),
-        "below 2\\^62": make_events([1 << 62, (1 << 62) + 1], [0, 0], [0, 0], [0, 0]),
+    invalid = {
+        r"\(10, 0\).*10×10": make_events([1], [10], [0], [0]),
+        "event 1 at 1 µs": make_events([2, 1], [0, 0], [0, 0], [0, 0]),
+        "4000 s, .* 3600 s": make_events([0, 4_000_000_000], [0, 0], [0, 0], [0, 0]),
+        "event 0 has polarity 2": make_events([1], [0], [0], [2]),
+        str(1 << 62): make_events([1 << 62, (1 << 62) + 1], [0, 0], [0, 0], [0, 0]),
     }
-    for message, events in bad.items():
+    for message, events in invalid.items():
         with pytest.raises(EventFormatError, match=message):
             write_events(tmp_path / target, events, size)
     with EventWriter(tmp_path / target, size) as writer:
         writer.write(make_events([5], [0], [0], [0]))
-        with pytest.raises(EventFormatError, match="before the last one ended"):
+        with pytest.raises(EventFormatError, match=r"4 µs, .* 5 µs"):
             writer.write(make_events([4], [0], [0], [0]))
     assert [path.name for path in tmp_path.iterdir()] == [target]
 
 
-def test_targets_that_cannot_be_written(tmp_path: Path) -> None:
+def test_impossible_targets(tmp_path: Path) -> None:
     events, size = make_events([1], [0], [0], [0]), SensorSize(3000, 10)
     for target, message in {
-        "a.xyz": "cannot write files that end in '.xyz'",
-        "a.aedat": "cannot write files that end in",
-        "a.raw?format=evt21": "can be read, not written",
-        "a.raw": "up to 2048×2048",
-        "a.dat?version=1": "up to 512×256",
+        "a.xyz": "'.xyz'.*'?.raw",
+        "a.aedat": "'.aedat'",
+        "a.raw?format=evt21": "EVT2.1",
+        "a.raw": "2048×2048",
+        "a.dat?version=1": "512×256",
         "none/a.npz": "No such file or directory",
     }.items():
         with pytest.raises(EventFormatError, match=message):
@@ -295,18 +295,19 @@ def test_targets_that_cannot_be_written(tmp_path: Path) -> None:
         with pytest.raises(ConfigError):
             write_events(target if ":" in target else f"{tmp_path}/{target}", events, size)
     (tmp_path / "folder.npz").mkdir()
-    with pytest.raises(EventFormatError, match="directory"):
+    with pytest.raises(EventFormatError) as raised:
         write_events(tmp_path / "folder.npz", events, size)
-    with pytest.raises(EventFormatError, match="counts up from 0"):
+    assert raised.value.path == tmp_path / "folder.npz"
+    with pytest.raises(EventFormatError, match=r"-5 µs.*--from-zero"):
         write_events(tmp_path / "a.es", make_events([-5], [0], [0], [0]), size)
     if importlib.util.find_spec("dv_processing"):
-        with pytest.raises(EventFormatError, match="from 0 µs on"):
+        with pytest.raises(EventFormatError, match=r"-5 µs.*--from-zero"):
             write_events(tmp_path / "a.aedat4", make_events([-5], [0], [0], [0]), size)
     assert [path.name for path in tmp_path.iterdir()] == ["folder.npz"]
 
 
 @pytest.mark.parametrize("target", [*SUFFIXES, "a.hdf5?layout=metavision"])
-def test_no_events_are_a_recording_too(target: str, tmp_path: Path) -> None:
+def test_recordings_without_events(target: str, tmp_path: Path) -> None:
     size = SensorSize(12, 34)
     write_events(f"{tmp_path}/{target}", np.empty(0, EVENT_DTYPE), size)
     path = tmp_path / target.partition("?")[0]

@@ -76,7 +76,7 @@ def test_hdf5_as_metavision_has_it(tmp_path: Path) -> None:
         assert file.attrs["geometry"] == "346x260"
         # Its reader takes every attribute for text of any length.
         assert all(isinstance(value, str) for value in file.attrs.values())
-    with pytest.raises(EventFormatError, match="up to 2048×2048"):
+    with pytest.raises(EventFormatError, match="2048×2048"):
         write_events(f"{tmp_path}/b.hdf5?layout=metavision", events, SensorSize(3000, 300))
 
 
@@ -87,7 +87,7 @@ def aedat_events(path: Path) -> Any:
 
 
 @pytest.mark.parametrize("compression", ["lz4", "zstd", "none"])
-def test_aedat4_as_others_read_it(compression: str, tmp_path: Path) -> None:
+def test_aedat4_read_by_other_libraries(compression: str, tmp_path: Path) -> None:
     dv = pytest.importorskip("dv_processing", reason="the extra inivation is not installed")
     events = sample()
     path = tmp_path / "a.aedat4"
@@ -106,7 +106,7 @@ def test_aedat4_as_others_read_it(compression: str, tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.aedat4"]
 
 
-def test_aedat4_that_fails_leaves_nothing(tmp_path: Path) -> None:
+def test_a_failed_aedat4_leaves_no_file(tmp_path: Path) -> None:
     pytest.importorskip("dv_processing", reason="the extra inivation is not installed")
 
     def fail() -> None:
@@ -117,7 +117,7 @@ def test_aedat4_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="half-way"):
         fail()
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(EventFormatError, match="up to 32768×32768"):
+    with pytest.raises(EventFormatError, match="32768×32768"):
         write_events(tmp_path / "a.aedat4", sample(10), SensorSize(40_000, 300))
 
 
@@ -129,7 +129,7 @@ def test_aedat4_that_fails_leaves_nothing(tmp_path: Path) -> None:
         ("a.aedat4", "dv_processing", "inivation"),
     ],
 )
-def test_what_is_missing_is_named(
+def test_a_missing_package_is_named(
     target: str, package: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("h5py", reason="the extra hdf5 is not installed")
@@ -142,5 +142,6 @@ def test_what_is_missing_is_named(
 def test_options_of_writing_are_not_of_reading(tmp_path: Path) -> None:
     pytest.importorskip("h5py", reason="the extra hdf5 is not installed")
     write_events(tmp_path / "a.h5", sample(10), SIZE)
-    with pytest.raises(ConfigError, match="layout"):
+    with pytest.raises(ConfigError) as raised:
         read_events(f"{tmp_path}/a.h5?layout=dsec")
+    assert raised.value.value == "layout"
