@@ -231,19 +231,19 @@ def _improve(
     count, modes = amounts.shape
     turned = shape.points(amounts) @ rotation.transpose(0, 2, 1)
     camera = turned + position[:, None]
-    x, y, z = np.moveaxis(turned, 2, 0)
-    # Derivatives of the camera coordinates of each point, by each unknown.
-    moved = np.zeros((count, NUM_LANDMARKS, 3, 6 + modes))
-    moved[:, :, 1, 0], moved[:, :, 2, 0] = -z, y
-    moved[:, :, 0, 1], moved[:, :, 2, 1] = z, -x
-    moved[:, :, 0, 2], moved[:, :, 1, 2] = -y, x
-    moved[:, :, 0, 3] = moved[:, :, 1, 4] = 1.0
-    moved[:, :, 2, 5] = position[:, None, 2]  # the distance by its logarithm
-    directions = shape.modes_mm.reshape(-1, 3) @ rotation.transpose(0, 2, 1)
-    moved[..., 6:] = directions.reshape(count, modes, NUM_LANDMARKS, 3).transpose(0, 2, 3, 1)
-    across = (camera[..., :2] / camera[..., 2:])[..., None]
-    per_depth = (focal[:, None] / camera[..., 2] * weight)[..., None, None]
-    a = per_depth * (moved[:, :, :2] - across * moved[:, :, 2:])
+    # q (N, 98, 2, 3): weighted derivatives of the projection by the camera coordinates.
+    per_depth = focal[:, None] / camera[..., 2] * weight
+    q = np.zeros((count, NUM_LANDMARKS, 2, 3))
+    q[..., 0, 0] = q[..., 1, 1] = per_depth
+    q[..., 2] = -per_depth[..., None] * camera[..., :2] / camera[..., 2:]
+    by_distance = np.ones((count, 1, 1, 3))
+    by_distance[..., 2] = position[:, None, None, 2]  # the distance is fitted by its logarithm
+    # For each landmark a product (N · 2, 3) · (3, K), which is faster than one for each head.
+    in_head = q.reshape(count, -1, 3) @ rotation
+    in_head = in_head.reshape(q.shape).transpose(1, 0, 2, 3).reshape(NUM_LANDMARKS, -1, 3)
+    by_modes = in_head @ shape.modes_mm.transpose(1, 2, 0)
+    by_modes = by_modes.reshape(NUM_LANDMARKS, count, 2, modes).transpose(1, 0, 2, 3)
+    a = np.concatenate([np.cross(turned[:, :, None], q), q * by_distance, by_modes], axis=-1)
     a = a.reshape(count, 2 * NUM_LANDMARKS, -1)
     b = ((points - _project(camera, focal)) * weight[..., None]).reshape(count, -1, 1)
     normal = a.transpose(0, 2, 1) @ a

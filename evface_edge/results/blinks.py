@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,11 +108,21 @@ def _open_value(
 ) -> NDArray[np.float64]:
     """(N,) upper quartile of the ratios in a window centred at each time."""
     half_us = round(window_s * 5e5)
-    starts = np.searchsorted(times, times - half_us)
-    stops = np.searchsorted(times, times + half_us, side="right")
-    return np.array(
-        [max(np.quantile(ratio[a:b], 0.75), 1e-6) for a, b in zip(starts, stops, strict=True)]
-    )
+    window: list[float] = []  # sorted
+    first = last = 0
+    quartiles = []
+    t_us, samples = times.tolist(), ratio.tolist()
+    for now_us in t_us:
+        while last < len(t_us) and t_us[last] <= now_us + half_us:
+            insort(window, samples[last])
+            last += 1
+        while t_us[first] < now_us - half_us:
+            del window[bisect_left(window, samples[first])]
+            first += 1
+        below, fraction = divmod(0.75 * (len(window) - 1), 1)
+        low, high = window[int(below)], window[min(int(below) + 1, len(window) - 1)]
+        quartiles.append(max(low + fraction * (high - low), 1e-6))
+    return np.array(quartiles)
 
 
 def _measure(
