@@ -26,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     switches = Switches()
     default_show = warnings.showwarning
+    stderr = sys.stderr  # also with --quiet
 
     def show(
         message: Warning | str,
@@ -36,11 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         line: str | None = None,
     ) -> None:
         if issubclass(category, EventFormatWarning):
-            typer.echo(f"warning: {message}", err=True)
+            typer.echo(f"warning: {message}", file=stderr)
         else:
             default_show(message, category, filename, lineno, file, line)
 
-    with warnings.catch_warnings(), switches.active():
+    with warnings.catch_warnings(), switches.logging():
         warnings.simplefilter("always", EventFormatWarning)
         warnings.showwarning = show
         try:

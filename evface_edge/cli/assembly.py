@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from typing import Annotated, Any
 
@@ -60,13 +60,15 @@ class _LazyCommand(TyperCommand):
     def make_context(
         self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any
     ) -> Any:
-        return self._load().make_context(info_name, args, parent, **extra)
+        switches = Switches() if parent is None else _switches(parent)
+        return self._load(switches).make_context(info_name, args, parent, **extra)
 
-    def _load(self) -> Any:
+    def _load(self, switches: Switches) -> Any:
         from rich.markup import escape
 
         module, _, name = self.row.target.partition(":")
         command = _command(getattr(importlib.import_module(module), name), self.row.name)
+        command.callback = _quietly(command.callback, switches)
         command.params += _switch_options()
         # Square brackets, as in evface-edge[train], are text here, not markup.
         command.help = escape(_reflow(command.help or ""))
@@ -76,6 +78,16 @@ class _LazyCommand(TyperCommand):
             if getattr(param, "is_flag", False):
                 param.metavar = ""  # not <bool>, which it does not take
         return command
+
+
+def _quietly(callback: Callable[..., Any], switches: Switches) -> Callable[..., Any]:
+    """A command that prints nothing with --quiet, except what --json prints."""
+
+    def run(*arguments: Any, **options: Any) -> Any:
+        with switches.output(keep_stdout=bool(options.get("as_json"))):
+            return callback(*arguments, **options)
+
+    return run
 
 
 def _added_rows() -> Iterator[Row]:
@@ -120,7 +132,7 @@ def _set_debug(context: typer.Context, value: bool) -> None:
     _switches(context).debug |= value
 
 
-def _switches(context: typer.Context) -> Switches:
+def _switches(context: Any) -> Switches:
     return context.find_object(Switches) or Switches()
 
 
@@ -146,7 +158,8 @@ def _switch_options() -> list[TyperOption]:
             ),
         ] = 0,
         quiet: Annotated[
-            bool, typer.Option("--quiet", "-q", callback=_set_quiet, help="Print errors only.")
+            bool,
+            typer.Option("--quiet", "-q", callback=_set_quiet, help="Print errors only."),
         ] = False,
         debug: Annotated[
             bool, typer.Option("--debug", callback=_set_debug, help="Show the traceback of errors.")

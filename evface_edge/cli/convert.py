@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evface_edge.cli.options import JsonOption, SizeOption
-from evface_edge.cli.switches import summarize
 from evface_edge.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -84,7 +83,7 @@ def _show(recording: Recording, out: Path, events: int, seconds: float, as_json:
         typer.echo(json.dumps(facts))
         return
     rate = events / max(seconds, 1e-9) / 1e6
-    summarize(
+    typer.echo(
         f"{out}: {events:,} events, {recording.size} pixels, {out.stat().st_size / 1e6:.1f} MB, "
         f"{rate:.1f} Mev/s"
     )

@@ -34,7 +34,6 @@ def demo(
     """
     from evface_edge.cli.progress import progress
     from evface_edge.cli.run import run_predictor, show_summary
-    from evface_edge.cli.switches import summarize
     from evface_edge.errors import ConfigError
     from evface_edge.events import open_events
     from evface_edge.predictor import Predictor
@@ -68,8 +67,8 @@ def demo(
         }
         typer.echo(json.dumps(result))
         return
-    summarize(f"bundled recording: {run.predictions.size} pixels, {count:,} events")
-    summarize(description)
+    typer.echo(f"bundled recording: {run.predictions.size} pixels, {count:,} events")
+    typer.echo(description)
     show_summary(run)
-    summarize(f"in {elapsed_s:.1f} s")
-    summarize(f"Open {output / 'annotated.gif'}; the numbers are in {output / 'landmarks.csv'}.")
+    typer.echo(f"in {elapsed_s:.1f} s")
+    typer.echo(f"Open {output / 'annotated.gif'}; the numbers are in {output / 'landmarks.csv'}.")

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evface_edge.cli.switches import report
+import typer
+
 from evface_edge.errors import ConfigError
 from evface_edge.events import uri
 from evface_edge.results import Predictions
@@ -71,7 +72,7 @@ class LiveViews:
         if not self.url:
             return
         with suppress(KeyboardInterrupt):
-            report(f"open {self.url}; press Ctrl-C to stop")
+            typer.echo(f"open {self.url}; press Ctrl-C to stop", err=True)
             threading.Event().wait()
 
 
@@ -99,7 +100,7 @@ def open_live_views(
             )
             views.viewers.append(viewer)
             views.url = page.url
-            report(f"web: {page.url}")
+            typer.echo(f"web: {page.url}", err=True)
         yield views
 
 

@@ -22,7 +22,6 @@ from evface_edge.cli.options import (
     SourceArgument,
     SpeedOption,
 )
-from evface_edge.cli.switches import summarize
 
 if TYPE_CHECKING:
     from evface_edge.cli.run import RunResult
@@ -159,13 +158,13 @@ def _show(
         }
         typer.echo(json.dumps(result))
         return
-    summarize(f"{source}: {predictions.size} pixels, {counters.events:,} events")
+    typer.echo(f"{source}: {predictions.size} pixels, {counters.events:,} events")
     if events.live:
-        summarize(f"lost: {describe_losses(counters)}")
-    summarize(description)
+        typer.echo(f"lost: {describe_losses(counters)}")
+    typer.echo(description)
     show_summary(run)
-    summarize(f"in {elapsed_s:.1f} s")
+    typer.echo(f"in {elapsed_s:.1f} s")
     for path in files(outputs):
-        summarize(f"written: {path}")
+        typer.echo(f"written: {path}")
     if not outputs:
-        summarize("add -o landmarks.csv or -o annotated.gif to keep the result")
+        typer.echo("add -o landmarks.csv or -o annotated.gif to keep the result")

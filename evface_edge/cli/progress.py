@@ -1,4 +1,4 @@
-"""Progress bars on stderr; none if stderr is no terminal or --quiet is set."""
+"""Progress bars on stderr; none if stderr is no terminal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from evface_edge.cli.switches import is_quiet
 from evface_edge.events.recording import Recording
 from evface_edge.events.source import EventSource
 
@@ -19,7 +18,7 @@ def progress(source: EventSource) -> Iterator[Callable[[int], None]]:
     Yields:
         a function to call with the time of each result or packet, µs.
     """
-    if is_quiet() or not sys.stderr.isatty():
+    if not sys.stderr.isatty():
         yield lambda t_us: None
         return
     from rich.console import Console

@@ -8,8 +8,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import typer
+
 from evface_edge.cli.outputs import WRITERS, open_files
-from evface_edge.cli.switches import is_quiet, summarize
 from evface_edge.events.source import EventSource
 from evface_edge.geometry import Box
 from evface_edge.results import FaceLandmarks, Predictions
@@ -124,13 +125,11 @@ def run_predictor(
 
 def show_summary(run: RunResult) -> None:
     """Print a table with a row for each face, or that there is none."""
-    if is_quiet():
-        return
     windows = run.predictions.windows
     seconds = (run.last_us - run.first_us) / 1e6
     examined = f"{windows:,} window{'s' * (windows != 1)} in {seconds:.2f} s of recording"
     if not run.rows:
-        summarize(f"no face in {examined}")
+        typer.echo(f"no face in {examined}")
         return
     from rich import box
     from rich.console import Console
@@ -150,4 +149,4 @@ def show_summary(run: RunResult) -> None:
             ", ".join(f"{name} {fraction:.0%}" for name, fraction in row["states"].items()),
         )
     Console().print(table)
-    summarize(examined)
+    typer.echo(examined)

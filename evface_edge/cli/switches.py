@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 
 import typer
@@ -18,7 +20,7 @@ class Switches:
 
     Attributes:
         verbosity: 0 shows warnings, 1 information as well, 2 debug messages as well.
-        quiet: show errors only, no progress and no summary.
+        quiet: show errors and warnings only.
         debug: show the traceback of an error.
     """
 
@@ -27,10 +29,8 @@ class Switches:
     debug: bool = False
 
     @contextmanager
-    def active(self) -> Iterator[None]:
-        """Apply the switches until the block ends: `is_quiet`, and our packages' log on stderr."""
-        global _current
-        previous, _current = _current, self
+    def logging(self) -> Iterator[None]:
+        """Show what our packages log on stderr, until the block ends."""
         handler = _StderrHandler(self)
         handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
         loggers = [logging.getLogger(name) for name in _PACKAGES]
@@ -44,39 +44,28 @@ class Switches:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.removeHandler(handler)
                 logger.setLevel(level)
-            _current = previous
 
-
-_current = Switches()
-
-
-def is_quiet() -> bool:
-    """Whether the running command was called with --quiet."""
-    return _current.quiet
-
-
-def summarize(text: str) -> None:
-    """Print a line of a command's summary, unless --quiet is set."""
-    if not _current.quiet:
-        typer.echo(text)
-
-
-def report(text: str) -> None:
-    """Print a line of progress on stderr, unless --quiet is set."""
-    if not _current.quiet:
-        typer.echo(text, err=True)
+    @contextmanager
+    def output(self, *, keep_stdout: bool) -> Iterator[None]:
+        """With --quiet, discard stderr until the block ends, and stdout unless it is kept."""
+        with ExitStack() as stack:
+            if self.quiet:
+                sink = stack.enter_context(open(os.devnull, "w"))
+                stack.enter_context(redirect_stderr(sink))
+                if not keep_stdout:
+                    stack.enter_context(redirect_stdout(sink))
+            yield
 
 
 class _StderrHandler(logging.Handler):
     def __init__(self, switches: Switches) -> None:
         super().__init__()
         self._switches = switches
+        self._stderr = sys.stderr  # also with --quiet
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if self._switches.quiet:
-            return record.levelno >= logging.ERROR
         levels = (logging.WARNING, logging.INFO, logging.DEBUG)
         return record.levelno >= levels[min(self._switches.verbosity, 2)]
 
     def emit(self, record: logging.LogRecord) -> None:
-        typer.echo(self.format(record), err=True)
+        typer.echo(self.format(record), file=self._stderr)

@@ -66,7 +66,6 @@ def view(
         open_live_views,
     )
     from evface_edge.cli.progress import progress
-    from evface_edge.cli.switches import summarize
     from evface_edge.errors import ConfigError
     from evface_edge.events import open_events
     from evface_edge.live import describe_losses, until_stopped
@@ -101,11 +100,11 @@ def view(
             }
             typer.echo(json.dumps(result))
         else:
-            summarize(f"{source}: {events.size} pixels, {counters.events:,} events")
+            typer.echo(f"{source}: {events.size} pixels, {counters.events:,} events")
             if events.live:
-                summarize(f"lost: {describe_losses(counters)}")
+                typer.echo(f"lost: {describe_losses(counters)}")
             for path in files(outputs):
-                summarize(f"written: {path}")
+                typer.echo(f"written: {path}")
         stoppable.raise_error()
         if not events.live:
             views.wait()

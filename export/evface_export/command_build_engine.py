@@ -75,7 +75,7 @@ def build_engine_command(
     if engine.suffix not in (".engine", ".plan") or not engine.parent.is_dir():
         raise ConfigError("output", str(engine), "a file name ending in .engine, in a folder")
     typer.echo(build_here(model, engine, settings, report=typer.echo))
-    typer.echo(f"Next: evface-edge predict DEMO_RECORDING -m {engine}")
+    typer.echo(f"Next: evface-edge predict RECORDING -m {engine}")
 
 
 def can_build() -> bool:

@@ -267,4 +267,19 @@ def test_quiet(command, recording: Path, fake_predictor, place: str) -> None:
     failed = command("predict", recording.parent / "none.raw", "-q")
     assert failed.code == 1
     assert failed.err.startswith("error: ")
-    assert command("predict", recording).out != ""  # quiet ends with the command
+    assert command("predict", recording).out != ""  # the next command is not quiet
+
+
+def test_quiet_commands_of_other_packages(command, extend) -> None:
+    def train() -> None:
+        warnings.warn("recording.raw: cut off (byte 12)", EventFormatWarning, stacklevel=1)
+        typer.echo("step 1", err=True)
+        typer.echo("done")
+        raise ConfigError("field", 3, "4")
+
+    extend("train", train)
+    answer = command("train", "-q")
+    assert (answer.code, answer.out) == (1, "")
+    warning, error = answer.err.splitlines()
+    assert warning.startswith("warning: ")
+    assert error.startswith("error: ")
