@@ -12,41 +12,41 @@ _MARKS = {"ok": "✓", "missing": "–", "broken": "✗"}
 
 
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
-    """Say what is installed, what is missing, what is broken, and the command that mends it.
+    """Check the installation and print the command that fixes each problem.
 
-    Looks at Python and packages, bundled models, runtimes and the devices that each really offers,
-    drivers of cameras, USB and udev rules, videos and the synthetic avatar. Changes nothing. Ends
-    with 1 when something that is installed is broken; what is missing is no error.
+    Checks Python and packages, the bundled models, runtimes and their devices, camera drivers, USB
+    and udev rules, video output and the synthetic avatar. Changes nothing. The exit code is 1 if
+    something is broken; a missing optional part is no error.
 
     \b
     Examples:
       evface-edge doctor
       evface-edge doctor --json
     """
-    from evface_edge.doctor import State, examine
+    from evface_edge.doctor import Status, run_checks
 
-    found = examine()
-    broken = [f.name for findings in found.values() for f in findings if f.state is State.BROKEN]
+    results = run_checks()
+    broken = [r.name for group in results.values() for r in group if r.status is Status.BROKEN]
     if as_json:
         checks = [
-            {"group": heading, **dataclasses.asdict(finding), "state": finding.state.value}
-            for heading, findings in found.items()
-            for finding in findings
+            {"group": heading, **dataclasses.asdict(result), "status": result.status.value}
+            for heading, group in results.items()
+            for result in group
         ]
         typer.echo(json.dumps({"ok": not broken, "checks": checks}))
     else:
-        for heading, findings in found.items():
+        for heading, group in results.items():
             typer.echo(heading)
-            width = max((len(finding.name) for finding in findings), default=0)
-            for finding in findings:
-                mark = _MARKS[finding.state.value]
-                typer.echo(f"  {mark} {finding.name:<{width}}  {finding.found}")
-                if finding.mend:
-                    typer.echo(f"    {'':<{width}}  → {finding.mend}")
+            width = max((len(result.name) for result in group), default=0)
+            for result in group:
+                mark = _MARKS[result.status.value]
+                typer.echo(f"  {mark} {result.name:<{width}}  {result.detail}")
+                if result.fix:
+                    typer.echo(f"    {'':<{width}}  → {result.fix}")
             typer.echo()
-        typer.echo("✓ there   – missing: install it if you want it   ✗ broken")
+        typer.echo("✓ works   – missing, optional   ✗ broken   → how to fix it")
         if broken:
             typer.echo(f"broken: {', '.join(broken)}")
     if broken:

@@ -1,6 +1,6 @@
-"""What is installed, what is missing, what is broken, and the command that mends it.
+"""Checks of the installation: what works, what is missing, what is broken, and how to fix it.
 
-Each check is a small function that returns findings; `CHECKS` is the table of them. A check never
+Each check is a function that yields results; `CHECKS` is the table of checks. A check never
 installs or changes anything.
 """
 
@@ -8,33 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from evface_edge.doctor import cameras, drawing, models, packages, runtimes
-from evface_edge.doctor.finding import Finding, State
+from evface_edge.doctor import cameras, graphics, models, packages, runtimes
+from evface_edge.doctor.check_result import CheckResult, Status
 
-__all__ = ["CHECKS", "Finding", "State", "examine"]
+__all__ = ["CHECKS", "CheckResult", "Status", "run_checks"]
 
-Check = Callable[[], Iterable[Finding]]
+Check = Callable[[], Iterable[CheckResult]]
 
-#: Heading → its checks, in the order in which they are shown.
+#: Heading → its checks, in the order of the output.
 CHECKS: dict[str, tuple[Check, ...]] = {
     "system": (packages.system, packages.base, models.compiled_loops, models.bundled),
     "runtimes": (runtimes.all_runtimes,),
-    "cameras": (cameras.drivers, cameras.plugged_in, cameras.udev_rules),
-    "images": (drawing.videos, drawing.synthetic_avatar),
+    "cameras": (cameras.drivers, cameras.connected, cameras.udev_rules),
+    "graphics": (graphics.videos, graphics.synthetic_avatar),
     "extras": (packages.extras,),
 }
 
 
-def examine(checks: dict[str, tuple[Check, ...]] | None = None) -> dict[str, list[Finding]]:
-    """Run all checks: heading → findings. A check that fails itself is a broken finding."""
-    found: dict[str, list[Finding]] = {}
+def run_checks(checks: dict[str, tuple[Check, ...]] | None = None) -> dict[str, list[CheckResult]]:
+    """Run all checks: heading → results. A check that raises is reported as broken."""
+    results: dict[str, list[CheckResult]] = {}
     for heading, functions in (CHECKS if checks is None else checks).items():
-        found[heading] = []
+        results[heading] = []
         for check in functions:
             try:
-                found[heading] += check()
-            except Exception as error:  # whatever a damaged installation raises is a finding
+                results[heading] += check()
+            except Exception as error:  # a damaged installation may raise anything
                 name = check.__name__.replace("_", " ")
-                text = f"the check itself failed: {type(error).__name__}: {error}"
-                found[heading].append(Finding(name, State.BROKEN, text))
-    return found
+                detail = f"the check failed: {type(error).__name__}: {error}"
+                results[heading].append(CheckResult(name, Status.BROKEN, detail))
+    return results

@@ -1,4 +1,4 @@
-"""Drivers of cameras, cameras on the USB bus, and the udev rules that let everybody open them."""
+"""Checks of camera drivers, cameras on the USB bus and udev rules."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from evface_edge.doctor.finding import Finding, State, try_import
+from evface_edge.doctor.check_result import CheckResult, Status, try_import
 from evface_edge.events.cameras.table import CAMERAS, Camera
 
-#: Where Linux lists what is on the bus, where its device files are, and where rules may lie.
+#: Where Linux lists USB devices, their device files, and udev rules.
 SYS_USB = Path("/sys/bus/usb/devices")
 DEV_USB = Path("/dev/bus/usb")
 RULE_FOLDERS = tuple(
@@ -29,66 +29,61 @@ RULE_FOLDERS = tuple(
 _RULE_FILE = "/etc/udev/rules.d/65-event-cameras.rules"
 _RELOAD = "sudo udevadm control --reload-rules && sudo udevadm trigger"
 _CONDITION = re.compile(r'ATTRS?\{(idVendor|idProduct)\}\s*==\s*"([^"]*)"')
-#: A rule that says who may open the device.
+#: The part of a rule that grants access.
 _GRANT = re.compile(r'\b(MODE|GROUP|TAG)\b\s*[+:]?=\s*"')
 
 
 class UsbCamera(NamedTuple):
-    """A camera of the table on the bus: its make, vendor:product, and its device file."""
+    """A camera on the bus: its make, vendor:product and device file."""
 
     make: str
     ids: str
     node: Path
 
 
-def drivers(cameras: Sequence[Camera] = CAMERAS) -> Iterator[Finding]:
-    """One finding for each library that talks to cameras."""
-    for library in dict.fromkeys(row.library for row in cameras if row.library.name):
-        rows = [row for row in cameras if row.library == library]
-        state, text = try_import(library.module)
-        opens = ", ".join(f"{row.scheme}:{row.name}" for row in rows)
-        mend = "" if state is State.OK else " or ".join(dict.fromkeys(r.install for r in rows))
-        yield Finding(library.name, state, f"{text}; for {opens}", mend)
+from evface_edge.doctor.check_result import CheckResult, Status, try_import
+from evface_edge.events.cameras.table import CAMERAS, Camera
 
 
-def plugged_in(
+def connected(
     sys_usb: Path = SYS_USB, dev_usb: Path = DEV_USB, cameras: Sequence[Camera] = CAMERAS
-) -> Iterator[Finding]:
-    """Event cameras on the USB bus, and whether this user may open them."""
+) -> Iterator[CheckResult]:
+    """Check which event cameras are on the USB bus and whether this user may open them."""
     name = "cameras on USB"
     if not sys_usb.is_dir():
-        text = f"no USB bus ({sys_usb} is absent); a container gets it by --device /dev/bus/usb"
-        yield Finding(name, State.MISSING, text)
+        detail = f"no USB bus: {sys_usb} does not exist; start a container with --device {DEV_USB}"
+        yield CheckResult(name, Status.MISSING, detail)
         return
-    found = list(_on_bus(sys_usb, dev_usb, cameras))
-    if not found:
-        yield Finding(name, State.MISSING, "none is plugged in")
-    for camera in found:
+    cameras_on_bus = list(_on_bus(sys_usb, dev_usb, cameras))
+    if not cameras_on_bus:
+        yield CheckResult(name, Status.MISSING, "no event camera is connected")
+    for camera in cameras_on_bus:
         label = f"{camera.make} ({camera.ids})"
         if not camera.node.exists():
-            text = f"on the bus, and {camera.node} is absent: hand the bus through to the container"
-            yield Finding(label, State.BROKEN, text)
+            detail = f"{camera.node} does not exist; start the container with --device {DEV_USB}"
+            yield CheckResult(label, Status.BROKEN, detail)
         elif os.access(camera.node, os.R_OK | os.W_OK):
-            yield Finding(label, State.OK, f"{camera.node} may be opened")
+            yield CheckResult(label, Status.OK, f"{camera.node} can be opened")
         else:
-            text = f"{camera.node} may not be opened by this user"
-            yield Finding(label, State.BROKEN, text, _install_rules(_all_rules(cameras)))
+            fix = _install_rules(list(dict.fromkeys(rule for row in cameras for rule in row.maker.udev)))
+            detail = f"this user has no permission to open {camera.node}"
+            yield CheckResult(label, Status.BROKEN, detail, fix)
 
 
 def udev_rules(
     folders: Iterable[Path] = RULE_FOLDERS, cameras: Sequence[Camera] = CAMERAS
-) -> Iterator[Finding]:
-    """Whether the rules of each make of camera are in place, whoever put them there."""
+) -> Iterator[CheckResult]:
+    """Check that udev rules for each make of camera are installed, in any file."""
     granted = [ids for folder in folders for path in _rule_files(folder) for ids in _grants(path)]
     for maker in dict.fromkeys(row.maker for row in cameras if row.maker.udev):
         rules = maker.udev
-        lacking = [rule for rule in rules if not _covered(rule, granted)]
+        missing = [rule for rule in rules if not _covered(rule, granted)]
         name = f"udev rules, {maker.name}"
-        if not lacking:
-            yield Finding(name, State.OK, "in place")
+        if not missing:
+            yield CheckResult(name, Status.OK, "installed")
         else:
-            text = f"{len(lacking)} of {len(rules)} absent: root alone can open such a camera"
-            yield Finding(name, State.MISSING, text, _install_rules(lacking))
+            detail = f"{len(missing)} of {len(rules)} missing: only root can open such a camera"
+            yield CheckResult(name, Status.MISSING, detail, _install_rules(missing))
 
 
 def _on_bus(sys_usb: Path, dev_usb: Path, cameras: Sequence[Camera]) -> Iterator[UsbCamera]:
@@ -99,7 +94,7 @@ def _on_bus(sys_usb: Path, dev_usb: Path, cameras: Sequence[Camera]) -> Iterator
                 for name in ("idVendor", "idProduct", "busnum", "devnum")
             )
         except OSError:
-            continue  # an interface of a device, or it was unplugged
+            continue  # an interface of a device, or unplugged meanwhile
         for row in cameras:
             if any((vendor, product) in _ids(rule) for rule in row.maker.udev):
                 node = dev_usb / f"{int(bus):03}" / f"{int(number):03}"
@@ -112,7 +107,7 @@ def _rule_files(folder: Path) -> list[Path]:
 
 
 def _grants(path: Path) -> Iterator[frozenset[tuple[str, str]]]:
-    """The (vendor, product) that each rule of a file grants access to."""
+    """Yield the (vendor, product) pairs that each rule of a file grants access to."""
     try:
         text = path.read_text(errors="replace")
     except OSError:
@@ -128,7 +123,7 @@ def _covered(rule: str, granted: list[frozenset[tuple[str, str]]]) -> bool:
 
 @cache
 def _ids(rule: str) -> frozenset[tuple[str, str]]:
-    """All (vendor, product) that a rule speaks of; its patterns are those of a shell."""
+    """Return the (vendor, product) pairs that match a rule; it may have shell patterns."""
     conditions = dict(_CONDITION.findall(rule))
     vendor = conditions.get("idVendor", "").lower()
     pattern = re.compile(translate(conditions.get("idProduct", "*").lower()))

@@ -10,8 +10,17 @@ from types import ModuleType
 import pytest
 
 from evface_edge import cli, doctor
-from evface_edge.doctor import Finding, State, cameras, drawing, examine, models, packages, runtimes
-from evface_edge.doctor.finding import try_import
+from evface_edge.doctor import (
+    CheckResult,
+    Status,
+    cameras,
+    graphics,
+    models,
+    packages,
+    run_checks,
+    runtimes,
+)
+from evface_edge.doctor.check_result import try_import
 from evface_edge.errors import RuntimeUnavailable
 from evface_edge.models import find_model
 from evface_runtimes.table import RuntimeSpec
@@ -37,40 +46,42 @@ def versions(**installed: str):  # type: ignore[no-untyped-def]
     return version_of
 
 
-def test_base_packages_missing_old_and_fitting() -> None:
+def test_required_packages_missing_old_and_installed() -> None:
     numpy, typer = packages.base(REQUIREMENTS, versions(numpy="1.20"))
-    assert (numpy.state, numpy.mend) == (State.BROKEN, "pip install 'numpy>=1.26'")
-    assert "1.20" in numpy.found
-    assert typer.state is State.BROKEN
+    assert (numpy.status, numpy.fix) == (Status.BROKEN, "pip install 'numpy>=1.26'")
+    assert "1.20" in numpy.detail
+    assert typer.status is Status.BROKEN
     both = list(packages.base(REQUIREMENTS, versions(numpy="2.4.6", typer="0.15")))
-    assert [finding.state for finding in both] == [State.OK, State.OK]
+    assert [finding.status for finding in both] == [Status.OK, Status.OK]
 
 
-def test_extras_whole_in_part_and_too_old() -> None:
+def test_extras_complete_incomplete_and_too_old() -> None:
     found = {
         finding.name: finding
         for finding in packages.extras(REQUIREMENTS, versions(lz4="4.4.5", av="9.0"))
     }
     assert set(found) == {"[aedat]", "[view]", "[check-trt]"}
     aedat, view = found["[aedat]"], found["[view]"]
-    assert (aedat.state, aedat.mend) == (State.MISSING, "pip install 'evface-edge[aedat]'")
-    assert aedat.found == "lz4 4.4.5, zstandard missing"
-    assert view.state is State.BROKEN
-    assert "expected >=14" in view.found
-    assert "kind of machine" in found["[check-trt]"].found
+    assert (aedat.status, aedat.fix) == (Status.MISSING, "pip install 'evface-edge[aedat]'")
+    assert "lz4 4.4.5" in aedat.detail
+    assert "zstandard" in aedat.detail
+    assert view.status is Status.BROKEN
+    assert "9.0" in view.detail
+    assert ">=14" in view.detail
+    assert (found["[check-trt]"].status, found["[check-trt]"].fix) == (Status.MISSING, "")
     whole = packages.extras(REQUIREMENTS[:4], versions(lz4="4.4.5", zstandard="0.25"))
-    assert [(f.state, f.mend) for f in whole] == [(State.OK, "")]
+    assert [(f.status, f.fix) for f in whole] == [(Status.OK, "")]
 
 
 def test_an_old_python_is_broken_and_a_jetson_is_named(tmp_path: Path) -> None:
     release = tmp_path / "nv_tegra_release"
     release.write_text("# R36 (release), REVISION: 4.0, GCID: 123, BOARD: generic\n")
     python, machine, _ = packages.system((3, 9), release)
-    assert python.state is State.BROKEN
-    assert "R36 (release), REVISION: 4.0" in machine.found
+    assert python.status is Status.BROKEN
+    assert "R36 (release), REVISION: 4.0" in machine.detail
     python, machine, ours = packages.system((3, 12), tmp_path / "none")
-    assert {python.state, machine.state, ours.state} == {State.OK}
-    assert "Jetson" not in machine.found
+    assert {python.status, machine.status, ours.status} == {Status.OK}
+    assert "Jetson" not in machine.detail
 
 
 def test_imports_ok_missing_and_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,12 +89,12 @@ def test_imports_ok_missing_and_broken(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "halfway.py").write_text("import not_there_at_all\n")
     (tmp_path / "crooked.py").write_text("raise OSError('libfoo.so.1: cannot open')\n")
     (tmp_path / "sound.py").write_text("__version__ = '7'\n")
-    assert try_import("sound") == (State.OK, "7")
-    assert try_import("absent_module.part") == (State.MISSING, "not installed")
-    assert try_import("halfway") == (State.BROKEN, "cannot be imported: it misses not_there_at_all")
-    state, text = try_import("crooked")
-    assert state is State.BROKEN
-    assert "libfoo.so.1" in text
+    assert try_import("sound") == (Status.OK, "7")
+    assert try_import("absent_module.part")[0] is Status.MISSING
+    for module, named in (("halfway", "not_there_at_all"), ("crooked", "libfoo.so.1")):
+        status, detail = try_import(module)
+        assert status is Status.BROKEN
+        assert named in detail
 
 
 def spec(name: str, package: str, devices: tuple[str, ...]) -> RuntimeSpec:
@@ -100,18 +111,18 @@ def test_a_device_that_is_not_offered_is_missing(monkeypatch: pytest.MonkeyPatch
     found = list(
         runtimes.all_runtimes([spec("good", "json", ("cpu", "gpu")), spec("gone", "nix", ("cpu",))])
     )
-    assert [(f.name, f.state) for f in found] == [
-        ("good", State.OK),
-        ("good, cpu", State.OK),
-        ("good, gpu", State.MISSING),
-        ("gone", State.MISSING),
+    assert [(f.name, f.status) for f in found] == [
+        ("good", Status.OK),
+        ("good, cpu", Status.OK),
+        ("good, gpu", Status.MISSING),
+        ("gone", Status.MISSING),
     ]
-    assert found[1].found == "cpu of good"
-    assert found[2].found == "no driver: install one"
-    assert found[3].mend == "install gone"
+    assert found[1].detail == "cpu of good"
+    assert found[2].detail == "no driver: install one"
+    assert found[3].fix == "install gone"
 
 
-def test_a_device_that_is_named_and_cannot_be_used_is_broken(
+def test_a_device_that_is_listed_but_unusable_is_broken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def load(*_: object, **__: object) -> None:
@@ -121,22 +132,22 @@ def test_a_device_that_is_named_and_cannot_be_used_is_broken(
     monkeypatch.setattr(runtimes, "load", load)
     row = RuntimeSpec("x", "m", ("json",), "", ("onnx",), ("cuda",), ("cuda",))
     _, cuda = runtimes.all_runtimes([row])
-    assert cuda.state is State.BROKEN
-    assert "obtained only CPU" in cuda.found
+    assert cuda.status is Status.BROKEN
+    assert "obtained only CPU" in cuda.detail
 
 
-def test_onnxruntime_itself_runs_here() -> None:
+def test_onnxruntime_works() -> None:
     row = next(row for row in runtimes.RUNTIMES if row.name == "onnxruntime")
     found = {finding.name: finding for finding in runtimes.all_runtimes([row])}
-    assert found["onnxruntime, cpu"] == Finding(
-        "onnxruntime, cpu", State.OK, "CPUExecutionProvider"
+    assert found["onnxruntime, cpu"] == CheckResult(
+        "onnxruntime, cpu", Status.OK, "CPUExecutionProvider"
     )
     assert set(found) == {"onnxruntime", *(f"onnxruntime, {name}" for name in row.devices)}
 
 
 @pytest.fixture
 def usb(tmp_path: Path) -> tuple[Path, Path]:
-    """A bus with an EVK4, a keyboard, and an interface that is no device."""
+    """A USB bus with an EVK4, a keyboard and an interface."""
     bus, nodes = tmp_path / "devices", tmp_path / "bus"
     for name, ids in (("1-1", ("04b4", "00f5", "1", "5")), ("1-2", ("046d", "c31c", "1", "6"))):
         folder = bus / name
@@ -149,46 +160,48 @@ def usb(tmp_path: Path) -> tuple[Path, Path]:
     return bus, nodes
 
 
-def test_a_camera_that_may_be_opened(usb: tuple[Path, Path]) -> None:
-    (found,) = cameras.plugged_in(*usb)
-    assert (found.name, found.state) == ("Prophesee (04b4:00f5)", State.OK)
-    assert found.found.startswith(str(usb[1] / "001" / "005"))
+def test_a_camera_with_permission(usb: tuple[Path, Path]) -> None:
+    (found,) = cameras.connected(*usb)
+    assert (found.name, found.status) == ("Prophesee (04b4:00f5)", Status.OK)
+    assert found.detail.startswith(str(usb[1] / "001" / "005"))
 
 
-def test_a_camera_that_may_not_be_opened(
+def test_a_camera_without_permission(
     usb: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "access", lambda *_: False)  # root may open anything
-    (found,) = cameras.plugged_in(*usb)
-    assert found.state is State.BROKEN
-    assert "udevadm trigger" in found.mend
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root has permission always
+    (found,) = cameras.connected(*usb)
+    assert found.status is Status.BROKEN
+    assert "udevadm trigger" in found.fix
     (usb[1] / "001" / "005").unlink()
-    (found,) = cameras.plugged_in(*usb)
-    assert "hand the bus through" in found.found
+    (found,) = cameras.connected(*usb)
+    assert str(usb[1] / "001" / "005") in found.detail
+    assert "--device" in found.detail
 
 
 def test_no_camera_and_no_bus(tmp_path: Path) -> None:
     (tmp_path / "devices").mkdir()
-    (found,) = cameras.plugged_in(tmp_path / "devices", tmp_path)
-    assert (found.state, found.found) == (State.MISSING, "none is plugged in")
-    (found,) = cameras.plugged_in(tmp_path / "none", tmp_path)
-    assert "no USB bus" in found.found
+    (found,) = cameras.connected(tmp_path / "devices", tmp_path)
+    assert found.status is Status.MISSING
+    (found,) = cameras.connected(tmp_path / "none", tmp_path)
+    assert found.status is Status.MISSING
+    assert str(tmp_path / "none") in found.detail
 
 
-def test_udev_rules_of_ours_of_others_and_none(tmp_path: Path) -> None:
+def test_udev_rules_of_this_project_of_a_vendor_and_none(tmp_path: Path) -> None:
     prophesee, inivation = cameras.udev_rules([tmp_path / "none"])
-    assert {prophesee.state, inivation.state} == {State.MISSING}
-    # What a user gets who types the command: the rules between the quotes.
-    lines = [part for part in prophesee.mend.split("'")[3::2] if part.startswith("SUBSYSTEM")]
+    assert {prophesee.status, inivation.status} == {Status.MISSING}
+    # The rules are between the quotes of the command.
+    lines = [part for part in prophesee.fix.split("'")[3::2] if part.startswith("SUBSYSTEM")]
     assert len(lines) == 3
     (tmp_path / "65-event-cameras.rules").write_text("\n".join(lines))
     prophesee, inivation = cameras.udev_rules([tmp_path])
-    assert (prophesee.state, inivation.state) == (State.OK, State.MISSING)
+    assert (prophesee.status, inivation.status) == (Status.OK, Status.MISSING)
     # As iniVation writes it: another pattern, other spaces, a group.
     theirs = 'SUBSYSTEMS=="usb", ATTRS{idVendor} == "152a", ATTRS{idProduct} == "84*", \\\n'
     (tmp_path / "99-inivation.rules").write_text(theirs + '  GROUP="plugdev", MODE="0664"\n')
-    assert next(iter(cameras.udev_rules([tmp_path]))).state is State.OK
-    assert [f.state for f in cameras.udev_rules([tmp_path])] == [State.OK, State.OK]
+    assert next(iter(cameras.udev_rules([tmp_path]))).status is Status.OK
+    assert [f.status for f in cameras.udev_rules([tmp_path])] == [Status.OK, Status.OK]
 
 
 @pytest.mark.parametrize(
@@ -199,20 +212,20 @@ def test_udev_rules_of_ours_of_others_and_none(tmp_path: Path) -> None:
         'SUBSYSTEM=="usb", ATTRS{idVendor}=="152a", ATTRS{idProduct}=="8400", MODE="0666"',
     ],
 )
-def test_rules_that_do_not_suffice(tmp_path: Path, rule: str) -> None:
+def test_insufficient_rules(tmp_path: Path, rule: str) -> None:
     (tmp_path / "a.rules").write_text(rule)
     _, inivation = cameras.udev_rules([tmp_path])
-    assert inivation.state is State.MISSING
+    assert inivation.status is Status.MISSING
 
 
-def test_drivers_there_missing_and_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drivers_installed_and_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "neuromorphic_drivers", ModuleType("neuromorphic_drivers"))
     monkeypatch.setitem(sys.modules, "dv_processing", None)
     found = {finding.name: finding for finding in cameras.drivers()}
-    assert found["neuromorphic-drivers"].state is State.OK
-    assert "camera:evk4" in found["neuromorphic-drivers"].found
+    assert found["neuromorphic-drivers"].status is Status.OK
+    assert "camera:evk4" in found["neuromorphic-drivers"].detail
     dv = found["dv-processing"]
-    assert (dv.state, dv.mend) == (State.MISSING, "pip install 'evface-edge[inivation]'")
+    assert (dv.status, dv.fix) == (Status.MISSING, "pip install 'evface-edge[inivation]'")
 
 
 def test_every_driver_of_the_table_is_known() -> None:
@@ -220,69 +233,69 @@ def test_every_driver_of_the_table_is_known() -> None:
     assert all(row.maker.name for row in cameras.CAMERAS if row.maker.udev)
 
 
-def test_models_that_open_and_that_do_not(tmp_path: Path) -> None:
+def test_a_valid_and_a_damaged_model(tmp_path: Path) -> None:
     (good,) = models.bundled([find_model("evface-s")])
-    assert good.state is State.OK
-    assert "onnxruntime, cpu" in good.found
-    torn = tmp_path / "torn.onnx"
-    torn.write_bytes(find_model("evface-s").read_bytes()[:1000])
-    (bad,) = models.bundled([torn])
-    assert (bad.name, bad.state) == ("torn", State.BROKEN)
+    assert good.status is Status.OK
+    assert "onnxruntime, cpu" in good.detail
+    damaged = tmp_path / "damaged.onnx"
+    damaged.write_bytes(find_model("evface-s").read_bytes()[:1000])
+    (bad,) = models.bundled([damaged])
+    assert (bad.name, bad.status) == ("damaged", Status.BROKEN)
     (none,) = models.bundled([])
-    assert none.state is State.BROKEN
+    assert none.status is Status.BROKEN
 
 
 def test_numba_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (found,) = models.compiled_loops(lambda: tmp_path / "not" / "yet")
-    assert found.state is State.OK
+    assert found.status is Status.OK
     monkeypatch.setattr(os, "access", lambda *_: False)
     (found,) = models.compiled_loops(lambda: tmp_path)
-    assert found.state is State.BROKEN
-    assert "NUMBA_CACHE_DIR" in found.mend
+    assert found.status is Status.BROKEN
+    assert "NUMBA_CACHE_DIR" in found.fix
 
     def nowhere() -> Path:
         raise RuntimeError("cannot cache function 'f': no locator available")
 
     (found,) = models.compiled_loops(nowhere)
-    assert found.state is State.BROKEN
-    assert "no locator" in found.found
+    assert found.status is Status.BROKEN
+    assert "no locator" in found.detail
 
 
-def test_drawing_without_its_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_graphics_without_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("av", "moderngl"):
         monkeypatch.setitem(sys.modules, name, None)
-    (video,), (head,) = drawing.videos(), drawing.synthetic_avatar()
-    assert (video.state, video.mend) == (State.MISSING, "pip install 'evface-edge[view]'")
-    assert (head.state, head.mend) == (State.MISSING, "pip install 'evface-edge[train]'")
+    (video,), (avatar,) = graphics.videos(), graphics.synthetic_avatar()
+    assert (video.status, video.fix) == (Status.MISSING, "pip install 'evface-edge[view]'")
+    assert (avatar.status, avatar.fix) == (Status.MISSING, "pip install 'evface-edge[train]'")
 
 
-def test_drawing_without_egl(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_graphics_without_egl(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("moderngl")
-    monkeypatch.setattr(drawing, "find_library", lambda _: None)
-    (head,) = drawing.synthetic_avatar()
-    assert head.state is State.MISSING
-    assert "libegl1" in head.mend
+    monkeypatch.setattr(graphics, "find_library", lambda _: None)
+    (avatar,) = graphics.synthetic_avatar()
+    assert avatar.status is Status.MISSING
+    assert "libegl1" in avatar.fix
 
 
-def test_a_check_that_fails_is_a_finding() -> None:
+def test_a_check_that_raises_is_broken() -> None:
     def bus_error():  # type: ignore[no-untyped-def]
         raise ValueError("odd")
 
-    (found,) = examine({"a": (bus_error,)})["a"]
-    assert (found.name, found.state) == ("bus error", State.BROKEN)
-    assert "ValueError: odd" in found.found
+    (found,) = run_checks({"a": (bus_error,)})["a"]
+    assert (found.name, found.status) == ("bus error", Status.BROKEN)
+    assert "ValueError: odd" in found.detail
 
 
-OK = Finding("thing", State.OK, "fine")
-GONE = Finding("gone", State.MISSING, "not installed", "pip install gone")
-BAD = Finding("bad", State.BROKEN, "torn", "pip install bad")
+OK = CheckResult("thing", Status.OK, "fine")
+GONE = CheckResult("gone", Status.MISSING, "not installed", "pip install gone")
+BAD = CheckResult("bad", Status.BROKEN, "damaged", "pip install bad")
 
 
 @pytest.mark.parametrize(("findings", "code"), [([OK, GONE], 0), ([OK, BAD, GONE], 1)])
 def test_command(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    findings: list[Finding],
+    findings: list[CheckResult],
     code: int,
 ) -> None:
     monkeypatch.setattr(doctor, "CHECKS", {"group": (lambda: findings,)})
@@ -298,7 +311,7 @@ def test_command(
     assert gone == {
         "group": "group",
         "name": "gone",
-        "state": "missing",
-        "found": "not installed",
-        "mend": "pip install gone",
+        "status": "missing",
+        "detail": "not installed",
+        "fix": "pip install gone",
     }
