@@ -25,8 +25,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from evface_edge.bench.latency import pinned
+from evface_edge.bench.output import text_table
 from evface_edge.bench.stages import RATES_MEV_PER_S, SIZES, measure_stages
-from evface_edge.bench.table import text_table
 from evface_edge.models import find_model
 from evface_training.teacher.config import SIZES as TEACHERS
 from evface_training.teacher.network import Teacher

@@ -36,8 +36,7 @@ from benchmarks.peers import drawing, figures, ours, points, worker
 from benchmarks.peers import report as reporting
 from benchmarks.peers.clips import Clips, Wanted, clips
 from evface_edge.bench.machine import describe_machine
-from evface_edge.bench.table import csv_text, text_table
-from evface_edge.bench.writing import check_folder, write_text
+from evface_edge.bench.output import csv_text, make_folder, text_table, write_text
 from evface_edge.errors import ConfigError, EvfaceError
 
 PEERS_PYTHON = "PEERS_PYTHON"
@@ -110,8 +109,8 @@ def main() -> int:
 
 def compare(given: argparse.Namespace) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Everything, as JSON and as images."""
-    check_folder(given.output)
-    work = check_folder(given.work or given.output / "work")
+    make_folder(given.output)
+    work = make_folder(given.work or given.output / "work")
     models = tuple(given.model or MODELS)
     wanted = Wanted(given.data, given.people, given.stills, given.seed)
     shown, path = clips(wanted, work, _say)

@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.peers.clips import LIGHTS_LUX, SPEEDS_DEG_PER_S
 from benchmarks.peers.figures import bin_name
-from evface_edge.bench.table import figure, markdown_table
+from evface_edge.bench.output import markdown_table, number
 from evface_edge.compare.page import document, image, table
 
 HEADING = (
@@ -51,7 +51,7 @@ def _of(found: Mapping[str, Any] | None) -> list[str]:
     mean, low, high = (*found["mean_percent"], None, None)[:3]
     interval = "" if low is None else f" ({low:.2f}–{high:.2f})"
     auc = found["auc10"][0]
-    return [figure(mean) + interval, figure(found["median_percent"]), figure(auc, 3)]
+    return [number(mean) + interval, number(found["median_percent"]), number(auc, 3)]
 
 
 def grid(report: Mapping[str, Any], against: str) -> tuple[list[str], list[list[str]]]:

@@ -1,1 +1,1 @@
-"""How fast it is: latencies that can be compared, and the most that this machine could do."""
+"""Benchmarks: latency, memory, energy and throughput of models on this machine."""

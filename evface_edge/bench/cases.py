@@ -1,4 +1,4 @@
-"""What is measured: every model on every runtime and device that reads it."""
+"""The cases of a benchmark: every model on every runtime and device that can load it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Case:
     """One model on one device.
 
     Attributes:
-        name: of the model, as it was asked for.
-        path: of its file.
+        name: name of the model.
+        path: file of the model.
         precision: "fp32", "fp16" or "int8".
     """
 
@@ -39,7 +39,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Target:
-    """A runtime and a device, as they were asked for; None: all that there are."""
+    """Restriction to a runtime and a device; None: all of them."""
 
     runtime: str | None = None
     device: str | None = None
@@ -53,28 +53,29 @@ class Target:
             raise ConfigError("--device", self.device, f"one of {', '.join(devices)}")
 
     def runtimes(self) -> list[RuntimeSpec]:
+        """Return the chosen runtimes."""
         return [spec for spec in RUNTIMES if self.runtime in (None, spec.name)]
 
 
 def model_paths(models: Sequence[str]) -> dict[str, Path]:
-    """Name → file, of those asked for; without any, of those that came along.
+    """Return name → file of these models, by default of the bundled ones.
 
     Raises:
-        ModelError: one is not there.
-        ConfigError: two of the same name.
+        ModelError: a model does not exist.
+        ConfigError: two models have the same name.
     """
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for model in models or bundled_names():
         path = find_model(model)
         name = path.stem if path.suffix == ".onnx" else path.name
-        if name in found and found[name] != path:
-            raise ConfigError("MODEL", str(path), f"another name than that of {found[name]}")
-        found[name] = path
-    return found
+        if name in paths and paths[name] != path:
+            raise ConfigError("MODEL", str(path), f"another name than that of {paths[name]}")
+        paths[name] = path
+    return paths
 
 
 def thread_counts(cores: int | None = None) -> list[int]:
-    """1, 2, 4 … and as many as there are cores that this process may use."""
+    """Return 1, 2, 4 … and the number of cores that this process may use."""
     if cores is None:
         affinity = getattr(os, "sched_getaffinity", None)
         cores = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
@@ -85,12 +86,13 @@ def thread_counts(cores: int | None = None) -> list[int]:
 
 
 def cases(paths: dict[str, Path], threads: Sequence[int], target: Target) -> Iterator[Case]:
-    """All combinations; threads count on the CPU alone.
+    """Yield all combinations; on devices other than the CPU with one thread.
 
-    TensorRT builds an engine of an ONNX model, which takes minutes: only of one exported for it.
+    TensorRT takes minutes to build an engine from an ONNX model, so that only models exported for
+    it are included.
 
     Raises:
-        ModelError: a file without a card, or that no runtime reads.
+        ModelError: a file without a card, or of an unknown format.
     """
     for name, path in paths.items():
         kind, card = recognise(path), read_card(path)
@@ -106,13 +108,13 @@ def cases(paths: dict[str, Path], threads: Sequence[int], target: Target) -> Ite
 
 
 def missing_package(runtime: str) -> str | None:
-    """Why a runtime cannot be here at all; None where its libraries are installed."""
+    """Return why a runtime cannot be loaded; None if its packages are installed."""
     spec = next(spec for spec in RUNTIMES if spec.name == runtime)
     for package in spec.packages:
         try:
-            found = importlib.util.find_spec(package)
-        except ModuleNotFoundError:  # a parent of it is absent
-            found = None
-        if found is None:
+            installed = importlib.util.find_spec(package) is not None
+        except ModuleNotFoundError:  # a parent package is not installed
+            installed = False
+        if not installed:
             return f"{package} is not installed: {spec.install}"
     return None

@@ -1,6 +1,6 @@
-"""Energy, where the platform tells it: counters of the processor, sensors of the board.
+"""Energy meters: counters of the processor (RAPL), power sensors of the board (Jetson).
 
-Whatever is read counts everything behind the sensor, idle power and other programs included.
+A meter measures everything behind its sensor, including idle power and other programs.
 
 Sources: "Power Capping Framework" in the Linux kernel documentation (RAPL: `energy_uj` counts up
 and wraps at `max_energy_range_uj`); NVIDIA, Jetson Linux Developer Guide, "Jetson Platform Power"
@@ -20,23 +20,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-#: Rails that feed a whole Jetson, in the words of its generations.
+#: Names of the rail that feeds a whole Jetson, by generation.
 TOTAL_RAILS = ("VDD_IN", "SYS5V", "POM_5V_IN")
 _PERIOD_S = 0.05
 _RAIL = re.compile(r"\b([A-Z][A-Z0-9_]+) (\d+)(?:mW)?/\d+(?:mW)?(?=\s|$)")
 
 
 class EnergyMeter(Protocol):
-    """Counts joules.
+    """Measures energy.
 
     Attributes:
-        name: what is counted, in words.
+        name: what is measured, for a person to read.
     """
 
     name: str
 
     def read_j(self) -> float:
-        """Joules since the meter began."""
+        """Return joules since the meter was created."""
         ...
 
 
@@ -45,7 +45,7 @@ class RaplMeter:
     """The packages of an x86 processor.
 
     Args:
-        zones: folders of `/sys/class/powercap` that count a package each.
+        zones: folders of `/sys/class/powercap`, one for each package.
     """
 
     zones: tuple[Path, ...]
@@ -66,10 +66,10 @@ class RaplMeter:
 
 
 class PowerMeter:
-    """Integrates a power that is read over and over by a thread.
+    """Integrates power, which a thread reads repeatedly.
 
     Args:
-        read_w: the power now, watts; it may wait for its next reading.
+        read_w: returns the current power in watts; may block until the next reading.
     """
 
     def __init__(self, name: str, read_w: Callable[[], float], period_s: float) -> None:
@@ -100,21 +100,21 @@ class PowerMeter:
 
 
 def rapl_zones(root: Path = Path("/")) -> tuple[Path, ...]:
-    """The zones that count whole packages, and may be read."""
+    """Return the zones of whole packages that this user may read."""
     zones = []
     for zone in sorted((root / "sys/class/powercap").glob("intel-rapl:*")):
         try:
             named = (zone / "name").read_text().startswith("package")
             _number(zone / "energy_uj")
         except (OSError, ValueError):
-            continue  # since 2020 only root may read it
+            continue  # only root may read it since 2020
         if named:
             zones.append(zone)
     return tuple(zones)
 
 
 def ina_rail(root: Path = Path("/")) -> tuple[Path, Path] | None:
-    """The files of the rail that feeds the board: millivolts and milliamperes."""
+    """Return the files of the rail that feeds the board: millivolts and milliamperes."""
     for label in sorted((root / "sys/class/hwmon").glob("hwmon*/in*_label")):
         try:
             rail = label.read_text().strip()
@@ -128,20 +128,20 @@ def ina_rail(root: Path = Path("/")) -> tuple[Path, Path] | None:
 
 
 def read_ina_w(volts: Path, amperes: Path) -> float:
-    """Watts of one rail."""
+    """Return the watts of one rail."""
     return _number(volts) * _number(amperes) * 1e-6
 
 
 def parse_tegrastats(line: str) -> dict[str, float]:
-    """Rail → watts, of one line of tegrastats; the mean that stands behind the slash is ignored."""
+    """Parse one line of tegrastats: rail → watts. The mean after the slash is ignored."""
     return {name: int(milliwatts) * 1e-3 for name, milliwatts in _RAIL.findall(line)}
 
 
 def total_w(rails: dict[str, float]) -> float:
-    """Of the rail that feeds the board.
+    """Return the watts of the rail that feeds the board.
 
     Raises:
-        ValueError: it is not among them.
+        ValueError: no such rail.
     """
     for name in TOTAL_RAILS:
         if name in rails:
@@ -151,7 +151,7 @@ def total_w(rails: dict[str, float]) -> float:
 
 @contextmanager
 def energy_meter(root: Path = Path("/")) -> Iterator[EnergyMeter | None]:
-    """The best meter of this machine, or None where nothing can be read."""
+    """Yield the best meter of this machine, or None if it has none."""
     zones = rapl_zones(root)
     if zones:
         yield RaplMeter(zones)

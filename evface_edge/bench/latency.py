@@ -1,4 +1,4 @@
-"""Latency of several things in one run, so that each can be said as a ratio to another."""
+"""Latency of several calls in one run, so that ratios between them are reliable."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from evface_edge.errors import ConfigError
 
 @dataclass(frozen=True, eq=False)
 class Latency:
-    """How long one call took, many times.
+    """The latency of one call, measured many times.
 
     Attributes:
         samples_ms: (N,) float64, in the order of the calls.
@@ -29,20 +29,20 @@ class Latency:
             raise ConfigError("samples_ms", self.samples_ms.shape, "shape (N,), N above 0")
 
     def percentile(self, fraction: float) -> float:
-        """In ms; 50 is the median."""
+        """Return a percentile in ms; 50 is the median."""
         return float(np.percentile(self.samples_ms, fraction))
 
     @property
     def fast_ms(self) -> float:
-        """What the fastest tenth stays below: how long it takes when nothing else runs.
+        """The 10th percentile: the latency without disturbance by other programs.
 
-        Ratios are taken of this one, since it hardly depends on how busy the machine is.
+        Ratios use this one, since it hardly depends on the load of the machine.
         """
         return self.percentile(10)
 
     @property
     def disturbed(self) -> bool:
-        """Whether other work took the core so often that p50 and p99 say little."""
+        """Whether other programs used the core so much that p50 and p99 are unreliable."""
         return self.p50_ms > 1.5 * self.fast_ms
 
     @property
@@ -61,9 +61,9 @@ class Latency:
         return f"{self.p50_ms:.3f} ms (p95 {self.p95_ms:.3f}, p99 {self.p99_ms:.3f})"
 
 
-#: Calls of each in every round, however long they take: on a busy machine a round of a few
-#: milliseconds may otherwise hold one call, and that one interrupted.
-_LEAST_CALLS = 5
+#: Minimum number of calls in a round. On a busy machine, a round of a few milliseconds could
+#: otherwise consist of a single interrupted call.
+_MIN_CALLS = 5
 
 
 def measure(
@@ -74,19 +74,17 @@ def measure(
     warm_up: int = 5,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, Latency]:
-    """Time each call for about `seconds` and at least five times a round, all of them in turns.
+    """Measure each call for about `seconds`, and at least five times in each round.
 
-    In every round each has its fraction of the time, one after the other, so that a machine that
-    slows down slows all of them.
+    In every round the calls are measured one after the other, so that a machine that slows down
+    slows all of them.
 
     Args:
-        rounds: turns of each.
-        warm_up: calls of each that are not counted.
-        clock: seconds; `time.process_time` for the time of the processor, in which waiting for
-            others does not count.
+        warm_up: calls before the measurement.
+        clock: returns seconds; `time.process_time` measures CPU time, without waiting.
 
     Raises:
-        ConfigError: nothing to call, or a setting that is not above 0.
+        ConfigError: no calls, or a setting that is not above 0.
     """
     _prepare(calls, seconds, rounds, warm_up)
     samples: dict[str, list[float]] = {name: [] for name in calls}
@@ -96,7 +94,7 @@ def measure(
     return {name: Latency(np.array(taken)) for name, taken in samples.items()}
 
 
-def in_turns(
+def interleaved_ratios(
     calls: Mapping[str, Callable[[], object]],
     *,
     seconds: float = 2.0,
@@ -104,17 +102,16 @@ def in_turns(
     warm_up: int = 5,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, float]:
-    """How long each call takes as a ratio to the first.
+    """Return the time of each call ÷ that of the first: the median over many short rounds.
 
-    In every round, a few hundredths of a second long, each has its turn, and the ratio is taken
-    within the round; returned is the median of the rounds. A machine whose speed changes between
-    two rounds, as virtual machines do, changes nothing.
+    The ratio is taken within a round of a few hundredths of a second, so that changes of the
+    machine's speed between rounds, as in virtual machines, do not matter.
 
     Args:
-        seconds: for each, in all rounds together; the rest as for `measure`.
+        seconds: for each call, in all rounds together; the rest as for `measure`.
 
     Raises:
-        ConfigError: nothing to call, or a setting that is not above 0.
+        ConfigError: no calls, or a setting that is not above 0.
     """
     _prepare(calls, seconds, rounds, warm_up)
     fast = [
@@ -131,7 +128,7 @@ def in_turns(
 def _prepare(
     calls: Mapping[str, Callable[[], object]], seconds: float, rounds: int, warm_up: int
 ) -> None:
-    """Settings checked, and every call made a few times that do not count."""
+    """Check the settings and warm up."""
     for field, value in (("seconds", seconds), ("rounds", rounds), ("calls", len(calls))):
         if not value > 0:
             raise ConfigError(field, value, "above 0")
@@ -141,10 +138,10 @@ def _prepare(
 
 
 def _timed(call: Callable[[], object], seconds: float, clock: Callable[[], float]) -> list[float]:
-    """Milliseconds of each call, again and again for that long."""
+    """Repeat a call for `seconds`; return the milliseconds of each."""
     taken: list[float] = []
     until = time.perf_counter() + seconds
-    while len(taken) < _LEAST_CALLS or time.perf_counter() < until:
+    while len(taken) < _MIN_CALLS or time.perf_counter() < until:
         before = clock()
         call()
         taken.append(1e3 * (clock() - before))
@@ -153,10 +150,12 @@ def _timed(call: Callable[[], object], seconds: float, clock: Callable[[], float
 
 @contextmanager
 def pinned(core: int | None = None) -> Iterator[int | None]:
-    """Keep this thread, and those it starts, on one core; yields which, None where none can be had.
+    """Pin this thread, and threads it starts, to one core; yield its number.
+
+    Yields None on systems without `sched_setaffinity`.
 
     Args:
-        core: by default the last of those that this process may use.
+        core: by default the last core that this process may use.
 
     Raises:
         ConfigError: a core that this process may not use.

@@ -1,4 +1,4 @@
-"""The machine that figures were measured on, as the figures need it beside them."""
+"""Description of the machine that a benchmark ran on."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _PACKAGES_OF_GPU = ("tensorrt", "cuda-bindings")
 
 
 def describe_machine(root: Path = Path("/")) -> dict[str, str]:
-    """What → how, in words; what the system does not tell is absent.
+    """Return facts such as processor, memory and package versions; unknown ones are absent.
 
     Args:
-        root: of the file system, for the pseudo files that Linux describes itself in.
+        root: root of the file system with Linux's pseudo files.
     """
     facts = {
         "processor": _processor(root),
@@ -52,7 +52,7 @@ def _cores() -> str:
 
 
 def _release() -> str:
-    """The kernel's version, without what a distributor or host adds."""
+    """Return the kernel's major and minor version."""
     return ".".join(platform.release().split(".")[:2])
 
 
@@ -62,7 +62,7 @@ def _memory(root: Path) -> str:
 
 
 def _board(root: Path) -> str:
-    """Of a Jetson and the like, with the release of its software and its power mode."""
+    """Return the model of a board such as a Jetson, its software release and power mode."""
     model = _text(root / "proc/device-tree/model")
     release = _text(root / "etc/nv_tegra_release").partition(", GCID")[0].strip("# ")
     mode = re.search(r"(\w*)\s*$", _text(root / "var/lib/nvpmodel/status"))
@@ -71,7 +71,7 @@ def _board(root: Path) -> str:
 
 
 def _hypervisor(root: Path) -> str:
-    """Others may share the cores of a virtual machine, unseen from within."""
+    """Report a virtual machine: other guests may use the same cores."""
     inside = re.search(r"^flags\s*:.*\bhypervisor\b", _text(root / "proc/cpuinfo"), re.MULTILINE)
     return "a virtual machine" if inside else ""
 

@@ -1,8 +1,8 @@
-"""The most that one core of this machine computes, to hold a network's speed against.
+"""Measured peak of one CPU core, in multiply-adds a second: the reference for a network's speed.
 
-A large product of matrices, in float32 and in 8 bits, keeps a core busy with nothing but multiply
-and add. The best that any installed runtime makes of it counts as the peak: it is measured in the
-same run as the networks, on the same core, and not read from a data sheet.
+A large matrix product or convolution, in float32 and in INT8, keeps a core busy with multiply-adds
+only. The best result of all installed runtimes is the peak. It is measured in the same run and on
+the same core as the networks.
 """
 
 from __future__ import annotations
@@ -10,65 +10,73 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
 from evface_edge.bench.latency import Latency, measure
 
-#: Rows, columns and inner size of the product. About a millisecond each, so that a call fits into
-#: what a scheduler gives at once, even on a machine that has other work.
+#: Graphs of one operator, a @ b; `tools/make_matmul_models.py` writes them.
+_DATA = Path(__file__).parents[1] / "data"
+MATMUL_FP32, MATMUL_INT8 = _DATA / "matmul_fp32.onnx", _DATA / "matmul_int8.onnx"
+
+#: Rows, columns and inner size of the product. It takes about a millisecond, so that most calls
+#: are not interrupted by the scheduler, even on a busy machine.
 _M, _N, _K = 1024, 256, 512
-#: Of the convolution: channels in and out, and the side of its image.
+#: Channels in and out of the convolution, and side of its image.
 _CHANNELS, _SIDE = 128, 28
 _CONV_OPS = 2 * 9 * _CHANNELS**2 * _SIDE**2
 _GEMM_OPS = 2 * _M * _N * _K
 
-_FLOAT, _UINT8, _INT8, _INT32 = 1, 2, 3, 6  # TensorProto.DataType
-
 
 @dataclass(frozen=True)
 class Peak:
-    """Of one core.
+    """Peak of one core.
 
     Attributes:
-        fp32_gops, int8_gops: billion operations a second; a multiply-add is two.
-        tried: what → billion operations a second.
+        fp32_gops, int8_gops: billion operations a second; a multiply-add is two operations.
+        tried: name of a measurement → its billion operations a second.
     """
 
     fp32_gops: float
     int8_gops: float
     tried: dict[str, float]
 
+    @classmethod
+    def of(cls, tried: Mapping[str, float]) -> Peak:
+        """Take the best of several measurements; their names end in "fp32" or "int8"."""
+        fp32, int8 = (
+            max(gops for name, gops in tried.items() if name.endswith(precision))
+            for precision in ("fp32", "int8")
+        )
+        return cls(fp32, int8, dict(tried))
+
     def fraction(self, mega_macs: float, milliseconds: float, precision: str) -> float:
-        """How much of the peak a network uses, 0 to 1; float16 is held against float32.
+        """Return the fraction of the peak that a network reaches; float16 counts as float32.
 
         Args:
-            milliseconds: of one inference: `Latency.fast_ms`, as the peak is measured.
+            milliseconds: of one inference, `Latency.fast_ms`, as for the peak.
         """
         gops = 2e-3 * mega_macs / (milliseconds * 1e-3)
         return gops / (self.int8_gops if precision == "int8" else self.fp32_gops)
 
 
 def measure_peak(seconds: float = 1.0) -> Peak:
-    """Measure for about `seconds` each way; pin the thread before (`latency.pinned`)."""
-    calls = {f"onnxruntime {name}": call for name, call in _onnxruntime_calls().items()}
+    """Measure the peak, about `seconds` for each way. Pin the thread before (`latency.pinned`)."""
+    calls = _onnxruntime_calls()
     if importlib.util.find_spec("openvino") is not None:
-        calls |= {f"openvino {name}": call for name, call in _openvino_calls().items()}
+        calls |= _openvino_calls()
     return peak_of(measure(calls, seconds=seconds, rounds=5, warm_up=2))
 
 
 def peak_of(latencies: Mapping[str, Latency]) -> Peak:
-    """The best of several ways, whose names end in the kind of product and its precision."""
-    tried = {}
-    for name, latency in latencies.items():
-        operations = _CONV_OPS if "convolution" in name else _GEMM_OPS
-        tried[name] = operations / latency.fast_ms * 1e-6
-    best = {
-        precision: max(gops for name, gops in tried.items() if name.endswith(precision))
-        for precision in ("fp32", "int8")
-    }
-    return Peak(best["fp32"], best["int8"], tried)
+    """Return the peak from the latencies of matrix products and convolutions."""
+    return Peak.of(
+        {
+            name: (_CONV_OPS if "convolution" in name else _GEMM_OPS) / latency.fast_ms * 1e-6
+            for name, latency in latencies.items()
+        }
+    )
 
 
 def _onnxruntime_calls() -> dict[str, Callable[[], object]]:
@@ -77,62 +85,19 @@ def _onnxruntime_calls() -> dict[str, Callable[[], object]]:
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     rng = np.random.default_rng(0)
-    kinds: dict[str, tuple[str, tuple[int, int, int], Any, Any]] = {
-        "matrices fp32": ("MatMul", (_FLOAT, _FLOAT, _FLOAT), np.float32, np.float32),
-        "matrices int8": ("MatMulInteger", (_UINT8, _INT8, _INT32), np.uint8, np.int8),
-    }
     calls: dict[str, Callable[[], object]] = {}
-    for name, (operator, types, left, right) in kinds.items():
-        model = product_model(operator, types)
-        session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    for path, left, right in (
+        (MATMUL_FP32, np.float32, np.float32),
+        (MATMUL_INT8, np.uint8, np.int8),
+    ):
+        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         feed = {
             "a": rng.integers(0, 100, (_M, _K)).astype(left),
             "b": rng.integers(0, 100, (_K, _N)).astype(right),
         }
+        name = f"onnxruntime matrices {path.stem.rpartition('_')[2]}"
         calls[name] = lambda session=session, feed=feed: session.run(None, feed)  # type: ignore[misc]
     return calls
-
-
-def product_model(operator: str, types: tuple[int, int, int]) -> bytes:
-    """An ONNX model of one operator, a @ b → c, written without the onnx package.
-
-    Source: onnx.proto3 of ONNX 1.x, and "Encoding" in the Protocol Buffers documentation.
-    """
-    shapes = {"a": (_M, _K), "b": (_K, _N), "c": (_M, _N)}
-
-    def value(name: str, kind: int) -> bytes:
-        sizes = b"".join(_message(1, _number(1, size)) for size in shapes[name])
-        tensor = _number(1, kind) + _message(2, sizes)
-        return _message(1, name.encode()) + _message(2, _message(1, tensor))
-
-    node = (
-        _message(1, b"a") + _message(1, b"b") + _message(2, b"c") + _message(4, operator.encode())
-    )
-    graph = (
-        _message(1, node)
-        + _message(2, b"product")
-        + _message(11, value("a", types[0]))
-        + _message(11, value("b", types[1]))
-        + _message(12, value("c", types[2]))
-    )
-    return _number(1, 8) + _message(7, graph) + _message(8, _number(2, 13))
-
-
-def _message(field: int, content: bytes) -> bytes:
-    return _varint(field << 3 | 2) + _varint(len(content)) + content
-
-
-def _number(field: int, value: int) -> bytes:
-    return _varint(field << 3) + _varint(value)
-
-
-def _varint(value: int) -> bytes:
-    groups = bytearray()
-    while value > 0x7F:
-        groups.append(value & 0x7F | 0x80)
-        value >>= 7
-    groups.append(value)
-    return bytes(groups)
 
 
 def _openvino_calls() -> dict[str, Callable[[], object]]:
@@ -142,30 +107,25 @@ def _openvino_calls() -> dict[str, Callable[[], object]]:
     rng = np.random.default_rng(0)
     weights = rng.uniform(-1, 1, (_CHANNELS, _CHANNELS, 3, 3)).astype(np.float32)
     image = rng.uniform(0, 1, (1, _CHANNELS, _SIDE, _SIDE)).astype(np.float32)
+    config = {
+        "INFERENCE_NUM_THREADS": 1,
+        "NUM_STREAMS": 1,
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": "f32",
+        "ENABLE_CPU_PINNING": False,
+    }
     calls: dict[str, Callable[[], object]] = {}
-    for name in ("convolution fp32", "convolution int8"):
+    for precision in ("fp32", "int8"):
         x = ops.parameter(list(image.shape), np.float32)
         values, kernel = x, ops.constant(weights)
-        if name.endswith("int8"):
-            values = ops.fake_quantize(x, *_limits(0, 1), *_limits(0, 1), 256)
-            kernel = ops.fake_quantize(kernel, *_limits(-1, 1), *_limits(-1, 1), 255)
-        out = ops.convolution(values, kernel, [1, 1], [1, 1], [1, 1], [1, 1])
-        out = ops.relu(out)
-        # One number leaves: writing a large float tensor is no arithmetic.
+        if precision == "int8":
+            low, zero, high = (np.float32(value) for value in (-1, 0, 1))
+            values = ops.fake_quantize(x, zero, high, zero, high, 256)
+            kernel = ops.fake_quantize(kernel, low, high, low, high, 255)
+        out = ops.relu(ops.convolution(values, kernel, [1, 1], [1, 1], [1, 1], [1, 1]))
+        # Reduce to one number, so that writing a large tensor is not measured.
         out = ops.reduce_max(out, ops.constant(np.array([1, 2, 3])), False)
-        config = {
-            "INFERENCE_NUM_THREADS": 1,
-            "NUM_STREAMS": 1,
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "f32",
-            "ENABLE_CPU_PINNING": False,
-        }
-        request = (
-            ov.Core().compile_model(ov.Model([out], [x]), "CPU", config).create_infer_request()
-        )
-        calls[name] = lambda request=request: request.infer([image])  # type: ignore[misc]
+        model = ov.Core().compile_model(ov.Model([out], [x]), "CPU", config)
+        request = model.create_infer_request()
+        calls[f"openvino convolution {precision}"] = lambda request=request: request.infer([image])  # type: ignore[misc]
     return calls
-
-
-def _limits(low: float, high: float) -> tuple[np.float32, np.float32]:
-    return np.float32(low), np.float32(high)

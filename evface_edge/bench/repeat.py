@@ -1,8 +1,8 @@
-"""Two benchmarks, one after the other: do their ratios agree?
+"""Repeatability: compare the ratios of two runs of a benchmark.
 
-Milliseconds depend on what else the machine does; how one case relates to another should not. Each
-case of one thread is said as a ratio to the first one of its run, measured in turns; several
-threads need as many idle cores, which a busy machine does not have, and are not compared.
+Milliseconds depend on the load of the machine; the ratio between two cases should not. Each case
+with one thread is expressed as a ratio to the first one of its run. Cases with several threads need
+as many idle cores and are not compared.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from evface_edge.errors import ConfigError
+
+HEADING = ("case", "first run", "second run", "difference")
 
 
 @dataclass(frozen=True)
@@ -29,63 +31,46 @@ class Repeat:
 
     @property
     def difference(self) -> float:
-        """Relative to the first run; 0 is the same."""
+        """Relative difference of the second run."""
         return self.second / self.first - 1
+
+    def cells(self) -> list[str]:
+        """Return a row under `HEADING`."""
+        return [
+            self.case,
+            f"{self.first:.3f}",
+            f"{self.second:.3f}",
+            f"{self.difference:+.1%}",
+        ]
 
 
 def compare_runs(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Repeat]:
-    """The cases that both runs measured, but for the first, which all are held against.
+    """Return the cases that both runs measured, except the first, the reference.
 
     Raises:
-        ConfigError: fewer than two cases in common, so that there is no ratio.
+        ConfigError: fewer than two common cases.
     """
     one, other = _ratios(first), _ratios(second)
     common = [key for key in one if key in other]
     if len(common) < 2:
         raise ConfigError(
-            "--repeat-check", len(common), "two measured cases of one thread, or more"
+            "--repeat-check", len(common), "two or more measured cases with one thread"
         )
     reference = common[0]
     return [
-        Repeat(
-            case=f"{model} on {runtime} {device}",
-            first=one[key] / one[reference],
-            second=other[key] / other[reference],
-        )
-        for key in common[1:]
-        for model, runtime, device in (key,)
+        Repeat(case, one[case] / one[reference], other[case] / other[reference])
+        for case in common[1:]
     ]
 
 
-def _ratios(found: Mapping[str, Any]) -> dict[tuple[str, str, str], float]:
+def _ratios(results: Mapping[str, Any]) -> dict[str, float]:
     return {
-        (row["model"], row["runtime"], row["device"]): row["ratio"]
-        for row in found["network"]
+        f"{row['model']} on {row['runtime']} {row['device']}": row["ratio"]
+        for row in results["network"]
         if row["ratio"] is not None
     }
 
 
-HEADING = ("case", "first run", "second run", "difference")
-
-
-def cells(repeats: Sequence[Repeat]) -> list[list[str]]:
-    """One row for each case, under `HEADING`."""
-    return [
-        [
-            repeat.case,
-            f"{repeat.first:.3f}",
-            f"{repeat.second:.3f}",
-            f"{repeat.difference:+.1%}",
-        ]
-        for repeat in repeats
-    ]
-
-
-def verdict(repeats: Sequence[Repeat], tolerance: float) -> tuple[bool, str]:
-    """Whether the runs agree, and a sentence."""
-    most = max(abs(repeat.difference) for repeat in repeats)
-    agree = most <= tolerance
-    return agree, (
-        f"ratios of one thread differ by {most:.1%} at most: the two runs "
-        f"{'agree' if agree else 'do not agree'} within {tolerance:.0%}"
-    )
+def largest_difference(repeats: Sequence[Repeat]) -> float:
+    """Return the largest absolute difference."""
+    return max(abs(repeat.difference) for repeat in repeats)

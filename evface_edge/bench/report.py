@@ -1,42 +1,39 @@
-"""A benchmark as tables: for a terminal, and for a document."""
+"""Tables of a benchmark, for a terminal and for a document."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from evface_edge.bench.output import markdown_table, number, text_table
 from evface_edge.bench.stages import PERIOD_US, STAGES
-from evface_edge.bench.table import figure, markdown_table, text_table
 
-Maker = Callable[[Sequence[str], Sequence[Sequence[str]]], str]
+Table = tuple[list[str], list[list[str]]]
+
+_STAGE_NOTE = (
+    "Events to landmarks in sensor pixels at 100 results a second, one face, one thread; median of "
+    "each stage in ms; all: sum of the stages of one result. The events are those of the demo "
+    "recording, enlarged to the sensor and thinned out or repeated to the rate, in memory. events: "
+    "events of one inference. max Mev/s: event rate that can be processed on average, including "
+    "the search. face: results with a face."
+)
+_CPU_NOTE = (
+    "CPU time of one result in all threads, median in ms; it depends less on other programs. "
+    "× real time: at 100 results a second. ns per extra event: cost of each additional event in "
+    "window and representation, compared with the rate in the row above."
+)
 
 
-def network_rows(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Heading and cells of the network alone, the fastest first."""
+def network_table(results: Mapping[str, Any]) -> Table:
+    """Return heading and cells of the networks alone, the fastest first."""
     heading = [
-        "model",
-        "on",
-        "threads",
-        "p10 ms",
-        "p50",
-        "p95",
-        "p99",
-        "jitter",
-        "per s",
-        "first ms",
-        "peak MB",
-        "net MB",
-        "file MB",
-        "mJ",
-        "GOP/s",
-        "of peak",
-        "× fp32",
+        *("model", "on", "threads", "p10 ms", "p50", "p95", "p99", "jitter", "per s"),
+        *("first ms", "peak MB", "net MB", "file MB", "mJ", "GOP/s", "of peak", "× fp32"),
     ]
-    done = [row for row in found["network"] if row["status"] == "ok"]
+    rows = _measured(results["network"])
     cells = []
-    for row in sorted(done, key=lambda row: row["fast_ms"]):
+    for row in sorted(rows, key=lambda row: row["fast_ms"]):
         fraction = row.get("fraction_of_peak")
-        gain = speed_up(row, done)
         cells.append(
             [
                 row["model"],
@@ -49,210 +46,196 @@ def network_rows(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
                 f"{row['jitter_ms']:.3f}",
                 f"{row['per_s']:.0f}",
                 f"{row['load_ms'] + row['first_ms']:.0f}",
-                figure(row["peak_mb"], 0),
-                figure(row["network_mb"], 0),
+                number(row["peak_mb"], 0),
+                number(row["network_mb"], 0),
                 f"{row['file_mb']:.2f}",
-                figure(row["energy_mj"], 2),
-                figure(row.get("gops"), 1),
+                number(row["energy_mj"], 2),
+                number(row.get("gops"), 1),
                 "–" if fraction is None else f"{fraction:.0%}",
-                figure(gain),
+                number(speed_up(row, rows)),
             ]
         )
     return heading, cells
 
 
 def speed_up(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> float | None:
-    """How many times faster than the float32 form of the same model at the same place."""
-    family = row["model"].rpartition("-")[0]
+    """Return how many times faster a row is than the float32 model on the same device."""
+
+    def family(row: Mapping[str, Any]) -> list[Any]:
+        name = row["model"].rpartition("-")[0]
+        return [name, *(row[key] for key in ("runtime", "device", "threads"))]
+
     for other in rows:
-        same = all(other[key] == row[key] for key in ("runtime", "device", "threads"))
-        if same and other["precision"] == "fp32" and other["model"].rpartition("-")[0] == family:
+        if other["precision"] == "fp32" and family(other) == family(row):
             if row["threads"] > 1:
                 return float(other["fast_ms"] / row["fast_ms"])
-            # In turns, both at the same speed of the machine; without them there is no figure.
             known = None not in (other["ratio"], row["ratio"])
             return float(other["ratio"] / row["ratio"]) if known else None
     return None
 
 
-def stage_rows(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Heading and cells from events to landmarks."""
+def stage_table(results: Mapping[str, Any]) -> Table:
+    """Return heading and cells of events to landmarks."""
     heading = [
-        "model",
-        "on",
-        "sensor",
-        "Mev/s",
-        "events",
+        *("model", "on", "sensor", "Mev/s", "events"),
         *STAGES,
-        "all p10",
-        "p50",
-        "p95",
-        "keeps up",
-        "face",
+        *("all p10", "p50", "p95", "max Mev/s", "face"),
     ]
-    cells = []
-    for row in _worked(found):
-        cells.append(
-            [
-                row["model"],
-                *_where(row),
-                f"{row['window_events_p50']:,.0f}",
-                *(f"{row[f'{stage}_p50_ms']:.2f}" for stage in STAGES),
-                f"{row['fast_ms']:.2f}",
-                f"{row['p50_ms']:.2f}",
-                f"{row['p95_ms']:.2f}",
-                f"{row['keeps_up_mev_per_s']:.1f}",
-                f"{row['with_face'] / row['instants']:.0%}",
-            ]
-        )
+    cells = [
+        [
+            *_setting(row),
+            f"{row['window_events_p50']:,.0f}",
+            *(f"{row[f'{stage}_p50_ms']:.2f}" for stage in STAGES),
+            f"{row['fast_ms']:.2f}",
+            f"{row['p50_ms']:.2f}",
+            f"{row['p95_ms']:.2f}",
+            f"{row['keeps_up_mev_per_s']:.1f}",
+            f"{row['with_face'] / row['instants']:.0%}",
+        ]
+        for row in _measured(results["end_to_end"])
+    ]
     return heading, cells
 
 
-def percentile_rows(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Heading and cells of every stage: p50, p95 and p99."""
-    cells = []
-    for row in _worked(found):
-        stages = [
-            " / ".join(f"{row[f'{stage}_p{fraction}_ms']:.2f}" for fraction in (50, 95, 99))
-            for stage in STAGES
+def percentile_table(results: Mapping[str, Any]) -> Table:
+    """Return heading and cells of p50, p95 and p99 of every stage."""
+    cells = [
+        [
+            *_setting(row),
+            *(
+                " / ".join(f"{row[f'{prefix}p{percent}_ms']:.2f}" for percent in (50, 95, 99))
+                for prefix in (*(f"{stage}_" for stage in STAGES), "")
+            ),
         ]
-        total = " / ".join(f"{row[f'p{fraction}_ms']:.2f}" for fraction in (50, 95, 99))
-        cells.append([row["model"], *_where(row), *stages, total])
+        for row in _measured(results["end_to_end"])
+    ]
     return ["model", "on", "sensor", "Mev/s", *STAGES, "all"], cells
 
 
-def cpu_rows(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Heading and cells of the processor's time for one result, and for one more event."""
-    heading = ["model", "on", "sensor", "Mev/s", *STAGES, "all", "× real time", "ns an event more"]
+def cpu_table(results: Mapping[str, Any]) -> Table:
+    """Return heading and cells of the CPU time of one result and of one additional event."""
+    heading = ["model", "on", "sensor", "Mev/s", *STAGES, "all", "× real time"]
     cells = []
     before: Mapping[str, Any] | None = None
-    for row in _worked(found):
-        further = marginal_ns(before, row) if before is not None else None
-        stages = [f"{row[f'{stage}_cpu_p50_ms']:.2f}" for stage in STAGES]
-        cpu, faster = f"{row['cpu_p50_ms']:.2f}", f"{1e-3 * PERIOD_US / row['cpu_p50_ms']:.1f}"
-        cells.append([row["model"], *_where(row), *stages, cpu, faster, figure(further, 1)])
+    for row in _measured(results["end_to_end"]):
+        cells.append(
+            [
+                *_setting(row),
+                *(f"{row[f'{stage}_cpu_p50_ms']:.2f}" for stage in STAGES),
+                f"{row['cpu_p50_ms']:.2f}",
+                f"{1e-3 * PERIOD_US / row['cpu_p50_ms']:.1f}",
+                number(None if before is None else ns_per_event(before, row), 1),
+            ]
+        )
         before = row
-    return heading, cells
+    return [*heading, "ns per extra event"], cells
 
 
-def marginal_ns(slow: Mapping[str, Any], fast: Mapping[str, Any]) -> float | None:
-    """Processor's time for each event that one rate has more than another, ns.
+def ns_per_event(slow: Mapping[str, Any], fast: Mapping[str, Any]) -> float | None:
+    """Return the CPU time in ns of each event that one rate has more than another.
 
-    That of the two stages that see events: the noise of the others would hide it. None where the
-    two are not of the same case, or not in this order.
+    Only the two stages that process events are included; the others would add noise. None if the
+    rows are of different cases or in another order.
     """
     if any(slow[key] != fast[key] for key in ("model", "runtime", "device", "width", "height")):
         return None
-    more = (fast["mev_per_s"] - slow["mev_per_s"]) * PERIOD_US  # events for each result
-    if more <= 0:
+    more_events = (fast["mev_per_s"] - slow["mev_per_s"]) * PERIOD_US
+    if more_events <= 0:
         return None
     slow_ms, fast_ms = (
         row["window_cpu_p50_ms"] + row["representation_cpu_p50_ms"] for row in (slow, fast)
     )
-    further: float = 1e6 * (fast_ms - slow_ms) / more
-    return further
+    return float(1e6 * (fast_ms - slow_ms) / more_events)
 
 
-def _worked(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [row for row in found["end_to_end"] if row["status"] == "ok"]
+def _measured(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [row for row in rows if row["status"] == "ok"]
 
 
-def _where(row: Mapping[str, Any]) -> list[str]:
+def _setting(row: Mapping[str, Any]) -> list[str]:
     return [
+        row["model"],
         f"{row['runtime']} {row['device']}",
         f"{row['width']}×{row['height']}",
         f"{row['mev_per_s']:g}",
     ]
 
 
-def left_out(found: Mapping[str, Any]) -> list[str]:
-    """What was not measured, and why; the same reason once."""
-    why: dict[str, list[str]] = {}
-    for row in [*found["network"], *found["end_to_end"]]:
+def not_measured(results: Mapping[str, Any]) -> list[str]:
+    """Return what was not measured and why; each reason once."""
+    models: dict[str, list[str]] = {}
+    for row in [*results["network"], *results["end_to_end"]]:
+        place = f"{row['runtime']} {row['device']}"
         if row["status"] == "absent":
-            why.setdefault(f"{row['runtime']} {row['device']}: {row['reason']}", [])
+            models.setdefault(f"{place}: {row['reason']}", [])
         elif row["status"] == "failed":
-            what = f"{row['runtime']} {row['device']} failed: {row['reason']}"
-            why.setdefault(what, []).append(row["model"])
+            models.setdefault(f"{place} failed: {row['reason']}", []).append(row["model"])
     return [
-        f"{reason} ({', '.join(dict.fromkeys(models))})" if models else reason
-        for reason, models in why.items()
+        f"{reason} ({', '.join(dict.fromkeys(names))})" if names else reason
+        for reason, names in models.items()
     ]
 
 
-def notes(found: Mapping[str, Any]) -> list[str]:
-    """What is to be known to read the tables."""
+def notes(results: Mapping[str, Any]) -> list[str]:
+    """Return explanations of the columns."""
     lines = []
-    peak, settings = found["peak"], found["settings"]
+    peak, settings = results["peak"], results["settings"]
     if peak is not None:
         lines.append(
             f"Measured peak of one core: {peak['fp32_gops']:.0f} GFLOP/s in float32, "
-            f"{peak['int8_gops']:.0f} GOP/s in INT8; a multiply-add is two. “Of peak” is taken "
-            "of the fastest tenth of the best round (p10); several threads are held against as "
-            "many cores. “× fp32” of one thread is measured in turns of hundredths of a second."
+            f"{peak['int8_gops']:.0f} GOP/s in INT8; a multiply-add is two operations. of peak: "
+            "at p10 of the best round; with several threads, of as many cores. × fp32: with one "
+            "thread from interleaved measurements."
         )
     lines.append(
-        f"Batch 1, {settings['rounds']} rounds in turns, each case in a fresh process pinned to as "
-        "many cores as it has threads. First: loading and the first inference. Peak MB: of the "
-        "whole process; net MB: what loading and running the network added. Jitter: p99 - p50."
+        f"Batch 1, {settings['rounds']} rounds, each case in a new process pinned to as many cores "
+        "as it has threads. first: loading and first inference. peak MB: of the process; net MB: "
+        "added by loading and running the network. jitter: p99 - p50."
     )
     if settings.get("window_events") is not None:
-        lines.append(f"End to end with {settings['window_events']:,} events at once at most.")
-    rows = [row for row in found["network"] if row["status"] == "ok"]
+        lines.append(f"End to end with at most {settings['window_events']:,} events an inference.")
+    rows = _measured(results["network"])
     meters = {row["energy_of"] for row in rows} - {None}
     lines.append(
-        f"Energy: {', '.join(sorted(meters))}, idle power included."
+        f"Energy: {', '.join(sorted(meters))}, including idle power."
         if meters
-        else "Energy: this machine tells none (no RAPL that may be read, no INA, no tegrastats)."
+        else "Energy: no meter that this user may read (RAPL, INA3221 or tegrastats)."
     )
     if any(row["disturbed"] for row in rows):
-        lines.append(
-            "* Other work took the cores: p50, p95 and p99 are longer than they would be; compare "
-            "p10."
-        )
+        lines.append("* Other programs used the cores: p50, p95 and p99 are too long; compare p10.")
     return lines
 
 
-STAGE_NOTE = (
-    "Events to landmarks in sensor pixels at 100 results a second, one face followed, one thread; "
-    "medians of each stage in ms; “all” is their sum at each instant. The events are those of the "
-    "recording that came along, enlarged to the sensor, thinned or repeated to the rate, from "
-    "memory. “Events”: how many of them the network is shown at once. “Keeps up”: Mev/s that it "
-    "works off on average, searching included. “Face”: instants with a face."
-)
+def as_text(results: Mapping[str, Any]) -> str:
+    """Return the report for a terminal."""
+    return "\n\n".join(_parts(results, text_table, lambda items: "\n".join(items)))
 
 
-CPU_NOTE = (
-    "The processor's time for one result in all threads, medians in ms; other work on the machine "
-    "disturbs it less. “× real time”: with 100 results a second. “ns an event more”: what each "
-    "event costs, in window and representation, that this rate has more than the one above it."
-)
+def as_markdown(results: Mapping[str, Any]) -> str:
+    """Return the report for a document."""
 
+    def bullets(items: Sequence[str]) -> str:
+        return "\n".join(f"- {item}" for item in items)
 
-def as_text(found: Mapping[str, Any]) -> str:
-    """For a terminal."""
-    return "\n\n".join(_parts(found, text_table, lambda items: "\n".join(items)))
-
-
-def as_markdown(found: Mapping[str, Any]) -> str:
-    """For a document."""
-    bullets = "\n".join(f"- {key}: {value}" for key, value in found["machine"].items())
-    parts = _parts(found, markdown_table, lambda items: "\n".join(f"- {item}" for item in items))
-    return "\n\n".join(["### Machine", bullets, "### Network and end to end", *parts])
+    machine = bullets([f"{key}: {value}" for key, value in results["machine"].items()])
+    parts = _parts(results, markdown_table, bullets)
+    return "\n\n".join(["### Machine", machine, "### Network and end to end", *parts])
 
 
 def _parts(
-    found: Mapping[str, Any], table: Maker, listed: Callable[[Sequence[str]], str]
+    results: Mapping[str, Any],
+    table: Callable[[Sequence[str], Sequence[Sequence[str]]], str],
+    listed: Callable[[Sequence[str]], str],
 ) -> list[str]:
     parts = []
-    if any(row["status"] == "ok" for row in found["network"]):
-        parts.append(table(*network_rows(found)))
-    parts.append(listed(notes(found)))
-    if any(row["status"] == "ok" for row in found["end_to_end"]):
-        parts += [table(*stage_rows(found)), STAGE_NOTE]
-        parts += ["p50 / p95 / p99 in ms:", table(*percentile_rows(found))]
-        parts += [table(*cpu_rows(found)), CPU_NOTE]
-    missing = left_out(found)
+    if _measured(results["network"]):
+        parts.append(table(*network_table(results)))
+    parts.append(listed(notes(results)))
+    if _measured(results["end_to_end"]):
+        parts += [table(*stage_table(results)), _STAGE_NOTE]
+        parts += ["p50 / p95 / p99 in ms:", table(*percentile_table(results))]
+        parts += [table(*cpu_table(results)), _CPU_NOTE]
+    missing = not_measured(results)
     if missing:
         parts += ["Not measured:", listed(missing)]
     return parts

@@ -1,9 +1,9 @@
-"""A whole benchmark: every case in turns, each time in a fresh process.
+"""A complete benchmark: every case in every round, each time in a new process.
 
-cases ─▶ rounds of workers ─▶ figures ─▶ a mapping that is JSON (`report` makes tables of it)
+cases ─▶ rounds of workers ─▶ rows ─▶ a mapping for JSON (`report` makes tables of it)
 
-In every round each case has its turn, and the machine's peak its own, so that a machine that slows
-down slows all of them.
+In every round all cases and the machine's peak are measured one after the other, so that a machine
+that slows down slows all of them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,27 +22,28 @@ import numpy as np
 from evface_edge.bench.cases import Case, missing_package
 from evface_edge.bench.latency import Latency
 from evface_edge.bench.machine import describe_machine
+from evface_edge.bench.multiply_adds import mega_macs
 from evface_edge.bench.peak import Peak
 from evface_edge.bench.stages import RATES_MEV_PER_S, SIZES, STAGES, summarise
-from evface_edge.bench.work import mega_macs
 from evface_edge.card_file import read_card
 from evface_edge.errors import ConfigError
 
 VERSION = 1
-#: A worker that takes longer is stopped; building an engine takes minutes.
-_LIMIT_S = 1200
+#: Building an engine takes minutes.
+_TIMEOUT_S = 1200
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How long a benchmark takes.
+    """Duration of a benchmark.
 
     Attributes:
-        seconds: that each case is measured for, in all rounds together.
-        rounds: fresh processes of each case.
-        warm_up: inferences in each process that are not counted.
+        seconds: for each case, in all rounds together.
+        rounds: number of rounds; each case runs in a new process in each.
+        warm_up: inferences of each process before the measurement.
         end_to_end: whether events to landmarks are measured too.
-        window_events: that the network is shown at once there, at most; None: as its card says.
+        window_events: maximum number of events of one inference end to end; by default that of
+            the card.
     """
 
     seconds: float = 2.0
@@ -54,89 +55,63 @@ class Effort:
     def __post_init__(self) -> None:
         if self.window_events is not None and self.window_events < 1:
             raise ConfigError("window_events", self.window_events, "1 or more")
-        for field, least in (("seconds", 1e-3), ("rounds", 1), ("warm_up", 0)):
-            if not getattr(self, field) >= least:
-                raise ConfigError(field, getattr(self, field), f"{least:g} or more")
+        for field, minimum in (("seconds", 1e-3), ("rounds", 1), ("warm_up", 0)):
+            if not getattr(self, field) >= minimum:
+                raise ConfigError(field, getattr(self, field), f"{minimum:g} or more")
 
 
-Worker = Callable[[Mapping[str, Any]], dict[str, Any]]
+Answer = dict[str, Any]
+Worker = Callable[[Mapping[str, Any]], Answer]
+Report = Callable[[str], None]
 
 
-def ask_worker(request: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer of a fresh process; one that ends badly is an answer as well."""
+def run_worker(request: Mapping[str, Any]) -> Answer:
+    """Return the answer of a new process; a crash or timeout is an answer, too."""
     command = [sys.executable, "-m", "evface_edge.bench.worker", json.dumps(request)]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_LIMIT_S, check=False
+            command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
         )
     except subprocess.TimeoutExpired:
-        return {"status": "failed", "reason": f"took more than {_LIMIT_S} s"}
+        return {"status": "failed", "reason": f"timeout after {_TIMEOUT_S} s"}
     lines = done.stdout.splitlines()
     if done.returncode == 0 and lines:
-        answer: dict[str, Any] = json.loads(lines[-1])
+        answer: Answer = json.loads(lines[-1])
         return answer
-    said = [line for line in done.stderr.splitlines() if line.strip()]
-    how = (
-        f"ended by signal {-done.returncode}" if done.returncode < 0 else f"exit {done.returncode}"
-    )
-    return {"status": "failed", "reason": ": ".join([how, *said[-1:]])}
+    errors = [line for line in done.stderr.splitlines() if line.strip()]
+    how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
+    return {"status": "failed", "reason": ": ".join([how, *errors[-1:]])}
 
 
 def run_benchmark(
     cases: Sequence[Case],
     effort: Effort,
     *,
-    worker: Worker = ask_worker,
-    report: Callable[[str], None] = lambda text: None,
+    worker: Worker = run_worker,
+    report: Report = lambda text: None,
 ) -> dict[str, Any]:
-    """Measure all cases; what fails says why, and the rest goes on.
+    """Measure all cases. A case that fails has a reason in its row; the others continue.
 
     Args:
-        report: called with what is about to be measured.
+        report: called with a line of progress.
 
     Returns:
-        `machine`, `peak`, `network` (a row for each case; `ratio` is its time ÷ that of the first,
-        taken in turns, None where there is none), `end_to_end` (a row for each case with
-        one thread, sensor and rate), `settings`: all of it fit for JSON.
+        `machine`, `settings`, `peak`, `network` (a row for each case; `ratio` is its time ÷ that
+        of the first one, interleaved, or None) and `end_to_end` (a row for each case with one
+        thread, sensor and event rate). All values fit JSON.
     """
     machine = describe_machine()
-    seconds = effort.seconds / effort.rounds
-    collected: dict[Case, list[dict[str, Any]]] = {case: [] for case in cases}
-    absent: dict[tuple[str, str], str] = {}
-    tried: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory(prefix="evface-") as folder:
-        tensors = _Tensors(Path(folder))
-        for turn in range(effort.rounds):
-            report(f"round {turn + 1} of {effort.rounds}: the peak of one core")
-            answer = worker({"kind": "peak", "seconds": min(seconds, 0.5)})
-            tried += [answer["tried"]] if answer["status"] == "ok" else []
-            for case, answers in collected.items():
-                if answers and answers[-1]["status"] != "ok":
-                    continue
-                where = (case.runtime, case.device)
-                why = absent.get(where) or missing_package(case.runtime)
-                if why is not None:
-                    answers.append({"status": "absent", "reason": why})
-                    continue
-                report(f"round {turn + 1} of {effort.rounds}: {case}")
-                request = {
-                    "kind": "network",
-                    **_place(case),
-                    **tensors.of(case),
-                    "seconds": seconds,
-                    "warm_up": effort.warm_up,
-                }
-                answers.append(worker(request))
-                if answers[-1]["status"] == "absent":
-                    absent[where] = answers[-1]["reason"]
-        ratios = _ratios(collected, tensors, effort, worker, report)
-    best = _peak(tried)
-    counted = _count(cases)
-    rows = [
-        _network_row(case, answers, best, counted) | {"ratio": ratios.get(case)}
-        for case, answers in collected.items()
+        requests = {case: _request(case, Path(folder)) for case in cases}
+        answers, peak = _run_rounds(requests, effort, worker, report)
+        ratios = _ratios(requests, answers, effort, worker, report)
+    rows = [_network_row(case, answers[case], peak) | {"ratio": ratios.get(case)} for case in cases]
+    measured = [
+        case
+        for case, row in zip(cases, rows, strict=True)
+        if row["status"] == "ok" and case.threads == 1
     ]
-    found = {
+    return {
         "version": VERSION,
         "machine": machine,
         "settings": {
@@ -145,96 +120,85 @@ def run_benchmark(
             "batch": 1,
             "window_events": effort.window_events,
         },
-        "peak": None if best is None else vars(best),
+        "peak": None if peak is None else vars(peak),
         "network": rows,
-        "end_to_end": [],
+        "end_to_end": _end_to_end(measured, effort, worker, report) if effort.end_to_end else [],
     }
-    if effort.end_to_end:
-        works = [
-            case
-            for case, row in zip(cases, rows, strict=True)
-            if row["status"] == "ok" and case.threads == 1
-        ]
-        found["end_to_end"] = _end_to_end(works, effort, worker, report)
-    return found
+
+
+def _request(case: Case, folder: Path) -> dict[str, Any]:
+    """The part of a request that names a case, with a file of its input tensor."""
+    spec = read_card(case.path).inputs[0]
+    shape = tuple(1 if size < 0 else size for size in spec.shape)
+    tensor = folder / f"{'x'.join(map(str, shape))}.npy"
+    if not tensor.is_file():
+        # Values do not affect the time of dense arithmetic, except denormal numbers: avoid those.
+        values = np.random.default_rng(0).gamma(0.5, 1.0, shape).astype(np.float32)
+        np.save(tensor, np.where(values < 0.2, np.float32(0), values))
+    return {
+        "path": case.path,
+        "runtime": case.runtime,
+        "device": case.device,
+        "threads": case.threads,
+        "input": spec.name,
+        "tensor": str(tensor),
+    }
+
+
+def _run_rounds(
+    requests: Mapping[Case, Mapping[str, Any]], effort: Effort, worker: Worker, report: Report
+) -> tuple[dict[Case, list[Answer]], Peak | None]:
+    """Return the answers of each case, one a round until it fails, and the best peak."""
+    seconds = effort.seconds / effort.rounds
+    answers: dict[Case, list[Answer]] = {case: [] for case in requests}
+    absent: dict[tuple[str, str], str] = {}
+    tried: dict[str, float] = {}
+    for turn in range(effort.rounds):
+        progress = f"round {turn + 1} of {effort.rounds}"
+        report(f"{progress}: peak of one core")
+        peak = worker({"kind": "peak", "seconds": min(seconds, 0.5)})
+        for name, gops in peak.get("tried", {}).items():
+            tried[name] = max(gops, tried.get(name, 0.0))
+        for case, request in requests.items():
+            if answers[case] and answers[case][-1]["status"] != "ok":
+                continue
+            place = (case.runtime, case.device)
+            reason = absent.get(place) or missing_package(case.runtime)
+            if reason is not None:
+                answers[case].append({"status": "absent", "reason": reason})
+                continue
+            report(f"{progress}: {case}")
+            options = {"kind": "network", "seconds": seconds, "warm_up": effort.warm_up}
+            answers[case].append(worker({**request, **options}))
+            if answers[case][-1]["status"] == "absent":
+                absent[place] = answers[case][-1]["reason"]
+    return answers, Peak.of(tried) if tried else None
 
 
 def _ratios(
-    collected: Mapping[Case, Sequence[Mapping[str, Any]]],
-    tensors: _Tensors,
+    requests: Mapping[Case, Mapping[str, Any]],
+    answers: Mapping[Case, Sequence[Answer]],
     effort: Effort,
     worker: Worker,
-    report: Callable[[str], None],
+    report: Report,
 ) -> dict[Case, float]:
-    """Time of each case of one thread ÷ that of the first, in turns in one process.
+    """Measure time ÷ that of the first case, for one thread, interleaved in one process.
 
-    Rounds of fresh processes are seconds apart, and the speed of a machine that others use as well
-    changes within seconds.
+    Rounds of new processes are seconds apart, and the speed of a machine may change meanwhile.
     """
-    single = [case for case, got in collected.items() if case.threads == 1 and _ok(got)]
+    single = [c for c, got in answers.items() if c.threads == 1 and got[-1]["status"] == "ok"]
     if len(single) < 2:
         return {}
-    report("all that ran on one thread, in turns")
-    request = [{**_place(case), **tensors.of(case)} for case in single]
-    answer = worker({"kind": "turns", "cases": request, "seconds": effort.seconds})
+    report("ratios: all cases with one thread, interleaved")
+    cases = [requests[case] for case in single]
+    answer = worker({"kind": "ratios", "cases": cases, "seconds": effort.seconds})
     if answer["status"] != "ok":
         report(f"no ratios: {answer['reason']}")
         return {}
     return dict(zip(single, answer["ratios"], strict=True))
 
 
-def _ok(answers: Sequence[Mapping[str, Any]]) -> bool:
-    return bool(answers) and answers[-1]["status"] == "ok"
-
-
-def _place(case: Case) -> dict[str, Any]:
-    return {
-        "path": case.path,
-        "runtime": case.runtime,
-        "device": case.device,
-        "threads": case.threads,
-    }
-
-
-class _Tensors:
-    """One input for each shape, kept as files for the workers."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def of(self, case: Case) -> dict[str, str]:
-        spec = read_card(case.path).inputs[0]
-        shape = tuple(1 if size < 0 else size for size in spec.shape)
-        path = self._folder / f"{'x'.join(map(str, shape))}.npy"
-        if not path.is_file():
-            # The time of dense arithmetic does not depend on the values, but for denormal numbers.
-            values = np.random.default_rng(0).gamma(0.5, 1.0, shape).astype(np.float32)
-            np.save(path, np.where(values < 0.2, np.float32(0), values))
-        return {"input": spec.name, "tensor": str(path)}
-
-
-def _peak(tried: Sequence[Mapping[str, float]]) -> Peak | None:
-    if not tried:
-        return None
-    names = tried[0].keys()
-    most = {name: max(turn[name] for turn in tried) for name in names}
-    by = {
-        precision: max(gops for name, gops in most.items() if name.endswith(precision))
-        for precision in ("fp32", "int8")
-    }
-    return Peak(by["fp32"], by["int8"], most)
-
-
-def _count(cases: Sequence[Case]) -> dict[str, float | None]:
-    return {path: mega_macs(Path(path), read_card(path)) for path in {case.path for case in cases}}
-
-
-def _network_row(
-    case: Case,
-    answers: Sequence[Mapping[str, Any]],
-    peak: Peak | None,
-    counted: Mapping[str, float | None],
-) -> dict[str, Any]:
+def _network_row(case: Case, answers: Sequence[Answer], peak: Peak | None) -> dict[str, Any]:
     path = Path(case.path)
     row: dict[str, Any] = {
         "model": case.name,
@@ -250,11 +214,14 @@ def _network_row(
         return row
     samples = np.concatenate([answer["samples_ms"] for answer in answers])
     latency = Latency(samples)
+    # The best round: other programs only make it slower.
     fast_ms = min(Latency(np.array(answer["samples_ms"])).fast_ms for answer in answers)
+    energies_j = [answer["energy_j"] for answer in answers if answer["energy_j"] is not None]
+    known = len(energies_j) == len(answers)
+    macs = mega_macs(path, read_card(path))
     row |= {
         "runs_on": answers[-1]["runs_on"],
         "samples": len(samples),
-        # Of the round that was disturbed least: what else runs only ever makes it slower.
         "fast_ms": fast_ms,
         "p50_ms": latency.p50_ms,
         "p95_ms": latency.p95_ms,
@@ -269,14 +236,10 @@ def _network_row(
             None if answer["peak_mb"] is None else answer["peak_mb"] - answer["base_mb"]
             for answer in answers
         ),
-        "energy_mj": None,
+        "energy_mj": 1e3 * sum(energies_j) / len(samples) if known else None,
         "energy_of": answers[-1]["energy_of"],
-        "mega_macs": counted[case.path],
+        "mega_macs": macs,
     }
-    spent_j = [answer["energy_j"] for answer in answers if answer["energy_j"] is not None]
-    if len(spent_j) == len(answers):
-        row["energy_mj"] = 1e3 * sum(spent_j) / len(samples)
-    macs = row["mega_macs"]
     if macs is not None:
         row["gops"] = 2 * macs / fast_ms
         if peak is not None and case.device == "cpu":
@@ -285,59 +248,61 @@ def _network_row(
     return row
 
 
-def _largest(values: Any) -> float | None:
-    known = [value for value in values if value is not None]
-    return max(known) if known else None
+def _largest(values: Iterable[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)
 
 
 def file_mb(path: Path) -> float:
-    """With the file of the weights that stands beside an OpenVINO model."""
+    """Return the size of a model in MB, including the .bin file of an OpenVINO model."""
     parts = [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]
     return sum(part.stat().st_size for part in parts if part.is_file()) / 1e6
 
 
 def _end_to_end(
-    cases: Sequence[Case], effort: Effort, worker: Worker, report: Callable[[str], None]
+    cases: Sequence[Case], effort: Effort, worker: Worker, report: Report
 ) -> list[dict[str, Any]]:
     settings = [(case, size, rate) for case in cases for size in SIZES for rate in RATES_MEV_PER_S]
-    answers: list[list[dict[str, Any]]] = [[] for _ in settings]
+    answers: list[list[Answer]] = [[] for _ in settings]
     for turn in range(effort.rounds):
-        for (case, size, rate), taken in zip(settings, answers, strict=True):
-            if taken and taken[-1]["status"] != "ok":
+        for (case, size, rate), collected in zip(settings, answers, strict=True):
+            if collected and collected[-1]["status"] != "ok":
                 continue
             report(f"end to end, round {turn + 1}: {case}, {size}, {rate:g} Mev/s")
-            request = {"kind": "stages", **_place(case), "width": size.width}
-            request |= {"height": size.height, "mev_per_s": rate}
-            taken.append(worker({**request, "window_events": effort.window_events}))
-    rows = []
-    for (case, size, rate), taken in zip(settings, answers, strict=True):
-        row = {
+            request = {"kind": "stages", "path": case.path, "runtime": case.runtime}
+            request |= {"device": case.device, "threads": case.threads, "mev_per_s": rate}
+            request |= {"width": size.width, "height": size.height}
+            collected.append(worker({**request, "window_events": effort.window_events}))
+    return [
+        {
             "model": case.name,
             "runtime": case.runtime,
             "device": case.device,
             "width": size.width,
             "height": size.height,
             "mev_per_s": rate,
-            "status": taken[-1]["status"],
-            "reason": taken[-1].get("reason", ""),
+            "status": collected[-1]["status"],
+            "reason": collected[-1].get("reason", ""),
+            **(_stage_columns(collected) if collected[-1]["status"] == "ok" else {}),
         }
-        if row["status"] == "ok":
-            totals = [value for answer in taken for value in answer["total_ms"]]
-            row |= summarise(totals)
-            row["instants"] = sum(answer["instants"] for answer in taken)
-            row["with_face"] = sum(answer["with_face"] for answer in taken)
-            row["keeps_up_mev_per_s"] = float(np.median([a["mev_per_s"] for a in taken]))
-            row["window_events_p50"] = _median(taken, "window_events")
-            row["cpu_p50_ms"] = _median(taken, "total_cpu_ms")
-            for stage in STAGES:
-                times = [value for answer in taken for value in answer["stages_ms"][stage]]
-                for name, value in summarise(times).items():
-                    row[f"{stage}_{name}"] = value
-                cpu_ms = [value for answer in taken for value in answer["stages_cpu_ms"][stage]]
-                row[f"{stage}_cpu_p50_ms"] = summarise(cpu_ms)["p50_ms"]
-        rows.append(row)
-    return rows
+        for (case, size, rate), collected in zip(settings, answers, strict=True)
+    ]
 
 
-def _median(answers: Sequence[Mapping[str, Any]], key: str) -> float:
-    return float(np.median([value for answer in answers for value in answer[key]]))
+def _stage_columns(answers: Sequence[Answer]) -> dict[str, Any]:
+    def joined(key: str, stage: str | None = None) -> list[float]:
+        parts = [answer[key] if stage is None else answer[key][stage] for answer in answers]
+        return [value for part in parts for value in part]
+
+    columns: dict[str, Any] = {
+        **summarise(joined("total_ms")),
+        "instants": sum(answer["instants"] for answer in answers),
+        "with_face": sum(answer["with_face"] for answer in answers),
+        "keeps_up_mev_per_s": float(np.median([answer["mev_per_s"] for answer in answers])),
+        "window_events_p50": float(np.median(joined("window_events"))),
+        "cpu_p50_ms": float(np.median(joined("total_cpu_ms"))),
+    }
+    for stage in STAGES:
+        for name, value in summarise(joined("stages_ms", stage)).items():
+            columns[f"{stage}_{name}"] = value
+        columns[f"{stage}_cpu_p50_ms"] = summarise(joined("stages_cpu_ms", stage))["p50_ms"]
+    return columns

@@ -1,8 +1,8 @@
-"""Events to landmarks in sensor pixels, timed stage by stage.
+"""Latency from events to landmarks in sensor pixels, stage by stage.
 
-window → tracking → representation → network → decode. The events are those of the recording that
-came along, enlarged to the sensor and thinned or repeated to the rate, with the camera's noise
-repeated too; they come from memory, so that no reading of files is in the times.
+window → tracking → representation → network → decode. The events are those of the demo recording,
+enlarged to the sensor and thinned out or repeated to the event rate. They are in memory, so that
+reading files is not measured.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ STAGES = ("window", "tracking", "representation", "network", "decode")
 SIZES = (SensorSize(346, 260), SensorSize(1280, 720))
 RATES_MEV_PER_S = (0.1, 1.0, 10.0)
 PERIOD_US = 10_000
-#: The part of the recording that is used, and how many of its first instants are not counted: in
-#: them the face is searched for, and buffers grow.
-_FROM_US, _UNTIL_US, _NOT_COUNTED = 1_000_000, 1_500_000, 10
-#: Repeated events are spread in time, so that a short window still holds different ones.
+#: The part of the recording that is used.
+_FROM_US, _UNTIL_US = 1_000_000, 1_500_000
+#: Results that are not counted at the start, while the face is searched and buffers grow.
+_WARM_UP = 10
+#: Repeated events are moved in time by up to this much, so that short windows differ.
 _SPREAD_US = 20_000
 
 
@@ -45,10 +46,10 @@ def stage_events(
     from_us: int = _FROM_US,
     until_us: int = _UNTIL_US,
 ) -> EventArray:
-    """A face that moves, half a second of it, on such a sensor, at such a rate.
+    """Return events of a moving face on a sensor of this size at this rate, half a second long.
 
     Args:
-        from_us, until_us: another part of the recording that came along; it has three seconds.
+        from_us, until_us: part of the demo recording, which has three seconds.
 
     Raises:
         ConfigError: a rate that is not above 0.
@@ -58,13 +59,13 @@ def stage_events(
     rng = np.random.default_rng(seed)
     events, original = read_events(DEMO_RECORDING)
     events = events[(events["t"] >= from_us) & (events["t"] < until_us)]
-    wanted = round(mev_per_s * (until_us - from_us))
-    if wanted <= len(events):
-        chosen = np.sort(rng.choice(len(events), wanted, replace=False))
-        spread = np.zeros(wanted, np.int64)
+    count = round(mev_per_s * (until_us - from_us))
+    if count <= len(events):
+        chosen = np.sort(rng.choice(len(events), count, replace=False))
+        spread = np.zeros(count, np.int64)
     else:
-        chosen = rng.integers(0, len(events), wanted)
-        spread = rng.integers(-_SPREAD_US, _SPREAD_US, wanted)
+        chosen = rng.integers(0, len(events), count)
+        spread = rng.integers(-_SPREAD_US, _SPREAD_US, count)
     events = events[chosen]
     t = np.clip(events["t"] + spread, from_us, until_us - 1)
     scale = min(size.width / original.width, size.height / original.height)
@@ -75,18 +76,18 @@ def stage_events(
 
 
 def _enlarge(values: Any, scale: float, length: int, original: int, rng: Any) -> Any:
-    """Pixels of the small sensor to pixels of the large one, anywhere under the small one."""
-    place = (values + rng.uniform(0, 1, len(values)) - original / 2) * scale + length / 2
-    return np.clip(np.floor(place), 0, length - 1).astype(np.int64)
+    """Map pixels to a random one of the larger pixels that they cover."""
+    position = (values + rng.uniform(0, 1, len(values)) - original / 2) * scale + length / 2
+    return np.clip(np.floor(position), 0, length - 1).astype(np.int64)
 
 
 @dataclass(frozen=True)
-class Spent:
-    """On one instant, stage by stage, ms.
+class StageTimes:
+    """Times of one result.
 
     Attributes:
-        wall_ms: as a clock on the wall sees it, with the time in which others had the core.
-        cpu_ms: of the processor, in all threads of this process.
+        wall_ms: stage → elapsed time, including interruptions by other programs.
+        cpu_ms: stage → CPU time of all threads of this process.
     """
 
     wall_ms: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
@@ -94,77 +95,78 @@ class Spent:
 
 
 class StageClock:
-    """Time spent in each stage, without that of stages called from within it."""
+    """Measures the time of each stage, without that of nested stages."""
 
     def __init__(self) -> None:
-        self._spent = Spent()
-        self._within: list[_Running] = []
+        self._times = StageTimes()
+        self._running: list[_Stage] = []
 
     def stage(self, name: str) -> AbstractContextManager[None]:
-        return _Running(self, name)
+        """Return a context whose time is added to a stage."""
+        return _Stage(self, name)
 
-    def take(self) -> Spent:
-        """What was spent since the last time this was asked."""
-        spent, self._spent = self._spent, Spent()
-        return spent
+    def reset(self) -> StageTimes:
+        """Return the times since the last reset."""
+        times, self._times = self._times, StageTimes()
+        return times
 
 
-class _Running:
-    """A stage that goes on; as light as can be, since its own time is measured too."""
+class _Stage:
+    """A running stage; a class with slots, since its own time is measured too."""
 
-    __slots__ = ("_began", "_began_cpu", "_clock", "_name", "inner", "inner_cpu")
+    __slots__ = ("_began", "_began_cpu", "_clock", "_name", "nested", "nested_cpu")
 
     def __init__(self, clock: StageClock, name: str) -> None:
         self._clock, self._name = clock, name
-        self.inner = self.inner_cpu = 0.0
+        self.nested = self.nested_cpu = 0.0
 
     def __enter__(self) -> None:
-        self._clock._within.append(self)
+        self._clock._running.append(self)
         self._began_cpu, self._began = time.process_time(), time.perf_counter()
 
     def __exit__(self, *_: object) -> None:
         took = 1e3 * (time.perf_counter() - self._began)
         took_cpu = 1e3 * (time.process_time() - self._began_cpu)
-        spent, within = self._clock._spent, self._clock._within
-        within.pop()
-        spent.wall_ms[self._name] += took - self.inner
-        spent.cpu_ms[self._name] += took_cpu - self.inner_cpu
-        if within:
-            within[-1].inner += took
-            within[-1].inner_cpu += took_cpu
+        times, running = self._clock._times, self._clock._running
+        running.pop()
+        times.wall_ms[self._name] += took - self.nested
+        times.cpu_ms[self._name] += took_cpu - self.nested_cpu
+        if running:
+            running[-1].nested += took
+            running[-1].nested_cpu += took_cpu
 
 
 class _Timed:
-    """Anything, one of whose methods is timed."""
+    """Proxy of an object that times one of its methods."""
 
     def __init__(self, inner: Any, method: str, clock: StageClock, stage: str) -> None:
         self._inner, self._method, self._clock, self._stage = inner, method, clock, stage
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._inner, name)
+        attribute = getattr(self._inner, name)
         if name != self._method:
-            return found
+            return attribute
 
         def timed(*arguments: Any) -> Any:
             with self._clock.stage(self._stage):
-                return found(*arguments)
+                return attribute(*arguments)
 
         return timed
 
 
 class TimedNetwork(LandmarkNetwork):
-    """The network as `Predictor` uses it, with its stages on a clock."""
+    """The network as `Predictor` uses it, with a clock for its stages."""
 
     def __init__(
         self, path: Path, clock: StageClock, window_events: int | None = None, **options: Any
     ) -> None:
         super().__init__(path, **options)
         if window_events is not None:
-            least = min(self.card.window.min_events, window_events)
-            window = replace(self.card.window, min_events=least, max_events=window_events)
+            fewest = min(self.card.window.min_events, window_events)
+            window = replace(self.card.window, min_events=fewest, max_events=window_events)
             self.card = replace(self.card, window=window)
         self._clock = clock
-        self.event_count = 0  # of the newest crop
+        self.event_count = 0  # in the newest crop
         self.runtime = cast(Any, _Timed(self.runtime, "run", clock, "network"))
         self._representation = cast(
             Any, _Timed(self._representation, "crop", clock, "representation")
@@ -191,17 +193,16 @@ def measure_stages(
     device: str = "auto",
     threads: int = 1,
 ) -> dict[str, Any]:
-    """Follow the face at 100 results a second, as fast as it goes.
+    """Follow the face at 100 results a second, as fast as possible.
 
     Args:
-        window_events: that the network is shown at once, at most; None: as its card says.
+        window_events: maximum number of events of one inference; by default that of the card.
 
     Returns:
-        `stages_ms`: stage → one time for each instant counted; `total_ms`: their sums;
-        `stages_cpu_ms` and `total_cpu_ms`: the same of the processor's time; `window_events`: how
-        many events the network was shown at each; `instants` counted, and `with_face`: how many of
-        them had a face; `mev_per_s`: the most that it could keep up with on average, searching
-        included.
+        `stages_ms`: stage → a time for each result; `total_ms`: their sums; `stages_cpu_ms` and
+        `total_cpu_ms`: the same in CPU time; `window_events`: events of each inference;
+        `instants`: number of results; `with_face`: how many have a face; `mev_per_s`: the highest
+        event rate that could be processed on average, including the search.
     """
     events = stage_events(size, mev_per_s)
     clock = StageClock()
@@ -209,51 +210,52 @@ def measure_stages(
         path, clock, window_events, runtime=runtime, device=device, threads=threads
     )
     try:
-        _run(network, clock, events[: len(events) // 5], size)  # compiles what is compiled
-        taken, faces, shown = _run(network, clock, events, size)
+        _run(network, clock, events[: len(events) // 5], size)  # compiles the loops
+        all_times, faces, event_counts = _run(network, clock, events, size)
     finally:
         network.close()
-    counted = taken[_NOT_COUNTED:]
-    wall, cpu = [spent.wall_ms for spent in counted], [spent.cpu_ms for spent in counted]
-    busy_s = 1e-3 * sum(sum(spent.wall_ms.values()) for spent in taken)
+    times = all_times[_WARM_UP:]
+    wall, cpu = [one.wall_ms for one in times], [one.cpu_ms for one in times]
+    busy_s = 1e-3 * sum(sum(one.wall_ms.values()) for one in all_times)
     return {
         "stages_ms": _by_stage(wall),
-        "total_ms": [round(sum(instant.values()), 5) for instant in wall],
+        "total_ms": [round(sum(one.values()), 5) for one in wall],
         "stages_cpu_ms": _by_stage(cpu),
-        "total_cpu_ms": [round(sum(instant.values()), 5) for instant in cpu],
-        "window_events": shown[_NOT_COUNTED:],
-        "instants": len(counted),
-        "with_face": sum(faces[_NOT_COUNTED:]),
+        "total_cpu_ms": [round(sum(one.values()), 5) for one in cpu],
+        "window_events": event_counts[_WARM_UP:],
+        "instants": len(times),
+        "with_face": sum(faces[_WARM_UP:]),
         "mev_per_s": len(events) / busy_s * 1e-6,
     }
 
 
-def _by_stage(instants: list[dict[str, float]]) -> dict[str, list[float]]:
-    return {stage: [round(instant[stage], 5) for instant in instants] for stage in STAGES}
+def _by_stage(times: list[dict[str, float]]) -> dict[str, list[float]]:
+    return {stage: [round(one[stage], 5) for one in times] for stage in STAGES}
 
 
 def _run(
     network: TimedNetwork, clock: StageClock, events: EventArray, size: SensorSize
-) -> tuple[list[Spent], list[bool], list[int]]:
-    recent = EventBuffer(network.card.window.max_duration_us)
+) -> tuple[list[StageTimes], list[bool], list[int]]:
+    """Return for each result its times, whether there is a face, and its number of events."""
+    buffer = EventBuffer(network.card.window.max_duration_us)
     tracker = Tracker(network, size)
     first, last = int(events["t"][0]), int(events["t"][-1])
     instants = range(first + PERIOD_US, last + 1, PERIOD_US)
     edges = [0, *np.searchsorted(events["t"], instants, side="right")]
-    clock.take()
-    taken, faces, shown = [], [], []
+    clock.reset()
+    times, faces, event_counts = [], [], []
     for now_us, start, stop in zip(instants, edges[:-1], edges[1:], strict=True):
         with clock.stage("window"):
-            recent.append(events[start:stop])
+            buffer.append(events[start:stop])
         with clock.stage("tracking"):
-            faces.append(bool(tracker.update(recent, now_us)))
-        taken.append(clock.take())
-        shown.append(network.event_count)
-    return taken, faces, shown
+            faces.append(bool(tracker.update(buffer, now_us)))
+        times.append(clock.reset())
+        event_counts.append(network.event_count)
+    return times, faces, event_counts
 
 
 def summarise(times_ms: list[float]) -> dict[str, float]:
-    """The figures of one stage."""
+    """Return the percentiles of one stage."""
     latency = Latency(np.array(times_ms))
     return {
         "fast_ms": latency.fast_ms,

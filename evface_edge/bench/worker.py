@@ -1,7 +1,8 @@
 """One measurement in a process of its own: `python -m evface_edge.bench.worker REQUEST`.
 
-A fresh process has no memory of another network, shows what the first inference costs, and can
-crash alone. The request is JSON; the last line that is printed is the answer, JSON too.
+In a new process, memory and the time of the first inference are not affected by other networks,
+and a crash does not end the benchmark. The request is JSON; the last line of the output is the
+answer, also JSON.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ import numpy as np
 from evface_edge.errors import EvfaceError, RuntimeUnavailable
 
 
-def main(request: str) -> int:
+def main(text: str) -> int:
     """Print the answer to one request."""
-    asked = json.loads(request)
-    kind: Callable[[dict[str, Any]], dict[str, Any]] = _KINDS[asked.pop("kind")]
+    request = json.loads(text)
+    kind = _KINDS[request.pop("kind")]
     try:
-        answer = {"status": "ok", **kind(asked)}
+        answer = {"status": "ok", **kind(request)}
     except RuntimeUnavailable as error:
         answer = {"status": "absent", "reason": str(error)}
     except EvfaceError as error:
@@ -37,32 +38,32 @@ def main(request: str) -> int:
     return 0
 
 
-def network(asked: dict[str, Any]) -> dict[str, Any]:
-    """The network alone, on one tensor again and again."""
-    import evface_runtimes
+def network(request: dict[str, Any]) -> dict[str, Any]:
+    """Measure the network alone, repeatedly on one tensor."""
     from evface_edge.bench.energy import energy_meter
     from evface_edge.bench.latency import measure
 
-    pin(asked["threads"])
-    entry = {asked["input"]: np.load(asked["tensor"])}
+    pin(request["threads"])
+    feed = _feed(request)
     base_mb = peak_memory_mb()
     began = time.perf_counter()
-    runtime = evface_runtimes.load(
-        asked["path"], runtime=asked["runtime"], device=asked["device"], threads=asked["threads"]
-    )
+    runtime = _load(request)
     loaded = time.perf_counter()
     with runtime:
-        runtime.run(entry)
+        runtime.run(feed)
         first = time.perf_counter()
         gc.disable()
         with energy_meter() as meter:
-            for _ in range(asked["warm_up"]):
-                runtime.run(entry)
+            for _ in range(request["warm_up"]):
+                runtime.run(feed)
             before_j = meter.read_j() if meter is not None else 0.0
             latency = measure(
-                {"it": lambda: runtime.run(entry)}, seconds=asked["seconds"], rounds=1, warm_up=0
-            )["it"]
-            spent_j = meter.read_j() - before_j if meter is not None else None
+                {"network": lambda: runtime.run(feed)},
+                seconds=request["seconds"],
+                rounds=1,
+                warm_up=0,
+            )["network"]
+            energy_j = meter.read_j() - before_j if meter is not None else None
         return {
             "runs_on": runtime.describe(),
             "base_mb": base_mb,
@@ -70,79 +71,85 @@ def network(asked: dict[str, Any]) -> dict[str, Any]:
             "load_ms": 1e3 * (loaded - began),
             "first_ms": 1e3 * (first - loaded),
             "samples_ms": [round(float(sample), 5) for sample in latency.samples_ms],
-            "energy_j": spent_j,
+            "energy_j": energy_j,
             "energy_of": meter.name if meter is not None else None,
         }
 
 
-def turns(asked: dict[str, Any]) -> dict[str, Any]:
-    """Several networks in one process, a few hundredths of a second each, again and again."""
-    import evface_runtimes
-    from evface_edge.bench.latency import in_turns
+def ratios(request: dict[str, Any]) -> dict[str, Any]:
+    """Measure several networks in one process, interleaved."""
+    from evface_edge.bench.latency import interleaved_ratios
 
     pin(1)
-    with ExitStack() as opened:
+    with ExitStack() as stack:
         calls = {}
-        for index, each in enumerate(asked["cases"]):
-            runtime = opened.enter_context(
-                evface_runtimes.load(
-                    each["path"], runtime=each["runtime"], device=each["device"], threads=1
-                )
-            )
-            entry = {each["input"]: np.load(each["tensor"])}
-            calls[str(index)] = partial(runtime.run, entry)
+        for index, case in enumerate(request["cases"]):
+            runtime = stack.enter_context(_load(case))
+            calls[str(index)] = partial(runtime.run, _feed(case))
         gc.disable()
-        return {"ratios": list(in_turns(calls, seconds=asked["seconds"]).values())}
+        return {"ratios": list(interleaved_ratios(calls, seconds=request["seconds"]).values())}
 
 
-def peak(asked: dict[str, Any]) -> dict[str, Any]:
-    """The most that one core computes."""
+def peak(request: dict[str, Any]) -> dict[str, Any]:
+    """Measure the peak of one core."""
     from evface_edge.bench.peak import measure_peak
 
     pin(1)
-    return {"tried": measure_peak(asked["seconds"]).tried}
+    return {"tried": measure_peak(request["seconds"]).tried}
 
 
-def stages(asked: dict[str, Any]) -> dict[str, Any]:
-    """Events to landmarks, stage by stage."""
+def stages(request: dict[str, Any]) -> dict[str, Any]:
+    """Measure events to landmarks, stage by stage."""
     from evface_edge.bench.stages import measure_stages
     from evface_edge.geometry import SensorSize
 
-    pin(asked["threads"])
+    pin(request["threads"])
     return measure_stages(
-        Path(asked["path"]),
-        SensorSize(asked["width"], asked["height"]),
-        asked["mev_per_s"],
-        window_events=asked["window_events"],
-        runtime=asked["runtime"],
-        device=asked["device"],
-        threads=asked["threads"],
+        Path(request["path"]),
+        SensorSize(request["width"], request["height"]),
+        request["mev_per_s"],
+        window_events=request["window_events"],
+        runtime=request["runtime"],
+        device=request["device"],
+        threads=request["threads"],
     )
 
 
+def _load(case: dict[str, Any]) -> Any:
+    import evface_runtimes
+
+    return evface_runtimes.load(
+        case["path"], runtime=case["runtime"], device=case["device"], threads=case["threads"]
+    )
+
+
+def _feed(case: dict[str, Any]) -> dict[str, Any]:
+    return {case["input"]: np.load(case["tensor"])}
+
+
 def pin(count: int) -> None:
-    """Keep this process on its last `count` cores, where the system can."""
+    """Pin this process to its last `count` cores, if the system can."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-count:])
 
 
 def peak_memory_mb() -> float | None:
-    """The most that this process has held, MB (10⁶ bytes); None where the system does not tell.
+    """Return the peak memory of this process in MB (10⁶ bytes); None if it is unknown.
 
-    Not `ru_maxrss`: a process begins with that of the one that started it.
+    Not `ru_maxrss`, which starts with the peak of the parent process.
     """
     try:
-        found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+        match = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     except OSError:
         return None
-    return int(found[1]) * 1024 / 1e6 if found else None
+    return int(match[1]) * 1024 / 1e6 if match else None
 
 
 _KINDS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "network": network,
     "peak": peak,
+    "ratios": ratios,
     "stages": stages,
-    "turns": turns,
 }
 
 if __name__ == "__main__":

@@ -12,51 +12,48 @@ import typer
 def bench(
     models: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[MODEL]...", help="Model files or names; by default the bundled."),
+        typer.Argument(metavar="[MODEL]...", help="Model files or names; default: all bundled."),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FOLDER", help="For bench.json and two .csv."),
+        typer.Option("--output", "-o", metavar="FOLDER", help="Write JSON and CSV files there."),
     ] = None,
     runtime: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only this runtime; by default all.")
+        str | None, typer.Option(metavar="NAME", help="Measure only this runtime.")
     ] = None,
     device: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only this device; by default all.")
+        str | None, typer.Option(metavar="NAME", help="Measure only this device.")
     ] = None,
     threads: Annotated[
         str | None,
-        typer.Option(metavar="N,N,…", help="Of the CPU; by default 1, 2, 4 … all cores."),
+        typer.Option(metavar="N,N,…", help="CPU threads; default: 1, 2, 4 … all cores."),
     ] = None,
-    seconds: Annotated[float, typer.Option(metavar="N", help="For each case.")] = 2.0,
-    rounds: Annotated[int, typer.Option(metavar="N", help="Turns of each case.")] = 3,
-    end_to_end: Annotated[
-        bool, typer.Option(help="Whether events to landmarks are measured too.")
-    ] = True,
+    seconds: Annotated[float, typer.Option(metavar="N", help="Seconds for each case.")] = 2.0,
+    rounds: Annotated[int, typer.Option(metavar="N", help="Rounds of each case.")] = 3,
+    end_to_end: Annotated[bool, typer.Option(help="Also measure events to landmarks.")] = True,
     window_events: Annotated[
         int | None,
         typer.Option(
-            metavar="N", help="At most so many at once, end to end; by default as the card says."
+            metavar="N", help="Maximum events of one inference, end to end; default: as the card."
         ),
     ] = None,
     repeat_check: Annotated[
         bool,
         typer.Option(
-            "--repeat-check",
-            help="Measure twice, and end with 1 if ratios of the two runs do not agree.",
+            "--repeat-check", help="Measure twice; exit code 1 if the ratios differ too much."
         ),
     ] = False,
     tolerance: Annotated[
-        float, typer.Option(metavar="X", help="Of --repeat-check, relative.")
+        float, typer.Option(metavar="X", help="Relative tolerance of --repeat-check.")
     ] = 0.05,
-    as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
-    """Measure how fast models are here, on every runtime and device that is found.
+    """Measure how fast models run on this machine, on every runtime and device.
 
-    Latency (p10, p50, p95, p99), jitter, throughput, first inference, memory, energy where the
-    machine tells it, and GOP/s against the peak that is measured in the same run; the network alone
-    and from events to landmarks, stage by stage. What fails says why, and the rest goes on. Ends
-    with 1 if nothing could be measured.
+    Measures latency (p10, p50, p95, p99), jitter, throughput, first inference, memory, energy if
+    the machine has a meter, and GOP/s compared with the measured peak: of the network alone, and
+    from events to landmarks, stage by stage. Cases that fail are listed with the reason. The exit
+    code is 1 if nothing could be measured.
 
     \b
     Examples:
@@ -69,10 +66,9 @@ def bench(
 
     from evface_edge.bench import repeat
     from evface_edge.bench.cases import Target, cases, model_paths, thread_counts
-    from evface_edge.bench.report import as_text, left_out
+    from evface_edge.bench.output import make_folder, text_table, write_bench, write_json
+    from evface_edge.bench.report import as_text, not_measured
     from evface_edge.bench.run import Effort, run_benchmark
-    from evface_edge.bench.table import text_table
-    from evface_edge.bench.writing import check_folder, write_bench, write_text
     from evface_edge.errors import ConfigError, RuntimeUnavailable
 
     if not tolerance > 0:
@@ -83,39 +79,40 @@ def bench(
     counts = thread_counts() if threads is None else parse_counts(threads)
     chosen = list(cases(model_paths(models or []), counts, Target(runtime, device)))
     if not chosen:
-        raise RuntimeUnavailable("no runtime reads these models: see docs/reference/runtimes.md")
+        raise RuntimeUnavailable("no runtime can load these models; see docs/how-to/runtimes.md")
     if output is not None:
-        check_folder(output)
+        make_folder(output)
 
-    def report(text: str) -> None:
+    def progress(text: str) -> None:
         typer.echo(text, err=True)
 
-    found = run_benchmark(chosen, effort, report=report)
+    results = run_benchmark(chosen, effort, report=progress)
     if output is not None:
-        for path in write_bench(found, output):
+        for path in write_bench(results, output):
             typer.echo(f"written: {path}", err=True)
-    typer.echo(json.dumps(found) if as_json else as_text(found))
-    if not any(row["status"] == "ok" for row in found["network"]):
-        raise RuntimeUnavailable(f"nothing could be measured. {'; '.join(left_out(found))}")
+    typer.echo(json.dumps(results) if as_json else as_text(results))
+    if not any(row["status"] == "ok" for row in results["network"]):
+        raise RuntimeUnavailable(f"nothing could be measured. {'; '.join(not_measured(results))}")
     if repeat_check:
-        again = run_benchmark(chosen, replace(effort, end_to_end=False), report=report)
-        repeats = repeat.compare_runs(found, again)
-        agree, sentence = repeat.verdict(repeats, tolerance)
+        again = run_benchmark(chosen, replace(effort, end_to_end=False), report=progress)
+        repeats = repeat.compare_runs(results, again)
+        difference = repeat.largest_difference(repeats)
         if output is not None:
-            rows = {"tolerance": tolerance, "agree": agree, "cases": [vars(r) for r in repeats]}
-            write_text(output / "repeat.json", json.dumps(rows, indent=1) + "\n")
-        typer.echo(text_table(repeat.HEADING, repeat.cells(repeats)), err=as_json)
-        typer.echo(sentence, err=as_json)
-        if not agree:
+            rows = {"tolerance": tolerance, "agree": difference <= tolerance}
+            rows["cases"] = [vars(one) for one in repeats]  # type: ignore[assignment]
+            write_json(output / "repeat.json", rows)
+        typer.echo(text_table(repeat.HEADING, [one.cells() for one in repeats]), err=as_json)
+        typer.echo(f"largest difference {difference:.1%}, tolerance {tolerance:.0%}", err=as_json)
+        if difference > tolerance:
             raise typer.Exit(1)
 
 
 def parse_counts(text: str) -> list[int]:
-    """ "1,2" → [1, 2]."""
+    """Parse "1,2" → [1, 2]."""
     try:
         counts = [int(part) for part in text.split(",")]
     except ValueError:
         counts = []
     if not counts or min(counts) < 1:
-        raise typer.BadParameter(f"--threads {text!r}: expected numbers from 1 on, such as 1,2,4")
+        raise typer.BadParameter(f"--threads {text!r}: expected numbers of 1 or more, as 1,2,4")
     return list(dict.fromkeys(counts))

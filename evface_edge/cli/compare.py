@@ -13,45 +13,47 @@ def compare(
     models: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[MODEL[@RUNTIME]]...", help="Names or files; by default the bundled ones."
+            metavar="[MODEL[@RUNTIME]]...", help="Model names or files; default: all bundled."
         ),
     ] = None,
     data: Annotated[
         Path | None,
         typer.Option(
             metavar="SET",
-            help="A recording with NAME.landmarks.npz beside it, or a folder of such; by default "
-            "the one that came along.",
+            help="A recording with NAME.landmarks.npz in the same folder, or a folder of such; "
+            "default: the demo recording.",
         ),
     ] = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Made where it is missing.")
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Write the files there.")
     ] = Path("evface-compare"),
     baseline: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="An earlier compare.json: exit 1 if it became worse."),
+        typer.Option(metavar="FILE", help="An earlier compare.json; exit code 1 on a regression."),
     ] = None,
     max_nme_loss: Annotated[
-        float, typer.Option(metavar="X", help="Tolerated growth of NME-98, relative.")
+        float, typer.Option(metavar="X", help="Accepted relative increase of NME-98.")
     ] = 0.02,
     max_failures: Annotated[
-        float, typer.Option(metavar="X", help="Tolerated growth of failures, in points.")
+        float, typer.Option(metavar="X", help="Accepted increase of failures, in points.")
     ] = 1.0,
     max_slowdown: Annotated[
         float,
-        typer.Option(metavar="X", help="Tolerated growth of latency ÷ that of the first model."),
+        typer.Option(
+            metavar="X", help="Accepted relative increase of latency ÷ that of the first model."
+        ),
     ] = 0.10,
     rate_hz: Annotated[float, typer.Option(metavar="HZ", help="Instants a second.")] = 50.0,
     seconds: Annotated[
-        float, typer.Option(metavar="N", help="That each network is measured for.")
+        float, typer.Option(metavar="N", help="Seconds of each latency measurement.")
     ] = 1.0,
-    page: Annotated[bool, typer.Option(help="Whether to make the page, report.html.")] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
+    page: Annotated[bool, typer.Option(help="Write report.html.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
-    """Hold models against each other: accuracy and latency on the same recordings.
+    """Compare accuracy and latency of models on the same recordings.
 
     Writes compare.json, models.csv, landmarks.csv, instants.csv and report.html, which opens
-    without a network. Recordings with landmarks are what `evface-edge simulate` writes.
+    without a network. `evface-edge simulate` writes recordings with landmarks.
 
     \b
     Examples:
@@ -61,8 +63,7 @@ def compare(
       evface-edge compare mine.onnx evface-s --baseline results/compare.json
     """
     from evface_edge import DEMO_RECORDING
-    from evface_edge.bench.table import csv_text, text_table
-    from evface_edge.bench.writing import check_folder, write_text
+    from evface_edge.bench.output import csv_text, make_folder, text_table, write_text
     from evface_edge.compare import metrics, plots
     from evface_edge.compare.accuracy import Entry, run_all
     from evface_edge.compare.baseline import Tolerance, load_baseline, regressions
@@ -76,25 +77,25 @@ def compare(
     if page:
         plots.require_matplotlib()
     entries = [Entry.parse(text) for text in models or bundled_names()]
-    videos = load_set(data or DEMO_RECORDING)
-    check_folder(output)
+    recordings = load_set(data or DEMO_RECORDING)
+    make_folder(output)
     instants, results = run_all(
         entries,
-        videos,
+        recordings,
         rate_hz=rate_hz,
         seconds=seconds,
         report=lambda text: typer.echo(text, err=True),
     )
-    report = metrics.compare(instants, results, videos, rate_hz)
+    report = metrics.compare(instants, results, recordings, rate_hz)
     worse = [] if earlier is None else regressions(report, earlier, tolerance)
     texts = {
         "compare.json": json.dumps(report, indent=1, ensure_ascii=False) + "\n",
         "models.csv": csv_text(metrics.model_rows(report)),
         "landmarks.csv": csv_text(metrics.landmark_rows(report)),
-        "instants.csv": csv_text(metrics.instant_rows(instants, results, videos)),
+        "instants.csv": csv_text(metrics.instant_rows(instants, results, recordings)),
     }
     if page:
-        drawn = plots.draw_all(report, instants, results, videos)
+        drawn = plots.draw_all(report, instants, results, recordings)
         texts["report.html"] = page_text(report, drawn)
     for name, text in texts.items():
         write_text(output / name, text)
@@ -111,4 +112,4 @@ def compare(
     if worse:
         raise typer.Exit(1)
     if earlier is not None and not as_json:
-        typer.echo(f"nothing became worse than in {baseline}, within the tolerances")
+        typer.echo(f"no regression compared with {baseline}")

@@ -4,7 +4,7 @@
     instants, results = run_all([Entry.parse("evface-s-int8")], recordings)
     errors = face_errors(instants, results[0])
 
-recordings ─▶ `accuracy` (instants) ─▶ `metrics` (numbers) ─▶ `plots`, `page`, `baseline`
+recordings ─▶ `accuracy` (landmarks) ─▶ `metrics` (numbers) ─▶ `plots`, `page`, `baseline`
 """
 
 from typing import TYPE_CHECKING
@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 from evface_edge._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from evface_edge.compare.accuracy import Entry, Found, Instants, run_all
+    from evface_edge.compare.accuracy import Entry, Instants, ModelResult, run_all
     from evface_edge.compare.labelled import LabelledRecording, load_set
     from evface_edge.compare.metrics import face_errors
 
 __all__ = [
     "Entry",
-    "Found",
     "Instants",
     "LabelledRecording",
+    "ModelResult",
     "face_errors",
     "load_set",
     "run_all",
@@ -30,9 +30,9 @@ __getattr__ = lazy_names(
     __name__,
     {
         "Entry": "compare.accuracy",
-        "Found": "compare.accuracy",
         "Instants": "compare.accuracy",
         "LabelledRecording": "compare.labelled",
+        "ModelResult": "compare.accuracy",
         "face_errors": "compare.metrics",
         "load_set": "compare.labelled",
         "run_all": "compare.accuracy",

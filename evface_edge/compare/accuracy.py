@@ -1,4 +1,4 @@
-"""Every artefact at every instant of every recording: what it found, and how long it took."""
+"""Landmarks and latency of every model at every instant of every recording."""
 
 from __future__ import annotations
 
@@ -24,10 +24,12 @@ from evface_edge.tracking.network import LandmarkNetwork
 
 @dataclass(frozen=True)
 class Entry:
-    """An artefact that takes part.
+    """A model of the comparison.
 
     Attributes:
-        label: "evface-s-int8", or "evface-s-int8@openvino" where a runtime was named.
+        label: "evface-s-int8", or "evface-s-int8@openvino" with a runtime.
+        path: file of the model.
+        runtime: name of the runtime; None: chosen automatically.
     """
 
     label: str
@@ -36,7 +38,7 @@ class Entry:
 
     @classmethod
     def parse(cls, text: str) -> Entry:
-        """MODEL or MODEL@RUNTIME.
+        """Parse MODEL or MODEL@RUNTIME.
 
         Raises:
             ModelError: no such model.
@@ -48,12 +50,12 @@ class Entry:
 
 @dataclass(frozen=True, eq=False)
 class Instants:
-    """All instants of all recordings, N of them.
+    """All N instants of all recordings.
 
     Attributes:
-        recording: (N,) index; t_us: (N,); truth: (N, 98, 2) sensor pixels.
-        groups: (N,) a number for each quarter of a second of a recording: what lies in one is
-            much alike.
+        recording: (N,) index of the recording.
+        t_us: (N,) times.
+        truth: (N, 98, 2) ground-truth landmarks in sensor pixels.
     """
 
     recording: NDArray[np.int64]
@@ -64,18 +66,22 @@ class Instants:
 
     @property
     def groups(self) -> NDArray[np.int64]:
+        """(N,) group of each instant for the bootstrap: a quarter of a second of a recording.
+
+        Errors within a group are correlated.
+        """
         return self.recording * 1_000_000 + self.t_us // self.GROUP_US
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """What one artefact made of them.
+class ModelResult:
+    """Landmarks and latency of one model.
 
     Attributes:
-        landmarks: (N, 98, 2) sensor pixels, NaN where there was no face.
-        update_ms: (N,) from the events since the instant before to landmarks.
-        latency: of the network alone.
-        runs_on: in words.
+        landmarks: (N, 98, 2) sensor pixels, NaN without a face.
+        update_ms: (N,) time of one result, from reading events to landmarks.
+        latency: latency of the network alone.
+        runs_on: description of runtime and device.
     """
 
     entry: Entry
@@ -88,42 +94,45 @@ class Found:
 
 def run_all(
     entries: Sequence[Entry],
-    videos: Sequence[LabelledRecording],
+    recordings: Sequence[LabelledRecording],
     *,
     rate_hz: float = 50.0,
     seconds: float = 1.0,
     report: Callable[[str], None] = lambda text: None,
-) -> tuple[Instants, list[Found]]:
-    """Search, follow and compare, as `Predictor` does it with smoothing.
+) -> tuple[Instants, list[ModelResult]]:
+    """Run all models on all recordings with `Predictor`, which searches for the face itself.
 
     Args:
         rate_hz: instants a second.
-        seconds: that the network of each is measured for.
+        seconds: duration of the latency measurement of each network.
+        report: called with a line of progress.
 
     Raises:
-        ConfigError: an artefact twice, or no event within the time of the landmarks.
+        ConfigError: a model twice, or no events within the time of the labels.
     """
     labels = [entry.label for entry in entries]
     if len(set(labels)) < len(labels):
         raise ConfigError("MODEL", labels, "each model once; name a runtime as MODEL@RUNTIME")
-    latencies = _latencies(entries, videos[0], seconds)
+    latencies = _latencies(entries, recordings[0], seconds)
     instants: Instants | None = None
     results = []
     for entry in entries:
         with Predictor(entry.path, runtime=entry.runtime, rate_hz=rate_hz) as predictor:
             predictor.warmup()
             rows: list[tuple[int, int, NDArray[np.float32], NDArray[np.float32], float]] = []
-            for index, video in enumerate(videos):
-                report(f"{entry.label}: {video.path.name}")
-                rows += _instants(predictor, video, index)
+            for index, recording in enumerate(recordings):
+                report(f"{entry.label}: {recording.path.name}")
+                rows += _instants(predictor, recording, index)
             if not rows:
-                raise ConfigError("--data", str(videos[0].path), "events in the time of its labels")
-            recording, t_us, truth, landmarks, update_ms = (
+                raise ConfigError(
+                    "--data", str(recordings[0].path), "events within the time of its labels"
+                )
+            indices, t_us, truth, landmarks, update_ms = (
                 list(part) for part in zip(*rows, strict=True)
             )
-            instants = instants or Instants(np.array(recording), np.array(t_us), np.stack(truth))
+            instants = instants or Instants(np.array(indices), np.array(t_us), np.stack(truth))
             results.append(
-                Found(
+                ModelResult(
                     entry,
                     predictor.card,
                     np.stack(landmarks),
@@ -138,28 +147,28 @@ def run_all(
 
 
 def _instants(
-    predictor: Predictor, video: LabelledRecording, index: int
+    predictor: Predictor, recording: LabelledRecording, index: int
 ) -> list[tuple[int, int, NDArray[np.float32], NDArray[np.float32], float]]:
     rows = []
-    nothing = np.full(video.points.shape[1:], np.nan, np.float32)
-    with open_events(video.path) as source:
+    no_face = np.full(recording.points.shape[1:], np.nan, np.float32)
+    with open_events(recording.path) as source:
         before = time.perf_counter()
         for now_us, faces in predictor.stream(source):
             took_ms = 1e3 * (time.perf_counter() - before)
-            if video.t_us[0] <= now_us <= video.t_us[-1]:
-                landmarks = faces[0].landmarks if faces else nothing
-                rows.append((index, now_us, video.truth(now_us), landmarks, took_ms))
+            if recording.t_us[0] <= now_us <= recording.t_us[-1]:
+                landmarks = faces[0].landmarks if faces else no_face
+                rows.append((index, now_us, recording.truth(now_us), landmarks, took_ms))
             before = time.perf_counter()
     return rows
 
 
 def _latencies(
-    entries: Sequence[Entry], video: LabelledRecording, seconds: float
+    entries: Sequence[Entry], recording: LabelledRecording, seconds: float
 ) -> dict[str, Latency]:
-    """Of the networks alone, on one core, in turns, each on the events of one true face."""
-    middle = len(video.t_us) // 2
-    now_us, box = int(video.t_us[middle]), Box.around(video.points[middle])
-    events, _ = read_events(video.path)
+    """Measure the networks alone, on one core, interleaved, each on the events of one face."""
+    middle = len(recording.t_us) // 2
+    now_us, box = int(recording.t_us[middle]), Box.around(recording.points[middle])
+    events, _ = read_events(recording.path)
     past = events[: np.searchsorted(events["t"], now_us, side="right")]
     networks: dict[str, LandmarkNetwork] = {}
     with pinned():

@@ -1,4 +1,4 @@
-"""A comparison held against an earlier one: what became worse beyond a stated tolerance."""
+"""Regressions: metrics that are worse than in an earlier comparison, beyond a tolerance."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from evface_edge.errors import ConfigError
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How much worse is still accepted.
+    """Accepted degradation.
 
     Attributes:
-        nme: of NME-98, relative to the baseline; failures: of FR@10 and of the instants without a
-            face, in percentage points; latency: of the network's p10, relative. Machines differ and
-            are busy, so latency is that of each artefact ÷ that of the first one of the same run.
+        nme: of NME-98, relative.
+        failures: of FR@10 and of the instants without a face, in percentage points.
+        latency: of the network's p10 ÷ that of the first model of the same run, relative. The
+            ratio makes runs on different or busy machines comparable.
     """
 
     nme: float = 0.02
@@ -33,65 +34,65 @@ class Tolerance:
 
 
 def load_baseline(path: Path) -> dict[str, Any]:
-    """An earlier compare.json.
+    """Read an earlier compare.json.
 
     Raises:
-        ConfigError: not there, or not made by this command.
+        ConfigError: no such file, or not a compare.json of this version.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        baseline = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError("--baseline", str(path), f"a file ({error.strerror})") from None
     except ValueError as error:
         raise ConfigError("--baseline", str(path), f"JSON ({error})") from None
-    if not isinstance(found, dict) or found.get("version") != VERSION or "models" not in found:
+    if not isinstance(baseline, dict) or baseline.get("version") != VERSION:
         raise ConfigError(
-            "--baseline", str(path), f"a compare.json of version {VERSION}; make it again"
+            "--baseline", str(path), f"a compare.json of version {VERSION}; run compare again"
         )
-    return found
+    return baseline
 
 
 def regressions(
     report: Mapping[str, Any], baseline: Mapping[str, Any], tolerance: Tolerance
 ) -> list[str]:
-    """One sentence for each figure that became worse; empty where all is well.
+    """Return one sentence for each metric that became worse.
 
     Raises:
-        ConfigError: the baseline is of other instants or other landmarks.
+        ConfigError: the baseline has other instants or other labels.
     """
     if report["data"]["sha256"] != baseline["data"]["sha256"]:
         raise ConfigError(
             "--baseline",
             f"{baseline['data']['recordings']}, {baseline['data']['instants']} instants",
-            f"one of the same data and --rate-hz: {report['data']['recordings']}, "
+            f"a baseline of the same data and --rate-hz: {report['data']['recordings']}, "
             f"{report['data']['instants']} instants",
         )
-    new = {model["model"]: model for model in report["models"]}
-    found = []
+    models = {model["model"]: model for model in report["models"]}
+    worse = []
     for old in baseline["models"]:
         name = old["model"]
-        if name not in new:
-            found.append(f"{name}: in the baseline, but not in this comparison")
+        if name not in models:
+            worse.append(f"{name}: missing in this comparison")
             continue
-        found += [f"{name}: {text}" for text in _accuracy(new[name], old, tolerance)]
-    return found + _latency(report, baseline, tolerance)
+        worse += [f"{name}: {text}" for text in _accuracy(models[name], old, tolerance)]
+    return worse + _latency(report, baseline, tolerance)
 
 
 def _accuracy(new: Mapping[str, Any], old: Mapping[str, Any], tolerance: Tolerance) -> list[str]:
-    found = []
+    worse = []
     now, before = new["nme98_percent"][0], old["nme98_percent"][0]
     if before is not None and (now is None or now > before * (1 + tolerance.nme)):
-        shown = "no face at all" if now is None else f"{now:.3f} %"
-        found.append(f"NME-98 {shown}, was {before:.3f} % (tolerance {tolerance.nme:.1%})")
-    for what, now, before in (
+        shown = "no face" if now is None else f"{now:.3f} %"
+        worse.append(f"NME-98 {shown}, was {before:.3f} % (tolerance {tolerance.nme:.1%})")
+    for name, now, before in (
         ("FR@10", new["fr10_percent"][0], old["fr10_percent"][0]),
         ("instants without a face", new["without_face_percent"], old["without_face_percent"]),
     ):
         if now > before + tolerance.failures:
-            found.append(
-                f"{what} {now:.2f} %, was {before:.2f} % (tolerance {tolerance.failures:g} points)"
+            worse.append(
+                f"{name} {now:.2f} %, was {before:.2f} % (tolerance {tolerance.failures:g} points)"
             )
-    return found
+    return worse
 
 
 def _latency(

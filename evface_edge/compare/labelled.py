@@ -1,4 +1,4 @@
-"""Recordings with landmarks at many instants, as `evface-edge simulate` writes them."""
+"""Recordings with ground-truth landmarks, as `evface-edge simulate` writes them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from evface_edge.geometry import Box
 from evface_edge.landmarks import NUM_LANDMARKS
 
 _LABELS = ".landmarks.npz"
-#: Of a face 96 pixels tall: the speed in pixels that a turn by a degree shows, about.
+#: In a face 96 pixels tall, a turn by one degree moves the features by about 1.25 pixels.
 _PX_PER_DEG = 1.25
 _FACE_PX = 96.0
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledRecording:
-    """A recording with landmarks at many instants.
+    """A recording with ground-truth landmarks.
 
     Attributes:
-        t_us: (T,) rising; points: (T, 98, 2) sensor pixels at these instants.
+        path: the recording.
+        t_us: (T,) ascending times of the labels.
+        points: (T, 98, 2) landmarks in sensor pixels at these times.
     """
 
     path: Path
@@ -32,14 +34,14 @@ class LabelledRecording:
 
     @classmethod
     def load(cls, path: Path) -> LabelledRecording:
-        """`<name>.npz` and the like, with `<name>.landmarks.npz` beside it.
+        """Load the labels of a recording NAME.EXT from NAME.landmarks.npz in the same folder.
 
         Raises:
-            ConfigError: no labels there, or of another shape.
+            ConfigError: no labels, or of a wrong shape.
         """
         labels = path.with_name(path.stem + _LABELS)
         if not labels.is_file():
-            raise ConfigError("--data", str(path), f"landmarks beside it, in {labels.name}")
+            raise ConfigError("--data", str(path), f"labels in the same folder, in {labels.name}")
         with np.load(labels, allow_pickle=False) as stored:
             for key in ("t_us", "points98"):
                 if key not in stored.files:
@@ -48,11 +50,11 @@ class LabelledRecording:
         if points.ndim != 3 or points.shape[1:] != (NUM_LANDMARKS, 2):
             raise ConfigError(f"{labels}: points98", points.shape, "shape (T, 98, 2)")
         if t_us.shape != points.shape[:1] or len(t_us) < 2 or (np.diff(t_us) <= 0).any():
-            raise ConfigError(f"{labels}: t_us", t_us.shape, "T rising instants, 2 or more")
+            raise ConfigError(f"{labels}: t_us", t_us.shape, "T ascending times, 2 or more")
         return cls(path, t_us.astype(np.int64), points.astype(np.float32))
 
     def truth(self, t_us: int) -> NDArray[np.float32]:
-        """(98, 2) at an instant between the first and the last label, interpolated."""
+        """Return the landmarks (98, 2) at a time between the first and last label, interpolated."""
         after = int(np.clip(np.searchsorted(self.t_us, t_us), 1, len(self.t_us) - 1))
         span = self.t_us[after] - self.t_us[after - 1]
         fraction = np.float32((t_us - self.t_us[after - 1]) / span)
@@ -60,7 +62,7 @@ class LabelledRecording:
         return np.asarray(before + (self.points[after] - before) * fraction, np.float32)
 
     def speed_deg_per_s(self, t_us: int) -> float:
-        """Of the middle of the face, as a turn of the head."""
+        """Return the speed of the face's centre, expressed as a rotation of the head."""
         half_us = 20_000
         ends = [
             int(np.clip(t, self.t_us[0], self.t_us[-1])) for t in (t_us - half_us, t_us + half_us)
@@ -72,20 +74,20 @@ class LabelledRecording:
 
 
 def load_set(data: Path) -> list[LabelledRecording]:
-    """A recording, or all of a folder that have landmarks beside them.
+    """Load a recording, or all recordings of a folder that have labels.
 
     Raises:
-        ConfigError: nothing with landmarks there.
+        ConfigError: no recording with labels.
     """
     if not data.is_dir():
         if not data.is_file():
             raise ConfigError("--data", str(data), "a recording or a folder of recordings")
         return [LabelledRecording.load(data)]
-    found = []
+    recordings = []
     for labels in sorted(data.glob(f"*{_LABELS}")):
         stem = labels.name[: -len(_LABELS)]
-        beside = [path for path in sorted(data.glob(f"{stem}.*")) if path.stem == stem]
-        found += [LabelledRecording.load(path) for path in beside[:1]]
-    if not found:
+        paths = [path for path in sorted(data.glob(f"{stem}.*")) if path.stem == stem]
+        recordings += [LabelledRecording.load(path) for path in paths[:1]]
+    if not recordings:
         raise ConfigError("--data", str(data), f"a folder with NAME.npz and NAME{_LABELS}")
-    return found
+    return recordings

@@ -1,4 +1,4 @@
-"""A comparison as images; the charts need matplotlib (extra `report`), the worst cases Pillow."""
+"""Plots of a comparison, made with matplotlib (extra `report`) and Pillow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from evface_edge import landmarks as wflw
-from evface_edge.compare.accuracy import Found, Instants
+from evface_edge.compare.accuracy import Instants, ModelResult
 from evface_edge.compare.labelled import LabelledRecording
 from evface_edge.compare.metrics import face_errors
 from evface_edge.errors import RuntimeUnavailable
@@ -22,33 +22,34 @@ from evface_edge.results.drawing import event_image
 
 _TILE_PX, _TEXT_PX = 280, 34
 _SHOWN_US = 30_000
-_TRUTH, _GUESS = (255, 255, 255), (255, 170, 0)
-#: Worst cases of each artefact.
+_TRUTH, _PREDICTED = (255, 255, 255), (255, 170, 0)
+#: Worst instants shown for each model.
 _WORST = 4
 
 
 def require_matplotlib() -> None:
-    """Raises: RuntimeUnavailable, with what to install."""
+    """Raise RuntimeUnavailable unless matplotlib is installed."""
     try:
         import matplotlib as _  # noqa: F401
     except ImportError as error:
         raise RuntimeUnavailable(
-            f"the page needs matplotlib ({error}): pip install 'evface-edge[report]', or --no-page"
+            f"report.html needs matplotlib ({error}): pip install 'evface-edge[report]', or use "
+            "--no-page"
         ) from error
 
 
 def draw_all(
     report: dict[str, Any],
     instants: Instants,
-    results: Sequence[Found],
-    videos: Sequence[LabelledRecording],
+    results: Sequence[ModelResult],
+    recordings: Sequence[LabelledRecording],
 ) -> dict[str, bytes]:
-    """Name → PNG: pareto, ced, landmarks, precision (where two precisions met), worst."""
+    """Return name → PNG: pareto, ced, landmarks, worst, and precision if there are two."""
     images = {
         "pareto": pareto(report),
         "ced": ced(instants, results),
         "landmarks": landmark_faces(report, instants),
-        "worst": worst_cases(instants, results, videos),
+        "worst": worst_cases(instants, results, recordings),
     }
     precision = precision_faces(report, instants)
     if precision is not None:
@@ -70,7 +71,7 @@ def _png(figure: Any) -> bytes:
 
 
 def pareto(report: dict[str, Any]) -> bytes:
-    """Latency against error: down and to the left is better."""
+    """Plot error over latency; the lower left is better."""
     figure, (axes,) = _figure(6.2, 4.4)
     known = [model for model in report["models"] if model["nme98_percent"][0] is not None]
     for model in known:
@@ -89,29 +90,32 @@ def pareto(report: dict[str, Any]) -> bytes:
     if known:
         axes.legend(fontsize=9)
     axes.margins(x=0.25, y=0.35)
-    axes.set(xlabel="network, one core, batch 1: ms (p10)", ylabel="NME-98, % (95 % interval)")
-    axes.set_title("Error and latency: the lower left is better")
+    axes.set(
+        xlabel="latency of the network, one core, batch 1, ms (p10)",
+        ylabel="NME-98, % (95 % interval)",
+    )
+    axes.set_title("Error and latency (lower left is better)")
     axes.grid(alpha=0.3)
     return _png(figure)
 
 
-def ced(instants: Instants, results: Sequence[Found]) -> bytes:
-    """Cumulative error distributions."""
+def ced(instants: Instants, results: Sequence[ModelResult]) -> bytes:
+    """Plot the cumulative error distributions."""
     figure, (axes,) = _figure(6.2, 4.4)
-    for found in results:
-        errors = face_errors(instants, found)
+    for result in results:
+        errors = face_errors(instants, result)
         steps, fractions = ced_curve(errors)
-        label = f"{found.entry.label}: AUC@10 {area_under_ced(errors):.3f}"
+        label = f"{result.entry.label}: AUC@10 {area_under_ced(errors):.3f}"
         axes.step(100 * steps.clip(max=1), 100 * fractions, where="post", label=label)
     axes.set(xlim=(0, 100 * LIMIT), ylim=(0, 100), xlabel="NME-98, %", ylabel="instants, %")
-    axes.set_title("Instants with an error below …: the upper left is better")
+    axes.set_title("Instants with a smaller error (upper left is better)")
     axes.legend(loc="lower right")
     axes.grid(alpha=0.3)
     return _png(figure)
 
 
 def mean_face(truth: NDArray[np.floating]) -> NDArray[np.float64]:
-    """(N, 98, 2) → (98, 2): the mean of the true faces, outer eye corners at 0 and 1 along x."""
+    """Return the mean face (98, 2) with the outer eye corners at (0, 0) and (1, 0)."""
     right, left = (truth[:, corner] for corner in wflw.EYE_CORNERS)
     axis = left - right
     length = (axis**2).sum(-1)[:, None]
@@ -122,34 +126,35 @@ def mean_face(truth: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def landmark_faces(report: dict[str, Any], instants: Instants) -> bytes:
-    """The error of each landmark, on a face for each artefact; one scale of colour for all."""
+    """Plot the error of each landmark, one face for each model with a common colour scale."""
     known = [model for model in report["models"] if "landmark_percent" in model]
     values = [np.array(model["landmark_percent"]) for model in known]
     top = max((value.max() for value in values), default=1.0)
     titles = [f"{m['model']}: mean {m['nme98_percent'][0]:.2f} %" for m in known]
-    return _faces(instants, values, titles, "magma_r", 0.0, float(top), "mean error, % of eyes")
+    return _faces(
+        instants, values, titles, "magma_r", 0.0, float(top), "mean error, % of eye distance"
+    )
 
 
 def precision_faces(report: dict[str, Any], instants: Instants) -> bytes | None:
-    """What a lower precision costs at each landmark; None where no two met on one runtime."""
+    """Plot the error added by a lower precision; None without a pair on the same runtime."""
     precisions = {model["model"]: model["precision"] for model in report["models"]}
     values, titles = [], []
     for pair in report["pairs"]:
         names = {precisions[pair[key]]: pair[key] for key in ("first", "second")}
         runtimes = {pair[key].partition("@")[2] for key in ("first", "second")}
         differ = "fp32" in names and len(names) == 2 and len(runtimes) == 1
-        if not differ or "landmark_more_percent" not in pair:
+        if not differ or "landmark_difference_percent" not in pair:
             continue
         sign = 1.0 if precisions[pair["first"]] == "fp32" else -1.0
-        values.append(sign * np.array(pair["landmark_more_percent"]))
+        values.append(sign * np.array(pair["landmark_difference_percent"]))
         other = next(name for precision, name in names.items() if precision != "fp32")
-        more = values[-1].mean()
-        apart = pair["apart_px"]
-        titles.append(f"{other} - {names['fp32']}\n{more:+.3f} % of eyes, {apart:.2f} px apart")
+        mean, px = values[-1].mean(), pair["distance_px"]
+        titles.append(f"{other} - {names['fp32']}\n{mean:+.3f} %, landmarks differ by {px:.2f} px")
     if not values:
         return None
     top = max(float(np.abs(value).max()) for value in values)
-    label = "error more than FP32, % of eyes"
+    label = "error added to FP32, % of eye distance"
     return _faces(instants, values, titles, "RdBu_r", -top, top, label)
 
 
@@ -186,20 +191,20 @@ def _faces(
 
 
 def worst_cases(
-    instants: Instants, results: Sequence[Found], videos: Sequence[LabelledRecording]
+    instants: Instants, results: Sequence[ModelResult], recordings: Sequence[LabelledRecording]
 ) -> bytes:
-    """The worst instants of each artefact, one row each; at most one of a quarter of a second."""
+    """Draw the worst instants of each model, one row each, at most one in a quarter second."""
     rows = []
-    for found in results:
-        errors = face_errors(instants, found)
-        tiles, used = [], set()
+    for result in results:
+        errors = face_errors(instants, result)
+        tiles, groups = [], set()
         for index in np.argsort(-errors, kind="stable"):
             group = int(instants.groups[index])
-            if group in used:
+            if group in groups:
                 continue
-            used.add(group)
-            video = videos[int(instants.recording[index])]
-            tiles.append(_tile(video, instants, found, int(index), float(errors[index])))
+            groups.add(group)
+            recording = recordings[int(instants.recording[index])]
+            tiles.append(_tile(recording, instants, result, int(index), float(errors[index])))
             if len(tiles) == _WORST:
                 break
         tiles += [Image.new("RGB", tiles[0].size)] * (_WORST - len(tiles))
@@ -210,10 +215,10 @@ def worst_cases(
 
 
 def _tile(
-    video: LabelledRecording, instants: Instants, found: Found, index: int, error: float
+    recording: LabelledRecording, instants: Instants, result: ModelResult, index: int, error: float
 ) -> Image.Image:
-    """The newest events around the true face; truth white, guess orange."""
-    events, size = read_events(video.path)
+    """Draw the newest events around the face; ground truth white, prediction orange."""
+    events, size = read_events(recording.path)
     now_us = int(instants.t_us[index])
     start, stop = np.searchsorted(events["t"], [now_us - _SHOWN_US, now_us + 1])
     crop = Box.around(instants.truth[index]).square(1.5)
@@ -225,14 +230,14 @@ def _tile(
     scale = _TILE_PX / crop.width
     for points, colour in (
         (instants.truth[index], _TRUTH),
-        (found.landmarks[index], _GUESS),
+        (result.landmarks[index], _PREDICTED),
     ):
         if np.isfinite(points).all():
             for x, y in (points - [round(crop.x), round(crop.y)] + 0.5) * scale:
                 draw.ellipse((x - 1.6, y - 1.6, x + 1.6, y + 1.6), fill=colour)
     tile = Image.new("RGB", (_TILE_PX + 4, _TILE_PX + _TEXT_PX), (11, 14, 20))
     tile.paste(image, (0, _TEXT_PX))
-    shown = f"{100 * error:.1f} %" if np.isfinite(error) else "no face found"
-    text = f"{found.entry.label}: {shown}\n{video.path.stem}, {now_us / 1e6:.2f} s"
+    shown = f"{100 * error:.1f} %" if np.isfinite(error) else "no face"
+    text = f"{result.entry.label}: {shown}\n{recording.path.stem}, {now_us / 1e6:.2f} s"
     ImageDraw.Draw(tile).text((5, 3), text, fill=(230, 234, 240), font=ImageFont.load_default(12))
     return tile

@@ -1,4 +1,4 @@
-"""Readers of energy against recorded output: sysfs trees and lines of tegrastats."""
+"""Energy meters on recorded input: sysfs trees and lines of tegrastats."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_rails_of_tegrastats() -> None:
     assert orin == pytest.approx({"VDD_IN": 5.271, "VDD_CPU_GPU_CV": 1.24, "VDD_SOC": 1.48})
     assert total_w(orin) == pytest.approx(5.271)
     assert total_w(parse_tegrastats(XAVIER)) == pytest.approx(2.254)
-    with pytest.raises(ValueError, match="none of VDD_IN"):
+    with pytest.raises(ValueError, match="VDD_IN"):
         total_w(parse_tegrastats("no rails here"))
 
 
@@ -95,14 +95,14 @@ def test_power_is_integrated_over_time(monkeypatch: pytest.MonkeyPatch) -> None:
     assert meter.read_j() == pytest.approx(4.0 * 0.5 + 2.0 * 1.0)
 
 
-def test_a_machine_that_tells_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_a_meter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with energy_meter(tmp_path) as meter:
         assert meter is None
 
 
 def test_tegrastats_as_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stand-in that prints what a board printed."""
+    """A fake program prints the output of a board."""
     program = tmp_path / "tegrastats"
     program.write_text(
         f"#!/bin/sh\nwhile true; do echo '{ORIN}'; /bin/sleep 0.01; done\n", encoding="utf-8"

@@ -1,4 +1,4 @@
-"""How much a network computes: its multiply-adds, counted from the shapes it really has."""
+"""Number of multiply-adds of a network, counted from the shapes of its operators."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import numpy as np
 
 from evface_edge.card import ModelCard
 
-#: In the metrics of a card, where the export counted.
+#: Key in the metrics of a model card.
 METRIC = "million_multiply_adds"
 
 
 def mega_macs(path: Path, card: ModelCard) -> float | None:
-    """Million multiply-adds for one input; None where this machine has nothing to count with.
+    """Return million multiply-adds of convolutions and matrix products for one input.
 
-    Taken from the card; else an ONNX file is run once by ONNX Runtime, which reports the shapes of
-    every operator. Counted are convolutions and products of matrices.
+    The number is taken from the card, or counted by running an ONNX file once in ONNX Runtime,
+    which reports the shapes of all operators. None for other formats.
     """
     if METRIC in card.metrics:
         return card.metrics[METRIC]
@@ -35,7 +35,7 @@ def mega_macs(path: Path, card: ModelCard) -> float | None:
 
 
 def _profile(path: Path, feed: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The profile of one inference of the graph as it stands in the file."""
+    """Return ONNX Runtime's profile of one inference, without graph optimisation."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -52,15 +52,15 @@ def _profile(path: Path, feed: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def count_macs(profile: Iterable[Mapping[str, Any]]) -> int:
-    """Multiply-adds of the operators in a profile of ONNX Runtime."""
+    """Count the multiply-adds of the operators in a profile of ONNX Runtime."""
     total = 0
     for entry in profile:
-        about = entry.get("args", {})
         if not entry.get("name", "").endswith("_kernel_time"):
             continue
-        operator = about.get("op_name", "")
-        inputs = [next(iter(shape.values())) for shape in about.get("input_type_shape", [])]
-        outputs = [next(iter(shape.values())) for shape in about.get("output_type_shape", [])]
+        args = entry.get("args", {})
+        operator = args.get("op_name", "")
+        inputs = [next(iter(shape.values())) for shape in args.get("input_type_shape", [])]
+        outputs = [next(iter(shape.values())) for shape in args.get("output_type_shape", [])]
         if operator in ("Conv", "FusedConv", "QLinearConv", "ConvInteger"):
             weights = next(shape for shape in inputs[1:] if len(shape) >= 3)
             total += math.prod(outputs[0]) * math.prod(weights[1:])
