@@ -12,8 +12,6 @@ BENCHMARKS: dict[str, tuple[str, str]] = {
     "peers": ("benchmarks.peers.command", "Accuracy beside face landmarkers for RGB frames."),
     "tracking": ("benchmarks.tracking", "Tracking on simulated sequences of several seconds."),
     "head_pose": ("benchmarks.head_pose", "Head pose and blinks on avatars."),
-    "soak_live": ("benchmarks.soak_live.command", "Live sources over a long time."),
-    "soak_predictor": ("benchmarks.soak_predictor", "A Predictor on a camera over a long time."),
     "fuzz_events": ("benchmarks.fuzz_events", "Damaged recordings of every format."),
     "simulation": ("benchmarks.simulation", "Speed of the event simulator."),
     "simulation_ablation": ("benchmarks.simulation_ablation", "Effect of each simulated effect."),

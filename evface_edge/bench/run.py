@@ -268,7 +268,7 @@ def _end_to_end(
             if collected and collected[-1]["status"] != "ok":
                 continue
             report(f"end to end, round {turn + 1}: {case}, {size}, {rate:g} Mev/s")
-            request = {"kind": "stages", "path": case.path, "runtime": case.runtime}
+            request: dict[str, Any] = {"kind": "stages", "path": case.path, "runtime": case.runtime}
             request |= {"device": case.device, "threads": case.threads, "mev_per_s": rate}
             request |= {"width": size.width, "height": size.height}
             collected.append(worker({**request, "window_events": effort.window_events}))

@@ -46,6 +46,20 @@ def bench(
     tolerance: Annotated[
         float, typer.Option(metavar="X", help="Relative tolerance of --repeat-check.")
     ] = 0.05,
+    soak: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="Run a soak test instead: landmarks from a live source, with checks of memory, "
+            "latency and lost events.",
+        ),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URI", help="Live source of --soak; default: the demo recording in a loop."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
     """Measure how fast models run on this machine, on every runtime and device.
@@ -55,12 +69,16 @@ def bench(
     from events to landmarks, stage by stage. Cases that fail are listed with the reason. The exit
     code is 1 if nothing could be measured.
 
+    With --soak the exit code is 1 if memory, open file descriptors or latency grow, or if the
+    counters of the source do not add up.
+
     \b
     Examples:
       evface-edge bench
       evface-edge bench evface-s my.onnx my.engine -o results
       evface-edge bench --runtime openvino --threads 1 --no-end-to-end --json
       evface-edge bench --repeat-check --threads 1 --rounds 8 --no-end-to-end
+      evface-edge bench --soak 1800 --source camera:evk4
     """
     from dataclasses import replace
 
@@ -71,6 +89,15 @@ def bench(
     from evface_edge.bench.run import Effort, run_benchmark
     from evface_edge.errors import ConfigError, RuntimeUnavailable
 
+    if output is not None:
+        make_folder(output)
+    if soak is not None:
+        if len(models or []) > 1:
+            raise ConfigError("MODEL", models, "one model with --soak")
+        _run_soak(soak, source, (models or ["evface-s"])[0], runtime, device, output, as_json)
+        return
+    if source is not None:
+        raise ConfigError("--source", source, "--soak SECONDS with it")
     if not tolerance > 0:
         raise ConfigError("--tolerance", tolerance, "above 0")
     effort = Effort(
@@ -80,8 +107,6 @@ def bench(
     chosen = list(cases(model_paths(models or []), counts, Target(runtime, device)))
     if not chosen:
         raise RuntimeUnavailable("no runtime can load these models; see docs/how-to/runtimes.md")
-    if output is not None:
-        make_folder(output)
 
     def progress(text: str) -> None:
         typer.echo(text, err=True)
@@ -105,6 +130,33 @@ def bench(
         typer.echo(f"largest difference {difference:.1%}, tolerance {tolerance:.0%}", err=as_json)
         if difference > tolerance:
             raise typer.Exit(1)
+
+
+def _run_soak(
+    seconds: float,
+    source: str | None,
+    model: str,
+    runtime: str | None,
+    device: str | None,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    from evface_edge.bench.output import write_json
+    from evface_edge.bench.soak import soak
+
+    result = soak(
+        seconds,
+        source=source,
+        model=model,
+        runtime=runtime,
+        device=device or "auto",
+        progress=lambda line: typer.echo(line, err=True),
+    )
+    if output is not None:
+        write_json(output / "soak.json", result.as_json())
+    typer.echo(json.dumps(result.as_json()) if as_json else result.as_text())
+    if result.problems:
+        raise typer.Exit(1)
 
 
 def parse_counts(text: str) -> list[int]:

@@ -48,7 +48,7 @@ def models(
 
 
 def _show_table(cards: list[tuple[Path, ModelCard]]) -> None:
-    from evface_edge.bench.table import text_table
+    from evface_edge.bench.output import text_table
 
     heading = ("name", "precision", "MB", "version", "NME-68", "licence")
     rows = []

@@ -41,8 +41,14 @@ class UsbCamera(NamedTuple):
     node: Path
 
 
-from evface_edge.doctor.check_result import CheckResult, Status, try_import
-from evface_edge.events.cameras.table import CAMERAS, Camera
+def drivers(cameras: Sequence[Camera] = CAMERAS) -> Iterator[CheckResult]:
+    """Check each camera library."""
+    for library in dict.fromkeys(row.library for row in cameras if row.library.name):
+        rows = [row for row in cameras if row.library == library]
+        status, detail = try_import(library.module)
+        uris = ", ".join(f"{row.scheme}:{row.name}" for row in rows)
+        fix = "" if status is Status.OK else " or ".join(dict.fromkeys(r.install for r in rows))
+        yield CheckResult(library.name, status, f"{detail}; for {uris}", fix)
 
 
 def connected(
@@ -65,7 +71,9 @@ def connected(
         elif os.access(camera.node, os.R_OK | os.W_OK):
             yield CheckResult(label, Status.OK, f"{camera.node} can be opened")
         else:
-            fix = _install_rules(list(dict.fromkeys(rule for row in cameras for rule in row.maker.udev)))
+            fix = _install_rules(
+                list(dict.fromkeys(rule for row in cameras for rule in row.maker.udev))
+            )
             detail = f"this user has no permission to open {camera.node}"
             yield CheckResult(label, Status.BROKEN, detail, fix)
 
@@ -129,10 +137,6 @@ def _ids(rule: str) -> frozenset[tuple[str, str]]:
     pattern = re.compile(translate(conditions.get("idProduct", "*").lower()))
     products = (f"{number:04x}" for number in range(1 << 16))
     return frozenset((vendor, product) for product in products if pattern.match(product))
-
-
-def _all_rules(cameras: Sequence[Camera]) -> list[str]:
-    return list(dict.fromkeys(rule for row in cameras for rule in row.maker.udev))
 
 
 def _install_rules(rules: Sequence[str]) -> str:
