@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from evface_edge.events.cameras.ring import PacketRing
 
 from evface_edge import DEMO_RECORDING
 from evface_edge.bench import soak as soak_module
@@ -13,7 +14,6 @@ from evface_edge.bench.soak import SoakResult, check, soak
 from evface_edge.cli import main
 from evface_edge.errors import ConfigError
 from evface_edge.events.cameras.live import LiveCounters
-from evface_edge.events.cameras.ring import PacketRing
 
 
 def without_faces(problems: list[str]) -> list[str]:
