@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
-from evface_edge.events.cameras.ring import PacketRing
 
 from evface_edge import DEMO_RECORDING
 from evface_edge.bench import soak as soak_module
 from evface_edge.bench.soak import SoakResult, check, soak
 from evface_edge.cli import main
 from evface_edge.errors import ConfigError
-from evface_edge.events.cameras.live import LiveCounters
+from evface_edge.events.cameras.packet_queue import PacketQueue
+from evface_edge.events.source import LiveCounters
 
 
 def without_faces(problems: list[str]) -> list[str]:
@@ -26,7 +26,7 @@ def test_a_healthy_source_passes_although_events_are_dropped(
 ) -> None:
     monkeypatch.setattr(soak_module, "PAUSE_EVERY", 1)
     monkeypatch.setattr(soak_module, "LONG_PAUSE_EVERY", 1)  # half a second or longer, each time
-    result = soak(1.5, ring_events=20_000, seed=1)
+    result = soak(1.5, queue_events=20_000, seed=1)
     assert without_faces(result.problems) == []
     assert result.pauses > 0
     assert result.missing is not None
@@ -36,14 +36,14 @@ def test_a_healthy_source_passes_although_events_are_dropped(
 
 
 def test_an_uncounted_loss_of_a_packet_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
-    push, calls = PacketRing.push, []
+    push, calls = PacketQueue.push, []
 
-    def lossy(self: PacketRing, packet: object) -> None:
+    def lossy(self: PacketQueue, packet: object) -> None:
         calls.append(1)
         if len(calls) != 5:
             push(self, packet)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(PacketRing, "push", lossy)
+    monkeypatch.setattr(PacketQueue, "push", lossy)
     result = soak(1.0, seed=1)
     assert result.missing
     assert any(f"{result.missing} events are missing" in problem for problem in result.problems)
