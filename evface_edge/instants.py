@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 #: A longer silence is a new beginning: nothing is walked through, and no face is held over it.
-MAX_GAP_US = 10_000_000
+MAX_SILENCE_US = 10_000_000
 
 
 class Schedule(Protocol):
@@ -115,7 +115,7 @@ def instants(
     """Output instants of a stream; when one is yielded, `recent` holds the events up to it.
 
     Silence is walked through, since landmarks are held in it, but for a gap of more than
-    MAX_GAP_US. In haste, of the instants of a packet only the last counts, and that only if no
+    MAX_SILENCE_US. In haste, of the instants of a packet only the last counts, and that only if no
     further packet waits.
 
     Raises:
@@ -130,7 +130,7 @@ def instants(
                 f"the source delivered an event at {first} µs after one at {newest} µs; a "
                 "source must be in order of time"
             )
-        if newest is None or first - newest > MAX_GAP_US:
+        if newest is None or first - newest > MAX_SILENCE_US:
             schedule.begin(first)
         done = 0
         newest = int(times[-1])
@@ -153,7 +153,7 @@ def instants(
 
 
 def _unbroken(packets: Iterable[EventArray]) -> Iterator[EventArray]:
-    """The same events, with no gap of more than MAX_GAP_US inside a packet.
+    """The same events, with no gap of more than MAX_SILENCE_US inside a packet.
 
     Looks at a few events for each stretch of that duration, not at all of them.
     """
@@ -161,10 +161,10 @@ def _unbroken(packets: Iterable[EventArray]) -> Iterator[EventArray]:
         times: NDArray[np.int64] = packet["t"]
         start = seen = 0  # of the part; no gap lies before `seen`
         while seen < len(packet):
-            beyond = bisect_right(times, int(times[seen]) + MAX_GAP_US, seen)
+            beyond = bisect_right(times, int(times[seen]) + MAX_SILENCE_US, seen)
             if beyond == len(packet):
                 break
-            if times[beyond] - times[beyond - 1] > MAX_GAP_US:
+            if times[beyond] - times[beyond - 1] > MAX_SILENCE_US:
                 yield packet[start:beyond]
                 start = seen = beyond
             else:

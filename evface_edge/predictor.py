@@ -4,122 +4,135 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 
 from evface_edge.card import ModelCard
 from evface_edge.errors import ConfigError
-from evface_edge.events import open_events
-from evface_edge.events.array import EventArray, check_events
+from evface_edge.events.array import make_events
 from evface_edge.events.source import EventSource
 from evface_edge.geometry import Box, SensorSize
+from evface_edge.inputs import BoxLike, Events, Size, open_input, to_box
 from evface_edge.instants import FixedRate, FrameSkipper, Schedule, Timestamps, instants
 from evface_edge.models import find_model
 from evface_edge.results import FaceLandmarks, Predictions
+from evface_edge.tracking.candidates import CandidateSource
 from evface_edge.tracking.event_buffer import EventBuffer
 from evface_edge.tracking.fixed_box import FixedBox
 from evface_edge.tracking.network import LandmarkNetwork
 from evface_edge.tracking.policy import TrackingPolicy
 from evface_edge.tracking.tracker import Tracker
+from evface_runtimes import Runtime
 
 DEFAULT_RATE_HZ = 100.0
-#: Nobody can tell a face on fewer pixels than this, either way.
-MIN_SENSOR_PX = 16
 MAX_RATE_HZ = 1000.0
+#: On a smaller sensor no face can be recognised.
+MIN_SENSOR_PX = 16
 MAX_FACES = 8
 
 
 class Predictor:
-    """Finds a face in a stream of events, follows it, and gives its 98 landmarks.
+    """Finds a face in a stream of events, follows it, and returns its 98 landmarks.
+
+    A Predictor belongs to the thread that made it; other threads get a ConfigError.
 
     Args:
-        model: a bundled name ("evface-s" is its INT8 form, "evface-s-fp32" the other one), or the
-            path of an exported model.
-        runtime: by default the first that reads such a file.
-        device: "auto" takes the first device that is there, and `describe()` says which; a device
-            that is named is used or refused.
-        threads: of the network.
-        rate_hz: results a second, up to 1000; by default 100.
-        faces: how many are followed at once, 1 to 8.
-        smoothing: whether a Kalman filter takes flicker out of the landmarks of a followed face;
-            on the landmarks of a given box it has no effect.
-        policy: when faces are searched for, held and given up. A given box uses `still_fraction`,
-            `max_hold_us` and `sigma_growth_px_per_s` only.
-
-    A Predictor belongs to the thread that made it; others get an error.
+        model: name of a bundled model ("evface-s" is the INT8 form, "evface-s-fp32" the other),
+            path of an exported model, or a `ModelCard` together with a runtime object.
+        runtime: name of a runtime; by default the first that reads the file. Or a runtime object:
+            anything that satisfies `evface_runtimes.Runtime`, such as an
+            `evface_runtimes.MockRuntime` in tests. The caller closes it.
+        device: a device of the runtime, or "auto" for the first one available; `describe()` names
+            it. There is no silent fallback from a device that was named.
+        threads: threads of one inference.
+        rate_hz: results per second, above 0 to 1000; by default 100.
+        faces: largest number of faces followed at once, 1 to 8.
+        smoothing: whether a Kalman filter reduces flicker. A given box is never smoothed.
+        policy: when faces are searched for, held and given up. For a given box only
+            `still_fraction`, `max_hold_us` and `sigma_growth_px_per_s` apply.
+        detector: makes the source of candidate boxes for a sensor, in place of the bundled face
+            detector.
 
     Raises:
-        ModelError: no such model, or one without a fitting card.
-        RuntimeUnavailable: the named runtime or device is not there.
+        ModelError: no such model, or its card is missing or does not fit.
+        RuntimeUnavailable: the runtime or the device is not available.
         ConfigError: a setting out of range.
     """
 
     def __init__(
         self,
-        model: str | Path = "evface-s",
+        model: str | Path | ModelCard = "evface-s",
         *,
-        runtime: str | None = None,
+        runtime: str | Runtime | None = None,
         device: str = "auto",
         threads: int = 1,
         rate_hz: float | None = None,
         faces: int = 1,
         smoothing: bool = True,
         policy: TrackingPolicy | None = None,
+        detector: Callable[[SensorSize], CandidateSource] | None = None,
     ) -> None:
         if not 1 <= faces <= MAX_FACES:
             raise ConfigError("faces", faces, f"1 to {MAX_FACES}")
-        self._faces, self._smoothing, self._policy = faces, smoothing, policy
         rate_hz = DEFAULT_RATE_HZ if rate_hz is None else rate_hz
         if not 0 < rate_hz <= MAX_RATE_HZ:
             raise ConfigError("rate_hz", rate_hz, f"above 0, at most {MAX_RATE_HZ:g}")
+        self._faces, self._smoothing, self._policy = faces, smoothing, policy
+        self._detector = detector
         self._period_us = round(1e6 / rate_hz)
         self._network = LandmarkNetwork(
-            find_model(model), runtime=runtime, device=device, threads=threads
+            model if isinstance(model, ModelCard) else find_model(model),
+            runtime=runtime,
+            device=device,
+            threads=threads,
         )
         self._thread = threading.get_ident()
 
     @property
     def card(self) -> ModelCard:
+        """The card of the model."""
         return self._network.card
 
     def describe(self) -> str:
-        """What runs on what, in one line."""
+        """Model, version, precision, runtime and device in one line."""
         runtime = self._network.runtime
         card = self.card
         return f"{card.name} {card.version} ({card.precision}) on {runtime.name}, {runtime.device}"
 
     def run(
         self,
-        events: EventArray | str | Path | EventSource,
+        events: Events,
         *,
-        size: SensorSize | None = None,
-        box: Box | None = None,
+        size: Size | None = None,
+        box: BoxLike | None = None,
         at_us: Iterable[int] | None = None,
     ) -> Predictions:
-        """All faces of a recording, or of an array of events.
+        """All faces of a recording, or of events in memory.
 
         Args:
-            events: an array of EVENT_DTYPE, a path or URI, or an open source.
-            size: of the sensor; needed with an array, and where a file does not tell.
-            box: where the face is, if that is known, best tight around the landmarks: then nothing
-                is searched for or followed, and every instant has a result. It is looked at twice,
-                the second time in the box of the landmarks found; the mean of both is the answer.
-            at_us: instants at which results are wanted, rising, in place of the rate; those before
-                the first event or after the last have none.
+            events: an array of EVENT_DTYPE, a data frame or array of records with integer columns
+                t, x, y, p, a path or URI, or an open source.
+            size: of the sensor, a SensorSize or (width, height). Needed for events in memory, and
+                for files that do not contain it.
+            box: the face box if it is known, best tight around the landmarks: a Box, or
+                (x, y, width, height) in pixels. Then no face is searched for or followed, and
+                every instant has a result: the mean of an inference in this box and one in the
+                box of the landmarks found.
+            at_us: output instants in µs, increasing, in place of the rate. Instants before the
+                first event or after the last one have no result.
 
         Returns:
-            one entry for each output instant at which there is a face; without `at_us`, the last
-            instant is that of the last event.
+            one entry for each face at each output instant. Without `at_us` the last instant is
+            that of the last event.
 
         Raises:
-            ConfigError: no size, or instants that do not rise.
+            InputTypeError: an argument of an unsupported type.
+            ConfigError: no size, or instants that do not increase.
             EventFormatError: events that are damaged, out of order, or outside the sensor.
         """
-        with self._open(events, size) as source:
+        with open_input(events, size) as source:
             faces: list[FaceLandmarks] = []
             windows = 0
             for _, found in self.stream(source, box=box, at_us=at_us):
@@ -129,30 +142,42 @@ class Predictor:
 
     def stream(
         self,
-        events: EventArray | str | Path | EventSource,
+        events: Events,
         *,
-        size: SensorSize | None = None,
-        box: Box | None = None,
+        size: Size | None = None,
+        box: BoxLike | None = None,
         latest: bool | None = None,
         at_us: Iterable[int] | None = None,
     ) -> Iterator[tuple[int, list[FaceLandmarks]]]:
         """One item for each output instant: (t_us, the faces at that instant).
 
         Args:
-            events, size, box, at_us: as `run` takes them, or a live source; with `at_us` it ends
-                after the last of these instants.
-            latest: while events wait, instants are skipped for the newest one, so that results do
-                not fall behind; by default for live sources only.
+            events, size, box, at_us: as for `run`; the source may be live. With `at_us` the
+                stream ends after the last instant.
+            latest: whether instants are skipped while newer events wait, so that results do not
+                fall behind; by default for live sources only.
 
         Raises:
-            ConfigError: no size, a sensor of fewer than 16 pixels either way, or instants that do
-                not rise.
-            EventFormatError: the source is damaged, or not in order of time.
+            InputTypeError, ConfigError, EventFormatError: as for `run`; ConfigError also for a
+                sensor with a side of fewer than 16 pixels.
         """
-        with self._open(events, size) as source:
-            yield from self._stream(source, box, latest, at_us)
+        # Checked at the call; what follows runs at the first iteration.
+        return self._open_and_track(
+            events, size, None if box is None else to_box(box), latest, at_us
+        )
 
-    def _stream(
+    def _open_and_track(
+        self,
+        events: Events,
+        size: Size | None,
+        box: Box | None,
+        latest: bool | None,
+        at_us: Iterable[int] | None,
+    ) -> Iterator[tuple[int, list[FaceLandmarks]]]:
+        with open_input(events, size) as source:
+            yield from self._track(source, box, latest, at_us)
+
+    def _track(
         self,
         source: EventSource,
         box: Box | None,
@@ -161,9 +186,9 @@ class Predictor:
     ) -> Iterator[tuple[int, list[FaceLandmarks]]]:
         if min(source.size.width, source.size.height) < MIN_SENSOR_PX:
             raise ConfigError(
-                "size", str(source.size), f"a sensor of {MIN_SENSOR_PX} pixels or more either way"
+                "size", str(source.size), f"a sensor of at least {MIN_SENSOR_PX} pixels per side"
             )
-        recent = EventBuffer(self.card.window.max_duration_us)
+        buffer = EventBuffer(self.card.window.max_duration_us)
         tracker: FixedBox | Tracker
         if box is not None:
             tracker = FixedBox(self._network, box, policy=self._policy)
@@ -174,61 +199,53 @@ class Predictor:
                 faces=self._faces,
                 smooth=self._smoothing,
                 policy=self._policy,
+                candidates=None if self._detector is None else self._detector(source.size),
             )
         if latest is None:
             latest = bool(getattr(source, "live", False))
         schedule: Schedule = FixedRate(self._period_us) if at_us is None else Timestamps(at_us)
-        for now_us in instants(source, recent, schedule, FrameSkipper(source) if latest else None):
+        for now_us in instants(source, buffer, schedule, FrameSkipper(source) if latest else None):
             self._check_thread()
-            yield now_us, tracker.update(recent, now_us)
+            yield now_us, tracker.update(buffer, now_us)
 
     def watch(
         self,
-        events: EventArray | str | Path | EventSource,
+        events: Events,
         callback: Callable[[int, list[FaceLandmarks]], bool | None],
         *,
-        size: SensorSize | None = None,
-        box: Box | None = None,
+        size: Size | None = None,
+        box: BoxLike | None = None,
         latest: bool | None = None,
     ) -> None:
-        """Call back at each output instant, until the source ends or the callback returns False.
+        """Call a function at each output instant, until the source ends or it returns False.
 
         Args:
-            events, size, box, latest: as `stream` takes them.
-            callback: gets the time in µs and the faces; runs in the thread that called `watch`.
+            events, size, box, latest: as for `stream`.
+            callback: called with the time in µs and the faces, in the thread of the caller.
         """
         for now_us, faces in self.stream(events, size=size, box=box, latest=latest):
             if callback(now_us, faces) is False:
                 return
 
-    def _open(self, events: Any, size: SensorSize | None) -> Any:
-        if isinstance(events, np.ndarray):
-            if size is None:
-                raise ConfigError("size", None, "the size of the sensor: SensorSize(width, height)")
-            return nullcontext(_ArraySource(check_events(events, size), size))
-        if isinstance(events, (str, Path)):
-            return open_events(events, size=size)
-        return nullcontext(events)
-
     def _check_thread(self) -> None:
         if threading.get_ident() != self._thread:
             raise ConfigError(
-                "Predictor",
+                "thread",
                 threading.current_thread().name,
-                "use from the thread that made it; make one Predictor for each thread",
+                "the thread that made this Predictor",
+                fix="make one Predictor for each thread",
             )
 
     def warmup(self) -> None:
-        """Compile and allocate everything now rather than with the first events."""
-        from evface_edge.events.array import make_events
-
+        """Compile and allocate everything now, so that the first result is not late."""
         side = 64
-        grid = np.arange(2 * side * side)
-        pixel = grid % (side * side)
-        events = make_events(grid, pixel % side, pixel // side, grid % 2)
+        count = np.arange(2 * side * side)
+        pixel = count % (side * side)
+        events = make_events(count, pixel % side, pixel // side, count % 2)
         self.run(events, size=SensorSize(side, side))
 
     def close(self) -> None:
+        """Release the network; a runtime object that was passed in stays open."""
         self._network.close()
 
     def __enter__(self) -> Predictor:
@@ -241,17 +258,3 @@ class Predictor:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-class _ArraySource:
-    """One array as a source."""
-
-    live = False
-
-    def __init__(self, events: EventArray, size: SensorSize) -> None:
-        self.size = size
-        self._events = events
-
-    def __iter__(self) -> Iterator[EventArray]:
-        if len(self._events):
-            yield self._events

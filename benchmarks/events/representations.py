@@ -94,8 +94,8 @@ def face_like(size: SensorSize, count: int) -> tuple[EventArray, Box]:
     order = rng.permutation(count)
     events = make_events(
         np.sort(rng.integers(0, DURATION_US, count)) + 1_700_000_000_000_000,
-        np.clip(x[order], 0, size.width - 1),
-        np.clip(y[order], 0, size.height - 1),
+        np.clip(x[order], 0, size.width - 1).astype(int),
+        np.clip(y[order], 0, size.height - 1).astype(int),
         rng.integers(0, 2, count),
     )
     return events, Box(size.width / 2 - side / 2, size.height / 2 - side / 2, side, side)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evface_edge.errors import EventFormatError
+from evface_edge.errors import EventFormatError, InputTypeError
 from evface_edge.geometry import SensorSize
 
 #: t: µs, of any epoch; x, y: pixels from the top left; p: 1 brighter, 0 darker.
@@ -18,10 +18,87 @@ EventArray = NDArray[np.void]
 
 
 def make_events(t: Any, x: Any, y: Any, p: Any) -> EventArray:
-    """Columns t, x, y, p (N,) → events (N,) of EVENT_DTYPE."""
-    events = np.empty(len(t), EVENT_DTYPE)
-    events["t"], events["x"], events["y"], events["p"] = t, x, y, p
+    """Columns t, x, y, p (N,) → events (N,) of EVENT_DTYPE.
+
+    Args:
+        t, x, y, p: lists, arrays, tensors on the CPU or columns of a data frame, of whole numbers.
+
+    Raises:
+        InputTypeError: a column that is not one of numbers.
+        EventFormatError: columns of different lengths, or a number that EVENT_DTYPE cannot hold.
+    """
+    columns = {
+        name: _column(name, values) for name, values in (("t", t), ("x", x), ("y", y), ("p", p))
+    }
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise EventFormatError(
+            f"columns of different lengths {lengths}", value=lengths, expected="equal lengths"
+        )
+    events = np.empty(lengths["t"], EVENT_DTYPE)
+    for name, column in columns.items():
+        events[name] = column
     return events
+
+
+def as_events(value: Any) -> EventArray:
+    """An array of EVENT_DTYPE as it is; another array of records, or a data frame, converted.
+
+    Raises:
+        InputTypeError: anything else, or columns t, x, y, p that are not of integers.
+        EventFormatError: see `make_events`.
+    """
+    names: Any = value.dtype.names if isinstance(value, np.ndarray) else None
+    if isinstance(value, np.ndarray) and value.dtype == EVENT_DTYPE:
+        return value
+    if names is None:
+        names = getattr(value, "column_names", getattr(value, "columns", None))
+    if names is None or not {*"txyp"} <= {*names}:
+        raise InputTypeError(
+            "events",
+            value,
+            "an array of EVENT_DTYPE, a data frame with columns t, x, y, p, a path or a source",
+            fix="make_events(t, x, y, p) builds an array from columns",
+        )
+    columns = {name: np.asarray(value[name]) for name in "txyp"}
+    for name, column in columns.items():
+        if column.dtype.kind not in "iub":
+            raise InputTypeError(f"events[{name!r}]", column.dtype, "a column of integers")
+    return make_events(**columns)
+
+
+def _column(name: str, values: Any) -> NDArray[Any]:
+    """Numbers (N,) of the type of a field of EVENT_DTYPE."""
+    try:
+        column = np.asarray(values)
+    except (TypeError, ValueError, RuntimeError):  # a ragged list, a tensor on a GPU
+        column = np.empty(1, object)
+    if column.ndim != 1 or column.dtype.kind not in "iubf":
+        raise InputTypeError(name, values, "numbers (N,), such as a NumPy array")
+    limits = np.iinfo(EVENT_DTYPE[name])
+    if column.dtype == limits.dtype:
+        return column
+    valid = (column >= limits.min) & (column <= limits.max)
+    if column.dtype.kind == "f":
+        valid &= column == np.rint(column)
+    if not valid.all():
+        index = int(valid.argmin())
+        raise EventFormatError(
+            f"{name} of event {index} is {column[index]}",
+            field=name,
+            value=column[index].item(),
+            expected=f"a whole number from {limits.min} to {limits.max}",
+            fix=_FIXES[name],
+        )
+    return column.astype(limits.dtype)
+
+
+_FIXES = {
+    "t": "convert to microseconds and round",
+    "x": "round to whole pixels",
+    "y": "round to whole pixels",
+    "p": "use 1 for brighter and 0 for darker",
+}
 
 
 def raw(records: NDArray[Any]) -> NDArray[np.void]:

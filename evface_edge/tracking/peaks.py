@@ -1,34 +1,32 @@
-"""Heat maps → candidates: the peaks, best first."""
+"""Heat maps of the face detector's network → peaks."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-#: Longest side of a face box, in cells of the heat map: e^x of a network may be anything.
+from evface_edge.geometry import Box
+
+#: Longest side of a face box, in cells of the heat map; the network gives its logarithm.
 _MAX_SIDE_CELLS = 64.0
+#: Farthest middle of a face from its cell, in cells of the heat map.
+_MAX_OFFSET_CELLS = 4.0
 
 
-@dataclass(frozen=True)
-class Peak:
-    """A place where a face may be: middle and side of its box, in cells of the grid."""
+class Peak(NamedTuple):
+    """A square where a face may be, in cells of the grid: score 0 to 1, middle, side."""
 
     score: float
     x: float
     y: float
     side: float
 
-    def iou(self, other: Peak) -> float:
-        """Of the two squares."""
-        reach = (self.side + other.side) / 2
-        across, down = (
-            min(max(reach - abs(a - b), 0.0), self.side, other.side)
-            for a, b in ((self.x, other.x), (self.y, other.y))
-        )
-        overlap = across * down
-        return overlap / (self.side**2 + other.side**2 - overlap)
+    @property
+    def box(self) -> Box:
+        """The square, in cells of the grid."""
+        return Box(self.x - self.side / 2, self.y - self.side / 2, self.side, self.side)
 
 
 def find_peaks(
@@ -40,14 +38,15 @@ def find_peaks(
     count: int = 8,
     max_iou: float = 0.4,
 ) -> list[Peak]:
-    """At most `count` peaks above the threshold that do not show the same face, best first.
+    """At most `count` local maxima above the threshold, best first.
 
     Args:
         heat: (h, w) logits.
-        place: (3, h, w): x and y of the middle from the cell's own in cells of the heat map, and
-            the natural logarithm of the side in cells of the grid.
-        stride: cells of the grid to one of the heat map.
+        place: (3, h, w): x and y of the middle of the face relative to the cell, in cells of the
+            heat map, and the natural logarithm of the side in cells of the grid.
+        stride: cells of the grid per cell of the heat map.
         threshold: probability, 0 to 1.
+        max_iou: of two peaks that overlap more, only the better one is kept.
     """
     height, width = heat.shape
     padded = np.pad(heat, 1, constant_values=-np.inf)
@@ -59,14 +58,15 @@ def find_peaks(
     order = np.argsort(-score[rows, columns], kind="stable")
     peaks: list[Peak] = []
     for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
-        dx, dy, log_side = (float(v) for v in place[:, row, column])
+        dx, dy = np.clip(place[:2, row, column], -_MAX_OFFSET_CELLS, _MAX_OFFSET_CELLS).tolist()
+        log_side = float(place[2, row, column])
         peak = Peak(
             float(score[row, column]),
-            (column + 0.5 + float(np.clip(dx, -4, 4))) * stride,
-            (row + 0.5 + float(np.clip(dy, -4, 4))) * stride,
+            (column + 0.5 + dx) * stride,
+            (row + 0.5 + dy) * stride,
             float(np.exp(np.clip(log_side, 0, np.log(_MAX_SIDE_CELLS * stride)))),
         )
-        if all(peak.iou(better) <= max_iou for better in peaks):
+        if all(peak.box.iou(better.box) <= max_iou for better in peaks):
             peaks.append(peak)
         if len(peaks) == count:
             break

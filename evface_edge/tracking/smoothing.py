@@ -11,7 +11,7 @@ from evface_edge.errors import ConfigError
 from evface_edge.landmarks import EYE_CORNERS
 
 #: After a longer gap the velocity of before says nothing.
-MAX_GAP_US = 100_000
+RESTART_AFTER_US = 100_000
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class KalmanSmoother:
         """Landmarks (98, 2) and their σ (98,) at a time → the filtered landmarks (98, 2)."""
         seen = landmarks.astype(np.float64)
         noise = (self._policy.jitter * sigma.astype(np.float64)) ** 2
-        if self._t_us is None or not 0 <= t_us - self._t_us <= MAX_GAP_US:
+        if self._t_us is None or not 0 <= t_us - self._t_us <= RESTART_AFTER_US:
             self._begin(seen, noise)
         else:
             self._step((t_us - self._t_us) * 1e-6, seen, noise)

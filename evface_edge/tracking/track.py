@@ -1,10 +1,9 @@
-"""One face over time: followed, held while it is still, lost."""
+"""One face over time: which event of the state machine each instant is, and its landmarks."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,64 +11,66 @@ from numpy.typing import NDArray
 from evface_edge.geometry import Box, SensorSize
 from evface_edge.landmarks import LEFT_EYE, LEFT_PUPIL, RIGHT_EYE, RIGHT_PUPIL
 from evface_edge.results import FaceLandmarks, FaceState
+from evface_edge.tracking.face_events import face_events
 from evface_edge.tracking.network import Crop, Detection, LandmarkNetwork
 from evface_edge.tracking.policy import TrackingPolicy
 from evface_edge.tracking.smoothing import KalmanSmoother
+from evface_edge.tracking.state_machine import TRANSITIONS, Event, State
 
-#: Middle of the face box that is still when a face is, ÷ the box: hair and ears are outside.
-_CORE = 0.8
-#: How many events of a look are asked where they lie.
-_SAMPLE = 512
-#: Share of the wanted events from which on a look is as good as any.
-_FULL_FRACTION = 0.5
-#: How much of the rate of a face's own events is that of the looks before the newest.
-_RATE_MEMORY = 0.9
+#: With this fraction of a full input, landmarks are as certain as they get.
+FULL_FRACTION = 0.5
+#: With less than this fraction, no detection proves nothing: noise alone has no face either.
+FAINT_FRACTION = 0.25
+#: Density of the face's own events below which only the background moves.
+BACKGROUND_DENSITY = 0.2
+#: A face is quiet if its events come at less than this fraction of their rate in motion.
+QUIET_FRACTION = 0.2
+#: A quiet face moves again at this many times its lowest rate; noise alone stays below.
+MOTION_RATE_FACTOR = 1.5
+#: How slowly the rate in motion changes, so that an object which passes in front of the face,
+#: and is accepted at first, hardly raises it.
+RATE_MEMORY = 0.9
+#: A face has just stopped if less than this fraction of its events is new; its landmarks are held
+#: for at most this long.
+STOPPED_FRACTION, STOPPED_US = 0.1, 500_000
+#: Largest accepted σ ÷ σ with full input: up to STOPPED_US after the last accepted landmarks, and
+#: later; and of the eyes of a face that is held.
+STOPPED_SIGMA, SLOW_SIGMA, EYE_SIGMA = 1.25, 1.6, 1.3
+#: The crop is kept while it overlaps the face box this well, since each new crop changes the
+#: landmarks a little, and they change the next crop. Measured: 2.6 times less flicker at 200 Hz,
+#: at the same error.
+KEEP_CROP_IOU = 0.85
+#: With less of it than this on the sensor, a face without events has left instead of stopped.
+LEAVING_FRACTION = 0.85
 #: The points of each eye, the two corners first.
 _EYES = tuple(
     np.array([eye.start, eye.start + 4, *range(eye.start, eye.stop), pupil])
     for eye, pupil in ((RIGHT_EYE, RIGHT_PUPIL), (LEFT_EYE, LEFT_PUPIL))
 )
-#: A face of which less than this was on the sensor has left it, when its events end.
-_LEAVES_FRACTION = 0.85
-
-
-FAINT_FRACTION = 0.25
-QUIET_FRACTION = 0.2
-STIRS_BY = 1.5
-REST_FRACTION = 0.2
-FADING_FRACTION, FADING_US = 0.1, 500_000
-STOPPED_SIGMA, SLOW_SIGMA, EYES_SIGMA = 1.25, 1.6, 1.3
-KEEP_CROP_IOU = 0.85
-
-
-class _Own(NamedTuple):
-    """Events in the middle of a face.
-
-    Attributes:
-        fraction: of what there would be if all events of the crop were spread evenly.
-        rate_hz: of all of them together.
-        new_fraction: of them, in the newest quarter of the look.
-    """
-
-    fraction: float
-    rate_hz: float
-    new_fraction: float
+_EYE_POINTS = np.concatenate(_EYES)
 
 
 class Track:
-    """A face that was found, and what becomes of it.
+    """One face.
 
     Args:
-        face_id: its number, which stays.
-        smooth: whether a filter takes out flicker.
+        detection: confirmed by the face detector at `now_us`.
+        face_id: number of the face.
+        size: of the sensor.
+        smooth: whether a Kalman filter reduces flicker.
+
+    Attributes:
+        state: FOLLOWING, HELD or LOST; SEARCHING once the track is over.
+        face: the newest result.
+        search_box: the face box to crop next.
+        changed_us: time of the last change of state.
     """
 
-    _last: Detection
-    _shown: NDArray[np.float32]
+    _landmarks: NDArray[np.float32]  # as shown, smoothed
 
     def __init__(
         self,
-        found: Detection,
+        detection: Detection,
         face_id: int,
         now_us: int,
         size: SensorSize,
@@ -79,167 +80,158 @@ class Track:
         smooth: bool,
     ) -> None:
         self.face_id = face_id
-        self._network, self._policy = network, policy
-        self._bounds = Box(-0.5, -0.5, size.width, size.height)
-        self._smoother = KalmanSmoother(policy.smoothing) if smooth else None
-        self._search_box = found.box
-        self._own_hz = 0.0
-        self._rest_hz = math.inf
-        self._patience_us: int | None = None
-        self._maybe: Box | None = None
-        self._note_clear(found)
-        self.face = self._accept(found, FaceState.FOUND, now_us)
+        self._network, self._policy, self._smooth = network, policy, smooth
+        self._sensor = Box(-0.5, -0.5, size.width, size.height)
+        self.state, self.changed_us = State.SEARCHING, now_us
+        self.start(detection, now_us)
 
-    @property
-    def search_box(self) -> Box:
-        """Where to look next."""
-        return self._search_box
+    def start(self, detection: Detection, now_us: int) -> None:
+        """Begin with a face that was found, or begin again with one that was found again."""
+        self._smoother = KalmanSmoother(self._policy.smoothing) if self._smooth else None
+        self.search_box = detection.box
+        self._motion_rate_hz = 0.0
+        self._lowest_rate_hz = math.inf
+        self._doubt_limit_us: int | None = None  # largest age of the landmarks, during doubts
+        self._previous_box: Box | None = None  # of the last certain detection, during doubts
+        self._set_full_sigma(detection)
+        self._accept(detection, now_us)
+        self.apply(Event.FOUND, now_us)
+        self.face = self._result(FaceState.FOUND)
 
     def is_still(self, crop: Crop) -> bool:
-        """Whether too little happens there for a new answer."""
-        return crop.event_count < self._policy.still_fraction * self._wanted(crop)
+        """Whether the crop has too few events for new landmarks."""
+        return crop.event_count < self._policy.still_fraction * self._network.target_events(crop)
 
-    def follow(self, seen: Detection, crop: Crop, now_us: int) -> FaceLandmarks | None:
-        """Take what the network saw in this look; None when the face is gone."""
+    def hold(self, now_us: int) -> None:
+        """Keep the landmarks of a face that is still."""
+        self._hold(Event.STILL, now_us)
+
+    def update(self, detection: Detection, crop: Crop, now_us: int) -> None:
+        """Accept a detection in a crop, or keep the landmarks."""
+        event = self._classify(detection, crop, now_us)
+        if event is not Event.ACCEPTED:
+            if event is Event.UNCERTAIN:
+                self._update_eyes(detection)
+            self._hold(event, now_us)
+            return
+        self._accept(detection, now_us)
+        self.apply(event, now_us)
+        self.face = self._result(FaceState.FOLLOWING)
+
+    def apply(self, event: Event, now_us: int) -> None:
+        """Change the state by the table of transitions."""
+        following = TRANSITIONS[self.state, event]
+        if following is not self.state:
+            self.state, self.changed_us = following, now_us
+
+    def _classify(self, detection: Detection, crop: Crop, now_us: int) -> Event:
+        age_us = now_us - self._accepted_us
+        own = face_events(crop, self._detection.box)
+        if own.density < BACKGROUND_DENSITY:
+            return Event.STILL
+        quiet = own.rate_hz < QUIET_FRACTION * self._motion_rate_hz
+        self._lowest_rate_hz = min(self._lowest_rate_hz, own.rate_hz) if quiet else math.inf
+        if own.newest_fraction < STOPPED_FRACTION and age_us <= STOPPED_US:
+            return Event.UNCERTAIN
+        fraction = crop.event_count / self._network.target_events(crop)
+        if not self._is_face(detection):
+            self._previous_box = None
+            return Event.STILL if fraction < FAINT_FRACTION or quiet else Event.DOUBTED
+        if self._doubt_limit_us is not None and not self._is_seen_twice(detection):
+            return Event.DOUBTED
+        if fraction >= FULL_FRACTION:
+            self._set_full_sigma(detection)
+            before_hz = self._motion_rate_hz or own.rate_hz
+            self._motion_rate_hz = before_hz**RATE_MEMORY * own.rate_hz ** (1 - RATE_MEMORY)
+            return Event.ACCEPTED
+        noise = quiet and own.rate_hz < MOTION_RATE_FACTOR * self._lowest_rate_hz
+        limit = STOPPED_SIGMA if age_us <= STOPPED_US else SLOW_SIGMA
+        if noise or detection.relative_sigma > limit * self._full_sigma:
+            return Event.UNCERTAIN
+        return Event.ACCEPTED
+
+    def _is_face(self, detection: Detection) -> bool:
         card = self._network.card
-        stopped_us = now_us - self._seen_us
-        own = self._own_events(crop)
-        if own.fraction < REST_FRACTION:  # what moves in the crop moves around the face
-            return self.hold(now_us)
-        quiet = own.rate_hz < QUIET_FRACTION * self._own_hz
-        self._rest_hz = min(self._rest_hz, own.rate_hz) if quiet else math.inf
-        # What moved has just stopped, and what is left of its events says less than was known.
-        if own.new_fraction < FADING_FRACTION and stopped_us <= FADING_US:
-            return self._hold_but_eyes(seen, now_us)
-        doubtful = (
-            seen.presence < card.presence_threshold
-            or seen.relative_sigma > card.sigma_limit
-            or seen.box.iou(self._bounds) == 0
+        return (
+            detection.presence >= card.presence_threshold
+            and detection.relative_sigma <= card.sigma_limit
+            and detection.box.iou(self._sensor) > 0
         )
-        if doubtful:
-            # Noise alone looks like no face.
-            faint = crop.event_count < FAINT_FRACTION * self._wanted(crop)
-            self._maybe = None
-            return self.hold(now_us) if faint or quiet else self._doubt(now_us)
-        if self._patience_us is not None and not self._seen_twice(seen):
-            return self._doubt(now_us)
-        if crop.event_count >= _FULL_FRACTION * self._wanted(crop):
-            self._note_clear(seen)
-            # Slowly: what passes before a face makes many events, and is taken for it at first.
-            before_hz = self._own_hz or own.rate_hz
-            self._own_hz = before_hz**_RATE_MEMORY * own.rate_hz ** (1 - _RATE_MEMORY)
-        else:
-            # Noise alone may look like a face now and then; one that moves slowly is seen better.
-            if quiet and own.rate_hz < STIRS_BY * self._rest_hz:
-                return self._hold_but_eyes(seen, now_us)
-            worse = STOPPED_SIGMA if stopped_us <= FADING_US else SLOW_SIGMA
-            if seen.relative_sigma > worse * self._clear_sigma:
-                return self._hold_but_eyes(seen, now_us)
-        return self._accept(seen, FaceState.FOLLOWING, now_us)
 
-    def _wanted(self, crop: Crop) -> int:
-        return self._network.target_events(crop)
+    def _is_seen_twice(self, detection: Detection) -> bool:
+        """Whether two certain detections in a row agree; during doubts, a single one may show an
+        object that passes in front of the face."""
+        certain = detection.relative_sigma <= SLOW_SIGMA * self._full_sigma
+        before, self._previous_box = self._previous_box, detection.box if certain else None
+        return certain and before is not None and before.iou(detection.box) >= KEEP_CROP_IOU
 
-    def _own_events(self, crop: Crop) -> _Own:
-        box, square = self._last.box, crop.box
-        step = 1 + len(crop.events) // _SAMPLE
-        events = crop.events[::step]
-        if not len(events):
-            return _Own(0.0, 0.0, 0.0)
-        across, down = _CORE * box.width / 2, _CORE * box.height / 2
-        within = (np.abs(events["x"] - np.float32(box.center[0])) < across) & (
-            np.abs(events["y"] - np.float32(box.center[1])) < down
-        )
-        own = int(within.sum())
-        evenly = len(events) * (4 * across * down) / (square.width * square.height)
-        lasted_us = max(crop.now_us - int(events["t"][0]), 1)
-        new = int((within & (events["t"] > crop.now_us - lasted_us // 4)).sum())
-        return _Own(own / evenly, own * step / lasted_us * 1e6, new / max(own, 1))
+    def _set_full_sigma(self, detection: Detection) -> None:
+        self._full_sigma, self._full_eye_sigma = detection.relative_sigma, _eye_sigma(detection)
 
-    def _note_clear(self, seen: Detection) -> None:
-        """What σ is, of all points and of the eyes, where there is enough to see."""
-        self._clear_sigma, self._clear_eye_sigma = seen.relative_sigma, _eye_sigma(seen)
+    def _hold(self, event: Event, now_us: int) -> None:
+        age_us = now_us - self._accepted_us
+        if age_us > self._hold_limit_us(event, age_us):
+            self.apply(Event.EXPIRED, now_us)
+            return
+        self.apply(event, now_us)
+        growth_px = self._policy.sigma_growth_px_per_s * age_us * 1e-6
+        self.face = self._result(FaceState.HELD, growth_px)
 
-    def _hold_but_eyes(self, seen: Detection, now_us: int) -> FaceLandmarks | None:
-        """A face at rest blinks: its eyes move with what is seen, if that is seen well."""
-        sure = seen.presence >= self._network.card.presence_threshold
-        if sure and _eye_sigma(seen) <= EYES_SIGMA * self._clear_eye_sigma:
-            last = _with_eyes(self._last.landmarks, seen.landmarks)
-            self._last = replace(self._last, landmarks=last, t_us=seen.t_us)
-            self._shown = _with_eyes(self._shown, seen.landmarks)
-        return self.hold(now_us)
+    def _hold_limit_us(self, event: Event, age_us: int) -> int:
+        policy = self._policy
+        if event is Event.DOUBTED:
+            if self._doubt_limit_us is None:
+                was_held = self.state is State.HELD
+                self._doubt_limit_us = (
+                    age_us + policy.occlusion_us if was_held else policy.lost_after_us
+                )
+            return min(self._doubt_limit_us, policy.max_hold_us)
+        self._doubt_limit_us = None
+        leaving = self._detection.box.fraction_inside(self._sensor) < LEAVING_FRACTION
+        return policy.lost_after_us if leaving else policy.max_hold_us
 
-    def _seen_twice(self, seen: Detection) -> bool:
-        """Whether it is sure, and the look before agrees: after doubts, one alone may be of what
-        passes, or of what is uncovered."""
-        sure = seen.relative_sigma <= SLOW_SIGMA * self._clear_sigma
-        before, self._maybe = self._maybe, seen.box if sure else None
-        return sure and before is not None and before.iou(seen.box) >= KEEP_CROP_IOU
-
-    def _doubt(self, now_us: int) -> FaceLandmarks | None:
-        """Something else is where the face was: wait a little, and give up."""
-        if self._patience_us is None:  # the first doubt
-            self._patience_us = self._policy.lost_after_us
-            if self.face.state is FaceState.HELD:
-                self._patience_us = now_us - self._seen_us + self._policy.occlusion_us
-        return self.hold(now_us, min(self._patience_us, self._policy.max_hold_us))
-
-    def hold(self, now_us: int, longest_us: int | None = None) -> FaceLandmarks | None:
-        """The landmarks of before, less certain; None when they have become too old."""
-        age_us = now_us - self._seen_us
-        if longest_us is None:
-            self._patience_us = None
-            longest_us = self._policy.max_hold_us
-            if self._last.box.fraction_inside(self._bounds) < _LEAVES_FRACTION:
-                longest_us = self._policy.lost_after_us  # it did not stop, it left
-        if age_us > longest_us:
-            return None
-        growth = self._policy.sigma_growth_px_per_s * age_us * 1e-6
-        last = self._last
-        self.face = self._result(last, self._shown, last.sigma + growth, FaceState.HELD)
-        return self.face
-
-    def _accept(self, seen: Detection, state: FaceState, now_us: int) -> FaceLandmarks:
-        self._last, self._seen_us, self._patience_us = seen, now_us, None
-        # The same crop as long as it fits: each new one moves the answer a little, and that
-        # feeds back. Measured: 2.6 times less flicker at 200 Hz, at the same error.
-        if self._search_box.iou(seen.box) < KEEP_CROP_IOU:
-            self._search_box = seen.box
-        self._shown = seen.landmarks
+    def _accept(self, detection: Detection, now_us: int) -> None:
+        self._detection, self._accepted_us, self._doubt_limit_us = detection, now_us, None
+        if self.search_box.iou(detection.box) < KEEP_CROP_IOU:
+            self.search_box = detection.box
+        self._landmarks = detection.landmarks
         if self._smoother is not None:
-            self._shown = self._smoother.update(now_us, seen.landmarks, seen.sigma)
-        self.face = self._result(seen, self._shown, seen.sigma, state)
-        return self.face
+            self._landmarks = self._smoother.update(now_us, detection.landmarks, detection.sigma)
 
-    def _result(
-        self,
-        seen: Detection,
-        landmarks: NDArray[np.float32],
-        sigma: NDArray[np.float32],
-        state: FaceState,
-    ) -> FaceLandmarks:
+    def _update_eyes(self, detection: Detection) -> None:
+        """A face at rest blinks: take over its eyes if they are certain."""
+        is_face = detection.presence >= self._network.card.presence_threshold
+        if is_face and _eye_sigma(detection) <= EYE_SIGMA * self._full_eye_sigma:
+            last = self._detection
+            landmarks = _with_eyes(last.landmarks, detection.landmarks)
+            self._detection = replace(last, landmarks=landmarks, t_us=detection.t_us)
+            self._landmarks = _with_eyes(self._landmarks, detection.landmarks)
+
+    def _result(self, state: FaceState, growth_px: float = 0.0) -> FaceLandmarks:
+        detection = self._detection
         return FaceLandmarks(
-            t_us=seen.t_us,
-            landmarks=landmarks,
-            sigma=sigma,
-            presence=seen.presence,
-            box=Box.around(landmarks),
+            t_us=detection.t_us,
+            landmarks=self._landmarks,
+            sigma=detection.sigma + growth_px,
+            presence=detection.presence,
+            box=Box.around(self._landmarks),
             state=state,
             face_id=self.face_id,
         )
 
 
-def _eye_sigma(seen: Detection) -> float:
-    """Mean σ of the points of the eyes ÷ longer side of the box."""
-    eyes = float(seen.sigma[np.concatenate(_EYES)].mean())
-    return eyes / seen.box.longer_side
+def _eye_sigma(detection: Detection) -> float:
+    """Mean σ of the points of the eyes ÷ longer side of the face box."""
+    return float(detection.sigma[_EYE_POINTS].mean()) / detection.box.longer_side
 
 
-def _with_eyes(landmarks: NDArray[np.float32], seen: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Eyes as they are seen, between the corners where they were."""
+def _with_eyes(
+    landmarks: NDArray[np.float32], detected: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """The eyes of `detected`, shifted so that the middle of their corners stays in place."""
     result = landmarks.copy()
     for eye in _EYES:
         corners = eye[:2]
-        shift = landmarks[corners].mean(0) - seen[corners].mean(0)
-        result[eye] = seen[eye] + shift
+        shift = landmarks[corners].mean(0) - detected[corners].mean(0)
+        result[eye] = detected[eye] + shift
     return result

@@ -1,23 +1,22 @@
-"""A network that answers as the tests say, and what it takes for a face."""
+"""A network that detects rings of events, in a `MockRuntime`, and rings."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import evface_runtimes
 from evface_edge.card import ModelCard, TensorSpec, WindowPolicy
 from evface_edge.events.array import EventArray, make_events
 from evface_edge.geometry import Box, SensorSize
 from evface_edge.predictor import Predictor
-from evface_edge.tracking import face_detector as detector_module
-from evface_edge.tracking import network as network_module
-from evface_edge.tracking.detector_network import Candidate
+from evface_edge.tracking.candidates import Candidate
 from evface_edge.tracking.event_buffer import EventBuffer
+from evface_runtimes import MockRuntime
 
 CARD = ModelCard(
     name="test-face",
@@ -38,53 +37,44 @@ CARD = ModelCard(
 )
 
 
-class BlobNetwork:
-    """Calls a ring of events a face: its points lie on the ring."""
+def detect_ring(tensors: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    """A network that takes a ring of events for a face; the landmarks lie on the ring."""
+    frames = tensors["events"].sum(1)
+    cells = (np.arange(16) + 0.5) / 16
+    total = frames.sum((1, 2)) + 1e-9
+    x = (frames.sum(1) * cells).sum(1) / total
+    y = (frames.sum(2) * cells).sum(1) / total
+    dx, dy = (cells - x[:, None])[:, None], (cells - y[:, None])[:, :, None]
+    radius = np.sqrt((frames * (dx**2 + dy**2)).sum((1, 2)) / total)
+    angle = np.linspace(0, 2 * np.pi, 98, endpoint=False)
+    circle = np.stack([np.cos(angle), np.sin(angle)], -1)
+    landmarks = np.stack([x, y], -1)[:, None] + circle * radius[:, None, None]
+    # A ring is empty inside; noise is not.
+    inside = np.hypot(dx, dy) < 0.6 * radius[:, None, None]
+    inner = (frames * inside).sum((1, 2)) / total
+    presence = np.where((radius > 0.08) & (inner < 0.05) & (total > 30), 8.0, -8.0)
+    return {
+        "landmarks": landmarks.astype(np.float32),
+        "log_sigma": np.full((len(frames), 98), np.log(0.01), np.float32),
+        "presence": presence[:, None].astype(np.float32),
+    }
 
-    name, device = "blob", "cpu"
 
-    def __init__(self) -> None:
-        self.inputs = {spec.name: spec.shape for spec in CARD.inputs}
-        self.outputs = {spec.name: spec.shape for spec in CARD.outputs}
-        angle = np.linspace(0, 2 * np.pi, 98, endpoint=False)
-        self._circle = np.stack([np.cos(angle), np.sin(angle)], -1)
-
-    def run(self, tensors: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
-        frames = tensors["events"].sum(1)
-        cells = (np.arange(16) + 0.5) / 16
-        total = frames.sum((1, 2)) + 1e-9
-        x = (frames.sum(1) * cells).sum(1) / total
-        y = (frames.sum(2) * cells).sum(1) / total
-        spread = np.sqrt(
-            (
-                frames
-                * ((cells - x[:, None])[:, None] ** 2 + (cells - y[:, None])[:, :, None] ** 2)
-            ).sum((1, 2))
-            / total
-        )
-        center = np.stack([x, y], -1)[:, None]
-        landmarks = center + self._circle * spread[:, None, None]
-        # A ring is empty within; noise is not.
-        distance = np.hypot((cells - x[:, None])[:, None], (cells - y[:, None])[:, :, None])
-        inner = (frames * (distance < 0.6 * spread[:, None, None])).sum((1, 2)) / total
-        presence = np.where((spread > 0.08) & (inner < 0.05) & (total > 30), 8.0, -8.0)
-        return {
-            "landmarks": landmarks.astype(np.float32),
-            "log_sigma": np.full((len(frames), 98), np.log(0.01), np.float32),
-            "presence": presence[:, None].astype(np.float32),
-        }
-
-    def close(self) -> None: ...
+def ring_runtime() -> MockRuntime:
+    inputs, outputs = (
+        {spec.name: spec.shape for spec in specs} for specs in (CARD.inputs, CARD.outputs)
+    )
+    return MockRuntime(inputs, outputs, detect_ring)
 
 
 class FullestSquares:
-    """A fake detector network: squares of 60 pixels, those with most events first."""
+    """Candidates of 60 × 60 pixels, those with most events first."""
 
     def __init__(self, size: SensorSize) -> None:
         self._size = size
 
-    def candidates(self, recent: EventBuffer, now_us: int, count: int) -> list[Candidate]:
-        events = recent.newest(20_000)
+    def candidates(self, buffer: EventBuffer, now_us: int, count: int) -> list[Candidate]:
+        events = buffer.newest(20_000)
         totals = np.zeros((self._size.height + 1, self._size.width + 1))
         np.add.at(totals, (events["y"] + 1, events["x"] + 1), 1)
         totals = totals.cumsum(0).cumsum(1)
@@ -100,31 +90,35 @@ class FullestSquares:
         return chosen if len(events) else []
 
 
-@pytest.fixture
-def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    path = tmp_path / "test-face.onnx"
-    path.write_bytes(b"a network")
-    monkeypatch.setattr(network_module, "read_card", lambda _: CARD)
-    monkeypatch.setattr(evface_runtimes, "load", lambda *_, **__: BlobNetwork())
-    monkeypatch.setattr(detector_module, "DetectorNetwork", FullestSquares)
-    return path
+MakePredictor = Callable[..., Predictor]
 
 
 @pytest.fixture
-def predictor(model: Path) -> Iterator[Predictor]:
-    with Predictor(model) as made:
-        yield made
+def make_predictor() -> Iterator[MakePredictor]:
+    """A Predictor of the network above, with more settings."""
+    with contextlib.ExitStack() as made:
+
+        def make(card: ModelCard = CARD, **settings: Any) -> Predictor:
+            options = {"runtime": ring_runtime(), "detector": FullestSquares, **settings}
+            return made.enter_context(Predictor(card, **options))
+
+        yield make
+
+
+@pytest.fixture
+def predictor(make_predictor: MakePredictor) -> Predictor:
+    return make_predictor()
 
 
 @pytest.fixture
 def card() -> ModelCard:
-    """Of the network that `model` stands for."""
+    """The card of the network of `predictor`."""
     return CARD
 
 
 @pytest.fixture
 def ring() -> Callable[..., EventArray]:
-    """Draws a face."""
+    """Makes events of a face."""
 
     def draw(
         start_us: int,

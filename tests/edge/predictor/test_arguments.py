@@ -1,4 +1,4 @@
-"""What is asked wrongly is refused, and says what would be right."""
+"""Arguments of Predictor: what is converted, and what is refused."""
 
 from __future__ import annotations
 
@@ -6,77 +6,140 @@ import dataclasses
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from evface_edge.card import ModelCard
-from evface_edge.errors import ConfigError, EventFormatError, ModelError, RuntimeUnavailable
-from evface_edge.events.array import EventArray, make_events
+from evface_edge.card_file import read_card
+from evface_edge.errors import (
+    ConfigError,
+    EventFormatError,
+    EvfaceError,
+    InputTypeError,
+    ModelError,
+    RuntimeUnavailable,
+)
+from evface_edge.events.array import EVENT_DTYPE, EventArray, as_events, make_events
 from evface_edge.geometry import Box, SensorSize
+from evface_edge.inputs import to_box, to_size
+from evface_edge.models import find_model
 from evface_edge.predictor import Predictor
-from evface_edge.tracking import network as network_module
+from evface_runtimes import MockRuntime
 
 SIZE = SensorSize(160, 120)
 Ring = Callable[..., EventArray]
+MakePredictor = Callable[..., Predictor]
 
 
-@pytest.mark.parametrize("faces", [0, 9])
-def test_an_impossible_number_of_faces_is_refused(model: Path, faces: int) -> None:
-    with pytest.raises(ConfigError, match="faces"):
-        Predictor(model, faces=faces)
+class Frame:
+    """What pandas and polars have in common."""
+
+    def __init__(self, **columns: Any) -> None:
+        self._columns = columns
+        self.columns = list(columns)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._columns[name]
 
 
-@pytest.mark.parametrize("at_us", [[50_000, 50_000], [50_000, 40_000]])
-def test_instants_that_do_not_rise_are_refused(
-    predictor: Predictor, at_us: list[int], ring: Ring
-) -> None:
-    with pytest.raises(ConfigError, match="an instant after 50000"):
-        predictor.run(ring(0, 100_000, (70, 60)), size=SIZE, at_us=at_us)
-
-
-def test_it_warms_up_says_what_it_runs_on_and_closes(model: Path) -> None:
-    with Predictor(model) as predictor:
-        predictor.warmup()
-        assert predictor.describe() == "test-face 1 (fp32) on blob, cpu"
-
-
-def test_nothing_runs_after_the_end(ring: Ring) -> None:
-    with Predictor("evface-s") as predictor:
-        pass
-    with pytest.raises(RuntimeUnavailable, match="after close"):
-        predictor.run(ring(0, 100_000, (70, 60)), size=SIZE, box=Box(40, 30, 60, 60))
+# Settings.
 
 
 @pytest.mark.parametrize(
-    ("events", "size", "error", "message"),
+    ("field", "value"),
     [
-        (make_events([5, 4], [0, 0], [0, 0], [1, 1]), SIZE, EventFormatError, "sort the events"),
-        (make_events([5], [160], [0], [1]), SIZE, EventFormatError, "outside the 160×120"),
-        (make_events([5], [0], [0], [1]), None, ConfigError, "size = None"),
-        (np.zeros((3, 4)), SIZE, EventFormatError, "EVENT_DTYPE"),
+        *(("faces", value) for value in (0, 9)),
+        *(("rate_hz", value) for value in (0.0, -5.0, 2000.0, float("inf"))),
     ],
-    ids=["order", "outside", "no size", "no events"],
 )
-def test_bad_events_are_named(
-    predictor: Predictor,
-    events: EventArray,
-    size: SensorSize | None,
-    error: type[Exception],
-    message: str,
+def test_a_setting_out_of_range(make_predictor: MakePredictor, field: str, value: float) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make_predictor(**{field: value})
+    assert (caught.value.field, caught.value.value) == (field, value)
+
+
+@pytest.mark.parametrize("model", ["evface-x", "no/such/model.onnx"])
+def test_a_missing_model(model: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        Predictor(model)
+    assert model in str(caught.value)
+
+
+def test_a_card_that_does_not_fit(make_predictor: MakePredictor, card: ModelCard) -> None:
+    voxels = {"name": "voxel_grid", "bins": 5, "width": 16, "height": 16}
+    with pytest.raises(ModelError) as caught:
+        make_predictor(dataclasses.replace(card, representation=voxels))
+    assert (caught.value.path, caught.value.field) == (Path(card.name), "inputs")
+
+
+# The runtime object.
+
+
+def _shapes(card: ModelCard) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
+    inputs, outputs = (
+        {spec.name: spec.shape for spec in specs} for specs in (card.inputs, card.outputs)
+    )
+    return inputs, outputs
+
+
+def test_a_runtime_object_stays_open(card: ModelCard, ring: Ring) -> None:
+    inputs, outputs = _shapes(card)
+    runtime = MockRuntime(inputs, outputs)
+    box = Box(40, 30, 60, 60)
+    for _ in range(2):
+        with Predictor(card, runtime=runtime) as predictor:
+            assert predictor.describe() == "test-face 1 (fp32) on mock, cpu"
+            assert len(predictor.run(ring(0, 20_000, (70, 60)), size=SIZE, box=box))
+    assert {name: array.shape[1:] for name, array in runtime.calls[0].items()} == {
+        name: shape[1:] for name, shape in inputs.items()
+    }
+
+
+def test_a_runtime_object_takes_the_card_of_a_file() -> None:
+    inputs, outputs = _shapes(read_card(find_model("evface-s")))
+    with Predictor("evface-s", runtime=MockRuntime(inputs, outputs)) as predictor:
+        assert predictor.card.name == "evface-s"
+    with pytest.raises(ModelError) as caught:
+        Predictor("evface-s", runtime=MockRuntime(inputs, outputs | {"presence": (-1, 2)}))
+    assert (caught.value.path, caught.value.field) == (find_model("evface-s"), "outputs")
+
+
+@pytest.mark.parametrize("settings", [{"device": "cpu"}, {"threads": 2}])
+def test_a_runtime_object_has_its_own_settings(
+    make_predictor: MakePredictor, settings: dict[str, Any]
 ) -> None:
-    with pytest.raises(error, match=message):
-        predictor.run(events, size=size)
+    with pytest.raises(ConfigError) as caught:
+        make_predictor(**settings)
+    assert caught.value.field == "device, threads"
 
 
-def test_a_sensor_of_one_pixel_is_refused(predictor: Predictor) -> None:
-    events = make_events(np.arange(1000) * 100, [0] * 1000, [0] * 1000, [1] * 1000)
-    with pytest.raises(ConfigError, match="size = '1×1': expected a sensor of 16 pixels"):
-        predictor.run(events, size=SensorSize(1, 1))
+@pytest.mark.parametrize("runtime", [None, "onnxruntime"])
+def test_a_card_needs_a_runtime_object(card: ModelCard, runtime: str | None) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Predictor(card, runtime=runtime)
+    assert (caught.value.field, caught.value.value) == ("runtime", runtime)
+
+
+# Its life.
+
+
+def test_warmup(predictor: Predictor) -> None:
+    predictor.warmup()
+
+
+def test_nothing_runs_after_close(ring: Ring) -> None:
+    with Predictor("evface-s") as predictor:
+        pass
+    with pytest.raises(RuntimeUnavailable):
+        predictor.run(ring(0, 100_000, (70, 60)), size=SIZE, box=Box(40, 30, 60, 60))
 
 
 def test_another_thread_is_refused(predictor: Predictor, ring: Ring) -> None:
-    caught: list[BaseException] = []
+    caught: list[ConfigError] = []
 
     def use() -> None:
         try:
@@ -84,30 +147,208 @@ def test_another_thread_is_refused(predictor: Predictor, ring: Ring) -> None:
         except ConfigError as error:
             caught.append(error)
 
-    thread = threading.Thread(target=use)
+    thread = threading.Thread(target=use, name="other")
     thread.start()
     thread.join()
-    assert "the thread that made it" in str(caught[0])
+    assert [(error.field, error.value) for error in caught] == [("thread", "other")]
 
 
-def test_a_card_that_does_not_fit_is_refused(
-    model: Path, card: ModelCard, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    voxels = {"name": "voxel_grid", "bins": 5, "width": 16, "height": 16}
-    wrong = dataclasses.replace(card, representation=voxels)
-    monkeypatch.setattr(network_module, "read_card", lambda _: wrong)
-    with pytest.raises(ModelError) as caught:
-        Predictor(model)
-    assert (caught.value.path, caught.value.field) == (model, "inputs")
+# Events.
 
 
-@pytest.mark.parametrize("rate_hz", [0.0, -5.0, 2000.0, float("nan")])
-def test_an_impossible_rate_is_refused(rate_hz: float) -> None:
-    with pytest.raises(ConfigError, match="rate_hz"):
-        Predictor("evface-s", rate_hz=rate_hz)
+@pytest.mark.parametrize("at_us", [[50_000, 50_000], [50_000, 40_000]])
+def test_instants_that_do_not_increase(predictor: Predictor, at_us: list[int], ring: Ring) -> None:
+    with pytest.raises(ConfigError) as caught:
+        predictor.run(ring(0, 100_000, (70, 60)), size=SIZE, at_us=at_us)
+    assert (caught.value.field, caught.value.value) == ("at_us", at_us[1])
 
 
-@pytest.mark.parametrize("model", ["evface-x", "no/such/model.onnx"])
-def test_a_missing_model_is_named(model: str) -> None:
-    with pytest.raises(ModelError, match=model):
-        Predictor(model)
+@pytest.mark.parametrize(
+    "events",
+    [make_events([5, 4], [0, 0], [0, 0], [1, 1]), make_events([5], [160], [0], [1])],
+    ids=["order", "outside"],
+)
+def test_events_that_are_not_valid(predictor: Predictor, events: EventArray) -> None:
+    with pytest.raises(EventFormatError):
+        predictor.run(events, size=SIZE)
+
+
+def test_events_in_memory_need_a_size(predictor: Predictor) -> None:
+    with pytest.raises(ConfigError) as caught:
+        predictor.run(make_events([5], [0], [0], [1]))
+    assert (caught.value.field, caught.value.value) == ("size", None)
+
+
+def test_a_sensor_of_one_pixel(predictor: Predictor) -> None:
+    events = make_events(np.arange(1000) * 100, [0] * 1000, [0] * 1000, [1] * 1000)
+    with pytest.raises(ConfigError) as caught:
+        predictor.run(events, size=(1, 1))
+    assert (caught.value.field, caught.value.value) == ("size", "1×1")
+
+
+def _tensor() -> Any:
+    return pytest.importorskip("torch").zeros((3, 4))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ["a.raw", "b.raw"],
+        lambda: (Path("a.raw"),),
+        lambda: [1, 2, 3],
+        lambda: None,
+        lambda: 7,
+        lambda: b"a.raw",
+        lambda: np.zeros((3, 4)),
+        lambda: np.zeros(3, [("t", "i8"), ("x", "u2")]),
+        lambda: np.zeros(3, [("t", "f8"), ("x", "u2"), ("y", "u2"), ("p", "u1")]),
+        lambda: {"t": [1], "x": [1], "y": [1], "p": [1]},
+        lambda: Frame(t=[0.5], x=[1], y=[1], p=[1]),
+        lambda: Frame(time=[0], x=[1], y=[1], p=[1]),
+        lambda: Frame(t=["now"], x=[1], y=[1], p=[1]),
+        _tensor,
+    ],
+)
+def test_events_of_an_unsupported_type(predictor: Predictor, make: Callable[[], Any]) -> None:
+    value = make()
+    with pytest.raises(InputTypeError) as caught:
+        predictor.run(value, size=SIZE)
+    assert isinstance(caught.value, (TypeError, EvfaceError))
+    assert str(caught.value.field).startswith("events")
+    assert caught.value.expected
+
+
+def test_data_frames_are_converted(predictor: Predictor, ring: Ring) -> None:
+    events = ring(0, 100_000, (70, 60))
+    columns = {name: events[name].astype("i8") for name in "pytx"}
+    records = np.empty(
+        len(events), [("x", "i8"), ("t", "u8"), ("extra", "f4"), ("y", "i4"), ("p", "?")]
+    )
+    for name in "txyp":
+        records[name] = events[name]
+    expected = predictor.run(events, size=SIZE)
+    for value in (Frame(**columns), records):
+        found = predictor.run(value, size=(160, 120))
+        assert [face.t_us for face in found] == [face.t_us for face in expected]
+        np.testing.assert_array_equal(found[-1].landmarks, expected[-1].landmarks)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+def test_data_frames_of_libraries(library: str, ring: Ring) -> None:
+    module = pytest.importorskip(library)
+    events = ring(0, 10_000, (70, 60))
+    columns = {name: events[name].astype("i8") for name in "txyp"}
+    table = module.table(columns) if library == "pyarrow" else module.DataFrame(columns)
+    np.testing.assert_array_equal(as_events(table), events)
+
+
+# make_events.
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(-(2**63), 2**63 - 1),
+            st.integers(0, 65535),
+            st.integers(0, 65535),
+            st.integers(0, 255),
+        )
+    ),
+    st.sampled_from([list, np.array, tuple]),
+)
+def test_columns_of_any_kind(rows: list[tuple[int, int, int, int]], kind: Any) -> None:
+    columns = [kind(list(column)) for column in zip(*rows, strict=True)] or [kind([])] * 4
+    events = make_events(*columns)
+    assert events.dtype == EVENT_DTYPE
+    assert events.tolist() == rows
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("t", value) for value in (0.25, float("nan"), 2.0**70)),
+        *((name, value) for name in "xy" for value in (-1, 65536, 0.5)),
+        *(("p", value) for value in (-1, 256, 0.5)),
+    ],
+)
+def test_a_number_that_does_not_fit(name: str, value: float) -> None:
+    columns = {"t": [5, 6], "x": [1, 1], "y": [2, 2], "p": [0, 1], name: [1, value]}
+    with pytest.raises(EventFormatError) as caught:
+        make_events(**columns)
+    assert caught.value.field == name
+    assert caught.value.value == value or value != value
+    assert "1" in str(caught.value)
+    assert caught.value.fix
+
+
+@pytest.mark.parametrize("values", [["a"], [[1]], [[1], [1, 2]], [None], 5, None])
+def test_a_column_that_is_not_one_of_numbers(values: Any) -> None:
+    with pytest.raises(InputTypeError) as caught:
+        make_events([1], values, [1], [1])
+    assert caught.value.field == "x"
+
+
+def test_columns_of_different_lengths() -> None:
+    with pytest.raises(EventFormatError) as caught:
+        make_events([1, 2], [1], [1], [1])
+    assert caught.value.value == {"t": 2, "x": 1, "y": 1, "p": 1}
+
+
+def test_tensors_are_columns() -> None:
+    torch = pytest.importorskip("torch")
+    events = make_events(*(torch.arange(3) for _ in range(4)))
+    assert events.tolist() == [(k, k, k, k) for k in range(3)]
+    with pytest.raises(InputTypeError):
+        make_events(torch.zeros(3, requires_grad=True), [0] * 3, [0] * 3, [0] * 3)
+
+
+# Sizes and boxes.
+
+
+@given(st.integers(1, 65536), st.integers(1, 65536))
+def test_sizes_are_converted(width: int, height: int) -> None:
+    size = SensorSize(width, height)
+    for value in (size, (width, height), [width, height], np.array([width, height])):
+        assert to_size(value) == size
+
+
+@pytest.mark.parametrize(
+    "value", [5, "346x260", (346,), (346, 260, 2), (346.0, 260.0), (True, 260), {346, 260}]
+)
+def test_sizes_of_an_unsupported_type(value: Any) -> None:
+    with pytest.raises(InputTypeError) as caught:
+        to_size(value)
+    assert caught.value.field == "size"
+
+
+NUMBERS = st.floats(0.5, 1e4)
+
+
+@given(NUMBERS, NUMBERS, NUMBERS, NUMBERS)
+def test_boxes_are_converted(x: float, y: float, width: float, height: float) -> None:
+    box = Box(x, y, width, height)
+    for value in (
+        box,
+        (x, y, width, height),
+        [x, y, width, height],
+        np.array([x, y, width, height]),
+    ):
+        assert to_box(value) == box
+
+
+@pytest.mark.parametrize("value", [5, (1, 2, 3), ("1", "2", "3", "4"), np.zeros((2, 2)), None])
+def test_boxes_of_an_unsupported_type(value: Any) -> None:
+    with pytest.raises(InputTypeError) as caught:
+        to_box(value)
+    assert caught.value.field == "box"
+
+
+def test_boxes_and_sizes_are_validated(predictor: Predictor, ring: Ring) -> None:
+    events = ring(0, 10_000, (70, 60))
+    with pytest.raises(ConfigError):
+        predictor.stream(events, size=SIZE, box=(1, 1, 0, 5))
+    with pytest.raises(ConfigError):
+        predictor.run(events, size=(0, 120))
+    tuples = predictor.run(events, size=(160, 120), box=(40, 30, 60, 60))
+    objects = predictor.run(events, size=SIZE, box=Box(40, 30, 60, 60))
+    np.testing.assert_array_equal(tuples[-1].landmarks, objects[-1].landmarks)

@@ -1,9 +1,8 @@
-"""A face is found, followed, held and lost, with its number."""
+"""A face is found, followed, held and lost, and keeps its number."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,9 +15,10 @@ from evface_edge.tracking.policy import TrackingPolicy
 
 SIZE = SensorSize(160, 120)
 Ring = Callable[..., EventArray]
+MakePredictor = Callable[..., Predictor]
 
 
-def test_a_face_is_found_followed_and_where_it_is(predictor: Predictor, ring: Ring) -> None:
+def test_a_face_is_found_and_followed(predictor: Predictor, ring: Ring) -> None:
     faces = predictor.run(ring(0, 300_000, (70, 60)), size=SIZE)
     assert faces[0].state is FaceState.FOUND
     assert {face.state for face in faces[1:]} == {FaceState.FOLLOWING}
@@ -34,16 +34,16 @@ def merged(*parts: EventArray) -> EventArray:
     return events[np.argsort(events["t"], kind="stable")]
 
 
-def test_the_rules_are_those_asked_for(model: Path, ring: Ring) -> None:
-    """A ring of 50 pixels, then nothing for 0.6 s."""
+def test_the_policy_is_applied(make_predictor: MakePredictor, ring: Ring) -> None:
+    """A ring of 50 pixels, then no events for 0.6 s."""
     events = ring(0, 300_000, (70, 60))
-    with Predictor(model, policy=TrackingPolicy(min_face_px=60)) as predictor:
-        assert not predictor.run(events, size=SIZE)
+    large_only = make_predictor(policy=TrackingPolicy(min_face_px=60))
+    assert not large_only.run(events, size=SIZE)
     late = merged(events, make_events([900_000], [0], [0], [1]))
-    results = []
-    for longest_us in (200_000, 10_000_000):
-        with Predictor(model, policy=TrackingPolicy(max_hold_us=longest_us)) as predictor:
-            results.append(len(predictor.run(late, size=SIZE)))
+    results = [
+        len(make_predictor(policy=TrackingPolicy(max_hold_us=limit_us)).run(late, size=SIZE))
+        for limit_us in (200_000, 10_000_000)
+    ]
     assert results == [pytest.approx(50, abs=4), pytest.approx(90, abs=4)]
 
 
@@ -72,7 +72,7 @@ def test_a_still_face_is_held_with_growing_sigma(predictor: Predictor, ring: Rin
     np.testing.assert_array_equal(held[-1].landmarks, held[0].landmarks)
 
 
-def test_a_face_that_turned_into_noise_is_lost(predictor: Predictor, ring: Ring) -> None:
+def test_a_face_covered_by_noise_is_lost(predictor: Predictor, ring: Ring) -> None:
     rng = np.random.default_rng(2)
     noise = make_events(
         np.sort(rng.integers(200_000, 600_000, 60_000)),
@@ -85,11 +85,10 @@ def test_a_face_that_turned_into_noise_is_lost(predictor: Predictor, ring: Ring)
     assert len(faces) > 15
 
 
-def test_two_faces_keep_their_numbers(model: Path, ring: Ring) -> None:
+def test_two_faces_keep_their_numbers(make_predictor: MakePredictor, ring: Ring) -> None:
     left, right = (35.0, 60.0), (122.0, 58.0)
     events = merged(ring(0, 600_000, left), ring(200_000, 600_000, right, seed=1))
-    with Predictor(model, faces=2) as predictor:
-        faces = predictor.run(events, size=SIZE)
+    faces = make_predictor(faces=2).run(events, size=SIZE)
     centers = {
         number: np.array([f.landmarks.mean(0) for f in faces if f.face_id == number])
         for number in {face.face_id for face in faces}
@@ -104,16 +103,15 @@ def test_two_faces_keep_their_numbers(model: Path, ring: Ring) -> None:
     }
 
 
-def test_one_face_wanted_is_one_face_given(model: Path, ring: Ring) -> None:
+def test_no_more_faces_than_wanted(make_predictor: MakePredictor, ring: Ring) -> None:
     events = merged(ring(0, 300_000, (35, 60)), ring(0, 300_000, (122, 58), seed=1))
-    with Predictor(model, faces=1) as predictor:
-        faces = predictor.run(events, size=SIZE)
+    faces = make_predictor(faces=1).run(events, size=SIZE)
     assert {face.face_id for face in faces} == {0}
     assert len({face.t_us for face in faces}) == len(faces)
 
 
 def _hidden(for_us: int, ring: Ring) -> EventArray:
-    """A ring that noise covers for a while, and that is there again 15 pixels further on."""
+    """A ring, noise for a while, and the ring again 15 pixels to the right."""
     rng = np.random.default_rng(3)
     count = for_us // 10
     noise = make_events(
@@ -127,7 +125,7 @@ def _hidden(for_us: int, ring: Ring) -> EventArray:
 
 
 @pytest.mark.parametrize(("hidden_us", "numbers"), [(500_000, {0}), (3_000_000, {0, 1})])
-def test_a_number_outlives_a_short_occlusion(
+def test_a_face_keeps_its_number_over_a_short_occlusion(
     predictor: Predictor, hidden_us: int, numbers: set[int], ring: Ring
 ) -> None:
     faces = predictor.run(_hidden(hidden_us, ring), size=SIZE)

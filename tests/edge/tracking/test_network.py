@@ -1,4 +1,4 @@
-"""One look, and the same look in a mirror."""
+"""One crop, and its mirror image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BOX = Box((WIDTH - 1) / 2 - 50, 60, 100, 100)
 
 
 def _ring() -> EventArray:
-    """An ellipse with two blots in it; nothing about it is symmetrical."""
+    """An ellipse with two clusters inside; nothing is symmetrical."""
     rng = np.random.default_rng(3)
     angle = rng.uniform(0, 2 * np.pi, 12_000)
     x = 150 + 32 * np.cos(angle) + rng.normal(0, 1, 12_000)
@@ -25,34 +25,34 @@ def _ring() -> EventArray:
     x[:3000], y[:3000] = rng.normal(135, 4, 3000), rng.normal(95, 2, 3000)
     x[3000:5000], y[3000:5000] = rng.normal(168, 4, 2000), rng.normal(97, 2, 2000)
     order = rng.permutation(12_000)
-    return make_events(np.arange(12_000) * 3, x[order], y[order], rng.integers(0, 2, 12_000))
+    x, y = x[order].astype(int), y[order].astype(int)
+    return make_events(np.arange(12_000) * 3, x, y, rng.integers(0, 2, 12_000))
 
 
-def _recent(events: EventArray) -> EventBuffer:
-    recent = EventBuffer(10**6)
-    recent.append(events)
-    return recent
+def _buffer(events: EventArray) -> EventBuffer:
+    buffer = EventBuffer(10**6)
+    buffer.append(events)
+    return buffer
 
 
-def test_what_is_seen_in_a_mirror_is_what_mirrored_events_show() -> None:
+def test_a_mirrored_crop_equals_a_crop_of_mirrored_events() -> None:
     events = _ring()
     mirrored = events.copy()
     mirrored["x"] = WIDTH - 1 - mirrored["x"]
     network = LandmarkNetwork(find_model("evface-s-fp32"))
     try:
-        recent, now_us = _recent(events), int(events["t"][-1])
-        straight = network.detect(recent, [BOX], now_us)[0]
-        looks = [network.crop(recent, BOX, now_us, mirrored=True)]
-        seen = network.infer(looks)[0]
-        expected = network.detect(_recent(mirrored), [BOX], now_us)[0]
+        buffer, now_us = _buffer(events), int(events["t"][-1])
+        straight = network.detect(buffer, [BOX], now_us)[0]
+        detection = network.infer([network.crop(buffer, BOX, now_us, mirrored=True)])[0]
+        expected = network.detect(_buffer(mirrored), [BOX], now_us)[0]
     finally:
         network.close()
     points = expected.landmarks[MIRROR].copy()
     points[:, 0] = WIDTH - 1 - points[:, 0]
     # Which cell takes an event on the edge between two differs.
-    np.testing.assert_allclose(seen.landmarks, points, atol=1.0)
-    np.testing.assert_allclose(seen.sigma, expected.sigma[MIRROR], rtol=0.1)
-    assert abs(seen.presence - expected.presence) < 0.05
-    # A look of its own, so that the mean of both has something to average out.
-    apart = np.linalg.norm(seen.landmarks - straight.landmarks, axis=1).mean()
-    assert apart > 2 * np.linalg.norm(seen.landmarks - points, axis=1).mean()
+    np.testing.assert_allclose(detection.landmarks, points, atol=1.0)
+    np.testing.assert_allclose(detection.sigma, expected.sigma[MIRROR], rtol=0.1)
+    assert abs(detection.presence - expected.presence) < 0.05
+    # The errors differ, so that the mean of both is better than one.
+    apart = np.linalg.norm(detection.landmarks - straight.landmarks, axis=1).mean()
+    assert apart > 2 * np.linalg.norm(detection.landmarks - points, axis=1).mean()

@@ -1,4 +1,4 @@
-"""Peaks of heat maps that were drawn."""
+"""Peaks of heat maps made by hand."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from evface_edge.geometry import Box
 from evface_edge.tracking.peaks import Peak, find_peaks
@@ -19,7 +17,7 @@ def _maps() -> tuple[np.ndarray, np.ndarray]:
     return heat, place
 
 
-def test_peaks_come_best_first_where_they_were_put() -> None:
+def test_peaks_are_where_they_were_put_best_first() -> None:
     heat, place = _maps()
     heat[3, 5], heat[12, 20] = 1.0, 3.0
     place[:, 3, 5] = (0.25, -0.5, math.log(16))
@@ -29,7 +27,7 @@ def test_peaks_come_best_first_where_they_were_put() -> None:
     assert [p.side for p in peaks] == pytest.approx([20, 16])
 
 
-def test_neighbours_and_the_unlikely_are_left_out() -> None:
+def test_slopes_overlaps_and_low_scores_are_left_out() -> None:
     heat, place = _maps()
     place[2] = math.log(40)
     heat[3, 5], heat[3, 6], heat[3, 7] = 2.0, 1.9, 1.0  # a slope, not a peak
@@ -40,15 +38,12 @@ def test_neighbours_and_the_unlikely_are_left_out() -> None:
     assert len(find_peaks(heat, place, 4, threshold=0.2, count=1)) == 1
 
 
-def test_wild_outputs_of_a_network_give_finite_boxes() -> None:
+def test_extreme_outputs_give_finite_boxes() -> None:
     heat = np.full((18, 24), 1e9)
     place = np.full((3, 18, 24), 1e9)
     for peak in find_peaks(heat, place, 4):
         assert all(map(math.isfinite, (peak.score, peak.x, peak.y, peak.side)))
 
 
-@given(st.lists(st.floats(0.5, 50), min_size=6, max_size=6))
-def test_overlap_is_that_of_boxes(n: list[float]) -> None:
-    one, other = Peak(1.0, n[0], n[1], n[2]), Peak(1.0, n[3], n[4], n[5])
-    boxes = [Box(p.x - p.side / 2, p.y - p.side / 2, p.side, p.side) for p in (one, other)]
-    assert one.iou(other) == pytest.approx(boxes[0].iou(boxes[1]), abs=1e-9)
+def test_the_box_is_the_square_around_the_middle() -> None:
+    assert Peak(0.5, 30.0, 20.0, 8.0).box == Box(26.0, 16.0, 8.0, 8.0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from evface_edge.errors import ConfigError
-from evface_edge.tracking.smoothing import MAX_GAP_US, KalmanSmoother, SmoothingPolicy
+from evface_edge.tracking.smoothing import RESTART_AFTER_US, KalmanSmoother, SmoothingPolicy
 
 STEP_US = 5_000
 
@@ -64,7 +64,7 @@ def test_after_a_gap_it_begins_again() -> None:
     sigma = np.full(98, 3.0)
     for i in range(50):
         smoother.update(i * STEP_US, _face(2.0 * i), sigma)
-    later = 49 * STEP_US + MAX_GAP_US + 1
+    later = 49 * STEP_US + RESTART_AFTER_US + 1
     np.testing.assert_allclose(smoother.update(later, _face(300), sigma), _face(300), atol=1e-4)
 
 

@@ -1,4 +1,4 @@
-"""A face at rest: all of it stays where it was, but the eyes, which blink."""
+"""One face over time: which instants change its landmarks, its eyes, its state."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from evface_edge.card_file import read_card
-from evface_edge.events.array import EventArray, make_events
+from evface_edge.events.array import make_events
 from evface_edge.geometry import Box, SensorSize
 from evface_edge.landmarks import LEFT_EYE, RIGHT_EYE
 from evface_edge.models import find_model
@@ -19,81 +19,58 @@ from evface_edge.results import FaceState
 from evface_edge.results.aspect_ratios import eye_aspect_ratio
 from evface_edge.tracking.network import Crop, Detection
 from evface_edge.tracking.policy import TrackingPolicy
+from evface_edge.tracking.state_machine import State
 from evface_edge.tracking.track import Track
 
 SIZE = SensorSize(346, 260)
-CROP = Box(80, 60, 120, 120)
+SQUARE = Box(80, 60, 120, 120)
+CARD = read_card(find_model("evface-s"))
+TARGET_EVENTS = CARD.window.target_events(SQUARE.width * SQUARE.height)
 EYES = np.r_[RIGHT_EYE, LEFT_EYE, 96:98]
 #: x ÷ half the width of an eye, and y ÷ half its opening.
 OUTLINE = np.array([(-1, 0), (-0.5, -1), (0, -1), (0.5, -1), (1, 0), (0.5, 1), (0, 1), (-0.5, 1)])
 
 
-def _face(opening_px: float, moved_px: float = 0.0) -> NDArray[np.float32]:
+def _points(opening_px: float = 6.0, shift_px: float = 0.0) -> NDArray[np.float32]:
     rng = np.random.default_rng(0)
     points = rng.uniform((90, 70), (190, 170), (98, 2))
     for eye, pupil, x in ((RIGHT_EYE, 96, 120.0), (LEFT_EYE, 97, 160.0)):
         points[eye] = OUTLINE * [10, opening_px / 2] + [x, 105.0]
         points[pupil] = x, 105.0
-    return (points + moved_px).astype(np.float32)
+    return (points + shift_px).astype(np.float32)
 
 
-def _seen(points: NDArray[np.float32], eye_sigma: float, sigma: float, t_us: int) -> Detection:
+def _detection(
+    t_us: int = 0,
+    points: NDArray[np.float32] | None = None,
+    *,
+    eye_sigma: float = 1.0,
+    sigma: float = 1.0,
+) -> Detection:
     sigmas = np.full(98, sigma, np.float32)
     sigmas[EYES] = eye_sigma
-    return Detection(points, sigmas, 0.99, 500, t_us)
+    return Detection(_points() if points is None else points, sigmas, 0.99, 500, t_us)
 
 
-def _look(fraction: float, now_us: int) -> Crop:
-    """Events all over the crop, as many as that share of those wanted."""
-    card = read_card(find_model("evface-s"))
-    count = round(fraction * card.window.target_events(CROP.width * CROP.height))
+def _no_face() -> Detection:
+    return replace(_detection(eye_sigma=9.0, sigma=9.0), presence=0.01)
+
+
+def _even_crop(fraction: float, now_us: int) -> Crop:
+    """Events all over the crop, this fraction of a full input."""
+    count = round(fraction * TARGET_EVENTS)
     rng = np.random.default_rng(1)
-    events: EventArray = make_events(
+    events = make_events(
         np.linspace(now_us - 50_000, now_us, count).astype(np.int64),
         rng.integers(80, 200, count),
         rng.integers(60, 180, count),
         rng.integers(0, 2, count),
     )
-    return Crop(CROP, events, count, now_us)
+    return Crop(SQUARE, events, count, now_us)
 
 
-def _track(open_px: float) -> Track:
-    card = read_card(find_model("evface-s"))
-    network: Any = SimpleNamespace(
-        card=card, target_events=lambda crop: card.window.target_events(crop.box.width**2)
-    )
-    found = _seen(_face(open_px), 1.0, 1.0, 0)
-    return Track(found, 0, 0, SIZE, network, TrackingPolicy(), smooth=False)
-
-
-def test_a_face_at_rest_blinks() -> None:
-    track = _track(6.0)
-    before = track.face
-    blink = _seen(_face(1.0, moved_px=3.0), 1.1, 2.5, 20_000)
-    face = track.follow(blink, _look(0.2, 20_000), 20_000)
-    assert face is not None
-    assert face.state is FaceState.HELD
-    assert face.t_us == 20_000
-    rest = np.setdiff1d(np.arange(98), EYES)
-    np.testing.assert_array_equal(face.landmarks[rest], before.landmarks[rest])
-    np.testing.assert_allclose(eye_aspect_ratio(face.landmarks), 1 / 20, atol=1e-5)
-    np.testing.assert_allclose(face.landmarks[[60, 64]], before.landmarks[[60, 64]], atol=1e-4)
-    later = track.hold(40_000)
-    assert later is not None
-    np.testing.assert_array_equal(later.landmarks, face.landmarks)
-    assert later.t_us == 20_000
-
-
-def test_eyes_that_are_not_seen_well_stay() -> None:
-    track = _track(6.0)
-    face = track.follow(_seen(_face(1.0), 1.5, 2.5, 20_000), _look(0.2, 20_000), 20_000)
-    assert face is not None
-    assert (face.state, face.t_us) == (FaceState.HELD, 0)
-    np.testing.assert_array_equal(face.landmarks, _face(6.0))
-
-
-def _around(own: int, others: int, now_us: int) -> Crop:
-    """So many events in the middle of the face, and beside it, in 50 ms."""
+def _crop(own: int, others: int, now_us: int) -> Crop:
+    """This many events in the middle of the face, and beside it, in 50 ms."""
     rng = np.random.default_rng(2)
     count = own + others
     x = np.r_[rng.integers(125, 155, own), np.full(others, 85)]
@@ -104,65 +81,141 @@ def _around(own: int, others: int, now_us: int) -> Crop:
         rng.integers(105, 135, count),
         rng.integers(0, 2, count),
     )
-    return Crop(CROP, events, count, now_us)
+    return Crop(SQUARE, events, count, now_us)
 
 
-@pytest.mark.parametrize(("own", "kept"), [(400, True), (1500, False)])
-def test_a_face_at_rest_before_a_slow_background_is_held(own: int, kept: bool) -> None:
-    """The network takes neither for a face; where events still come, something else is there."""
-    track = _track(6.0)
-    for now_us in range(10_000, 200_000, 10_000):
-        seen = _seen(_face(6.0), 1.0, 1.0, now_us)
-        assert track.follow(seen, _around(3000, 3000, now_us), now_us) is not None
-    # Not faint as a whole, and with too many events of its own for a busy background behind it.
-    doubtful = replace(_seen(_face(6.0), 9.0, 9.0, 400_000), presence=0.01)
-    face = track.follow(doubtful, _around(own, 3000 - own, 400_000), 400_000)
-    assert (face is not None) == kept
-    assert face is None or face.state is FaceState.HELD
+@pytest.fixture
+def track() -> Track:
+    return _track()
 
 
-def test_something_that_passes_does_not_make_a_face_quiet() -> None:
-    track = _track(6.0)
+def _track() -> Track:
+    network: Any = SimpleNamespace(
+        card=CARD,
+        target_events=lambda crop: CARD.window.target_events(crop.box.width * crop.box.height),
+    )
+    return Track(_detection(), 0, 0, SIZE, network, TrackingPolicy(), smooth=False)
+
+
+def _is_lost(track: Track) -> bool:
+    return track.state is State.LOST
+
+
+def _move(track: Track, until_us: int = 200_000) -> None:
+    for now_us in range(10_000, until_us, 10_000):
+        track.update(_detection(now_us), _crop(3000, 3000, now_us), now_us)
+        assert track.state is State.FOLLOWING
+
+
+def test_a_found_face_is_followed(track: Track) -> None:
+    assert (track.state, track.face.state) == (State.FOLLOWING, FaceState.FOUND)
+    _move(track)
+    assert (track.face.state, track.face.t_us) == (FaceState.FOLLOWING, 190_000)
+
+
+def test_eyes_of_a_face_at_rest_are_updated(track: Track) -> None:
+    before = track.face
+    blink = _detection(20_000, _points(1.0, shift_px=3.0), eye_sigma=1.1, sigma=2.5)
+    track.update(blink, _even_crop(0.2, 20_000), 20_000)
+    face = track.face
+    assert (track.state, face.state, face.t_us) == (State.HELD, FaceState.HELD, 20_000)
+    rest = np.setdiff1d(np.arange(98), EYES)
+    np.testing.assert_array_equal(face.landmarks[rest], before.landmarks[rest])
+    np.testing.assert_allclose(eye_aspect_ratio(face.landmarks), 1 / 20, atol=1e-5)
+    np.testing.assert_allclose(face.landmarks[[60, 64]], before.landmarks[[60, 64]], atol=1e-4)
+    track.hold(40_000)
+    np.testing.assert_array_equal(track.face.landmarks, face.landmarks)
+    assert track.face.t_us == 20_000
+
+
+def test_uncertain_eyes_of_a_face_at_rest_are_held(track: Track) -> None:
+    blink = _detection(20_000, _points(1.0), eye_sigma=1.5, sigma=2.5)
+    track.update(blink, _even_crop(0.2, 20_000), 20_000)
+    assert (track.face.state, track.face.t_us) == (FaceState.HELD, 0)
+    np.testing.assert_array_equal(track.face.landmarks, _points())
+
+
+@pytest.mark.parametrize(
+    ("own", "state"), [(400, State.HELD), (1500, State.LOST)], ids=["quiet", "busy"]
+)
+def test_a_face_at_rest_in_front_of_a_slow_background_is_held(
+    track: Track, own: int, state: State
+) -> None:
+    """No detection in either; many events in the face box show something else."""
+    _move(track)
+    track.update(_no_face(), _crop(own, 3000 - own, 400_000), 400_000)
+    assert track.state is state
+
+
+def test_a_passing_object_does_not_raise_the_rate_of_the_face(track: Track) -> None:
     for now_us in range(10_000, 200_000, 10_000):
         events = 30_000 if now_us > 180_000 else 3000
-        seen = _seen(_face(6.0), 1.0, 1.0, now_us)
-        track.follow(seen, _around(events, 3000, now_us), now_us)
-    doubtful = replace(_seen(_face(6.0), 9.0, 9.0, 400_000), presence=0.01)
-    assert track.follow(doubtful, _around(1500, 1500, 400_000), 400_000) is None
+        track.update(_detection(now_us), _crop(events, 3000, now_us), now_us)
+    track.update(_no_face(), _crop(1500, 1500, 400_000), 400_000)
+    assert track.state is State.LOST
 
 
-def test_what_passes_before_a_face_at_rest_is_waited_for() -> None:
-    doubtful = replace(_seen(_face(6.0), 9.0, 9.0, 0), presence=0.01)
+@pytest.mark.parametrize(
+    ("rest_us", "lost_after_us"),
+    [
+        (0, TrackingPolicy().lost_after_us),
+        (1_000_000, TrackingPolicy().occlusion_us + 10_000),
+        (TrackingPolicy().max_hold_us - 100_000, 100_000),
+    ],
+    ids=["moving", "at rest", "held for long"],
+)
+def test_time_until_a_doubted_face_is_lost(track: Track, rest_us: int, lost_after_us: int) -> None:
+    for now_us in range(10_000, rest_us + 1, 10_000):
+        track.hold(now_us)
+        assert track.state is State.HELD
+    begin_us = rest_us + 10_000
+    for now_us in range(begin_us, begin_us + lost_after_us + 1, 10_000):
+        assert track.state is not State.LOST
+        track.update(_no_face(), _crop(6000, 6000, now_us), now_us)
+    assert (track.state, track.changed_us) == (State.LOST, begin_us + lost_after_us)
+
+
+def test_a_still_face_is_held_for_the_longest_time(track: Track) -> None:
     policy = TrackingPolicy()
-    busy = 6000
-
-    def lasts_us(held_us: int) -> int:
-        """How long doubts are borne after so long at rest."""
-        track = _track(6.0)
-        for now_us in range(10_000, held_us + 1, 10_000):
-            assert track.hold(now_us) is not None
-        begin_us = held_us + 10_000
-        for now_us in range(begin_us, begin_us + 1_000_000, 10_000):
-            if track.follow(doubtful, _around(busy, busy, now_us), now_us) is None:
-                return now_us - begin_us
-        raise AssertionError("held for ever")
-
-    assert lasts_us(0) == policy.lost_after_us
-    assert lasts_us(1_000_000) == policy.occlusion_us + 10_000
-    # Bounded as any hold is.
-    assert lasts_us(policy.max_hold_us - 100_000) == 100_000
+    track.hold(policy.max_hold_us)
+    assert track.state is State.HELD
+    growth_px = policy.sigma_growth_px_per_s * policy.max_hold_us * 1e-6
+    np.testing.assert_allclose(track.face.sigma, 1.0 + growth_px)
+    track.hold(policy.max_hold_us + 1)
+    assert _is_lost(track)
 
 
-def test_one_good_look_among_doubts_moves_nothing() -> None:
-    track = _track(6.0)
-    rest = track.hold(100_000)
-    assert rest is not None
-    bad = replace(_seen(_face(6.0), 9.0, 9.0, 0), presence=0.01)
-    passing, back = _face(6.0, moved_px=40.0), _face(6.0, moved_px=1.0)
-    states = []
-    for now_us, points in enumerate([None, passing, None, back, back], start=11):
-        seen = bad if points is None else _seen(points, 1.0, 1.0, now_us * 10_000)
-        face = track.follow(seen, _around(6000, 6000, now_us * 10_000), now_us * 10_000)
-        assert face is not None
-        states.append((face.state, bool((face.landmarks == rest.landmarks).all())))
-    assert states == [(FaceState.HELD, True)] * 4 + [(FaceState.FOLLOWING, False)]
+def test_a_face_that_leaves_the_sensor_is_lost_soon() -> None:
+    track = _track()
+    edge = _points() + np.array([-110, 0], np.float32)  # a fifth of it lies outside
+    track.update(_detection(10_000, edge), _crop(3000, 3000, 10_000), 10_000)
+    last_us = 10_000 + TrackingPolicy().lost_after_us
+    for now_us in (20_000, last_us):
+        track.hold(now_us)
+        assert track.state is State.HELD
+    track.hold(last_us + 1)
+    assert _is_lost(track)
+
+
+def test_after_doubts_two_detections_must_agree(track: Track) -> None:
+    track.hold(100_000)
+    rest = track.face.landmarks
+    passing, back = _points(shift_px=40.0), _points(shift_px=1.0)
+    results = []
+    for index, points in enumerate([None, passing, None, back, back], start=11):
+        now_us = index * 10_000
+        detection = _no_face() if points is None else _detection(now_us, points)
+        track.update(detection, _crop(6000, 6000, now_us), now_us)
+        results.append((track.state, bool((track.face.landmarks == rest).all())))
+    assert results == [(State.HELD, True)] * 4 + [(State.FOLLOWING, False)]
+
+
+def test_a_lost_face_starts_again(track: Track) -> None:
+    _move(track)
+    track.hold(20_000_000)
+    assert track.state is State.LOST
+    again = _detection(21_000_000, _points(shift_px=20.0))
+    track.start(again, 21_000_000)
+    assert (track.state, track.face.state) == (State.FOLLOWING, FaceState.FOUND)
+    np.testing.assert_array_equal(track.face.landmarks, again.landmarks)
+    assert track.search_box == again.box
