@@ -197,8 +197,7 @@ def write_with_card(
     Raises:
         ExportError: it cannot be written.
     """
-    from evface_edge.card_engine import sidecar_text
-    from evface_edge.card_file import read_card
+    from evface_edge.card_file import read_card, sidecar_text
     from evface_runtimes.tensorrt_build import replace_file
     from evface_runtimes.tensorrt_engine import sidecar_path
 

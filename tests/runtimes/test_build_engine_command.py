@@ -89,25 +89,30 @@ def test_engine_on_another_device(engine: Path, fake_cuda: Any) -> None:
         assert part in str(caught.value)
 
 
-def test_sidecars_that_are_refused(engine: Path) -> None:
+def test_refused_sidecars(engine: Path) -> None:
     sidecar = engine.with_name(f"{engine.name}.json")
     whole = sidecar.read_text()
-    for text, message in (
-        (whole[: len(whole) // 2], "damaged, or not of this SDK"),
-        ("{}", "damaged, or not of this SDK"),
-        (whole.replace('"Orin"', '"Thor"'), "changed after the engine was built"),
-        (whole.replace('"fp32"', '"int8"'), "changed after the engine was built"),
+    for text, field in (
+        (whole[: len(whole) // 2], None),
+        ("{}", None),
+        (whole.replace('"Orin"', '"Thor"'), "sha256"),
+        (whole.replace('"fp32"', '"int8"'), "sha256"),
     ):
         sidecar.write_text(text)
-        with pytest.raises(ModelError, match=message):
+        with pytest.raises(ModelError) as caught:
             read_card(engine)
+        assert (caught.value.path, caught.value.field) == (sidecar, field)
+        assert "evface-edge build-engine" in str(caught.value.fix)
     sidecar.unlink()
-    with pytest.raises(ModelError, match=r"no model card beside it \(.*copy both files"):
+    with pytest.raises(ModelError) as caught:
         read_card(engine)
+    assert (caught.value.path, caught.value.field) == (engine, "evface_card")
+    assert sidecar.name in str(caught.value)
     sidecar.write_text(whole)
     engine.write_bytes(engine.read_bytes()[:-1])
-    with pytest.raises(ModelError, match="changed after its export"):
+    with pytest.raises(ModelError) as caught:
         read_card(engine)
+    assert (caught.value.path, caught.value.field) == (engine, "sha256")
 
 
 def test_engine_that_computes_something_else(
