@@ -127,6 +127,8 @@ def _no_card(path: Path) -> ModelError:
 
 # ONNX.
 
+_ONNX_START = b"\x08"  # the IR version, field 1; every writer puts it first
+
 
 def embed_card(model: bytes, card: ModelCard) -> bytes:
     """A serialized ONNX model with `card`, in place of a card that was embedded before.
@@ -134,7 +136,7 @@ def embed_card(model: bytes, card: ModelCard) -> bytes:
     Raises:
         ModelError: `model` is not a serialized ONNX model.
     """
-    if model[:1] != b"\x08":  # every writer puts the IR version, field 1, first
+    if not model.startswith(_ONNX_START):
         raise ModelError("not a serialized ONNX model", field="model", value=model[:8])
     bare, _ = _split_onnx(model) or (model, None)
     bare += _entry(CARD_KEY, card.to_json().encode())
@@ -143,6 +145,8 @@ def embed_card(model: bytes, card: ModelCard) -> bytes:
 
 def _read_onnx(path: Path) -> _Stored:
     model = _read(path)
+    if not model.startswith(_ONNX_START):
+        raise ModelError("not an ONNX file", path=path, value=model[:8], fix=_FETCH_AGAIN)
     parts = _split_onnx(model)
     if parts is None:
         raise _no_card(path)

@@ -114,8 +114,8 @@ def _card(**changes: Any) -> bytes:
 @pytest.mark.parametrize(
     ("content", "field", "value"),
     [
-        (b"", CARD_KEY, None),
-        (b"\x89PNG\r\n\x1a\n" + bytes(100), CARD_KEY, None),
+        (b"", None, b""),
+        (b"\x89PNG\r\n\x1a\n" + bytes(100), None, b"\x89PNG\r\n\x1a\n"),
         (EMBEDDED[:-1], CARD_KEY, None),
         (EMBEDDED[: len(EMBEDDED) // 8], CARD_KEY, None),
         (MODEL, CARD_KEY, None),

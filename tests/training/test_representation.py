@@ -53,7 +53,7 @@ def random_clip(seed: int, count: int, duration_us: int = 30_000) -> EventArray:
     rng = np.random.default_rng(seed)
     return make_events(
         np.sort(rng.integers(0, duration_us, count)) + EPOCH_US * (seed % 2),
-        np.minimum(rng.exponential(12, count), SIZE.width - 1),
+        np.minimum(rng.exponential(12, count), SIZE.width - 1).astype(int),
         rng.integers(0, SIZE.height, count),
         rng.integers(0, 2, count),
     )

@@ -20,7 +20,7 @@ def random_events(seed: int, count: int = 900, size: SensorSize = SIZE) -> Event
     rng = np.random.default_rng(seed)
     return make_events(
         np.sort(rng.integers(0, 40_000, count)) + 1_700_000_000_000_000,
-        np.minimum(rng.exponential(5, count), size.width - 1),
+        np.minimum(rng.exponential(5, count), size.width - 1).astype(int),
         rng.integers(0, size.height, count),
         rng.integers(0, 2, count),
     )
