@@ -28,6 +28,10 @@ class Peak(NamedTuple):
         """The square, in cells of the grid."""
         return Box(self.x - self.side / 2, self.y - self.side / 2, self.side, self.side)
 
+    def iou(self, other: Peak) -> float:
+        """Intersection over union of the two squares, 0 to 1."""
+        return self.box.iou(other.box)
+
 
 def find_peaks(
     heat: NDArray[np.floating],
@@ -66,7 +70,7 @@ def find_peaks(
             (row + 0.5 + dy) * stride,
             float(np.exp(np.clip(log_side, 0, np.log(_MAX_SIDE_CELLS * stride)))),
         )
-        if all(peak.box.iou(better.box) <= max_iou for better in peaks):
+        if all(peak.iou(better) <= max_iou for better in peaks):
             peaks.append(peak)
         if len(peaks) == count:
             break
