@@ -98,26 +98,7 @@ def by_count(packets: Iterable[EventArray], count: int) -> Iterator[Window]:
     Raises:
         ConfigError: `count` is below 1.
     """
-    _positive("count", count)
-    buffer, waiting, end = _Buffer(), 0, None
-    for packet in packets:
-        if not len(packet):
-            continue
-        buffer.push(packet)
-        waiting += len(packet)
-        while waiting >= count:
-            window = _full(buffer.events[:count], end)
-            yield window
-            end = window.end_us
-            buffer.drop(count)
-            waiting -= count
-    if waiting:
-        yield _full(buffer.events, end)
-
-
-def _full(events: EventArray, previous_end: int | None) -> Window:
-    first, end = int(events["t"][0]), int(events["t"][-1]) + 1
-    return Window(first if previous_end is None else min(previous_end, first), end, events)
+    return _limited(packets, count, None)
 
 
 def adaptive(packets: Iterable[EventArray], count: int, max_duration_us: int) -> Iterator[Window]:
@@ -129,8 +110,16 @@ def adaptive(packets: Iterable[EventArray], count: int, max_duration_us: int) ->
     Raises:
         ConfigError: `count` or `max_duration_us` is below 1.
     """
+    return _limited(packets, count, max_duration_us)
+
+
+def _limited(
+    packets: Iterable[EventArray], count: int, max_duration_us: int | None
+) -> Iterator[Window]:
+    """Windows limited in their number of events, and in duration unless that is None."""
     _positive("count", count)
-    _positive("max_duration_us", max_duration_us)
+    if max_duration_us is not None:
+        _positive("max_duration_us", max_duration_us)
     buffer, waiting, start = _Buffer(), 0, None
     for packet in packets:
         if not len(packet):
@@ -140,19 +129,23 @@ def adaptive(packets: Iterable[EventArray], count: int, max_duration_us: int) ->
         start = first if start is None else min(start, first)
         buffer.push(packet)
         waiting += len(packet)
-        while waiting >= count or (waiting and last >= start + max_duration_us):
-            events = buffer.events
-            end = start + max_duration_us
-            taken = int(np.searchsorted(events["t"], end))
-            if taken >= count:
-                taken = count
-                end = int(events["t"][count - 1]) + 1
-            yield Window(start, end, events[:taken])
+        limit = None if max_duration_us is None else start + max_duration_us
+        while waiting >= count or (waiting and limit is not None and last >= limit):
+            times = buffer.events["t"]
+            taken = waiting if limit is None else int(np.searchsorted(times, limit))
+            if limit is None or taken >= count:
+                taken, end = count, int(times[count - 1]) + 1
+            else:
+                end = limit
+            yield Window(start, end, buffer.events[:taken])
             buffer.drop(taken)
             waiting -= taken
             start = min(end, int(buffer.events["t"][0])) if waiting else end
+            limit = None if max_duration_us is None else start + max_duration_us
     if start is not None and waiting:
-        yield Window(start, start + max_duration_us, buffer.events)
+        events = buffer.events
+        end = int(events["t"][-1]) + 1 if max_duration_us is None else start + max_duration_us
+        yield Window(start, end, events)
 
 
 def at_rate(

@@ -11,13 +11,13 @@ import logging
 import socket
 import struct
 import threading
-from collections import deque
 from xml.sax.saxutils import escape
 
 import numpy as np
 
 from evface_edge.errors import CameraError, ConfigError
-from evface_edge.events.array import EventArray, check_events
+from evface_edge.events.array import EventArray, check_events, copied
+from evface_edge.events.cameras.packet_queue import PacketQueue
 from evface_edge.events.formats.dv_packets import EVENT
 from evface_edge.geometry import SensorSize
 
@@ -25,9 +25,8 @@ logger = logging.getLogger(__name__)
 
 #: Large enough for high rates, small enough for a low latency.
 _PACKET_EVENTS = 20_000
-#: Limits of the queue of one reader.
-_MAX_QUEUED_BYTES = 32 << 20
-_MAX_QUEUED_PACKETS = 16384
+#: Limit of the queue of one reader.
+_MAX_QUEUED_EVENTS = 2_000_000
 _CLOSE_TIMEOUT_S = 2.0
 #: How often a disconnected reader is looked for while nothing is sent.
 _CHECK_S = 0.2
@@ -62,7 +61,7 @@ class NetworkSender:
         """
         self._size = size
         self._header = _header(size, name)
-        self.events = self.events_dropped = 0
+        self.events = self._dropped_before = 0
         self._lock = threading.Lock()
         self._readers: list[_Reader] = []
         if not 0 <= port <= 65535:
@@ -79,6 +78,12 @@ class NetworkSender:
         self._thread.start()
 
     @property
+    def events_dropped(self) -> int:
+        with self._lock:
+            current = sum(reader.queue.counts().dropped for reader in self._readers)
+            return self._dropped_before + current
+
+    @property
     def readers(self) -> int:
         """Number of connected readers."""
         with self._lock:
@@ -92,13 +97,12 @@ class NetworkSender:
         """
         check_events(events, self._size)
         for start in range(0, len(events), _PACKET_EVENTS):
-            part = events[start : start + _PACKET_EVENTS]
-            packet = _packet(part)
+            part = copied(events[start : start + _PACKET_EVENTS])
             with self._lock:
                 self.events += len(part)
-                self._readers = [reader for reader in self._readers if reader.alive]
+                self._remove_disconnected()
                 for reader in self._readers:
-                    self.events_dropped += reader.push(packet, len(part))
+                    reader.queue.push(part)
 
     def close(self) -> None:
         """Sends the waiting packets, for at most two seconds, and closes all connections."""
@@ -107,7 +111,7 @@ class NetworkSender:
         self._server.close()
         self._thread.join(_CLOSE_TIMEOUT_S)
         for reader in self._readers:
-            reader.finish()
+            reader.queue.finish()
         for reader in self._readers:
             reader.join()
 
@@ -116,6 +120,11 @@ class NetworkSender:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+    def _remove_disconnected(self) -> None:
+        for reader in [reader for reader in self._readers if not reader.alive]:
+            self._dropped_before += reader.queue.counts().dropped
+            self._readers.remove(reader)
 
     def _accept(self) -> None:
         while True:
@@ -132,39 +141,14 @@ class _Reader:
     """One connection, its queue, and the thread that sends it."""
 
     def __init__(self, connection: socket.socket, header: bytes) -> None:
-        self._connection = connection
-        self._waiting: deque[tuple[bytes, int]] = deque([(header, 0)])
-        self._waiting_bytes = len(header)
-        self._changed = threading.Condition()
-        self._finished = False
+        self.queue = PacketQueue(_MAX_QUEUED_EVENTS)
+        self._connection, self._header = connection, header
         self._thread = threading.Thread(target=self._run, name="dv reader", daemon=True)
         self._thread.start()
 
     @property
     def alive(self) -> bool:
         return self._thread.is_alive()
-
-    def push(self, packet: bytes, count: int) -> int:
-        """Queues a packet of `count` events; returns the number of older events dropped."""
-        dropped = 0
-        with self._changed:
-            self._waiting.append((packet, count))
-            self._waiting_bytes += len(packet)
-            # The header, which has no events, is never dropped.
-            while self._waiting[0][1] and (
-                self._waiting_bytes > _MAX_QUEUED_BYTES or len(self._waiting) > _MAX_QUEUED_PACKETS
-            ):
-                oldest, events = self._waiting.popleft()
-                self._waiting_bytes -= len(oldest)
-                dropped += events
-            self._changed.notify()
-        return dropped
-
-    def finish(self) -> None:
-        """Ends the queue."""
-        with self._changed:
-            self._finished = True
-            self._changed.notify()
 
     def join(self) -> None:
         self._thread.join(_CLOSE_TIMEOUT_S)
@@ -175,16 +159,15 @@ class _Reader:
 
     def _run(self) -> None:
         with self._connection, contextlib.suppress(OSError):
+            self._connection.sendall(self._header)
             while not self._disconnected():
-                with self._changed:
-                    if not self._waiting:
-                        if self._finished:
-                            return
-                        self._changed.wait(_CHECK_S)
-                        continue
-                    packet = self._waiting.popleft()[0]
-                    self._waiting_bytes -= len(packet)
-                self._connection.sendall(packet)
+                try:
+                    events = self.queue.take(_CHECK_S)
+                except TimeoutError:
+                    continue
+                if events is None:
+                    return
+                self._connection.sendall(_packet(events))
 
     def _disconnected(self) -> bool:
         """Whether the reader closed the connection; it sends nothing else."""

@@ -76,16 +76,18 @@ class PacketQueue:
                 self._finished, self._error = True, error
             self._changed.notify_all()
 
-    def take(self) -> EventArray | None:
+    def take(self, timeout_s: float | None = None) -> EventArray | None:
         """Waits for the oldest packet and returns it; None after the last one.
 
         Raises:
+            TimeoutError: there was no packet for `timeout_s`.
             Exception: the one given to `finish`, after the last packet.
         """
         with self._changed:
             # With a timeout, so that Ctrl-C works on every system.
             while not self._packets and not self._finished:
-                self._changed.wait(0.5)
+                if not self._changed.wait(timeout_s or 0.5) and timeout_s is not None:
+                    raise TimeoutError
             if not self._packets:
                 if self._error is not None:
                     raise self._error

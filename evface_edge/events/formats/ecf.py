@@ -70,13 +70,13 @@ def _decode(data: Any, count: int, t: Any, x: Any, y: Any, p: Any) -> bool:
         return False
     if data[0] & 2:
         return bool(_packed_24(data, at, count, x, y, p) >= 0)
-    at = _rows(data, at, count, y)
+    at = _runs(data, at, count, y, 2, 5)
     if at < 0:
         return False
     if data[0] & 1:
         return bool(_packed_12(data, at, count, x, p) >= 0)
     at = _masked_columns(data, at, count, x)
-    return bool(at >= 0 and _polarities(data, at, count, p) >= 0)
+    return bool(at >= 0 and _runs(data, at, count, p, 1, 7) >= 0)
 
 
 @compiled
@@ -129,21 +129,24 @@ def _times(data: Any, at: int, count: int, t: Any) -> int:
 
 
 @compiled
-def _rows(data: Any, at: int, count: int, y: Any) -> int:
-    """16 bits: row, and a run of up to 30; 31 means that the run is in the next 16 bits."""
-    done = 0
+def _runs(data: Any, at: int, count: int, values: Any, size: int, bits: int) -> int:
+    """Words of `size` bytes: a value, and a run in the lower `bits`.
+
+    A run of all ones means that it is in the next 16 bits.
+    """
+    done, mask = 0, (1 << bits) - 1
     while done < count:
-        if at + 2 > len(data):
+        if at + size > len(data):
             return -1
-        word = _little(data, at, 2)
-        at += 2
-        run = word & 31
-        if run == 31:
+        word = _little(data, at, size)
+        at += size
+        run = word & mask
+        if run == mask:
             if at + 2 > len(data):
                 return -1
             run = _little(data, at, 2)
             at += 2
-        done = _fill(y, done, run, word >> 5)
+        done = _fill(values, done, run, word >> bits)
         if done < 0:
             return -1
     return at
@@ -163,26 +166,6 @@ def _masked_columns(data: Any, at: int, count: int, x: Any) -> int:
             if done < count and (k == 0 or (word >> (5 - k)) & 1):
                 x[done] = (word >> 5) + k
                 done += 1
-    return at
-
-
-@compiled
-def _polarities(data: Any, at: int, count: int, p: Any) -> int:
-    """A byte: polarity, and a run of up to 126; 127 means that it is in the next 16 bits."""
-    done = 0
-    while done < count:
-        if at >= len(data):
-            return -1
-        polarity, run = np.int64(data[at] >> 7), np.int64(data[at] & 127)
-        at += 1
-        if run == 127:
-            if at + 2 > len(data):
-                return -1
-            run = _little(data, at, 2)
-            at += 2
-        done = _fill(p, done, run, polarity)
-        if done < 0:
-            return -1
     return at
 
 

@@ -161,7 +161,7 @@ def test_two_readers() -> None:
 
 
 def test_a_stalled_reader_delays_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dv_sender, "_MAX_QUEUED_BYTES", 1 << 20)
+    monkeypatch.setattr(dv_sender, "_MAX_QUEUED_EVENTS", 1 << 16)
     events = sample(20_000)
     with NetworkSender("127.0.0.1", 0, SIZE) as out:
         with socket.create_connection(("127.0.0.1", out.port)):
