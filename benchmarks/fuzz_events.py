@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Damages recordings at random, and holds the readers to their promise.
+"""Fuzz test of the readers: recordings of every format with random damage.
 
     python -m benchmarks fuzz_events --mutants 2000 --format evt3
 
-For every mutant, reading ends within a time that its size bounds, and either raises
-EventFormatError, or yields events inside the sensor, in order of time and without a gap that no
-recording has; where it stopped early, one warning says at which byte, and strict reading raises.
-A mutant that breaks this is kept and named; the exit code is then 1. Memory is limited to 4 GiB.
-HDF5 and ROS bags are read by native code: should that crash, the last mutant is in the folder.
+Reading a mutant must end within a time limit that depends on its size. It must raise
+EventFormatError, or yield events within the sensor, in order of time and without long gaps. If it
+stops early, there must be one warning with the byte offset, and strict reading must raise. Mutants
+that violate this are kept and listed, and the exit code is 1. Memory is limited to 4 GiB. Native
+libraries read HDF5 and ROS bags: after a crash, the last mutant is in the folder.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from evface_edge.events import (
 from evface_edge.events.limits import MAX_STEP_FORWARD_US
 from evface_edge.geometry import SensorSize
 
-#: Processor time for a mutant, at least and for each byte; and time of the wall.
+#: CPU time per mutant and per byte, and wall-clock time per mutant.
 LIMIT_S, LIMIT_S_PER_BYTE, LIMIT_WALL_S = 5.0, 2e-5, 120
 LIMIT_MEMORY_BYTES = 4 << 30
 SIZE = SensorSize(128, 96)
@@ -54,7 +54,7 @@ def sample_events(rng: np.random.Generator, count: int = 3000) -> EventArray:
     return make_events(t, x, y, rng.integers(0, 2, count))
 
 
-def _written(name: str) -> Callable[[EventArray, Path], str]:
+def _written_as(name: str) -> Callable[[EventArray, Path], str]:
     def seed(events: EventArray, folder: Path) -> str:
         with EventWriter(f"{folder}/{name}", SIZE) as writer:
             for part in np.array_split(events, 7):
@@ -125,7 +125,7 @@ uint8[] events
 
 
 def _ros1(events: EventArray, folder: Path) -> str:
-    """Lists of events."""
+    """A ROS 1 bag with lists of events."""
     from rosbags.rosbag1 import Writer
     from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
@@ -156,7 +156,7 @@ def _ros1(events: EventArray, folder: Path) -> str:
 
 
 def _ros2(suffix: str, encoding: str) -> Callable[[EventArray, Path], str]:
-    """Packets of EVT3 or of mono."""
+    """A ROS 2 bag with packets of EVT3 or mono."""
 
     def seed(events: EventArray, folder: Path) -> str:
         from rosbags.rosbag2 import StoragePlugin, Writer
@@ -199,33 +199,33 @@ def _body(events: EventArray, encoding: str, folder: Path) -> bytes:
     return data
 
 
-#: Format, perhaps with a variant → what makes a sound file of it, and options to read it with.
+#: Format, perhaps with a variant → function that writes a valid file, and options to read it.
 SEEDS: dict[str, tuple[Callable[[EventArray, Path], str], str]] = {
-    "npz": (_written("a.npz"), ""),
-    "npy": (_written("a.npy"), f"?width={SIZE.width}&height={SIZE.height}"),
-    "evt2": (_written("two.raw?format=evt2"), ""),
+    "npz": (_written_as("a.npz"), ""),
+    "npy": (_written_as("a.npy"), f"?width={SIZE.width}&height={SIZE.height}"),
+    "evt2": (_written_as("two.raw?format=evt2"), ""),
     "evt21": (_evt21, ""),
-    "evt3": (_written("three.raw"), ""),
-    "dat": (_written("a.dat"), ""),
-    "es": (_written("a.es"), ""),
-    "csv": (_written("a.csv"), ""),
+    "evt3": (_written_as("three.raw"), ""),
+    "dat": (_written_as("a.dat"), ""),
+    "es": (_written_as("a.es"), ""),
+    "csv": (_written_as("a.csv"), ""),
     "aedat2": (_aedat2, ""),
     "aedat3": (_aedat3, ""),
-    "aedat4": (_written("lz4.aedat4"), ""),
-    "aedat4-zstd": (_written("zstd.aedat4?compression=zstd"), ""),
+    "aedat4": (_written_as("lz4.aedat4"), ""),
+    "aedat4-zstd": (_written_as("zstd.aedat4?compression=zstd"), ""),
     "hdf5": (_hdf5, ""),
-    "hdf5-plain": (_written("plain.h5?compression=none"), ""),
-    "hdf5-ecf": (_written("table.hdf5?layout=metavision"), ""),
+    "hdf5-plain": (_written_as("plain.h5?compression=none"), ""),
+    "hdf5-ecf": (_written_as("table.hdf5?layout=metavision"), ""),
     "bag": (_ros1, ""),
     "db3": (_ros2("db3", "evt3"), ""),
     "mcap": (_ros2("mcap", "mono"), ""),
 }
-#: A message in SQLite has no place: its number is named.
-PLACELESS = ("db3",)
+#: Warnings about a message in SQLite have no byte offset, but the number of the message.
+WITHOUT_OFFSET = ("db3",)
 
 
 def mutate(data: bytes, rng: np.random.Generator) -> bytes:
-    """One to four changes; most files have their damage anywhere, some in the header."""
+    """Makes one to four random changes: in 30 % of the cases near the start, or else anywhere."""
     out = bytearray(data)
     for _ in range(rng.integers(1, 5)):
         if not out:
@@ -250,8 +250,8 @@ def mutate(data: bytes, rng: np.random.Generator) -> bytes:
     return bytes(out)
 
 
-class Broken(Exception):
-    """A promise that a reader broke."""
+class Violation(Exception):
+    """A reader did something that it must not do."""
 
 
 @contextmanager
@@ -259,7 +259,7 @@ def time_limit(size_bytes: int) -> Iterator[None]:
     cpu_s = LIMIT_S + size_bytes * LIMIT_S_PER_BYTE
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise Broken(f"took longer than {cpu_s:.1f} s of a processor or {LIMIT_WALL_S} s")
+        raise Violation(f"took more than {cpu_s:.1f} s of a processor or {LIMIT_WALL_S} s")
 
     kinds = (signal.SIGPROF, signal.SIGALRM)
     before = [signal.signal(kind, stop) for kind in kinds]
@@ -274,14 +274,14 @@ def time_limit(size_bytes: int) -> Iterator[None]:
             signal.signal(kind, handler)
 
 
-def check(path: Path, options: str = "", *, placed: bool = False) -> str:
-    """Reads one file; "whole", "prefix" or "refused".
+def check(path: Path, options: str = "", *, needs_offset: bool = False) -> str:
+    """Reads one file; returns "whole", "prefix" or "refused".
 
     Args:
-        placed: whether a warning must name the byte.
+        needs_offset: whether a warning must have a byte offset.
 
     Raises:
-        Broken: the reader did something else.
+        Violation: the reader did something else.
     """
     source = f"{path}{options}"
     with warnings.catch_warnings(record=True) as issued, time_limit(path.stat().st_size):
@@ -290,29 +290,29 @@ def check(path: Path, options: str = "", *, placed: bool = False) -> str:
             _read(source)
         except EventFormatError as error:
             if "\n" in str(error):
-                raise Broken(f"a message of several lines: {error}") from None
+                raise Violation(f"a message of several lines: {error}") from None
             return "refused"
-        except (ConfigError, Broken):
+        except (ConfigError, Violation):
             raise
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
-            raise Broken(f"{type(error).__name__}: {error}") from error
+            raise Violation(f"{type(error).__name__}: {error}") from error
     if any(warning.category is not EventFormatWarning for warning in issued):
-        raise Broken(f"a warning of another kind: {issued[0].message}")
+        raise Violation(f"another kind of warning: {issued[0].message}")
     if len(issued) > 1:
-        raise Broken(f"{len(issued)} warnings")
+        raise Violation(f"{len(issued)} warnings")
     if not issued:
         return "whole"
-    if placed and not re.search(r"\(byte [0-9]+\)", str(issued[0].message)):
-        raise Broken(f"a warning without a place: {issued[0].message}")
+    if needs_offset and not re.search(r"\(byte [0-9]+\)", str(issued[0].message)):
+        raise Violation(f"a warning without an offset: {issued[0].message}")
     try:
         with open_events(source, strict=True) as opened:
             for _ in opened:
                 pass
     except EventFormatError:
         return "prefix"
-    raise Broken("strict reading did not raise")
+    raise Violation("strict reading did not raise")
 
 
 def _read(source: str) -> None:
@@ -320,53 +320,58 @@ def _read(source: str) -> None:
     with open_events(source) as opened:
         for packet in opened:
             if packet.dtype != EVENT_DTYPE or not 0 < len(packet) <= 65536:
-                raise Broken(f"a packet of {len(packet)} events of {packet.dtype}")
+                raise Violation(f"a packet of {len(packet)} events of {packet.dtype}")
             if (packet["x"] >= opened.size.width).any():
-                raise Broken("x outside the sensor")
+                raise Violation("x outside the sensor")
             if (packet["y"] >= opened.size.height).any():
-                raise Broken("y outside the sensor")
+                raise Violation("y outside the sensor")
             if (packet["p"] > 1).any():
-                raise Broken("a polarity above 1")
+                raise Violation("a polarity above 1")
             t = packet["t"] if last is None else np.append(last, packet["t"])
             if (np.diff(t) < 0).any():
-                raise Broken("times that go back")
+                raise Violation("decreasing timestamps")
             if np.diff(t).max(initial=0) > MAX_STEP_FORWARD_US:
-                raise Broken("a gap of more than one hour")
+                raise Violation("a gap of more than one hour")
             last, total = packet["t"][-1:].copy(), total + len(packet)
         if opened.counters.events != total:
-            raise Broken(f"counted {opened.counters.events} of {total} events")
+            raise Violation(f"counted {opened.counters.events} of {total} events")
 
 
 def fuzz(name: str, mutants: int, folder: Path, seed: int = 0) -> tuple[Counter[str], list[str]]:
-    """Reads so many mutants of one format; returns how each ended, and what broke."""
+    """Reads mutants of one format; returns the number of each outcome, and the violations."""
     rng = np.random.default_rng(seed)
     make, options = SEEDS[name]
     file_name = make(sample_events(rng), folder)
     data = (folder / file_name).read_bytes()
     if check(folder / file_name, options) != "whole":
-        raise Broken(f"{name}: the sound file was not read")
+        raise Violation(f"{name}: the valid file was not read")
     path = folder / f"mutant-{file_name}"
-    placed = name.partition("-")[0] not in PLACELESS
+    needs_offset = name.partition("-")[0] not in WITHOUT_OFFSET
     outcomes: Counter[str] = Counter()
-    broken = []
+    violations = []
     for index in range(mutants):
         path.write_bytes(mutate(data, rng))
         try:
-            outcomes[check(path, options, placed=placed)] += 1
-        except Broken as error:
-            kept = folder / f"broken-{index}-{file_name}"
+            outcomes[check(path, options, needs_offset=needs_offset)] += 1
+        except Violation as error:
+            kept = folder / f"violation-{index}-{file_name}"
             kept.write_bytes(path.read_bytes())
-            broken.append(f"{kept}: {error}")
+            violations.append(f"{kept}: {error}")
     path.unlink()
-    return outcomes, broken
+    return outcomes, violations
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--mutants", type=int, default=500, help="for each format")
-    parser.add_argument("--format", choices=SEEDS, action="append", help="by default all")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--folder", type=Path, help="where mutants are; by default temporary")
+    parser.add_argument("--mutants", type=int, default=500, help="mutants per format")
+    parser.add_argument(
+        "--format",
+        choices=SEEDS,
+        action="append",
+        help="format to damage; repeatable; default: all",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="random seed")
+    parser.add_argument("--folder", type=Path, help="folder for mutants; default: temporary")
     arguments = parser.parse_args()
     faulthandler.enable()
     resource.setrlimit(resource.RLIMIT_AS, (LIMIT_MEMORY_BYTES, LIMIT_MEMORY_BYTES))
@@ -374,13 +379,13 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     failed = False
     for name in arguments.format or SEEDS:
-        outcomes, broken = fuzz(name, arguments.mutants, folder, arguments.seed)
+        outcomes, violations = fuzz(name, arguments.mutants, folder, arguments.seed)
         counts = ", ".join(f"{outcomes[kind]} {kind}" for kind in ("whole", "prefix", "refused"))
-        sys.stdout.write(f"{name:12} {counts}, {len(broken)} broken\n")
-        for line in broken:
+        sys.stdout.write(f"{name:12} {counts}, {len(violations)} violations\n")
+        for line in violations:
             sys.stdout.write(f"             {line}\n")
         sys.stdout.flush()
-        failed |= bool(broken)
+        failed |= bool(violations)
     return int(failed)
 
 

@@ -1,7 +1,7 @@
-"""Reading: every format that we write, against every library that reads it.
+"""Speed of reading: every format that can be written, with every library that reads it.
 
-Each candidate reads the whole file packet by packet and looks at no event, except where a library
-only gives all of them at once.
+Each candidate reads the whole file packet by packet, except where a library only offers all events
+at once.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.events import recordings
-from benchmarks.events.table import OURS, Bar, Candidate, Row, Sample, log, measure
+from benchmarks.events.report import OURS, Candidate, Requirement, Row, Sample, log, measure
 from evface_edge.events import open_events
 
-BARS = (
-    Bar("EVT2", "faery", 1.3),
-    Bar("EVT3", "faery", 1.2),
-    Bar("EVT2.1", "evlib", 10),
-    Bar("AEDAT4", "aedat", 0.95),
+REQUIREMENTS = (
+    Requirement("EVT2", "faery", 1.3),
+    Requirement("EVT3", "faery", 1.2),
+    Requirement("EVT2.1", "evlib", 10),
+    Requirement("AEDAT4", "aedat", 0.95),
 )
 
-#: Subject, setting, what to write, fraction of the events.
+#: Subject, setting, target to write, fraction of --events.
 FILES: tuple[tuple[str, str, str, float], ...] = (
     ("EVT2", "", "evt2.raw?format=evt2", 1),
     ("EVT2.1", "", "evt21.raw", 1),
@@ -44,7 +44,7 @@ FILES: tuple[tuple[str, str, str, float], ...] = (
     ("HDF5", "Metavision, ECF", "ecf.hdf5?layout=metavision", 0.5),
 )
 
-#: A Python that has evlib, whose 700 MB of dependencies few want beside their own.
+#: Environment variable with a Python that has evlib, which has 700 MB of dependencies.
 EVLIB_PYTHON = "EVLIB_PYTHON"
 
 Reader = Callable[[Path], int]
@@ -104,7 +104,7 @@ def numpy(path: Path) -> int:
 
 
 def h5py(path: Path) -> int:
-    """The columns alone, in blocks."""
+    """Only the columns, in blocks."""
     import h5py as library
 
     with contextlib.suppress(ModuleNotFoundError):
@@ -128,7 +128,7 @@ print(json.dumps([count, time.process_time() - began]))
 
 
 def evlib(python: str, small: Path) -> Callable[[Path], Sample]:
-    """evlib in a process of its own; it reads a small file first, as a warm-up."""
+    """evlib in a process of its own, which reads a small file first, as a warm-up."""
 
     def read(path: Path) -> Sample:
         run = subprocess.run(
@@ -151,7 +151,7 @@ PEERS: dict[str, tuple[Reader, tuple[str, ...]]] = {
     "numpy": (numpy, ("NPZ",)),
     "h5py": (h5py, ("HDF5",)),
 }
-# It refuses commas in text, sensors of more than 1024 pixels in AEDAT 4, and ECF that begins at 0.
+# It cannot read commas in text, sensors above 1024 pixels in AEDAT 4, and ECF that starts at 0.
 _OF_EVLIB = ("EVT2", "EVT2.1", "EVT3", "HDF5")
 
 
@@ -159,33 +159,33 @@ def _candidates(subject: str, setting: str, path: Path, small: Path) -> dict[str
     def bound(read: Callable[[Path], Any]) -> Candidate:
         return lambda: read(path)
 
-    found: dict[str, Candidate] = {OURS: bound(ours)}
+    candidates: dict[str, Candidate] = {OURS: bound(ours)}
     for package, (read, subjects) in PEERS.items():
         if subject not in subjects or "ECF" in setting:
             continue
         if importlib.util.find_spec(package) is None:
             log(f"{package} is not installed")
             continue
-        own = faery_csv if (package, subject) == ("faery", "CSV") else read
-        found[package.replace("_", "-")] = bound(own)
+        reader = faery_csv if (package, subject) == ("faery", "CSV") else read
+        candidates[package.replace("_", "-")] = bound(reader)
     python = os.environ.get(EVLIB_PYTHON)
     if python and subject in _OF_EVLIB and "ECF" not in setting:
-        found["evlib"] = bound(evlib(python, small))
-    return found
+        candidates["evlib"] = bound(evlib(python, small))
+    return candidates
 
 
 def rows(
     repeats: int, events: int = 20_000_000, chosen: tuple[str, ...] = (), folder: Path | None = None
 ) -> list[Row]:
-    """All formats, or those chosen by subject.
+    """Measures all formats, or those in `chosen`.
 
     Args:
-        events: in the largest file; slower formats get fewer.
+        events: number in the largest file; slower formats get fewer.
         folder: for the recordings, one at a time; by default a temporary one.
     """
     if EVLIB_PYTHON not in os.environ:
-        log(f"evlib is left out: set {EVLIB_PYTHON} to a Python that has it")
-    table: list[Row] = []
+        log(f"evlib is left out: set {EVLIB_PYTHON} to a Python with evlib")
+    found: list[Row] = []
     for subject, setting, target, fraction in FILES:
         if chosen and subject not in chosen:
             continue
@@ -193,8 +193,8 @@ def rows(
         with _written(target, count, folder) as (path, small):
             named = f"{count / 1e6:g} M events" + (f", {setting}" if setting else "")
             log(f"{subject}, {named}: {path.stat().st_size / 1e6:.0f} MB")
-            table += measure(subject, named, _candidates(subject, setting, path, small), repeats)
-    return table
+            found += measure(subject, named, _candidates(subject, setting, path, small), repeats)
+    return found
 
 
 @contextlib.contextmanager

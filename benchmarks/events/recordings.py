@@ -1,4 +1,4 @@
-"""Recordings to measure with: an edge that sweeps over the sensor in bursts, and some noise."""
+"""Synthetic recordings: an edge that sweeps over the sensor in bursts, and noise."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _PART = 1 << 20
 
 
 def sweep(count: int, seed: int = 1) -> Iterator[EventArray]:
-    """`count` events in packets of up to 2^20.
+    """Yields `count` events in packets of up to 2^20.
 
-    Readouts of one row fraction a time, as in a Prophesee sensor; between bursts of 4 ms little
-    happens. One event in twenty is noise.
+    Events of one readout of a row share their timestamp, as in a Prophesee sensor. There are few
+    events between bursts of 4 ms. 5 % of the events are noise.
     """
     rng = np.random.default_rng(seed)
     now_us = 0
@@ -44,7 +44,7 @@ def sweep(count: int, seed: int = 1) -> Iterator[EventArray]:
 
 
 def write(target: str, count: int) -> Path:
-    """Writes a sweep; the path without the options."""
+    """Writes a sweep; returns the path without options."""
     with EventWriter(target, SIZE) as writer:
         for events in sweep(count):
             writer.write(events)
@@ -52,7 +52,7 @@ def write(target: str, count: int) -> Path:
 
 
 def write_text(path: Path, count: int) -> Path:
-    """CSV with a line of names and no comment, which few libraries understand."""
+    """Writes CSV with column names, but without the comment that few libraries can read."""
     write(str(path), count)
     with path.open("rb") as file, path.with_suffix(".part").open("wb") as out:
         file.readline()
@@ -61,7 +61,7 @@ def write_text(path: Path, count: int) -> Path:
 
 
 def write_evt21(path: Path, count: int) -> Path:
-    """EVT2.1 as a sensor packs it: neighbours in a row, of one time and polarity, in one word."""
+    """Writes EVT2.1 as a sensor does: neighbours with equal timestamp and polarity in one word."""
     lines = ["% evt 2.1", f"% format EVT21;height={SIZE.height};width={SIZE.width}", "% end", ""]
     high = np.int64(-1)
     with path.open("wb") as file:

@@ -1,8 +1,7 @@
-"""Representations: ours against loops that a user would write, and against every library.
+"""Speed of representations, compared with plain numba loops and other libraries.
 
-A window of events around a face-like shape, on a small and on a large sensor. Each candidate gets
-the events in the form that it likes best, made beforehand. A numba loop here checks nothing: an
-event outside the sensor would make it write outside its array.
+The window has events of a face-like shape, on a small and on a large sensor. Each candidate gets
+the events in its preferred form, converted beforehand. The numba loops validate nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.events.readers import EVLIB_PYTHON
-from benchmarks.events.table import OURS, Bar, Candidate, Row, Sample, log, measure
+from benchmarks.events.report import OURS, Candidate, Requirement, Row, Sample, log, measure
 from evface_edge import Box, SensorSize
 from evface_edge.events.array import EventArray, make_events
 from evface_edge.representation import (
@@ -40,7 +39,7 @@ COUNTS = (20_000, 1_000_000)
 DURATION_US = 30_000
 BINS = 5
 OUTPUT = (128, 128)
-#: Of what is held against bars: some are a few hundredths apart.
+#: Factor on the repeats where requirements apply: some candidates are nearly equal.
 _MORE_TURNS = 3
 LOOP = "numba loop"
 FULL_LOOP = "numba loop, full frame"
@@ -64,22 +63,22 @@ def setting(size: SensorSize, count: int) -> str:
     return f"{size}, {count // 1000} k events"
 
 
-BARS = (
+REQUIREMENTS = (
     *(
-        Bar(subject, peer, ratio, setting(size, COUNTS[0]))
+        Requirement(subject, peer, ratio, setting(size, COUNTS[0]))
         for subject in COMPARED
         for peer, ratio in ((LOOP, 0.8 if subject == "count" else 1), ("tonic", 5))
         for size in SENSORS
     ),
     *(
-        Bar(f"{subject}, crop", FULL_LOOP, 3, setting(SENSORS[1], COUNTS[0]))
+        Requirement(f"{subject}, crop", FULL_LOOP, 3, setting(SENSORS[1], COUNTS[0]))
         for subject in COMPARED
     ),
 )
 
 
 def face_like(size: SensorSize, count: int) -> tuple[EventArray, Box]:
-    """Four fifths of the events on curves in a box of half the sensor's height, a fifth noise."""
+    """Events, 80 % on curves in a box of half the height of the sensor, and the box."""
     rng = np.random.default_rng(7)
     side, on_face = 0.5 * size.height, int(0.8 * count)
     angle = rng.uniform(0, 2 * np.pi, on_face)
@@ -103,7 +102,7 @@ def face_like(size: SensorSize, count: int) -> tuple[EventArray, Box]:
 
 @cache
 def plain_loops() -> dict[str, Callable[[EventArray, int, int], Any]]:
-    """What one writes in an afternoon."""
+    """Plain loops without validation."""
     import numba
 
     @numba.njit
@@ -144,7 +143,7 @@ def plain_loops() -> dict[str, Callable[[EventArray, int, int], Any]]:
 
 
 def repeated(run: Callable[[], Any], events: EventArray, least_s: float = 0.05) -> Candidate:
-    """As often as fits into a short time, so that the clock does not matter."""
+    """Repeats `run` for at least `least_s`, so that the resolution of the clock does not matter."""
 
     def candidate() -> int:
         times, began = 0, time.process_time()
@@ -168,7 +167,7 @@ def tonic(subject: str, events: EventArray, size: SensorSize) -> Callable[[], An
     if subject == "count":
         return lambda: library.to_frame_numpy(theirs, sensor, n_event_bins=1)
     if subject.startswith("voxel"):
-        # It writes into the polarities: each call needs a copy.
+        # It changes the polarities, so that each call needs a copy.
         return lambda: library.to_voxel_grid_numpy(theirs.copy(), sensor, n_time_bins=BINS)
     return lambda: library.to_timesurface_numpy(
         theirs, sensor, dt=DURATION_US, tau=DURATION_US, include_incomplete=True
@@ -176,7 +175,7 @@ def tonic(subject: str, events: EventArray, size: SensorSize) -> Callable[[], An
 
 
 def dv(subject: str, events: EventArray, size: SensorSize) -> Callable[[], Any] | None:
-    """Its edge map (one channel, 8 bits) and its time surface (linear, one channel)."""
+    """The edge map (8 bits) and time surface (linear) of dv-processing, with one channel each."""
     import dv_processing as library
 
     store = library.EventStore()
@@ -232,7 +231,7 @@ print(json.dumps([times * len(frame), time.process_time() - began]))
 
 
 def evlib(subject: str, events: EventArray, size: SensorSize) -> Candidate:
-    """In a process of its own."""
+    """evlib in a process of its own."""
 
     def candidate() -> Sample:
         with tempfile.TemporaryDirectory() as folder:
@@ -268,9 +267,9 @@ def _peers(subject: str, events: EventArray, size: SensorSize) -> dict[str, Cand
 
 
 def rows(repeats: int) -> list[Row]:
-    """All representations, sensors and windows."""
+    """Measures all representations, sensors and windows."""
     if EVLIB_PYTHON not in os.environ:
-        log(f"evlib is left out: {EVLIB_PYTHON} names no Python that has it")
+        log(f"evlib is left out: set {EVLIB_PYTHON} to a Python with evlib")
     found: list[Row] = []
 
     def add(subject: str, at: str, candidates: dict[str, Candidate], turns: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""The benchmark of events: its tables, and that it measures what it says."""
+"""The benchmark of events."""
 
 from __future__ import annotations
 
@@ -27,45 +27,42 @@ def bench() -> dict[str, ModuleType]:
     return _modules()
 
 
-def result(table: Any, ours: float, peer: float) -> Any:
-    rows = [
-        table.Row("EVT2", "one", table.OURS, ours),
-        table.Row("EVT2", "one", "other", peer),
-        table.Row("EVT2", "two", table.OURS, 10.0),
+def rows(report: Any, ours: float, peer: float) -> Any:
+    return [
+        report.Row("EVT2", "one", report.OURS, ours),
+        report.Row("EVT2", "one", "other", peer),
+        report.Row("EVT2", "two", report.OURS, 10.0),
     ]
-    bars = (table.Bar("EVT2", "other", 1.3), table.Bar("DAT", "other", 1.0))
-    limits = [table.Limit("EVT2: peak memory, of 1 GB", 120.4, 300, "MB")]
-    return table.Result(rows, table.judge(rows, bars), limits, {"processor": "a good one"})
 
 
-def test_bars_are_judged_in_every_setting(bench: dict[str, ModuleType]) -> None:
-    table = bench["table"]
-    verdicts = result(table, 130.0, 99.0).verdicts
-    assert [(v.bar.subject, v.setting, v.met) for v in verdicts] == [
-        ("EVT2", "one", "met"),
-        ("EVT2", "two", "not measured"),
-        ("DAT", "", "not measured"),
-    ]
-    assert result(table, 130.0, 101.0).verdicts[0].met == "not met"
-    assert result(table, math.nan, 101.0).verdicts[0].met == "not measured"
+def checked(report: Any, ours: float, peer: float) -> Any:
+    requirements = [report.Requirement("EVT2", "other", 1.3), report.Requirement("DAT", "other", 1)]
+    return report.check(rows(report, ours, peer), requirements)
 
 
-def test_tables_for_people_and_programs(bench: dict[str, ModuleType]) -> None:
-    table = bench["table"]
-    found = result(table, 130.0, math.nan)
-    text = table.markdown(found)
-    assert "| EVT2 | one | evface-edge | 130.0 |  |" in text
-    assert "| EVT2 | one | other | – | – |" in text
-    assert "| EVT2: peak memory < 300 MB | of 1 GB | 120 MB | met |" in text
-    assert "a good one" in text
-    data = json.loads(table.as_json(found))
+def test_requirements_are_checked_in_every_setting(bench: dict[str, ModuleType]) -> None:
+    report = bench["report"]
+    checks = checked(report, 130.0, 99.0)
+    assert [each.passed for each in checks] == [True, None, None]
+    assert checks[0].measured == pytest.approx(1.313, abs=0.001)
+    assert checked(report, 130.0, 101.0)[0].passed is False
+    assert checked(report, math.nan, 101.0)[0].passed is None
+
+
+def test_reports(bench: dict[str, ModuleType]) -> None:
+    report = bench["report"]
+    measured, checks = rows(report, 130.0, math.nan), checked(report, 130.0, math.nan)
+    text = report.as_text(measured, checks)
+    assert text.count("\n") == 5
+    assert "130.0 Mev/s" in text
+    data = json.loads(report.as_json(measured, checks))
     assert [row["mev_per_s"] for row in data["rows"]] == [130.0, None, 10.0]
-    assert data["bars"][0]["verdict"] == "not measured"
-    assert data["limits"][0]["verdict"] == "met"
+    assert data["checks"][0]["measured"] is None
+    assert data["machine"]["python"]
 
 
-def test_candidates_take_turns_and_failures_are_kept(bench: dict[str, ModuleType]) -> None:
-    table = bench["table"]
+def test_candidates_take_turns_and_may_fail(bench: dict[str, ModuleType]) -> None:
+    report = bench["report"]
     order = []
 
     def candidate(name: str, value: Any) -> Any:
@@ -78,17 +75,17 @@ def test_candidates_take_turns_and_failures_are_kept(bench: dict[str, ModuleType
         return run
 
     candidates = {
-        "a": candidate("a", table.Sample(3_000_000, 0.5)),
+        "a": candidate("a", report.Sample(3_000_000, 0.5)),
         "b": candidate("b", None),
-        "c": candidate("c", table.Sample(1_000_000, 0.5)),
+        "c": candidate("c", report.Sample(1_000_000, 0.5)),
     }
-    rows = table.measure("EVT2", "", candidates, 2)
+    measured = report.measure("EVT2", "", candidates, 2)
     assert order == ["a", "b", "c", "a", "c", "a", "c"]
-    assert [row.mev_per_s for row in rows[::2]] == [6.0, 2.0]
-    assert math.isnan(rows[1].mev_per_s)
+    assert [row.mev_per_s for row in measured[::2]] == [6.0, 2.0]
+    assert math.isnan(measured[1].mev_per_s)
 
 
-def test_the_recordings_are_sound(bench: dict[str, ModuleType], tmp_path: Path) -> None:
+def test_the_recordings_are_valid(bench: dict[str, ModuleType], tmp_path: Path) -> None:
     recordings = bench["recordings"]
     events = next(recordings.sweep(20_000))
     check_events(events, recordings.SIZE)
@@ -109,8 +106,8 @@ def test_readers_are_measured(
 ) -> None:
     monkeypatch.delenv(bench["readers"].EVLIB_PYTHON, raising=False)
     chosen = ("EVT2.1", "NPZ", "EVT3")
-    rows = bench["readers"].rows(1, 2000, chosen, tmp_path)
-    ours = [row for row in rows if row.candidate == bench["table"].OURS]
+    measured = bench["readers"].rows(1, 2000, chosen, tmp_path)
+    ours = [row for row in measured if row.candidate == bench["report"].OURS]
     assert [row.subject for row in ours] == ["EVT2.1", "EVT3", "NPZ"]
     assert all(row.mev_per_s > 0 for row in ours)
     assert list(tmp_path.iterdir()) == []

@@ -30,10 +30,10 @@ def fuzz_events() -> ModuleType:
 def test_damage_never_gets_through(name: str, fuzz_events: ModuleType, tmp_path: Path) -> None:
     for package in NEEDS.get(name, ()):
         pytest.importorskip(package, reason=f"{package} is not installed")
-    outcomes, broken = fuzz_events.fuzz(name, 150, tmp_path, seed=7)
-    assert broken == []
+    outcomes, violations = fuzz_events.fuzz(name, 150, tmp_path, seed=7)
+    assert violations == []
     assert sum(outcomes.values()) == 150
-    assert outcomes["prefix"] + outcomes["refused"] > 50  # the mutants are damaged indeed
+    assert outcomes["prefix"] + outcomes["refused"] > 50  # the damage has an effect
 
 
 def test_every_format_is_fuzzed(fuzz_events: ModuleType) -> None:
@@ -52,6 +52,6 @@ def test_a_wrong_error_is_found(
         return ValueError("no such promise")
 
     monkeypatch.setattr(Validator, "error", trusting)
-    _, broken = fuzz_events.fuzz("evt2", 40, tmp_path)
-    assert broken
-    assert all("no such promise" in line for line in broken)
+    _, violations = fuzz_events.fuzz("evt2", 40, tmp_path)
+    assert violations
+    assert all("no such promise" in line for line in violations)
