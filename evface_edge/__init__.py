@@ -53,16 +53,19 @@ if TYPE_CHECKING:
         ModelError,
         RuntimeUnavailable,
     )
-    from evface_edge.events.array import EVENT_DTYPE, check_events, make_events
-    from evface_edge.events.opening import open_events, read_events
-    from evface_edge.events.source import EventSource
-    from evface_edge.events.writing import write_events
+    from evface_edge.events import (
+        EVENT_DTYPE,
+        EventSource,
+        check_events,
+        make_events,
+        open_events,
+        read_events,
+        write_events,
+    )
     from evface_edge.geometry import Box, SensorSize
     from evface_edge.head_pose import HeadPose, Intrinsics
     from evface_edge.predictor import Predictor
-    from evface_edge.results.blinks import Blink, BlinkRule
-    from evface_edge.results.face import FaceLandmarks, FaceState
-    from evface_edge.results.predictions import Predictions
+    from evface_edge.results import Blink, BlinkRule, FaceLandmarks, FaceState, Predictions
     from evface_edge.tracking.policy import TrackingPolicy
     from evface_edge.tracking.smoothing import SmoothingPolicy
 
@@ -87,40 +90,24 @@ PUBLIC_MODULES = (
     "evface_runtimes",
 )
 
-# Imported on first use, so that `import evface_edge` is quick. There is no `__dir__`, because
-# help() would then print every class in full.
-_MODULES = {
-    "Blink": "results.blinks",
-    "BlinkRule": "results.blinks",
-    "Box": "geometry",
-    "CameraError": "errors",
-    "ConfigError": "errors",
-    "DeviceMismatch": "errors",
-    "EVENT_DTYPE": "events.array",
-    "EventFormatError": "errors",
-    "EventFormatWarning": "errors",
-    "EventSource": "events.source",
-    "EvfaceError": "errors",
-    "ExportError": "errors",
-    "FaceLandmarks": "results.face",
-    "FaceState": "results.face",
-    "HeadPose": "head_pose",
-    "InputTypeError": "errors",
-    "Intrinsics": "head_pose",
-    "ModelCard": "card",
-    "ModelError": "errors",
-    "Predictions": "results.predictions",
-    "Predictor": "predictor",
-    "RuntimeUnavailable": "errors",
-    "SensorSize": "geometry",
-    "SmoothingPolicy": "tracking.smoothing",
-    "TrackingPolicy": "tracking.policy",
-    "check_events": "events.array",
-    "make_events": "events.array",
-    "open_events": "events.opening",
-    "read_events": "events.opening",
-    "write_events": "events.writing",
-}
+# Module → names that are imported on first use, so that `import evface_edge` is quick. There is no
+# `__dir__`, because help() would then print every class in full.
+_lazy = lazy_names(
+    __name__,
+    {
+        "card": "ModelCard",
+        "errors": "CameraError ConfigError DeviceMismatch EventFormatError EventFormatWarning "
+        "EvfaceError ExportError InputTypeError ModelError RuntimeUnavailable",
+        "events": "EVENT_DTYPE EventSource check_events make_events open_events read_events "
+        "write_events",
+        "geometry": "Box SensorSize",
+        "head_pose": "HeadPose Intrinsics",
+        "predictor": "Predictor",
+        "results": "Blink BlinkRule FaceLandmarks FaceState Predictions",
+        "tracking.policy": "TrackingPolicy",
+        "tracking.smoothing": "SmoothingPolicy",
+    },
+)
 
 __all__ = [
     "DEMO_RECORDING",
@@ -156,8 +143,6 @@ __all__ = [
     "read_events",
     "write_events",
 ]
-
-_lazy = lazy_names(__name__, _MODULES)
 
 
 def __getattr__(name: str) -> Any:

@@ -7,17 +7,20 @@ from importlib import import_module
 from typing import Any
 
 
-def lazy_names(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
+def lazy_names(package: str, names: Mapping[str, str]) -> Callable[[str], Any]:
     """A module-level `__getattr__` (PEP 562) for `package`.
 
     Args:
         package: the package's `__name__`.
-        modules: public name → the module that defines it, relative to the package's root.
+        names: module within evface_edge → names in it, separated by spaces.
     """
+    modules = {
+        name: f"evface_edge.{module}" for module, own in names.items() for name in own.split()
+    }
 
     def __getattr__(name: str) -> Any:
         if name not in modules:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(import_module(f"evface_edge.{modules[name]}"), name)
+        return getattr(import_module(modules[name]), name)
 
     return __getattr__

@@ -14,33 +14,26 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType, TracebackType
+from types import FrameType
 
 from evface_edge.errors import CameraError, ConfigError
 from evface_edge.events.array import EventArray
 from evface_edge.events.cameras.dv_sender import NetworkSender
-from evface_edge.events.source import Counters, EventSource, LiveCounters
+from evface_edge.events.source import Counters, EventSource, LiveCounters, SourceWrapper
 
 __all__ = ["LiveCounters", "NetworkSender", "StoppableSource", "describe_losses", "until_stopped"]
 
 
-class StoppableSource:
+class StoppableSource(SourceWrapper):
     """A live source whose iteration ends, rather than fails, when the camera goes away.
 
     Attributes:
-        size: of the sensor.
-        live: as of the source.
         error: why the camera went away; None if it did not.
     """
 
     def __init__(self, source: EventSource) -> None:
-        self.size, self.live = source.size, source.live
+        super().__init__(source)
         self.error: CameraError | None = None
-        self._source = source
-
-    @property
-    def counters(self) -> Counters:
-        return self._source.counters
 
     def __iter__(self) -> Iterator[EventArray]:
         try:
@@ -56,20 +49,6 @@ class StoppableSource:
         """
         if self.error is not None:
             raise self.error
-
-    def close(self) -> None:
-        self._source.close()
-
-    def __enter__(self) -> StoppableSource:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 @contextmanager

@@ -29,12 +29,8 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
-        "Entry": "compare.accuracy",
-        "Instants": "compare.accuracy",
-        "LabelledRecording": "compare.labelled",
-        "ModelResult": "compare.accuracy",
-        "face_errors": "compare.metrics",
-        "load_set": "compare.labelled",
-        "run_all": "compare.accuracy",
+        "compare.accuracy": "Entry Instants ModelResult run_all",
+        "compare.labelled": "LabelledRecording load_set",
+        "compare.metrics": "face_errors",
     },
 )

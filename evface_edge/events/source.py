@@ -89,3 +89,27 @@ class EventSource(Protocol):
         trace: TracebackType | None,
         /,
     ) -> None: ...
+
+
+class SourceWrapper:
+    """Everything of another source; subclasses change the iteration."""
+
+    def __init__(self, source: EventSource) -> None:
+        self._source = source
+        self.size, self.live = source.size, source.live
+
+    @property
+    def counters(self) -> Counters:
+        return self._source.counters
+
+    def __iter__(self) -> Iterator[EventArray]:
+        return iter(self._source)
+
+    def close(self) -> None:
+        self._source.close()
+
+    def __enter__(self) -> EventSource:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()

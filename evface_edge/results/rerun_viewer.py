@@ -16,7 +16,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,6 @@ from evface_edge.results.output_file import check_output, whole_file
 from evface_edge.results.rerun_server import LOOPBACK, WebPage, serve_page, viewer_program
 from evface_edge.results.view_frames import ViewFrame
 
-APPLICATION = "evface-edge"
 #: Length of the drawn axes of the head.
 _AXIS_MM = 60.0
 #: Head coordinates: x to the subject's left, y up, z forward.
@@ -198,15 +197,9 @@ def open_rrd(path: str | Path) -> Iterator[RerunViewer]:
         RuntimeUnavailable: rerun-sdk is not installed.
     """
     path = check_output(path, {".rrd"})
-    rerun = import_rerun()
-    with whole_file(path) as part:
-        recording = rerun.RecordingStream(APPLICATION)
-        recording.save(part, default_blueprint=_layout(live=False))
-        try:
-            yield RerunViewer(recording)
-        finally:
-            recording.flush()
-            recording.disconnect()
+    layout = _layout(live=False)
+    with whole_file(path) as part, _viewer(lambda to: to.save(part, layout)) as viewer:
+        yield viewer
 
 
 @contextmanager
@@ -220,20 +213,14 @@ def open_window(*, live: bool = False, speed: float = 1) -> Iterator[RerunViewer
     displays = ("DISPLAY", "WAYLAND_DISPLAY")
     if sys.platform.startswith("linux") and not any(os.environ.get(name) for name in displays):
         raise RuntimeUnavailable(
-            "window: there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set); write "
-            "a video or a .rrd file, or use web and a browser on another machine"
+            "window: there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set); write a "
+            "video or a .rrd file, or use web and a browser on another machine"
         )
-    recording = rerun.RecordingStream(APPLICATION)
-    rerun.spawn(
-        recording=recording,
-        executable_path=str(viewer_program()),
-        default_blueprint=_layout(live=live, speed=speed),
-    )
-    try:
-        yield RerunViewer(recording)
-    finally:
-        recording.flush()
-        recording.disconnect()
+    program, layout = str(viewer_program()), _layout(live=live, speed=speed)
+    with _viewer(
+        lambda to: rerun.spawn(executable_path=program, recording=to, default_blueprint=layout)
+    ) as viewer:
+        yield viewer
 
 
 @contextmanager
@@ -252,19 +239,29 @@ def open_web_page(
         ConfigError: an address that is not of this machine, or a port that is taken.
         RuntimeUnavailable: rerun-sdk is not installed, or its server does not start.
     """
-    rerun = import_rerun()
-    with serve_page(address=address, port=port) as served:
-        recording = rerun.RecordingStream(APPLICATION)
-        recording.connect_grpc(served.log_url, default_blueprint=_layout(live=live, speed=speed))
-        try:
-            yield RerunViewer(recording), served
-        finally:
-            recording.flush()
-            recording.disconnect()
+    layout = _layout(live=live, speed=speed)
+    with (
+        serve_page(address=address, port=port) as served,
+        _viewer(lambda to: to.connect_grpc(served.log_url, default_blueprint=layout)) as viewer,
+    ):
+        yield viewer, served
+
+
+@contextmanager
+def _viewer(connect: Callable[[Any], None]) -> Iterator[RerunViewer]:
+    """A viewer of a new recording, which `connect` sends somewhere; flushed at the end."""
+    recording = import_rerun().RecordingStream("evface-edge")
+    connect(recording)
+    try:
+        yield RerunViewer(recording)
+    finally:
+        recording.flush()
+        recording.disconnect()
 
 
 def _layout(*, live: bool, speed: float = 1) -> Any:
     """Events on the left, curves on the right; live, it shows the newest data, else it plays."""
+    import_rerun()
     import rerun.blueprint as rrb
 
     curves = [

@@ -17,14 +17,12 @@ import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 
 import numpy as np
 
 from evface_edge.errors import ConfigError
-from evface_edge.events import Counters, EventSource
 from evface_edge.events.array import EventArray, joined
-from evface_edge.geometry import SensorSize
+from evface_edge.events.source import EventSource, SourceWrapper
 from evface_edge.results.face import FaceLandmarks
 
 #: Events of a shorter time show no shapes.
@@ -37,38 +35,18 @@ MAX_PAUSE_US = 2_000_000
 _PIECE = 1 << 16
 
 
-class _Tee:
-    """An event source that keeps the packets it has yielded."""
+class _Tee(SourceWrapper):
+    """A source that keeps the packets it has yielded."""
 
     def __init__(self, source: EventSource) -> None:
-        self._source = source
-        self.size: SensorSize = source.size
-        self.live: bool = source.live
+        super().__init__(source)
         self.packets: deque[EventArray] = deque()
-
-    @property
-    def counters(self) -> Counters:
-        return self._source.counters
 
     def __iter__(self) -> Iterator[EventArray]:
         for packet in self._source:
             for start in range(0, len(packet), _PIECE):
                 self.packets.append(packet[start : start + _PIECE])
             yield packet
-
-    def close(self) -> None:
-        self._source.close()
-
-    def __enter__(self) -> _Tee:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def take(self, start_us: int, stop_us: int) -> EventArray:
         """Events of (start_us, stop_us]; earlier packets are dropped."""
