@@ -65,7 +65,9 @@ def table(spec: str) -> str:
         rows = [row for row in rows if row[column] in allowed]
     missing = set(titles) - set(rows[0]) if rows else set()
     if missing or not 0 < len(rows) <= MAX_ROWS:
-        raise SystemExit(f"{name}: {len(rows)} rows, 1 to {MAX_ROWS} expected; no columns {missing}")
+        raise SystemExit(
+            f"{name}: {len(rows)} rows, 1 to {MAX_ROWS} expected; no columns {missing}"
+        )
     numeric = [all(_is_number(row[column]) for row in rows) for column in titles]
     lines = [
         "| " + " | ".join(titles.values()) + " |",
