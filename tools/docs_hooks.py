@@ -20,7 +20,8 @@ COMMANDS_HEAD = """\
 # Commands
 
 This page is made from the commands when the site is built. `evface-edge COMMAND --help` prints the
-same. Every command also takes `-v` (verbose; `-vv`: debug), `-q` (quiet) and `--debug` (traceback of an error).
+same. Every command also takes `-v` (verbose; `-vv`: debug), `-q` (quiet) and `--debug` (traceback
+of an error).
 """
 #: Options of every command.
 COMMON = {"--verbose", "--debug", "--quiet", "--help"}

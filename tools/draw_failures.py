@@ -14,8 +14,8 @@ from PIL import Image, ImageDraw, ImageFont
 from evface_edge import Predictor
 from evface_edge.metrics import nme98
 from evface_edge.results.drawing import BACKGROUND, EVENT_COLOURS
-from evface_training.benchmark_sets import CONDITIONS, BenchmarkRecording, recordings
 from evface_training.data.avatars import load_avatars
+from evface_training.evaluation.benchmark_sets import CONDITIONS, BenchmarkRecording, recordings
 
 IMAGE = Path(__file__).parents[1] / "docs" / "images" / "failures.png"
 TITLES = {"normal": "normal light", "dark": "dark", "still": "nearly still"}

@@ -72,3 +72,11 @@ def test_extras_exist() -> None:
     for page in CURRENT:
         for found in re.findall(r"'\.\[([\w,-]+)\]'", page.read_text(encoding="utf-8")):
             assert set(found.split(",")) <= extras
+
+
+@pytest.mark.parametrize("page", CURRENT, ids=name)
+def test_named_source_files_exist(page: Path) -> None:
+    packages = "evface_edge|runtimes|export|training|docs"
+    text = page.read_text(encoding="utf-8")
+    for path in re.findall(rf"`((?:{packages})/[\w/.-]+)`", text):
+        assert (ROOT / path).exists(), path
