@@ -20,7 +20,9 @@ from playwright.sync_api import sync_playwright
 from evface_edge import DEMO_RECORDING
 
 IMAGE = Path(__file__).parents[1] / "docs" / "images" / "web.png"
-WIDTH, HEIGHT, SCALE = 1100, 760, 1.4
+WIDTH, HEIGHT, SCALE = 1250, 900, 1.3
+#: Height of the viewer's own bar, which is cut off.
+BAR_PX = 42
 
 
 def main(seconds: float) -> None:
@@ -44,7 +46,8 @@ def main(seconds: float) -> None:
             )
             page.goto(found[0].rstrip(",.;"))
             page.wait_for_timeout(seconds * 1000)
-            page.screenshot(path=IMAGE, timeout=300_000)
+            clip = {"x": 0, "y": BAR_PX, "width": WIDTH, "height": HEIGHT - BAR_PX}
+            page.screenshot(path=IMAGE, clip=clip, timeout=300_000)
             browser.close()
     finally:
         server.send_signal(signal.SIGINT)
