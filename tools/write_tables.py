@@ -8,7 +8,7 @@ A page holds a marker, and after it the table that this tool writes:
     <!-- table latency_network.csv | model, runtime: on, p50_ms: p50 ms | threads=1 -->
 
 that is: the file, the columns with their titles, and which rows (column=value or value; several
-conditions are separated by ";"). No table has more than twelve rows.
+conditions are separated by ";"). No page has more than twelve rows.
 """
 
 from __future__ import annotations
@@ -46,16 +46,26 @@ def main(arguments: list[str]) -> int:
 
 
 def with_tables(text: str) -> str:
-    """The text of a page with each table made anew."""
-    return MARKER.sub(lambda m: f"<!-- table {m['spec']} -->\n{table(m['spec'])}", text)
-
-
-def table(spec: str) -> str:
-    """The Markdown table that a marker describes.
+    """The text of a page with each table made anew.
 
     Raises:
-        SystemExit: a column that the file lacks, no row, or more than twelve rows.
+        SystemExit: a column that the file lacks, no row, or more than twelve rows on the page.
     """
+    written: list[str] = []
+
+    def replace(marker: re.Match[str]) -> str:
+        written.extend(lines := table(marker["spec"]))
+        return "\n".join([f"<!-- table {marker['spec']} -->", *lines, ""])
+
+    result = MARKER.sub(replace, text)
+    rows = len(written) - 2 * len(MARKER.findall(text))
+    if rows > MAX_ROWS:
+        raise SystemExit(f"{rows} rows on a page, at most {MAX_ROWS} expected:\n{text[:80]}")
+    return result
+
+
+def table(spec: str) -> list[str]:
+    """The lines of the table that a marker describes."""
     name, columns, *conditions = (part.strip() for part in spec.split("|"))
     titles = dict(_column(part) for part in columns.split(","))
     rows = load(DOCS / "data" / name)
@@ -74,7 +84,7 @@ def table(spec: str) -> str:
         "|" + "".join("---:|" if right else "---|" for right in numeric),
     ]
     lines += ["| " + " | ".join(row[column] or "–" for column in titles) + " |" for row in rows]
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def load(path: Path) -> list[Row]:
