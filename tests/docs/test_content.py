@@ -8,7 +8,7 @@ import pytest
 
 from evface_edge.card import ModelCard, WindowPolicy
 from evface_edge.cli.outputs import PREDICT_SUFFIXES
-from evface_edge.events.formats import FORMATS
+from evface_edge.events.formats.table import FORMATS
 from evface_edge.representation import REPRESENTATIONS
 from evface_edge.results.table import FACE_COLUMNS
 from evface_runtimes import RUNTIMES
