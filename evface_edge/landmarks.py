@@ -39,7 +39,8 @@ RIGHT_EYE = slice(60, 68)
 LEFT_EYE = slice(68, 76)
 OUTER_LIPS = slice(76, 88)
 INNER_LIPS = slice(88, 96)
-RIGHT_PUPIL, LEFT_PUPIL = 96, 97
+RIGHT_PUPIL = 96
+LEFT_PUPIL = 97
 
 #: Outer eye corners: the distance between them normalises the error (inter-ocular).
 EYE_CORNERS = (60, 72)
