@@ -1,14 +1,11 @@
-"""A peer: the published network (CMFA, events and RGB) in PyTorch; against ours from end to end.
+"""Latency of our model end to end, beside the network of the paper (CMFA, events and RGB).
 
-Needs PyTorch (pip install 'evface-edge[train]'):
+    python -m benchmarks paper_network --rounds 20 > paper.json
 
-    python -m benchmarks paper_network
-    python -m benchmarks paper_network --rounds 20 --json results/paper.json
-
-Both on one and the same core with one thread, in turns. The peer is the network alone, with random
-weights (the authors publish none) and its inputs ready; ours is all of it, from a packet of events
-to landmarks in sensor pixels. The processor's time is told beside that of the clock on the wall,
-because other work on the machine hardly changes it. `--json` prints the numbers as JSON.
+Needs PyTorch (pip install 'evface-edge[train]'). Both run on the same core with one thread,
+alternating. The paper's network runs alone, in PyTorch, with random weights (none are published)
+and inputs in memory; ours runs completely, from a packet of events to landmarks in sensor pixels.
+CPU times depend less on other programs than elapsed times. Prints JSON.
 """
 
 from __future__ import annotations
@@ -17,7 +14,6 @@ import argparse
 import json
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,15 +21,15 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from evface_edge.bench.latency import pinned
-from evface_edge.bench.output import text_table
+from evface_edge.bench.machine import describe_machine
 from evface_edge.bench.stages import RATES_MEV_PER_S, SIZES, measure_stages
 from evface_edge.models import find_model
 from evface_training.teacher.config import SIZES as TEACHERS
 from evface_training.teacher.network import Teacher
 
 
-class Peer:
-    """The network of the paper's size, and how long each inference took."""
+class PaperNetwork:
+    """The network of the paper and the times of its inferences."""
 
     def __init__(self) -> None:
         torch.set_num_threads(1)
@@ -44,69 +40,65 @@ class Peer:
         self.parameters = sum(value.numel() for value in self._network.parameters())
         with FlopCounterMode(display=False) as counter:
             self._network(self._events, self._rgb)
-        self.operations = counter.get_total_flops()
-        self.wall_ms: list[float] = []
-        self.cpu_ms: list[float] = []
-        self.run(counted=False)
+        self.flops = counter.get_total_flops()
+        self.times_ms: dict[str, list[float]] = {"wall": [], "cpu": []}
 
-    def run(self, *, counted: bool = True) -> None:
+    def run(self) -> None:
+        """Measure one inference."""
         began, began_cpu = time.perf_counter(), time.process_time()
         with torch.inference_mode():
             self._network(self._events, self._rgb)
-        if counted:
-            self.cpu_ms.append(1e3 * (time.process_time() - began_cpu))
-            self.wall_ms.append(1e3 * (time.perf_counter() - began))
+        self.times_ms["cpu"].append(1e3 * (time.process_time() - began_cpu))
+        self.times_ms["wall"].append(1e3 * (time.perf_counter() - began))
 
 
-def compare(model: str, rounds: int) -> list[dict[str, Any]]:
-    """A row for each sensor and rate."""
-    peer, path = Peer(), find_model(model)
-    sys.stderr.write(
-        f"peer: {peer.parameters / 1e6:.2f} M parameters, {peer.operations / 1e9:.2f} GFLOP\n"
-    )
+def compare(model: str, rounds: int) -> dict[str, Any]:
+    """Return the paper's network, and a row of ours for each sensor and event rate."""
+    paper, path = PaperNetwork(), find_model(model)
     settings = [(size, rate) for size in SIZES for rate in RATES_MEV_PER_S]
     ours: list[dict[str, list[float]]] = [{"wall": [], "cpu": []} for _ in settings]
     for _ in range(rounds):
-        for (size, rate), taken in zip(settings, ours, strict=True):
-            peer.run()
-            found = measure_stages(path, size, rate, runtime="onnxruntime", device="cpu")
-            taken["wall"] += found["total_ms"]
-            taken["cpu"] += found["total_cpu_ms"]
-    return [
-        _row(model, f"{size}", rate, taken, peer)
-        for (size, rate), taken in zip(settings, ours, strict=True)
-    ]
+        for (size, rate), times_ms in zip(settings, ours, strict=True):
+            paper.run()
+            result = measure_stages(path, size, rate, runtime="onnxruntime", device="cpu")
+            times_ms["wall"] += result["total_ms"]
+            times_ms["cpu"] += result["total_cpu_ms"]
+    reference = percentiles(paper.times_ms)
+    rows = []
+    for (size, rate), times_ms in zip(settings, ours, strict=True):
+        row = percentiles(times_ms)
+        ratios = {
+            f"ratio_{key.removesuffix('_ms')}": reference[key] / value for key, value in row.items()
+        }
+        rows.append({"sensor": str(size), "mev_per_s": rate, **row, **ratios})
+    return {
+        "machine": describe_machine(),
+        "paper": {"parameters": paper.parameters, "flops": paper.flops, **reference},
+        "model": model,
+        "ours": rows,
+    }
 
 
-def _row(
-    model: str, size: str, rate: float, ours: dict[str, list[float]], peer: Peer
-) -> dict[str, Any]:
-    row: dict[str, Any] = {"model": model, "sensor": size, "Mev/s": f"{rate:g}"}
-    for name, mine, theirs in (
-        ("p50", ours["wall"], peer.wall_ms),
-        ("p10", ours["wall"], peer.wall_ms),
-        ("CPU p50", ours["cpu"], peer.cpu_ms),
-        ("CPU p10", ours["cpu"], peer.cpu_ms),
-    ):
-        fraction = 10 if name.endswith("10") else 50
-        us, them = float(np.percentile(mine, fraction)), float(np.percentile(theirs, fraction))
-        row |= {f"ours, {name} ms": f"{us:.2f}", f"peer, {name} ms": f"{them:.0f}"}
-        row[f"× by {name}"] = f"{them / us:.0f}"
-    return row
+def percentiles(times_ms: dict[str, list[float]]) -> dict[str, float]:
+    """Return p10 and p50 of elapsed and CPU time in ms."""
+    return {
+        f"{clock}_p{percent}_ms": float(np.percentile(values, percent))
+        for clock, values in times_ms.items()
+        for percent in (10, 50)
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    """Print the comparison as JSON."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks paper_network", description=__doc__.partition("\n")[0]
+    )
     parser.add_argument("--model", default="evface-s")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="Write the rows there too.")
     arguments = parser.parse_args()
     with pinned():
-        rows = compare(arguments.model, arguments.rounds)
-    sys.stdout.write(text_table(list(rows[0]), [list(row.values()) for row in rows]) + "\n")
-    if arguments.json is not None:
-        text = json.dumps(rows, indent=1, ensure_ascii=False)
-        arguments.json.write_text(f"{text}\n", encoding="utf-8")
+        result = compare(arguments.model, arguments.rounds)
+    sys.stdout.write(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

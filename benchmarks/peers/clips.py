@@ -1,8 +1,8 @@
-"""The clips that all are judged by: the same faces at every light and every speed.
+"""Simulated clips: the same faces at every light and speed.
 
-Each is an event list, an RGB frame of its last instant by an ordinary camera at the same place, and
-the true 98 points of that instant. Still images of other people come along: on them it is found
-out which of a peer's points mean what ours do (`points`).
+A clip has events, an RGB frame of its last instant by an ordinary camera at the same place, and the
+98 ground-truth points of that instant. Still images of other people are used to align the points of
+the peers with ours (`points`).
 """
 
 from __future__ import annotations
@@ -36,24 +36,26 @@ from evface_training.simulation.frame_camera import FrameCameraPrior
 
 LIGHTS_LUX = ((0.1, 1.0), (1.0, 10.0), (10.0, 100.0), (100.0, 1000.0))
 SPEEDS_DEG_PER_S = ((3.0, 10.0), (10.0, 100.0), (100.0, 300.0), (300.0, 1000.0))
-#: Below it the event camera is that of the set `dark`: higher thresholds, more noise.
+#: Below this, the event camera of the set `dark` is used: higher thresholds, more noise.
 _DARK_BELOW_LUX = 10.0
 #: 100 px/s of a face 96 pixels tall is a turn of about 80 degrees a second.
 _PX_PER_DEG = 1.25
 _FAST_DEG_PER_S = 100.0
-#: Of avatars that no recipe trains on.
+#: Seeds of avatars that no recipe trains on.
 _HEADS_SEED = 1_000_000
 _VERSION = 1
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """Which clips.
+class ClipSet:
+    """Settings of the clips.
 
     Attributes:
-        data: "avatars" (rendered by us), or a folder of annotated faces, of which the
-            human-labelled ones of people kept for validation are taken.
-        people: faces, each of them in every light and speed; stills: of other people.
+        data: "avatars", or a folder of annotated faces; human-labelled faces of its validation
+            part are used.
+        people: number of faces, each in every light and speed.
+        stills: number of still images of other people.
+        seed: random seed.
     """
 
     data: str = "avatars"
@@ -68,6 +70,7 @@ class Wanted:
 
     @property
     def file(self) -> str:
+        """Name of the cache file."""
         text = json.dumps([dataclasses.asdict(self), LIGHTS_LUX, SPEEDS_DEG_PER_S, _VERSION])
         return f"clips-{hashlib.sha256(text.encode()).hexdigest()[:12]}.npz"
 
@@ -77,11 +80,15 @@ class Clips:
     """N clips on sensors of one size, and M still images of other people.
 
     Attributes:
-        events: of all clips, one after the other; starts: (N + 1,) where each begins.
-        points: (N, 98, 2) sensor pixels at the end; boxes: (N, 4) x, y, width, height.
-        lux, speed_deg_per_s: (N,); person: (N,) which face.
+        events: events of all clips, one after the other.
+        starts: (N + 1,) index of the first event of each clip.
+        points: (N, 98, 2) sensor pixels at the end.
+        boxes: (N, 4) x, y, width, height.
+        lux, speed_deg_per_s: (N,).
+        person: (N,) index of the face.
         rgb: (N, S, S, 3) uint8.
-        stills: (M, S, S, 3) uint8; still_points: (M, 98, 2).
+        stills: (M, S, S, 3) uint8.
+        still_points: (M, 98, 2).
     """
 
     events: EventArray
@@ -119,16 +126,18 @@ class Clips:
         partial.replace(path)
 
 
-def clips(wanted: Wanted, folder: Path, report: Callable[[str], None]) -> tuple[Clips, Path]:
-    """Made, or taken from the folder where they lie already; and the file."""
-    path = folder / wanted.file
+def load_or_make(
+    settings: ClipSet, folder: Path, report: Callable[[str], None]
+) -> tuple[Clips, Path]:
+    """Return the clips and their file; simulate them unless the file exists."""
+    path = folder / settings.file
     if not path.is_file():
-        _make(wanted, report).save(path)
+        _make(settings, report).save(path)
     return Clips.load(path), path
 
 
 def condition(light: tuple[float, float], speed: tuple[float, float]) -> Condition:
-    """Recordings of one bin of light and one of speed."""
+    """Return the simulation settings of a bin of light and speed."""
     kind = "dark" if light[0] < _DARK_BELOW_LUX else "normal"
     camera = dataclasses.replace(CONDITIONS[kind].camera, lux=light)
     return Condition(
@@ -139,20 +148,20 @@ def condition(light: tuple[float, float], speed: tuple[float, float]) -> Conditi
     )
 
 
-def _make(wanted: Wanted, report: Callable[[str], None]) -> Clips:
-    shown, others = _people(wanted)
+def _make(settings: ClipSet, report: Callable[[str], None]) -> Clips:
+    shown, others = _people(settings)
     made: list[BenchmarkRecording] = []
     for light, speed in product(LIGHTS_LUX, SPEEDS_DEG_PER_S):
-        asked = condition(light, speed)
-        report(f"clips: {asked.name}")
-        made += recordings(shown, asked, wanted.seed, frames=FrameCameraPrior())
+        setting = condition(light, speed)
+        report(f"clips: {setting.name}")
+        made += recordings(shown, setting, settings.seed, frames=FrameCameraPrior())
     return collect(made, np.tile(np.arange(len(shown)), len(made) // len(shown)), others)
 
 
 def collect(
     made: Sequence[BenchmarkRecording], person: NDArray[np.integer[Any]], others: FaceSet
 ) -> Clips:
-    """Recordings with a frame each, and the faces of others, as arrays."""
+    """Pack recordings and still images into arrays."""
     lengths = [len(one.events) for one in made]
     boxes = [[one.box.x, one.box.y, one.box.width, one.box.height] for one in made]
     return Clips(
@@ -170,26 +179,26 @@ def collect(
 
 
 def in_colour(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(M, S, S) or (M, S, S, 3) → (M, S, S, 3)."""
+    """Convert images (M, S, S) or (M, S, S, 3) to (M, S, S, 3)."""
     return images if images.ndim == 4 else np.repeat(images[..., None], 3, axis=-1)
 
 
-def _people(wanted: Wanted) -> tuple[FaceSet, FaceSet]:
-    """→ (those shown in the clips, others)."""
+def _people(settings: ClipSet) -> tuple[FaceSet, FaceSet]:
+    """Return the faces of the clips and those of the still images."""
     torch.set_num_threads(1)
-    if wanted.data == "avatars":
+    if settings.data == "avatars":
         from evface_training.avatar.stills import render_stills
 
-        first = _HEADS_SEED + wanted.people
+        first = _HEADS_SEED + settings.people
         shown = render_stills(range(_HEADS_SEED, first), 1)
-        return shown, render_stills(range(first, first + -(-wanted.stills // 4)), 4)
-    _, kept = split_faces(load_faces([Path(wanted.data)], color=True))
+        return shown, render_stills(range(first, first + -(-settings.stills // 4)), 4)
+    _, kept = split_faces(load_faces([Path(settings.data)], color=True))
     kept = kept.select(kept.human)
-    if len(kept) <= wanted.people:
+    if len(kept) <= settings.people:
         raise ConfigError(
-            "--data", f"{len(kept)} human-labelled faces for validation", f"over {wanted.people}"
+            "--data", f"{len(kept)} human-labelled faces for validation", f"over {settings.people}"
         )
-    chosen = np.linspace(0, len(kept) - 1, wanted.people).round().astype(int)
+    chosen = np.linspace(0, len(kept) - 1, settings.people).round().astype(int)
     rest = np.setdiff1d(np.arange(len(kept)), chosen)
-    some = np.linspace(0, len(rest) - 1, min(wanted.stills, len(rest))).round().astype(int)
+    some = np.linspace(0, len(rest) - 1, min(settings.stills, len(rest))).round().astype(int)
     return kept.select(chosen), kept.select(rest[some])

@@ -1,4 +1,4 @@
-"""Our networks on the same clips, and the network of the paper's size, for its time alone."""
+"""Our models on the clips, and the latency of the networks."""
 
 from __future__ import annotations
 
@@ -18,36 +18,35 @@ from evface_edge.predictor import Predictor
 from evface_edge.tracking.event_buffer import EventBuffer
 from evface_edge.tracking.network import LandmarkNetwork
 
-#: The face is followed already: its box is known, moved and scaled a little as a tracker's is.
+#: The box of the face is known, with an offset as that of a tracker.
 FOLLOWED = "followed"
-#: Nothing is known: the face is searched for in the clip's own events.
+#: The face is searched for in the events of the clip.
 SEARCHED = "searched"
 
-#: No clip lasts a second: its last event makes the one instant.
+#: Clips are shorter than a second, so that this gives one result, at the last event.
 _ONCE_HZ = 1.0
-#: Clips whose time is taken, about.
+#: Approximate number of clips whose time is measured.
 _TIMED = 16
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """Of N clips.
+class Result:
+    """Landmarks of N clips.
 
     Attributes:
-        points: (N, 98, 2) sensor pixels at the end, NaN where the model takes nothing for a face.
-        cpu_ms: (T,) of some of the clips, for one instant of a hundred a second, from events to
-            landmarks.
+        points: (N, 98, 2) sensor pixels at the end, NaN without an accepted face.
+        cpu_ms: (T,) CPU time of one result, from events to landmarks, of some of the clips.
     """
 
     points: NDArray[np.float32]
     cpu_ms: NDArray[np.float64]
 
 
-def look(model: str, clips: Clips, *, follow: bool) -> Found:
-    """The last landmarks of each clip.
+def predict(model: str, clips: Clips, *, follow: bool) -> Result:
+    """Return the landmarks at the end of each clip.
 
-    In a box that is known, every instant stands by itself: all but the last are left out, except
-    where time is taken. A search needs all of them.
+    With a known box results are independent, so that only the last one is computed, except where
+    time is measured. A search needs all of them.
     """
     points = np.full((len(clips), 98, 2), np.nan, np.float32)
     cpu_ms = []
@@ -65,11 +64,11 @@ def look(model: str, clips: Clips, *, follow: bool) -> Found:
             last = faces[-1] if len(faces) else None
             if last is not None and last.t_us == events["t"][-1] and _accepted(predictor, last):
                 points[index] = last.landmarks
-    return Found(points, np.array(cpu_ms))
+    return Result(points, np.array(cpu_ms))
 
 
 def _accepted(predictor: Predictor, face: Any) -> bool:
-    """Whether the limits of the model's card take it for a face, as a peer's detector has its."""
+    """Apply the limits of the model card, as the peers' detectors have limits, too."""
     box = Box.around(face.landmarks)
     spread = float(face.sigma.mean()) / max(box.width, box.height)
     card = predictor.card
@@ -77,10 +76,9 @@ def _accepted(predictor: Predictor, face: Any) -> bool:
 
 
 def network_times(models: tuple[str, ...], clips: Clips, seconds: float) -> dict[str, Any]:
-    """Name → processor time of one inference, ms (p10), in turns on one core.
+    """Return name → CPU time of one inference in ms (p10), interleaved on one core.
 
-    The network of the published size, which we have built, has weights that were never trained:
-    its time is that of trained ones, its landmarks are not worth a look.
+    The network of the paper has random weights, which do not affect its time.
     """
     import torch
 
@@ -107,8 +105,10 @@ def network_times(models: tuple[str, ...], clips: Clips, seconds: float) -> dict
     calls["CMFA of the paper's size, network"] = paper
     try:
         with pinned():
-            taken = measure(calls, seconds=seconds, rounds=5, warm_up=2, clock=time.process_time)
+            latencies = measure(
+                calls, seconds=seconds, rounds=5, warm_up=2, clock=time.process_time
+            )
     finally:
         for network in networks.values():
             network.close()
-    return {name: latency.fast_ms for name, latency in taken.items()}
+    return {name: latency.fast_ms for name, latency in latencies.items()}

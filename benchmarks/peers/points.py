@@ -1,10 +1,9 @@
-"""Points of peers → the points that all have in common.
+"""Alignment of the peers' points with common points.
 
-Two sets: the five of YuNet (pupils, tip of the nose, corners of the mouth), and the 51 of iBUG's 68
-that do not lie on the outline of the face, which a mesh has as well. Nobody's scheme is exactly
-another's: for each common point the nearest point of the peer is taken, and the median of what is
-then left is added, both found on sharp still images of other people. So a peer is not charged for
-meaning something slightly else by "corner of the mouth"; ours get no such correction.
+There are two common sets: the five points of YuNet (pupils, tip of the nose, corners of the mouth),
+and the 51 of iBUG's 68 points that are not on the contour. Definitions of points differ slightly,
+so that each common point is taken from the nearest point of the peer plus a constant offset, both
+fitted on sharp still images of other people. Our points get no such correction.
 """
 
 from __future__ import annotations
@@ -22,25 +21,24 @@ Points = NDArray[np.floating[Any]]
 _OUTLINE_68 = 17
 #: Outer eye corners among the 51.
 EYE_CORNERS_51 = (36 - _OUTLINE_68, 45 - _OUTLINE_68)
-#: Points of each peer that span the face from its right to its left: outer eye corners of the mesh,
-#: eyes of the five.
+#: Two points of each peer that define the axis of the face: outer eye corners, or eyes.
 AXES = {"MediaPipe": (33, 263), "YuNet": (0, 1)}
-#: Fewer stills with a face than this tell nothing.
-_LEAST_STILLS = 5
+#: Minimum number of stills with a face.
+_MIN_STILLS = 5
 
 
 def to_51(points: Points) -> Points:
-    """(…, 98, 2) → (…, 51, 2)."""
+    """Return the 51 common points (…, 51, 2) of (…, 98, 2)."""
     return to_68(points)[..., _OUTLINE_68:, :]
 
 
 def nme51(predicted: Points, truth: Points) -> NDArray[np.float64]:
-    """(…, 51, 2) → (…): mean distance ÷ distance between the outer eye corners; inf for no face."""
+    """Return mean distance ÷ distance of the outer eye corners, (…); inf without a face."""
     return _without_nan(nme(predicted, truth, EYE_CORNERS_51))
 
 
 def nme5(predicted: Points, truth: Points) -> NDArray[np.float64]:
-    """(…, 5, 2) → (…): mean distance ÷ distance between the pupils; inf for no face."""
+    """Return mean distance ÷ distance of the pupils, (…); inf without a face."""
     return _without_nan(nme(predicted, truth, (0, 1)))
 
 
@@ -49,24 +47,25 @@ def _without_nan(errors: Any) -> NDArray[np.float64]:
 
 
 @dataclass(frozen=True, eq=False)
-class Translation:
-    """Which points of a peer stand for the P common ones, and what is added to them.
+class Alignment:
+    """The points of a peer for the P common points, and their offsets.
 
     Attributes:
-        vertices: (P,) of the peer's points.
-        offsets: (P, 2) along the peer's own axis and across it, in lengths of the axis.
+        vertices: (P,) indices of the peer's points.
+        offsets: (P, 2) along the axis and across it, in lengths of the axis.
         axis: two of the peer's points.
-        left_percent: mean error that is left on the stills, and raw_percent: without the offsets.
+        aligned_percent: mean error on the stills.
+        raw_percent: mean error on the stills without offsets.
     """
 
     vertices: NDArray[np.int64]
     offsets: NDArray[np.float64]
     axis: tuple[int, int]
-    left_percent: float
+    aligned_percent: float
     raw_percent: float
 
     def __call__(self, found: Points) -> Points:
-        """(N, Q, 2) of the peer → (N, P, 2)."""
+        """Return the common points (N, P, 2) of the peer's points (N, Q, 2)."""
         along, across = _axes(found, self.axis)
         return (
             found[:, self.vertices]
@@ -76,25 +75,26 @@ class Translation:
 
 
 def fit(
-    found: Points, truth: Points, axis: tuple[int, int], error: Any, *, as_they_are: bool
-) -> Translation:
-    """The nearest points, and the median of what is left, on stills.
+    found: Points, truth: Points, axis: tuple[int, int], error: Any, *, same_points: bool
+) -> Alignment:
+    """Fit nearest points and median offsets on stills.
 
     Args:
-        found: (M, Q, 2) of a peer, NaN where it saw no face; truth: (M, P, 2).
-        error: of (M, P, 2) against (M, P, 2), a fraction.
-        as_they_are: Q is P, and they stand for each other in this order.
+        found: (M, Q, 2) points of a peer, NaN without a face.
+        truth: (M, P, 2) common points.
+        error: metric of predicted and true points (M, P, 2).
+        same_points: the peer has the common points, in the same order.
 
     Raises:
-        ValueError: it saw hardly any face.
+        ValueError: faces on too few stills.
     """
-    seen = np.isfinite(found).all((1, 2))
-    if seen.sum() < _LEAST_STILLS:
-        raise ValueError(f"found a face on {seen.sum()} of {len(seen)} sharp stills")
-    found, truth = found[seen], truth[seen]
+    valid = np.isfinite(found).all((1, 2))
+    if valid.sum() < _MIN_STILLS:
+        raise ValueError(f"found a face on {valid.sum()} of {len(valid)} sharp stills")
+    found, truth = found[valid], truth[valid]
     along, across = _axes(found, axis)
     scale = np.linalg.norm(along, axis=-1)
-    if as_they_are:
+    if same_points:
         vertices = np.arange(truth.shape[1])
     else:
         apart = np.linalg.norm(truth[:, :, None] - found[:, None], axis=-1) / scale[:, None, None]
@@ -102,9 +102,9 @@ def fit(
     gap = truth - found[:, vertices]
     within = np.stack([(gap * along[:, None]).sum(-1), (gap * across[:, None]).sum(-1)], -1)
     offsets = np.median(within / scale[:, None, None] ** 2, axis=0)
-    raw = Translation(vertices, np.zeros_like(offsets), axis, np.nan, np.nan)
-    fitted = Translation(vertices, offsets, axis, np.nan, np.nan)
-    return Translation(
+    raw = Alignment(vertices, np.zeros_like(offsets), axis, np.nan, np.nan)
+    fitted = Alignment(vertices, offsets, axis, np.nan, np.nan)
+    return Alignment(
         vertices,
         offsets,
         axis,
@@ -114,13 +114,13 @@ def fit(
 
 
 def _axes(found: Points, axis: tuple[int, int]) -> tuple[Points, Points]:
-    """(N, 2) from the first to the second point of the axis, and the same turned by 90 degrees."""
+    """Return the axis (N, 2), and the axis rotated by 90 degrees."""
     along = found[:, axis[1]] - found[:, axis[0]]
     return along, np.stack([-along[:, 1], along[:, 0]], -1)
 
 
-def common_truth(points: Points) -> dict[str, Points]:
-    """(N, 98, 2) → the common points, by the name of their error."""
+def common_points(points: Points) -> dict[str, Points]:
+    """Return the common points of (N, 98, 2) for each metric."""
     return {"nme51": to_51(points), "nme5": to_5(points)}
 
 

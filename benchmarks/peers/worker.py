@@ -1,13 +1,13 @@
-"""The peers, in an environment of their own: `python worker.py CLIPS ANSWERS --yunet FILE …`.
+"""Run the peers in an environment of their own: `python worker.py CLIPS ANSWERS --yunet FILE …`.
 
-Imports nothing of evface-edge. Needs, and leaves out with a sentence what is missing:
+Imports nothing of evface-edge. Packages; what is missing is left out:
 
     pip install mediapipe                       MediaPipe Face Landmarker, and OpenCV for YuNet
     pip install torch==2.13.0 event-pienet      PIE-Net, which rebuilds images from events
 
-Images → landmarks. Images: the RGB frame; the same with its contrast stretched, as one would do
-in the dark; events summed with fading; events through PIE-Net. Times are of the processor, all
-threads together, so that they hardly depend on what else the machine does.
+Landmarks are computed on the RGB frame, on the frame with stretched contrast, on events summed with
+exponential decay, and on frames rebuilt from events by PIE-Net. Times are CPU times of all threads,
+which hardly depend on other programs.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from typing import Any
 import numpy as np
 
 FADES_MS = (30, 100, 300)
-#: Of PIE-Net: the window of its own demonstration; five slices of time; sizes that it can halve.
+#: PIE-Net: window of its demo, bins of its input, and multiple of its image size.
 PIE_NET_WINDOW_US, PIE_NET_BINS, PIE_NET_MULTIPLE = 33_000, 5, 20
 YUNET_SIDE_PX, YUNET_SCORE = 320, 0.5
 
 
 def stretched(frame: Any) -> Any:
-    """Contrast and brightness as a user would set them for a dark image."""
+    """Stretch the contrast of a dark image."""
     low, high = np.percentile(frame, [1, 99])
     return np.clip((frame - low) * (255 / max(high - low, 1.0)), 0, 255).astype(np.uint8)
 
 
 def integrated(events: Any, side: int, fade_ms: float) -> Any:
-    """(side, side) uint8: polarities that fade, grey where nothing happens."""
+    """Sum polarities with exponential decay: (side, side) uint8, grey without events."""
     if not len(events):
         return np.full((side, side), 128, np.uint8)
     age_ms = (events["t"][-1] - events["t"]) * 1e-3
@@ -46,13 +46,13 @@ def integrated(events: Any, side: int, fade_ms: float) -> Any:
 
 
 def voxels(events: Any, side: int, bins: int) -> Any:
-    """(bins, side, side) float32: polarities, shared linearly by the two nearest slices of time."""
+    """Return a voxel grid (bins, side, side) float32 of polarities, linear in time."""
     grid = np.zeros((bins, side * side), np.float32)
     if len(events):
         t = events["t"].astype(np.float64)
-        place = (bins - 1) * (t - t[0]) / max(t[-1] - t[0], 1.0)
-        low = np.minimum(place.astype(np.int64), bins - 2)
-        fraction = place - low
+        position = (bins - 1) * (t - t[0]) / max(t[-1] - t[0], 1.0)
+        low = np.minimum(position.astype(np.int64), bins - 2)
+        fraction = position - low
         sign = 2.0 * events["p"] - 1
         pixel = events["y"].astype(np.int64) * side + events["x"]
         for at, weight in ((low, sign * (1 - fraction)), (low + 1, sign * fraction)):
@@ -61,7 +61,7 @@ def voxels(events: Any, side: int, bins: int) -> Any:
 
 
 class PieNet:
-    """Images from events by a recurrent network (package event-pienet, with its weights)."""
+    """Frames rebuilt from events by a recurrent network (package event-pienet)."""
 
     def __init__(self) -> None:
         import torch
@@ -71,7 +71,7 @@ class PieNet:
         self._torch, self._network = torch, load_model(device="cpu").eval()
 
     def __call__(self, events: Any, side: int) -> Any:
-        """The image at the last event, after all windows of the clip."""
+        """Return the frame at the last event, after all windows of the clip."""
         torch = self._torch
         self._network.reset_states()
         image = np.zeros((side, side))
@@ -92,7 +92,7 @@ class PieNet:
 
 
 class MediaPipe:
-    """(478, 2) pixels of the face, or NaN."""
+    """Face mesh: (478, 2) pixels, or NaN without a face."""
 
     POINTS = 478
 
@@ -123,7 +123,7 @@ class MediaPipe:
 
 
 class YuNet:
-    """(5, 2) pixels of the surest face, or NaN; the frame is enlarged in its favour."""
+    """Face with the highest score: (5, 2) pixels, or NaN; frames are enlarged for it."""
 
     POINTS = 5
 
@@ -153,17 +153,17 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("clips")
     parser.add_argument("answers")
-    parser.add_argument("--yunet", help="the ONNX file")
-    parser.add_argument("--mediapipe", help="the .task file")
-    parser.add_argument("--pie-net", action="store_true", help="its images, and no others")
+    parser.add_argument("--yunet", help="ONNX file")
+    parser.add_argument("--mediapipe", help=".task file")
+    parser.add_argument("--pie-net", action="store_true", help="only frames of PIE-Net")
     given = parser.parse_args()
     with np.load(given.clips, allow_pickle=False) as stored:
         clips = {key: stored[key] for key in ("events", "starts", "rgb", "stills")}
     left_out: dict[str, str] = {}
 
-    def start(name: str, kind: Any, *needs: Any) -> Any:
+    def create(name: str, kind: Any, *needs: Any) -> Any:
         if None in needs:
-            left_out[name] = "no model file was named"
+            left_out[name] = "no model file"
             return None
         try:
             return kind(*needs)
@@ -172,15 +172,15 @@ def main() -> int:
             return None
 
     landmarkers = {
-        "MediaPipe": start("MediaPipe", MediaPipe, given.mediapipe),
-        "YuNet": start("YuNet", YuNet, given.yunet),
+        "MediaPipe": create("MediaPipe", MediaPipe, given.mediapipe),
+        "YuNet": create("YuNet", YuNet, given.yunet),
     }
     landmarkers = {name: one for name, one in landmarkers.items() if one is not None}
     if given.pie_net:
-        pie_net = start("PIE-Net", PieNet) if landmarkers else None
-        answers = look(clips, landmarkers, {} if pie_net is None else rebuilt(pie_net, clips))
+        pie_net = create("PIE-Net", PieNet) if landmarkers else None
+        answers = run(clips, landmarkers, {} if pie_net is None else rebuilt(pie_net, clips))
     else:
-        answers = look(clips, landmarkers, simple(clips))
+        answers = run(clips, landmarkers, simple(clips))
         for name, one in landmarkers.items():
             answers[f"stills/{name}"] = np.stack([one(still) for still in clips["stills"]])
     for one in landmarkers.values():
@@ -191,7 +191,7 @@ def main() -> int:
 
 
 def simple(clips: Any) -> dict[str, Any]:
-    """Name → (index, events) → image: of the frame itself, and of events that are summed."""
+    """Return name → function (index, events) → image: RGB frames and summed events."""
     side = clips["rgb"].shape[1]
     return {
         "RGB": lambda index, events: clips["rgb"][index],
@@ -204,18 +204,16 @@ def simple(clips: Any) -> dict[str, Any]:
 
 
 def rebuilt(pie_net: PieNet, clips: Any) -> dict[str, Any]:
-    """The same, of the learned reconstruction."""
+    """Return the same for PIE-Net."""
     return {"PIE-Net": lambda index, events: pie_net(events, clips["rgb"].shape[1])}
 
 
-def look(clips: Any, landmarkers: Any, makers: Any) -> dict[str, Any]:
-    """Every image of every clip through every landmarker, each clip in one go."""
-    count, side = clips["rgb"].shape[:2]
+def run(clips: Any, landmarkers: Any, makers: Any) -> dict[str, Any]:
+    """Run every landmarker on every image of every clip."""
+    count = len(clips["rgb"])
     answers: dict[str, Any] = {}
     for name in makers:
         answers[f"made_ms/{name}"] = np.zeros(count)
-        if not name.startswith("RGB"):
-            answers[f"frame/{name}"] = np.zeros((count, side, side), np.uint8)
         for landmarker, one in landmarkers.items():
             answers[f"points/{name}/{landmarker}"] = np.zeros((count, one.POINTS, 2), np.float32)
             answers[f"found_ms/{name}/{landmarker}"] = np.zeros(count)
@@ -226,7 +224,6 @@ def look(clips: Any, landmarkers: Any, makers: Any) -> dict[str, Any]:
             frame = make(index, events)
             answers[f"made_ms/{name}"][index] = 1e3 * (time.process_time() - before)
             if frame.ndim == 2:
-                answers[f"frame/{name}"][index] = frame
                 frame = np.repeat(frame[..., None], 3, axis=-1)
             for landmarker, one in landmarkers.items():
                 before = time.process_time()
