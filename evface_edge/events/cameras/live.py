@@ -219,5 +219,5 @@ def _describe(error: Exception) -> str:
 def _close(driver: Driver) -> None:
     try:
         driver.close()
-    except Exception as error:  # any library, a device that is gone
+    except Exception as error:  # libraries may raise anything after a disconnection
         logger.debug("closing %s: %s", driver.title, _describe(error))

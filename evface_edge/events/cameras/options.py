@@ -8,7 +8,7 @@ import re
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -41,13 +41,8 @@ class LiveOptions:
     @classmethod
     def take(cls, options: dict[str, str]) -> LiveOptions:
         """Removes its options from `options`; ConfigError for an impossible value."""
-        values: dict[str, Any] = {}
-        for name in ("queue_events", "max_lag_us"):
-            if name in options:
-                values[name] = integer(name, options.pop(name))
-        if "reconnect" in options:
-            values["reconnect"] = boolean("reconnect", options.pop("reconnect"))
-        return cls(**values)
+        names = [field.name for field in dataclasses.fields(cls) if field.name in options]
+        return cast(LiveOptions, build_config(cls, {name: options.pop(name) for name in names}))
 
 
 def as_text(options: Mapping[str, object]) -> dict[str, str]:
@@ -196,6 +191,8 @@ def _value(name: str, text: str, hint: Any) -> Any:
                 return by_name[text.lower()]
             if kind is bool:
                 return boolean(name, text)
+            if kind is int:
+                return integer(name, text)
             if issubclass(kind, np.integer):
                 limits = np.iinfo(kind)
                 return integer(name, text, int(limits.min), int(limits.max))

@@ -17,7 +17,7 @@ from evface_edge.geometry import SensorSize
 
 
 class Writer(base.Writer):
-    """Writes one stream of events, in packets of up to 65,536; compressed as `?compression=` says.
+    """Writes one stream of events, in packets of up to 65,536, with the given `?compression=`.
 
     dv-processing writes to a file of its own, which must end in .aedat4 (any other name aborts
     the process). `finish` copies its content to the file given.

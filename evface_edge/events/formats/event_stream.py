@@ -117,7 +117,7 @@ def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
         return _decode(data, first, layout, state, check, out)
 
     def packets(validator: Validator) -> Iterator[EventArray]:
-        # y counts from the bottom of the sensor in the header, whatever size the caller gives.
+        # y counts from the bottom of the sensor in the header, not of a size given by the caller.
         state = np.array([0, stated.height], np.int64)
         return decode_file(path, start, np.dtype(np.uint8), decode, state, validator)
 

@@ -8,7 +8,7 @@ timestamp come in words of their own, and roll over every 2^34 µs (4 h 46 min).
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -104,7 +104,4 @@ def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
 class Writer(prophesee_raw.RawWriter):
     """Writes EVT2. Gaps are far below the period, so that no words are needed to bridge them."""
 
-    def __init__(self, file: BinaryIO, size: SensorSize, options: Options) -> None:
-        super().__init__(
-            file, size, "EVT2", "<u4", PERIOD_US, _encode, lambda events, span_us: 2 * events
-        )
+    encoding, dtype, period_us, encode = "EVT2", "<u4", PERIOD_US, staticmethod(_encode)

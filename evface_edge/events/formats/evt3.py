@@ -8,7 +8,7 @@ half to 0 until its own word follows. Events before the first timestamp and row 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -153,12 +153,11 @@ def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
     return prophesee_raw.read(path, size, "EVT3", "<u2", decode)
 
 
-def _max_words(events: int, span_us: int) -> int:
-    return 4 * events + span_us // (1 << 22) + 2
-
-
 class Writer(prophesee_raw.RawWriter):
     """Writes EVT3 without vectors: the order of the events stays as it is."""
 
-    def __init__(self, file: BinaryIO, size: SensorSize, options: Options) -> None:
-        super().__init__(file, size, "EVT3", "<u2", PERIOD_US, _encode, _max_words)
+    encoding, dtype, period_us, encode = "EVT3", "<u2", PERIOD_US, staticmethod(_encode)
+
+    @staticmethod
+    def max_words(events: int, span_us: int) -> int:
+        return 4 * events + span_us // (1 << 22) + 2

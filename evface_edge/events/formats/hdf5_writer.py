@@ -20,7 +20,7 @@ _INDEX_STEP_US = 2000
 
 
 class Writer(base.Writer):
-    """Collects events into whole chunks, and writes them as `?layout=` and `?compression=` say.
+    """Writes whole chunks of events, with the given `?layout=` and `?compression=`.
 
     `dsec`: `events/{t,x,y,p}`, `t_offset` and `ms_to_idx`, for h5py and the DSEC tools.
     `metavision`: `CD/events` in ECF and its index of every 2 ms, for Metavision's own reader.

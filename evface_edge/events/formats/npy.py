@@ -31,7 +31,7 @@ def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
     with path.open("rb") as file:
         header = read_header(file, path)
         start = file.tell()
-    _check(header, path)
+    check_array(header, path)
 
     def packets(validator: Validator) -> Iterator[EventArray]:
         with path.open("rb") as file:
@@ -41,7 +41,8 @@ def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
     return Contents(sensor_size(path, size, None), packets, {"dtype": str(header.dtype)})
 
 
-def _check(header: NpyHeader, path: Path) -> None:
+def check_array(header: NpyHeader, path: Path) -> None:
+    """Raises EventFormatError if it is not an array of events."""
     if header.dtype.names:
         missing = [field for field in FIELDS if field not in header.dtype.names]
         if missing or len(header.shape) != 1:
@@ -124,7 +125,7 @@ def array_packets(
 
 
 class Writer(base.Writer):
-    """Writes a structured array of EVENT_DTYPE, which has no room for the sensor size."""
+    """Writes a structured array of EVENT_DTYPE, without the sensor size."""
 
     def __init__(self, file: BinaryIO, size: SensorSize, options: Options) -> None:
         self._file = file

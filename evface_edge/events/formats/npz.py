@@ -27,6 +27,7 @@ from evface_edge.events.formats.npy import (
     FIELDS,
     NpyHeader,
     array_packets,
+    check_array,
     check_columns,
     read_header,
 )
@@ -65,14 +66,7 @@ def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
             )
         check_columns({name: header.dtype for name, header in headers.items()}, path)
     else:
-        header = headers["events"]
-        if len(header.shape) != 1 or not set(FIELDS) <= set(header.dtype.names or ()):
-            raise EventFormatError(
-                f"events is an array {header.shape} of {header.dtype}, expected (N,) with "
-                "fields t, x, y, p",
-                path=path,
-            )
-        check_columns({field: header.dtype[field] for field in FIELDS}, path)
+        check_array(headers["events"], path)
 
     def packets(validator: Validator) -> Iterator[EventArray]:
         with _open(path) as archive, contextlib.ExitStack() as stack:

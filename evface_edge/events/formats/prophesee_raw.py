@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from evface_edge.errors import EventFormatError
 from evface_edge.events.array import EventArray
 from evface_edge.events.formats import base, prophesee_header
-from evface_edge.events.formats.base import Contents, check_size, sensor_size
+from evface_edge.events.formats.base import Contents, Options, check_size, sensor_size
 from evface_edge.events.formats.reading import Decoder, decode_file
 from evface_edge.events.validation import Validator
 from evface_edge.geometry import SensorSize
@@ -67,31 +67,24 @@ Encoder = Callable[[Any, int, Any, Any], int]
 
 
 class RawWriter(base.Writer):
-    """Writes the header before the first event, then the words that `encode` produces."""
+    """Writes the header before the first event, then the words that `encode` produces.
 
-    def __init__(
-        self,
-        file: BinaryIO,
-        size: SensorSize,
-        encoding: str,
-        dtype: str,
-        period_us: int,
-        encode: Encoder,
-        max_words: Callable[[int, int], int],
-    ) -> None:
-        """
-        Args:
-            period_us: words hold timestamps modulo this; the header gets the whole periods
-                before the first event.
-            max_words: (events, span in µs) → upper bound of the number of words.
+    Attributes:
+        encoding: name of the encoding in the header.
+        dtype: of the words.
+        period_us: words hold timestamps modulo this; the header gets the whole periods before the
+            first event.
+        encode: compiled encoder.
+    """
 
-        Raises:
-            EventFormatError: the sensor needs more than 11 bits of x or y.
-        """
-        check_size(size, 2048, 2048, encoding)
-        self._file, self._size, self._encoding = file, size, encoding
-        self._dtype, self._period_us = dtype, period_us
-        self._encode, self._max_words = encode, max_words
+    encoding: str
+    dtype: str
+    period_us: int
+    encode: Encoder
+
+    def __init__(self, file: BinaryIO, size: SensorSize, options: Options) -> None:
+        check_size(size, 2048, 2048, self.encoding)  # 11 bits
+        self._file, self._size = file, size
         self._origin_us: int | None = None
         self._last_us = 0
         # -1: not yet written.
@@ -101,15 +94,20 @@ class RawWriter(base.Writer):
         if self._origin_us is None:
             self._origin_us = self._write_header(int(events["t"][0]))
         span_us = int(events["t"][-1]) - self._last_us
-        words = np.empty(self._max_words(len(events), span_us), self._dtype)
-        count = self._encode(events, self._origin_us, self._state, words)
+        words = np.empty(self.max_words(len(events), span_us), self.dtype)
+        count = type(self).encode(events, self._origin_us, self._state, words)
         self._file.write(words[:count].tobytes())
         self._last_us = int(events["t"][-1])
 
+    @staticmethod
+    def max_words(events: int, span_us: int) -> int:
+        """Upper bound of the number of words."""
+        return 2 * events
+
     def _write_header(self, first_us: int) -> int:
-        origin_us = first_us // self._period_us * self._period_us
+        origin_us = first_us // self.period_us * self.period_us
         self._last_us = first_us
-        self._file.write(prophesee_header.build(self._encoding, self._size, origin_us))
+        self._file.write(prophesee_header.build(self.encoding, self._size, origin_us))
         return origin_us
 
     def finish(self) -> None:

@@ -1,7 +1,7 @@
 """Encodings of the events in `event_camera_msgs` packets.
 
 https://github.com/ros-event-camera/event_camera_codecs. To add one, add a row to `COLUMNS`.
-Prophesee's words keep their meaning from packet to packet; the other encodings start anew.
+The state of Prophesee's decoders continues from packet to packet; other encodings have none.
 """
 
 from __future__ import annotations

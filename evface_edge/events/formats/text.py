@@ -106,7 +106,7 @@ def _split(data: Any, i: int, starts: Any, stops: Any, plain: Any) -> tuple[int,
     """Finds the cells of a line, and the value of those of 1 to 18 digits alone (else -1).
 
     Returns:
-        The end of the line, and the number of cells, which may be more than there is room for.
+        The end of the line, and the number of cells, which may be above MAX_COLUMNS.
     """
     column = 0
     while i < len(data) and data[i] != _NEWLINE:

@@ -1,4 +1,4 @@
-"""DV network streams over loopback: ours to dv-processing, dv-processing's to ours, and damage.
+"""DV network streams over loopback: between this package and dv-processing, and damage.
 
 dv-processing runs in a process of its own, as it holds the interpreter while it connects and ends.
 """

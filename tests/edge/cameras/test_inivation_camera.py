@@ -70,7 +70,7 @@ def plug(monkeypatch: pytest.MonkeyPatch, camera: FakeCamera) -> list[tuple[str,
     return asked
 
 
-def test_our_fakes_have_what_the_library_has() -> None:
+def test_the_fakes_match_the_library() -> None:
     base = dv.io.camera.CameraInputBase
     for name in ("getCameraName", "getEventResolution", "isRunning", "getNextEventBatch"):
         assert hasattr(base, name)

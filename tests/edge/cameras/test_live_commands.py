@@ -34,7 +34,7 @@ def recording(tmp_path: Path) -> Path:
 
 
 class Broken:
-    """A camera that sends once and goes away."""
+    """A camera that is disconnected after one packet."""
 
     live, size = True, SIZE
 
@@ -44,7 +44,7 @@ class Broken:
 
     def __iter__(self) -> Iterator[EventArray]:
         yield make_events([1, 2, 3, 4], [0] * 4, [0] * 4, [1] * 4)
-        raise CameraError("it went away")
+        raise CameraError("it was disconnected")
 
     def close(self) -> None:
         self.closed = True
@@ -56,7 +56,7 @@ class Broken:
         self.close()
 
 
-def test_info_looks_at_a_camera(recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_info_of_a_camera(recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", f"replay:{recording}", "--json", "--seconds", "30"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert (facts["width"], facts["height"], facts["events"]) == (64, 48, COUNT)
@@ -69,7 +69,7 @@ def test_info_looks_at_a_camera(recording: Path, capsys: pytest.CaptureFixture[s
     assert "lost         0 events (0.0%) dropped" in out
 
 
-def test_info_says_why_there_is_no_camera(capsys: pytest.CaptureFixture[str]) -> None:
+def test_info_without_the_camera(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("neuromorphic_drivers", reason="neuromorphic-drivers is not installed")
     assert main(["info", "camera:evk4?serial=no-such-serial"]) == 1
     error = capsys.readouterr().err
@@ -97,7 +97,7 @@ def test_predict_on_a_camera(
     assert table.exists()
 
 
-def test_what_there_was_is_written_when_the_camera_goes(
+def test_results_are_written_when_the_camera_is_disconnected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from evface_edge import events
@@ -113,7 +113,7 @@ def test_what_there_was_is_written_when_the_camera_goes(
     assert capsys.readouterr().err == "error: it went away\n"
 
 
-def test_the_first_interrupt_ends_in_good_order(recording: Path) -> None:
+def test_the_first_interrupt_ends_the_source(recording: Path) -> None:
     before = signal.getsignal(signal.SIGINT)
     with open_events(f"replay:{recording}?loop=1") as source:
         with until_stopped(source) as live:

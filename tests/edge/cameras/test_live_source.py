@@ -1,4 +1,4 @@
-"""A live source over a driver that does what a list says."""
+"""A live source with a scripted driver."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def no_thread_is_left() -> Iterator[None]:
     assert [thread for thread in threading.enumerate() if thread.name == "camera"] == []
 
 
-def test_events_arrive_and_one_thread_touches_the_driver() -> None:
+def test_only_one_thread_uses_the_driver() -> None:
     driver = Scripted(batch(0, 10), None, batch(10, 70_000), batch(70_010, 5))
     with LiveSource(driver.opened, LiveOptions()) as source:
         assert (source.live, source.size, source.title) == (True, SIZE, "scripted camera")
@@ -88,7 +88,7 @@ def test_events_arrive_and_one_thread_touches_the_driver() -> None:
     assert threading.get_ident() not in driver.threads
 
 
-def test_a_consumer_that_stalls_gets_the_latest() -> None:
+def test_a_stalled_consumer_gets_the_newest_packets() -> None:
     done = threading.Event()
     driver = Scripted(*(batch(first, 100) for first in range(0, 10_000, 100)), done.set)
     with LiveSource(driver.opened, LiveOptions(queue_events=1000)) as source:

@@ -82,7 +82,7 @@ class Device:
 
 
 class OpenEb:
-    """Installs the stand-ins; `packets` is what the camera sends before it is unplugged."""
+    """Installs the fakes; the camera sends `packets`, then is disconnected."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *packets: np.ndarray) -> None:
         self.device = Device()

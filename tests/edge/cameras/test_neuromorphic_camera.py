@@ -42,7 +42,7 @@ def status(backlog: int = 0, dropped: int = 0) -> Any:
 
 
 class FakeUsb:
-    """Stands in for `neuromorphic_drivers.open`: one camera is plugged in."""
+    """A fake of `neuromorphic_drivers.open` with one camera."""
 
     def __init__(self, model: str, *script: Any, bounds: Any = None) -> None:
         self.module, self.name = MODELS[model]
@@ -97,7 +97,7 @@ def test_events_and_losses_reported_by_the_driver(monkeypatch: pytest.MonkeyPatc
         FakeUsb(
             "evk4",
             (status(), packet(events(0, 5))),
-            (nd.status.Status(system_time=0.0, ring=None), None),  # nothing came in time
+            (nd.status.Status(system_time=0.0, ring=None), None),  # no packet within the timeout
             (status(backlog=9, dropped=2), packet(events(5, 10), [0, 7])),
             (status(backlog=3, dropped=3), packet(None)),
         ),
@@ -163,7 +163,7 @@ def test_options_reach_the_fields_of_the_library(monkeypatch: pytest.MonkeyPatch
         limiter = configuration.rate_limiter
         assert limiter.maximum_events_per_period / limiter.reference_period_us == 20
         assert usb.arguments["ring_configuration"].ring_length == 1024
-        # The image that the library itself draws of a mask, true where pixels are on.
+        # The mask as rendered by the library: true where pixels are on.
         mask = nd.RowColumnMask(1280, 720, set=False)
         for axis, words in (("x_unpacked", "x_mask"), ("y_unpacked", "y_mask")):
             bits = np.array(getattr(configuration, words), "<u8").view(np.uint8)

@@ -24,7 +24,7 @@ def packet(first: int, count: int) -> EventArray:
     max_events=st.integers(40, 120),
     max_lag_us=st.one_of(st.none(), st.integers(1, 100)),
 )
-def test_the_latest_win_and_all_are_counted(
+def test_the_oldest_packets_are_dropped_and_counted(
     steps: list[int | str], max_events: int, max_lag_us: int | None
 ) -> None:
     ring = PacketQueue(max_events, max_lag_us)
@@ -54,7 +54,7 @@ def test_the_latest_win_and_all_are_counted(
         assert counts.waiting_us == span
 
 
-def test_tiny_packets_are_bounded_too() -> None:
+def test_the_number_of_packets_is_limited() -> None:
     ring = PacketQueue(10 * MAX_PACKETS)
     for index in range(MAX_PACKETS + 100):
         ring.push(packet(index, 1))
@@ -65,7 +65,7 @@ def test_tiny_packets_are_bounded_too() -> None:
     assert taken["t"][0] == 100
 
 
-def test_the_end_comes_after_the_last_packet() -> None:
+def test_take_returns_none_after_the_last_packet() -> None:
     ring = PacketQueue(100)
     ring.push(packet(0, 5))
     ring.finish(ValueError("gone"))
@@ -78,7 +78,7 @@ def test_the_end_comes_after_the_last_packet() -> None:
     assert quiet.take() is None
 
 
-def test_taking_waits_for_a_packet() -> None:
+def test_take_waits_for_a_packet() -> None:
     ring = PacketQueue(100)
     taken: list[EventArray | None] = []
     thread = threading.Thread(target=lambda: taken.append(ring.take()))
@@ -91,7 +91,7 @@ def test_taking_waits_for_a_packet() -> None:
     assert taken[0]["t"].tolist() == [3, 4]
 
 
-def test_two_threads_lose_nothing_uncounted() -> None:
+def test_two_threads_count_every_event() -> None:
     ring = PacketQueue(500)
     sizes = np.random.default_rng(0).integers(1, 100, 2000)
 

@@ -41,7 +41,7 @@ def driver(folder: Path, time: FakeTime, events: EventArray = EVENTS, **settings
 
 
 @pytest.mark.parametrize("speed", [1.0, 0.01, 10.0])
-def test_it_keeps_the_time_of_the_recording(speed: float, tmp_path: Path) -> None:
+def test_replay_in_real_time(speed: float, tmp_path: Path) -> None:
     time = FakeTime()
     replay = driver(tmp_path, time, speed=speed)
     times: list[int] = []
@@ -58,7 +58,7 @@ def test_it_keeps_the_time_of_the_recording(speed: float, tmp_path: Path) -> Non
     assert times == EVENTS["t"].tolist()
 
 
-def test_when_late_it_catches_up(tmp_path: Path) -> None:
+def test_a_late_replay_catches_up(tmp_path: Path) -> None:
     time = FakeTime()
     replay = driver(tmp_path, time)
     assert replay.read() is not None
@@ -69,7 +69,7 @@ def test_when_late_it_catches_up(tmp_path: Path) -> None:
         replay.read()
 
 
-def test_a_loop_goes_on_in_time(tmp_path: Path) -> None:
+def test_timestamps_continue_in_a_loop(tmp_path: Path) -> None:
     replay = driver(tmp_path, FakeTime(), speed=1e6, loop=True)
     times: list[int] = []
     while len(times) < 250:

@@ -31,9 +31,7 @@ def recording(tmp_path: Path) -> Path:
     return tmp_path / "a.raw"
 
 
-def test_a_terminal_gets_a_bar_with_rate_and_estimate(
-    recording: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_progress_bar_in_a_terminal(recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
@@ -46,13 +44,15 @@ def test_a_terminal_gets_a_bar_with_rate_and_estimate(
     assert len(read_events(recording.with_suffix(".dat"))[0]) == COUNT
 
 
-def test_a_log_gets_none(recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_progress_bar_without_a_terminal(
+    recording: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["convert", str(recording), str(recording.with_suffix(".dat"))]) == 0
     assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("suffix", [".raw", ".dat", ".npz", ".npy", ".csv", ".es"])
-def test_a_recording_knows_how_much_of_it_was_read(suffix: str, recording: Path) -> None:
+def test_fraction_of_a_recording(suffix: str, recording: Path) -> None:
     path = recording.with_name("b" + suffix)
     write_events(path, read_events(recording)[0], SensorSize(64, 48))
     with open_events(path, size=SensorSize(64, 48)) as source:

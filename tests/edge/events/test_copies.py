@@ -1,4 +1,4 @@
-"""Copies of events are what NumPy's own are, and fraction no memory."""
+"""Copies of events equal those of NumPy, and share no memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def drawn(seed: int, count: int) -> EventArray:
     [lambda e: e, lambda e: e[10:50], lambda e: e[::3], lambda e: e[::-1], lambda e: e[:0]],
     ids=["whole", "slice", "every third", "backwards", "none"],
 )
-def test_a_copy_is_equal_and_apart(cut: Cut) -> None:
+def test_a_copy_is_equal_and_independent(cut: Cut) -> None:
     events = drawn(0, 100)
     events.flags.writeable = False
     part = cut(events)
@@ -34,7 +34,7 @@ def test_a_copy_is_equal_and_apart(cut: Cut) -> None:
     copy["x"] = 0  # and may be written to
 
 
-def test_joined_is_one_after_the_other() -> None:
+def test_joined_concatenates() -> None:
     parts = [drawn(1, 40)[5:], drawn(2, 0), drawn(3, 30)[::2]]
     whole = joined(parts)
     np.testing.assert_array_equal(whole, np.concatenate(parts))

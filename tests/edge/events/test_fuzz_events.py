@@ -27,7 +27,7 @@ def fuzz_events() -> ModuleType:
 
 
 @pytest.mark.parametrize("name", [*FORMATS, *NEEDS])
-def test_damage_never_gets_through(name: str, fuzz_events: ModuleType, tmp_path: Path) -> None:
+def test_fuzzed_readers(name: str, fuzz_events: ModuleType, tmp_path: Path) -> None:
     for package in NEEDS.get(name, ()):
         pytest.importorskip(package, reason=f"{package} is not installed")
     outcomes, violations = fuzz_events.fuzz(name, 150, tmp_path, seed=7)

@@ -51,7 +51,7 @@ def sample(count: int = 1000, size: SensorSize = SIZE) -> EventArray:
 
 
 def bag(path: Path, topics: Topics) -> Path:
-    """A bag of the kind that the suffix tells; rosbags lays out the messages."""
+    """Writes a bag in the format of the suffix; rosbags serialises the messages."""
     ros1 = path.suffix == ".bag"
     version = typesys.Stores.ROS1_NOETIC if ros1 else typesys.Stores.ROS2_HUMBLE
     store = typesys.get_typestore(version)
@@ -372,7 +372,7 @@ SUMS = {
 
 @pytest.mark.shared
 @pytest.mark.parametrize("name", SUMS)
-def test_recordings_against_the_sums_of_their_authors(name: str, shared_data: Path) -> None:
+def test_recordings_agree_with_published_sums(name: str, shared_data: Path) -> None:
     folder = shared_data / "events" / name
     if not folder.exists():
         pytest.skip(f"no recording at {folder}")

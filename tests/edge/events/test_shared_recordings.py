@@ -29,9 +29,9 @@ def same(events: EventArray, theirs: Any, polarity: str = "on") -> None:
 
 
 def test_evt3_of_a_street(shared_data: Path) -> None:
-    """Exact in x, y, p. The reference takes each step back of a TIME_LOW word for a rollover,
-    which TIME_HIGH then counts again: its times are right up to the first of them, and too late
-    by a multiple of 4096 µs afterwards. The words of the file, and faery, say so."""
+    """Exact in x, y, p. The reference counts each step back of a TIME_LOW word as a rollover, and
+    TIME_HIGH counts it again: its timestamps are correct up to the first of them, and too late by
+    a multiple of 4096 µs afterwards. The words of the file, and faery, confirm this."""
     path = recording(shared_data, "gpl/evt3_sample.raw")
     events, size = read_events(path, strict=True)
     truth = np.load(recording(shared_data, "gpl/evt3_sample_truth.npy"))
@@ -45,7 +45,7 @@ def test_evt3_of_a_street(shared_data: Path) -> None:
     assert set(events["t"] >> 12) == {2861, 2862, 2863}
 
 
-def test_evt3_of_a_street_as_faery_reads_it(shared_data: Path) -> None:
+def test_evt3_of_a_street_agrees_with_faery(shared_data: Path) -> None:
     faery = pytest.importorskip("faery", reason="the second library, faery, is not installed")
     path = recording(shared_data, "gpl/evt3_sample.raw")
     events, _ = read_events(path)

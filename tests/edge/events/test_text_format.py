@@ -41,7 +41,7 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("kind", TEXTS)
-def test_ways_to_write_the_same_events(kind: str, tmp_path: Path) -> None:
+def test_texts_with_the_same_events(kind: str, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(TEXTS[kind], newline="")
     size = None if "geometry" in TEXTS[kind] or kind.startswith("width") else SensorSize(346, 260)
     events, found = read_events(tmp_path / "a.txt", size=size, strict=True)

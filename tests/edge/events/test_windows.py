@@ -1,4 +1,4 @@
-"""Windows depend on the events alone, not on how they came in packets."""
+"""Windows depend on the events alone, not on their split into packets."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_any_split_into_packets_gives_the_same_windows(
 
 
 @given(times=times, cut=cuts())
-def test_a_packet_may_be_overwritten_when_the_next_is_asked_for(times: list[int], cut: Cut) -> None:
+def test_packets_may_be_overwritten_later(times: list[int], cut: Cut) -> None:
     events = stream(times)
 
     def reused() -> Iterator[EventArray]:
@@ -123,7 +123,7 @@ def test_adaptive_keeps_both_limits_and_every_event(
     count=st.integers(1, 20),
     duration=st.integers(1, 100),
 )
-def test_at_rate_is_what_brute_force_finds(
+def test_at_rate_agrees_with_brute_force(
     times: list[int], rate: float, count: int, duration: int
 ) -> None:
     expected = []
@@ -140,7 +140,7 @@ def test_at_rate_is_what_brute_force_finds(
     assert [w.events["x"].tolist() for w in windows] == expected
 
 
-def test_empty_windows_come_too() -> None:
+def test_empty_windows() -> None:
     events = stream([0, 35])
     assert plain(by_duration([events], 10)) == [
         (0, 10, [0]),
@@ -175,6 +175,6 @@ def test_events_of_the_same_time_fill_more_than_one_window() -> None:
         lambda: by_duration([stream([1])], 5, origin_us=2),
     ],
 )
-def test_settings_that_cannot_be_are_refused(cut: Callable[[], Iterator[Window]]) -> None:
+def test_impossible_settings(cut: Callable[[], Iterator[Window]]) -> None:
     with pytest.raises(ConfigError):
         list(cut())

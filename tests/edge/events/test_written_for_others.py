@@ -34,7 +34,7 @@ def write_in_parts(path: str, events: EventArray) -> None:
 
 
 @pytest.mark.parametrize("compression", ["gzip", "blosc", "none"])
-def test_hdf5_as_dsec_has_it(compression: str, tmp_path: Path) -> None:
+def test_hdf5_in_the_layout_of_dsec(compression: str, tmp_path: Path) -> None:
     h5py = pytest.importorskip("h5py", reason="the extra hdf5 is not installed")
     pytest.importorskip("hdf5plugin", reason="the extra hdf5 is not installed")
     events = sample()
@@ -52,7 +52,7 @@ def test_hdf5_as_dsec_has_it(compression: str, tmp_path: Path) -> None:
         assert len(starts) == t[-1] // 1000 + 1
 
 
-def test_hdf5_as_metavision_has_it(tmp_path: Path) -> None:
+def test_hdf5_in_the_layout_of_metavision(tmp_path: Path) -> None:
     """The index, by the rule of HDF5EventFileWriter in OpenEB (Apache-2.0), event by event."""
     h5py = pytest.importorskip("h5py", reason="the extra hdf5 is not installed")
     events = sample(40_000)
@@ -74,7 +74,7 @@ def test_hdf5_as_metavision_has_it(tmp_path: Path) -> None:
         assert file["CD/events"].chunks == (16384,)
         assert len(file["EXT_TRIGGER/events"]) == len(file["EXT_TRIGGER/indexes"]) == 0
         assert file.attrs["geometry"] == "346x260"
-        # Its reader takes every attribute for text of any length.
+        # Its reader expects text attributes of variable length.
         assert all(isinstance(value, str) for value in file.attrs.values())
     with pytest.raises(EventFormatError, match="2048×2048"):
         write_events(f"{tmp_path}/b.hdf5?layout=metavision", events, SensorSize(3000, 300))
