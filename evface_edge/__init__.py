@@ -17,7 +17,7 @@ Errors      EvfaceError and its subclasses: EventFormatError, CameraError, Model
 
 Submodules, each with a help page of its own:
 
-evface_edge.events          windows of events, writing packet by packet
+evface_edge.events          windows of events, writing packet by packet, cameras, network sender
 evface_edge.representation  events → tensors
 evface_edge.results         blinks, eye and mouth aspect ratio, drawing, videos, live viewers
 evface_edge.head_pose       head pose from landmarks
@@ -25,7 +25,7 @@ evface_edge.landmarks       order and groups of the 98 landmarks
 evface_edge.metrics         NME, failure rate, AUC, coverage of σ
 evface_edge.models          bundled models
 evface_edge.compare         accuracy and latency of several models
-evface_edge.live            run on a camera until it is stopped, send events over the network
+evface_edge.live            run on a camera until it is stopped
 evface_runtimes             tensors in, tensors out, on each runtime
 
 What is public: the names in `__all__` of the modules in `evface_edge.PUBLIC_MODULES`, and the

@@ -1,11 +1,9 @@
 """Run on a live source: a camera, a network stream or a replay.
 
-    with open_events("camera:prophesee") as camera, until_stopped(camera, seconds=20) as source:
-        for t_us, faces in predictor.stream(source):
-            ...
-    print(describe_losses(camera.counters))
-
-`NetworkSender` serves events to other programs as a live source of theirs.
+with open_events("camera:prophesee") as camera, until_stopped(camera, seconds=20) as source:
+    for t_us, faces in predictor.stream(source):
+        ...
+print(describe_losses(camera.counters))
 """
 
 from __future__ import annotations
@@ -18,10 +16,9 @@ from types import FrameType
 
 from evface_edge.errors import CameraError, ConfigError
 from evface_edge.events.array import EventArray
-from evface_edge.events.cameras.dv_sender import NetworkSender
 from evface_edge.events.source import Counters, EventSource, LiveCounters, SourceWrapper
 
-__all__ = ["LiveCounters", "NetworkSender", "StoppableSource", "describe_losses", "until_stopped"]
+__all__ = ["StoppableSource", "describe_losses", "until_stopped"]
 
 
 class StoppableSource(SourceWrapper):

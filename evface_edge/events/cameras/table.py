@@ -95,7 +95,7 @@ class Camera:
     @property
     def hint(self) -> str:
         """What to check if the camera is not found."""
-        udev = ", and the udev rules (docs/reference/cameras.md) if access is denied"
+        udev = ", and the udev rules (docs/how-to/use-a-camera.md) if access is denied"
         return (
             "check its cable and power, and that no other program uses it"
             f"{udev if self.maker.udev else ''}"

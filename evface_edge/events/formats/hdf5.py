@@ -14,7 +14,7 @@ Integer timestamps are in µs and floating-point ones in s, unless `?time_unit=`
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,22 +79,20 @@ def _opened(path: Path) -> Iterator[Any]:
         ) from None
     with suppress(ModuleNotFoundError):  # Blosc, which DSEC uses
         import hdf5plugin  # noqa: F401
-    try:
-        file = h5py.File(path, "r")
-    except _ERRORS as error:
-        raise EventFormatError(
-            f"the HDF5 file is damaged: {first_line(error)}", path=path
-        ) from None
-    try:
+    with _format_errors(path), h5py.File(path, "r") as file:
         yield file
-    except EventFormatError:
-        raise
+
+
+@contextmanager
+def _format_errors(path: Path, offset: Callable[[], int | None] = lambda: None) -> Iterator[None]:
+    """Converts errors of h5py to EventFormatError; adds the offset to every error."""
+    try:
+        yield
+    except EventFormatError as error:
+        raise with_offset(error, offset()) from None
     except _ERRORS as error:
-        raise EventFormatError(
-            f"the HDF5 file is damaged: {first_line(error)}", path=path
-        ) from None
-    finally:
-        file.close()
+        reason = f"the HDF5 file is damaged: {first_line(error)}"
+        raise EventFormatError(reason, path=path, offset=offset()) from None
 
 
 def _locate(file: Any, path: Path, group: str | None) -> _Location:
@@ -155,7 +153,7 @@ def _packets(
     lengths = {len(dataset) for dataset in datasets}
     total = min(lengths)
     done = 0
-    try:
+    with _format_errors(validator.path, lambda: _offset(datasets[0], done)):
         for columns in _blocks(datasets, location, total, validator.path):
             t = _microseconds(columns[0], unit) + location.offset_us
             x, y, p = (_as_integers(column) for column in columns[1:])
@@ -167,14 +165,6 @@ def _packets(
                 f"t, x, y, p have different lengths ({', '.join(map(str, sorted(lengths)))})",
                 path=validator.path,
             )
-    except EventFormatError as error:
-        raise with_offset(error, _offset(datasets[0], done)) from None
-    except _ERRORS as error:
-        raise EventFormatError(
-            f"the HDF5 file is damaged: {first_line(error)}",
-            path=validator.path,
-            offset=_offset(datasets[0], done),
-        ) from None
 
 
 def _offset(dataset: Any, index: int) -> int | None:

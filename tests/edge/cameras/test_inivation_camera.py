@@ -143,5 +143,5 @@ def test_no_camera() -> None:
     with pytest.raises(CameraError, match=r"no-such.*Could not find device with"):
         open_camera("camera:inivation?serial=no-such-serial")
     if not dv.io.camera.discover():
-        with pytest.raises(CameraError, match=r"iniVation.*docs/reference/cameras.md"):
+        with pytest.raises(CameraError, match=r"iniVation.*docs/how-to/use-a-camera.md"):
             open_camera("camera:inivation")

@@ -14,9 +14,9 @@ import pytest
 
 from evface_edge.cli import main
 from evface_edge.errors import CameraError, ConfigError
-from evface_edge.events import EventArray, make_events, open_events, write_events
+from evface_edge.events import EventArray, LiveCounters, make_events, open_events, write_events
 from evface_edge.geometry import SensorSize
-from evface_edge.live import LiveCounters, describe_losses, until_stopped
+from evface_edge.live import describe_losses, until_stopped
 
 SIZE = SensorSize(64, 48)
 COUNT = 20_000
@@ -106,11 +106,11 @@ def test_results_are_written_when_the_camera_is_disconnected(
     table = tmp_path / "landmarks.csv"
     assert main(["predict", "camera:evk4", "-o", str(table)]) == 1
     shown = capsys.readouterr()
-    assert shown.err == "error: it went away\n"
+    assert shown.err == "error: it was disconnected\n"
     assert f"written: {table}" in shown.out
     assert table.exists()
     assert main(["info", "camera:evk4"]) == 1
-    assert capsys.readouterr().err == "error: it went away\n"
+    assert capsys.readouterr().err == "error: it was disconnected\n"
 
 
 def test_the_first_interrupt_ends_the_source(recording: Path) -> None:
