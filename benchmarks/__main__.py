@@ -10,8 +10,6 @@ BENCHMARKS: dict[str, tuple[str, str]] = {
     "events": ("benchmarks.events.command", "Speed of readers and representations beside peers."),
     "paper_network": ("benchmarks.paper_network", "Our latency beside the published network's."),
     "peers": ("benchmarks.peers.command", "Accuracy beside face landmarkers for RGB frames."),
-    "tracking": ("benchmarks.tracking", "Tracking on simulated sequences of several seconds."),
-    "head_pose": ("benchmarks.head_pose", "Head pose and blinks on avatars."),
     "fuzz_events": ("benchmarks.fuzz_events", "Damaged recordings of every format."),
     "simulation": ("benchmarks.simulation", "Speed of the event simulator."),
     "simulation_ablation": ("benchmarks.simulation_ablation", "Effect of each simulated effect."),

@@ -1,20 +1,19 @@
-"""Student against teacher against the authors' size: error, parameters, FLOPs, milliseconds.
+"""Students and teachers: error, parameters, FLOPs and latency.
 
     evface-edge ablate --faces faces -o runs/ablation
-    python -m benchmarks model_sizes runs/ablation --faces faces -o sizes.md
+    python -m benchmarks model_sizes runs/ablation --faces faces -o sizes.json
 
-Errors of teachers and of their students are those that `evface-edge ablate` has stored; the bundled
-students are judged here, on the same moments drawn at the size that they look at. What a network
-costs is measured here for all, batch 1 on one thread of the CPU: in PyTorch, in turns, and for the
-bundled students in ONNX Runtime as well, in INT8. Of sizes that have not been trained only the cost
-is known.
+Errors of the teachers and their students are those of `evface-edge ablate`; the bundled students
+are evaluated here on the same clip sets, at their own input size. The cost of all networks is
+measured here in turns, batch 1 on one CPU thread: in PyTorch, and for the bundled students also in
+ONNX Runtime, INT8. Sizes that the ablation has not trained have a cost only.
 """
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +22,21 @@ import onnxruntime as ort
 import torch
 from torch import Tensor, nn
 
+from benchmarks.ablation_results import AblationResults, load_results, parser_for, write_json
 from evface_edge.models import find_model
 from evface_training.ablation.measure import (
-    MOMENTS,
-    Cost,
-    cost,
-    draw_moments,
-    judge,
+    CLIP_SETS,
+    draw_clip_sets,
+    evaluate,
+    measure_cost,
     median_ms,
 )
-from evface_training.ablation.results import Finished, finished, options_of, put
 from evface_training.data.faces import FaceSet
 from evface_training.networks.student import Student
 from evface_training.recipe import TrainRecipe, load_recipe
-from evface_training.teacher.config import SIZES
 from evface_training.teacher.network import Teacher
 
-#: Rows of an ablation, and what its networks see.
+#: Rows of an ablation → input of their networks.
 TRAINED = {
     "RGB": "RGB",
     "events": "events",
@@ -50,128 +47,108 @@ TRAINED = {
     "student, distilled": "events",
 }
 BUNDLED = ("evface-n", "evface-s")
-#: Sizes of the teacher whose cost alone is known here; paper is the authors'.
+#: Sizes of the teacher with a cost only; paper is that of the authors.
 UNTRAINED = ("base", "paper")
 TURNS = 5
 
 
 @dataclass(frozen=True)
 class Row:
-    """One network; errors are NME-98 in percent by moment, none where it was not trained."""
+    """One network.
+
+    Attributes:
+        errors: set of clips → NME-98 in percent; empty if it was not trained.
+        int8: runs the INT8 model once, if there is one.
+    """
 
     name: str
-    sees: str
+    input: str
     errors: Mapping[str, float]
     network: nn.Module
     int8: Callable[[], object] | None = None
 
 
-class Exported(Student):
-    """A bundled ONNX model in the place of the student that it was made of."""
+class OnnxStudent(Student):
+    """A bundled ONNX model with the interface of a Student."""
 
     def __init__(self, recipe: TrainRecipe, model: Path) -> None:
         super().__init__(recipe.student)
-        self._session = session(model)
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        providers = ["CPUExecutionProvider"]
+        self.session = ort.InferenceSession(str(model), options, providers=providers)
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        found = self._session.run(None, {"events": inputs.float().numpy()})
-        landmarks, log_sigma, presence = (torch.from_numpy(values) for values in found)
+        outputs = self.session.run(None, {"events": inputs.float().numpy()})
+        landmarks, log_sigma, presence = (torch.from_numpy(values) for values in outputs)
         return landmarks, log_sigma, presence
 
 
-def session(model: Path) -> ort.InferenceSession:
-    settings = ort.SessionOptions()
-    settings.intra_op_num_threads = settings.inter_op_num_threads = 1
-    return ort.InferenceSession(str(model), settings, providers=["CPUExecutionProvider"])
-
-
 def main() -> None:
-    options = options_of(__doc__).parse_args()
+    options = parser_for(__doc__).parse_args()
     torch.set_num_threads(1)
-    ablation = finished(options)
+    ablation = load_results(options)
     rows = [
         *_trained(ablation),
-        *(_bundled(name, ablation.judging, options.clips) for name in BUNDLED),
+        *(_bundled(name, ablation.validation, options.clips) for name in BUNDLED),
         *_untrained(),
     ]
-    put(as_table(rows, costs(rows), ablation.settings), options)
+    report = {"settings": dict(ablation.settings), "rows": measured(rows)}
+    write_json(report, options)
 
 
-def _trained(ablation: Finished) -> list[Row]:
+def _trained(ablation: AblationResults) -> list[Row]:
     size, rows = ablation.settings["size"], []
-    for name, sees in TRAINED.items():
+    for name, kind in TRAINED.items():
         seeds = list(ablation.rows.get(name, {}).values())
         if seeds:
-            errors = {
-                moment: float(np.mean([seed[moment] for seed in seeds])) for moment in MOMENTS
-            }
+            errors = {key: float(np.mean([seed[key] for seed in seeds])) for key in CLIP_SETS}
             recipe = ablation.plan[name].recipe
             network = (
                 Teacher(recipe.teacher) if recipe.task == "teacher" else Student(recipe.student)
             )
-            rows.append(Row(f"{name} ({size})", sees, errors, network))
+            rows.append(Row(f"{name} ({size})", kind, errors, network))
     return rows
 
 
 def _bundled(name: str, faces: FaceSet, clips: int) -> Row:
-    recipe, model = load_recipe(name), find_model(f"{name}-int8")
-    errors = judge(Exported(recipe, model), draw_moments(faces, recipe, clips))
+    recipe = load_recipe(name)
+    student = OnnxStudent(recipe, find_model(f"{name}-int8"))
+    errors = evaluate(student, draw_clip_sets(faces, recipe, clips))
     inputs = np.zeros((1, recipe.student.in_channels, recipe.side, recipe.side), np.float32)
     inputs[:, :, ::2] = 0.5
-    run = session(model)
     return Row(
         f"{name}, INT8, bundled",
         "events",
         errors,
         Student(recipe.student),
-        lambda: run.run(None, {"events": inputs}),
+        lambda: student.session.run(None, {"events": inputs}),
     )
 
 
 def _untrained() -> list[Row]:
-    sizes = {name: replace(SIZES[name], fusion="cmfa") for name in UNTRAINED}
-    return [Row(f"CMFA ({name})", "both", {}, Teacher(config)) for name, config in sizes.items()]
+    sizes = {size: load_recipe(f"teacher-{size}").teacher for size in UNTRAINED}
+    return [Row(f"CMFA ({size})", "both", {}, Teacher(sizes[size])) for size in UNTRAINED]
 
 
-def costs(rows: list[Row]) -> dict[str, tuple[Cost, float | None]]:
-    """Of each network, and milliseconds in INT8 where it is exported: medians of turns."""
-    floats: dict[str, list[Cost]] = {row.name: [] for row in rows}
+def measured(rows: list[Row]) -> list[dict[str, Any]]:
+    """The rows of the report, with the cost of each network; latencies are medians of turns."""
+    costs = {row.name: [measure_cost(row.network.eval())] for row in rows}
     int8_ms: dict[str, list[float]] = {row.name: [] for row in rows}
-    for _ in range(TURNS):
+    for turn in range(TURNS):
         for row in rows:
-            floats[row.name].append(cost(row.network.eval()))
+            if turn:
+                costs[row.name].append(measure_cost(row.network))
             if row.int8 is not None:
                 int8_ms[row.name].append(median_ms(row.int8))
-    return {
-        name: (
-            replace(found[0], ms=statistics.median(one.ms for one in found)),
-            statistics.median(int8_ms[name]) if int8_ms[name] else None,
-        )
-        for name, found in floats.items()
-    }
-
-
-def as_table(
-    rows: list[Row],
-    measured: Mapping[str, tuple[Cost, float | None]],
-    settings: Mapping[str, Any],
-) -> str:
-    """Markdown; a network that was not trained has no errors."""
-    lines = [
-        f"NME-98 in percent on the moments of the ablation; its networks ({settings['size']}) had "
-        f"{settings['steps']:,} steps on labels and {settings['pretraining_steps']:,} without. "
-        "Milliseconds of one clip on one thread: PyTorch in float32, ONNX Runtime in INT8.",
-        "",
-        "| network | sees | " + " | ".join(MOMENTS) + " | M parameters | GFLOP | ms | ms INT8 |",
-        "|---|---" + "|---:" * (len(MOMENTS) + 4) + "|",
-    ]
+    report = []
     for row in rows:
-        one, int8_ms = measured[row.name]
-        errors = [f"{row.errors[m]:.2f}" if m in row.errors else "–" for m in MOMENTS]
-        figures = (f"{one.parameters * 1e-6:.2f}", f"{one.flops * 1e-9:.3g}", f"{one.ms:.2f}")
-        last = "–" if int8_ms is None else f"{int8_ms:.2f}"
-        lines.append("| " + " | ".join([row.name, row.sees, *errors, *figures, last]) + " |")
-    return "\n".join(lines) + "\n"
+        cost, times = costs[row.name], int8_ms[row.name]
+        median = replace(cost[0], ms=statistics.median(one.ms for one in cost))
+        values = {"network": row.name, "input": row.input, "nme98_percent": dict(row.errors)}
+        int8 = statistics.median(times) if times else None
+        report.append({**values, **asdict(median), "int8_ms": int8})
+    return report
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from evface_edge.bench.latency import pinned
 from evface_edge.bench.machine import describe_machine
 from evface_edge.bench.stages import RATES_MEV_PER_S, SIZES, measure_stages
 from evface_edge.models import find_model
-from evface_training.teacher.config import SIZES as TEACHERS
+from evface_training.recipe import load_recipe
 from evface_training.teacher.network import Teacher
 
 
@@ -33,7 +33,7 @@ class PaperNetwork:
 
     def __init__(self) -> None:
         torch.set_num_threads(1)
-        config = TEACHERS["paper"]
+        config = load_recipe("teacher-paper").teacher
         self._network = Teacher(config).eval()
         self._events = torch.rand(1, config.event_channels, config.side, config.side)
         self._rgb = torch.rand(1, 3, config.side, config.side)

@@ -53,7 +53,7 @@ from evface_training.simulation.camera import CameraPrior
 from evface_training.simulation.clip_prior import ClipPrior
 from evface_training.simulation.clips import ClipSimulator
 from evface_training.simulation.presets import PRESETS
-from evface_training.tasks.student_loss import student_loss
+from evface_training.tasks.student import student_loss
 
 BATCH = 64
 #: Each clip is drawn so often on average, from the newest of so many groups; a stretch begins with

@@ -82,11 +82,11 @@ def network_times(models: tuple[str, ...], clips: Clips, seconds: float) -> dict
     """
     import torch
 
-    from evface_training.teacher.config import SIZES
+    from evface_training.recipe import load_recipe
     from evface_training.teacher.network import Teacher
 
     torch.set_num_threads(1)
-    teacher = Teacher(SIZES["paper"]).eval()
+    teacher = Teacher(load_recipe("teacher-paper").teacher).eval()
     side, channels = teacher.config.side, teacher.config.event_channels
     pair = (torch.rand(1, channels, side, side), torch.rand(1, 3, side, side))
 

@@ -16,7 +16,7 @@ from evface_edge.errors import ExportError, ModelError
 from evface_export.graph import to_onnx
 from evface_export.onnx_network import from_onnx, last_common_tensor
 from evface_export.quantize import HEAD_LAYERS, layer_names, quantize
-from evface_training.networks.from_onnx import exported_student
+from evface_training.networks.from_onnx import student_from_onnx
 from evface_training.networks.heads import HEADS
 from evface_training.networks.student import Student
 from evface_training.networks.student_config import StudentConfig
@@ -187,7 +187,7 @@ def test_every_kind_of_student_can_be_trained_on(
     network.eval().head.sigma_gain.fill_(0.7)
     path = tmp_path / "student.onnx"
     path.write_bytes(to_onnx(network, example, "events", ["landmarks", "log_sigma", "presence"]))
-    student = exported_student(path, config, torch.rand(40, 10, 64, 64))
+    student = student_from_onnx(path, config, torch.rand(40, 10, 64, 64))
     assert student.training
     with torch.no_grad():
         for found, expected in zip(student.eval()(example), network(example), strict=True):

@@ -1,4 +1,4 @@
-"""Checkpoints: whole or refused."""
+"""Checkpoints are written whole, and damaged ones are errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TINY = StudentConfig(side=32, channels=(16, 16, 32, 32), blocks=(0, 0, 1), hidde
 CARD = student_card(TrainRecipe("tiny", student=TINY))
 
 
-def test_what_is_saved_comes_back(tmp_path: Path) -> None:
+def test_a_checkpoint_is_loaded_as_saved(tmp_path: Path) -> None:
     path, network = tmp_path / "last.pt", Student(TINY).eval()
     save_checkpoint(path, network, CARD, {"step": 3}, recipe={"a": [1]}, data={"b": {"c": "d"}})
     loaded = load_checkpoint(path)
@@ -36,20 +36,20 @@ def test_what_is_saved_comes_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
-def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path) -> None:
-    """`/dev/full` gives ENOSPC to whoever writes."""
+def test_a_full_disk_leaves_the_previous_checkpoint(tmp_path: Path) -> None:
+    """Writing to `/dev/full` fails with ENOSPC."""
     path = tmp_path / "last.pt"
     save_checkpoint(path, Student(TINY), CARD)
     before = path.read_bytes()
     (tmp_path / "last.pt.partial").symlink_to("/dev/full")
-    with pytest.raises(ModelError, match=r"last\.pt: .*No space left.*; the checkpoint before is"):
+    with pytest.raises(ModelError, match="No space left", check=lambda e: e.path == path):
         save_checkpoint(path, Student(TINY), CARD)
     assert path.read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["last.pt"]
     save_checkpoint(path, Student(TINY), CARD)
 
 
-def test_a_save_that_is_cut_off_leaves_the_checkpoint_before(
+def test_an_interrupted_save_leaves_the_previous_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "last.pt"
@@ -69,15 +69,15 @@ def test_a_save_that_is_cut_off_leaves_the_checkpoint_before(
 @pytest.mark.parametrize(
     "damage", [lambda b: b[: len(b) // 2], lambda _: b"", lambda _: b"hello" * 99]
 )
-def test_a_damaged_checkpoint_is_named(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+def test_a_damaged_checkpoint_is_an_error(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     path = tmp_path / "last.pt"
     save_checkpoint(path, Student(TINY), CARD)
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(ModelError, match=r"last\.pt: not a checkpoint, or damaged"):
+    with pytest.raises(ModelError, check=lambda e: e.path == path):
         load_checkpoint(path)
 
 
-def test_a_checkpoint_cannot_bring_code(tmp_path: Path) -> None:
+def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:
     path, trace = tmp_path / "evil.pt", tmp_path / "trace"
 
     class Evil:
@@ -85,31 +85,21 @@ def test_a_checkpoint_cannot_bring_code(tmp_path: Path) -> None:
             return Path.touch, (trace,)  # type: ignore[return-value]
 
     torch.save({"network": Evil()}, path)
-    with pytest.raises(ModelError, match="not a checkpoint, or damaged"):
+    with pytest.raises(ModelError, check=lambda e: e.path == path):
         load_raw(path)
     assert not trace.exists()
 
 
-def test_another_number_of_landmarks_is_named(tmp_path: Path) -> None:
+def test_another_number_of_landmarks_is_an_error(tmp_path: Path) -> None:
     path, network = tmp_path / "last.pt", Student(TINY)
     network.head.to_points = nn.Conv2d(32, 68, 1)
     save_checkpoint(path, network, CARD)
-    with pytest.raises(ModelError, match=r"weights do not fit.*to_points.*68.*98"):
+    with pytest.raises(ModelError, match=r"to_points.*68.*98"):
         load_network(path)
 
 
-def test_what_is_no_student_does_not_run(tmp_path: Path) -> None:
+def test_a_teacher_is_no_student(tmp_path: Path) -> None:
     path = tmp_path / "teacher.pt"
     save_checkpoint(path, Student(TINY), None, kind="teacher")
-    with pytest.raises(ModelError, match="holds a teacher, expected a student"):
+    with pytest.raises(ModelError, check=lambda e: (e.value, e.expected) == ("teacher", "student")):
         load_checkpoint(path)
-
-
-def test_checkpoints_of_the_first_version_are_read(tmp_path: Path) -> None:
-    path, network = tmp_path / "old.pt", Student(TINY).eval()
-    save_checkpoint(path, network, CARD)
-    raw = load_raw(path)
-    old = {"student": raw["network"], "config": raw["config"], "card": raw["card"], "state": {}}
-    torch.save(old, path)
-    x = torch.rand(1, 10, 32, 32)
-    torch.testing.assert_close(load_checkpoint(path).network(x)[0], network(x)[0])

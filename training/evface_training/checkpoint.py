@@ -1,11 +1,11 @@
-"""Checkpoints: weights, configuration, card and all that a run needs to go on, in one file.
+"""Checkpoints: weights, configuration, card and the state of a training in one file.
 
-    network  state_dict of the (averaged) network     kind    what it is, such as "student"
-    config   its configuration, JSON                  card    the model card, JSON; "" where it has
-    recipe   the resolved recipe, JSON                        none of its own (SSMER, teacher)
-    data     SHA-256 of the faces, JSON               state   {} once a run is finished with
+    network  state_dict of the (averaged) network     kind    of network, such as "student"
+    config   its configuration, JSON                  card    the model card, JSON; "" for networks
+    recipe   the resolved recipe, JSON                        without one (SSMER, teacher)
+    data     SHA-256 of the faces, JSON               state   to resume from; {} without
 
-Loaded with `weights_only=True`: a checkpoint from elsewhere can hold numbers and texts, not code.
+Loaded with `weights_only=True`: a checkpoint cannot contain code.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _KEYS = ("network", "kind", "config", "card", "state")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A student as stored: ready to run (eval mode, float32), with its card."""
+    """A stored student in eval mode, float32, with its card."""
 
     network: Student
     card: ModelCard
@@ -53,16 +53,18 @@ def save_checkpoint(
     recipe: Mapping[str, Any] | None = None,
     data: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write atomically: the previous checkpoint stays whole until the new one is.
+    """Write a checkpoint atomically: the previous one is replaced when the new one is complete.
 
     Args:
-        network: its `config` is a dataclass, unless `config` is given.
-        state: what training needs to go on.
+        card: of a student; other networks have none.
+        state: what a resumed training needs.
+        kind: of network.
+        config: of the network, by default the dataclass `network.config`.
         recipe: the resolved recipe.
-        data: what it was trained on: name → SHA-256 and the like.
+        data: the training data: name → SHA-256, number of faces and the like.
 
     Raises:
-        ModelError: the disk is full, or the folder cannot be written; nothing was lost.
+        ModelError: the disk is full, or the folder cannot be written; the old file is unchanged.
     """
     stored = {
         "network": network.state_dict(),
@@ -77,10 +79,10 @@ def save_checkpoint(
 
 
 def replace_card(path: Path, card: ModelCard) -> None:
-    """Another card for a checkpoint, everything else as it is.
+    """Replace the card in a checkpoint.
 
     Raises:
-        ModelError: it cannot be read, or not be written; what was there still is.
+        ModelError: it cannot be read or written; the old file is unchanged.
     """
     _write(path, load_raw(path) | {"card": card.to_json()})
 
@@ -92,14 +94,14 @@ def _write(path: Path, stored: Mapping[str, Any]) -> None:
 
 
 def write_whole(path: Path, content: Buffer) -> None:
-    """Write a file under another name, then put it in place of `path`.
+    """Write a file atomically: under another name first, then moved to `path`.
 
     Raises:
-        ModelError: it could not be written; what was at `path` still is.
+        ModelError: it cannot be written; the old file is unchanged.
     """
     partial = path.with_name(path.name + ".partial")
     try:
-        # Not through torch.save, which does not say of a disk that it is full.
+        # torch.save to a path does not report a full disk.
         with partial.open("wb") as file:
             file.write(content)
             file.flush()
@@ -108,10 +110,11 @@ def write_whole(path: Path, content: Buffer) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
-        kept = "; the checkpoint before is whole" if path.is_file() else ""
+        kept = "; the previous checkpoint is intact" if path.is_file() else ""
         raise ModelError(
-            f"{path}: cannot be saved: {error.strerror}{kept}; free some space, or choose another "
-            "folder"
+            f"cannot be saved: {error.strerror}{kept}",
+            path=path,
+            fix="free some disk space, or choose another folder",
         ) from error
 
 
@@ -119,39 +122,40 @@ def load_raw(path: Path) -> dict[str, Any]:
     """The stored mapping.
 
     Raises:
-        ModelError: missing, damaged, or not one of ours.
+        ModelError: missing, damaged, or no checkpoint of this project.
     """
     if not path.is_file():
-        raise ModelError(f"{path}: no such checkpoint")
+        raise ModelError("no such checkpoint", path=path)
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, OSError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
+        reason = (str(error) or "empty").splitlines()[0]
         raise ModelError(
-            f"{path}: not a checkpoint, or damaged ({(str(error) or 'empty').splitlines()[0]}); "
-            "take another copy of it"
+            f"not a checkpoint, or damaged ({reason})", path=path, fix="copy or train it again"
         ) from None
-    if isinstance(stored, dict) and "student" in stored and "network" not in stored:
-        # As version 0.1.0 wrote them; its `state` cannot be gone on with.
-        stored = stored | {"network": stored["student"], "kind": "student", "state": {}}
     if not isinstance(stored, dict) or any(key not in stored for key in _KEYS):
-        raise ModelError(f"{path}: not a checkpoint of evface-edge (expected {', '.join(_KEYS)})")
+        raise ModelError(
+            f"not a checkpoint of evface-edge: expected {', '.join(_KEYS)}",
+            path=path,
+            expected=", ".join(_KEYS),
+        )
     return stored
 
 
 def load_network(path: Path) -> Student:
-    """The student in a checkpoint, in eval mode, whatever its card says.
+    """The student in a checkpoint, in eval mode, without its card.
 
     Raises:
-        ModelError: missing, damaged, not one of ours, or weights that do not fit.
+        ModelError: missing, damaged, no student, or weights that do not fit.
     """
     return _student(path, load_raw(path))
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """The student in a checkpoint, ready to run, with its card.
+    """The student in a checkpoint, in eval mode, with its card.
 
     Raises:
-        ModelError: missing, damaged, not one of ours, or weights that do not fit.
+        ModelError: missing, damaged, no student, or weights that do not fit.
     """
     stored = load_raw(path)
     network = _student(path, stored)
@@ -159,33 +163,50 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 def _student(path: Path, stored: Mapping[str, Any]) -> Student:
-    if stored["kind"] != "student":
-        raise ModelError(
-            f"{path}: holds a {stored['kind']}, expected a student; only students run on a device"
-        )
+    check_kind(path, stored, "student")
     try:
         network = Student(build(StudentConfig, json.loads(stored["config"]), str(path)))
         load_weights(network, stored["network"], path)
     except (ConfigError, ValueError) as error:
-        raise ModelError(f"{path}: made by another version of evface-edge: {error}") from None
+        raise ModelError(f"made by another version: {error}", path=path) from None
     return network.eval()
 
 
+def check_kind(path: Path, stored: Mapping[str, Any], kind: str) -> None:
+    """Check the kind of network in a checkpoint.
+
+    Raises:
+        ModelError: another kind.
+    """
+    if stored["kind"] != kind:
+        raise ModelError(
+            f"holds a {stored['kind']}, expected a {kind}",
+            path=path,
+            field="kind",
+            value=stored["kind"],
+            expected=kind,
+        )
+
+
 def load_weights(network: nn.Module, weights: Mapping[str, Any], path: Path) -> None:
-    """Raises: ModelError: weights of another network, or of another number of landmarks."""
+    """Load a state_dict.
+
+    Raises:
+        ModelError: weights of another network, or of another number of landmarks.
+    """
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines()[1:4]]
-        raise ModelError(f"{path}: weights do not fit the network: {' '.join(lines)}") from None
+        raise ModelError(f"weights do not fit the network: {' '.join(lines)}", path=path) from None
 
 
 def load_for_runtime(
     path: Path,
 ) -> tuple[Student, dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
-    """The student in a checkpoint, with the shapes of its input and outputs.
+    """The student in a checkpoint, with the shapes of its inputs and outputs by name.
 
-    What `evface_runtimes.torch_runtime` asks for, through an entry point.
+    Entry point of `evface_runtimes.torch_runtime`.
     """
     checkpoint = load_checkpoint(path)
     inputs, outputs = (

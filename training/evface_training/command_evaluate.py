@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,101 +16,122 @@ from evface_edge.errors import ConfigError
 if TYPE_CHECKING:
     from evface_edge.predictor import Predictor
     from evface_training.data.faces import FaceSet
-    from evface_training.evaluation.samples import Answer, SetResult
+    from evface_training.evaluation.landmarks import SampleResult, SetResult
     from evface_training.evaluation.worst_faces import WorstFaces
 
 _DATA_HELP = (
-    "A folder of faces; avatars (our own, rendered); or a recording with NAME.landmarks.npz beside "
+    "Folder of faces; `avatars`, which are rendered; or a recording with NAME.landmarks.npz beside "
     "it, as `simulate` writes it. Repeatable."
 )
-#: As many negatives as faces, but no more than this.
+#: As many simulated negatives as faces, but at most this many.
 _MAX_NEGATIVES = 200
+#: Default numbers of sequences of each sensor size, and of avatars.
+_SEQUENCES, _AVATARS = 24, 4
+_SIZES = ("346x260", "1280x720")
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(help="A bundled name, a checkpoint, or any export.")],
+    model: Annotated[str, typer.Argument(help="Bundled name, checkpoint or exported model.")],
     data: Annotated[list[str] | None, typer.Option("--data", help=_DATA_HELP)] = None,
     faces: Annotated[
         list[str] | None, typer.Option("--faces", help="The same as --data, for folders of faces.")
     ] = None,
     condition: Annotated[
         list[str] | None,
-        typer.Option("--condition", help="Of faces: normal, fast, dark, still and more; all."),
+        typer.Option("--condition", help="Condition of the faces: normal, fast, dark, …; all."),
     ] = None,
     negatives: Annotated[
         list[Path] | None,
-        typer.Option("--negatives", help="A recording without a face, searched for one."),
+        typer.Option("--negatives", help="Recording without a face; repeatable."),
     ] = None,
-    count: Annotated[int | None, typer.Option(help="How many faces; all of them.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the motions and cameras drawn.")] = 0,
-    cache: Annotated[Path | None, typer.Option(help="File that keeps the packed faces.")] = None,
-    device: Annotated[str, typer.Option(help="That the model runs on.")] = "auto",
+    tracking: Annotated[
+        bool,
+        typer.Option("--tracking", help="Evaluate tracking on sequences of the faces or avatars."),
+    ] = False,
+    size: Annotated[
+        list[str] | None,
+        typer.Option("--size", help="Sensor size for --tracking; repeatable; 346x260, 1280x720."),
+    ] = None,
+    head_pose: Annotated[
+        bool, typer.Option("--head-pose", help="Evaluate head pose and blinks on avatars.")
+    ] = False,
+    count: Annotated[
+        int | None,
+        typer.Option(help="Number of faces (all), of sequences (24 a size) or of avatars (4)."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    cache: Annotated[Path | None, typer.Option(help="File to cache the faces in.")] = None,
+    device: Annotated[str, typer.Option(help="Device of the model.")] = "auto",
     curves: Annotated[
         Path | None, typer.Option(help="PNG to write: cumulative errors, ROC of presence.")
     ] = None,
     worst: Annotated[
-        Path | None, typer.Option(help="PNG to write of the ten worst faces of each set.")
+        Path | None, typer.Option(help="PNG to write: the ten worst faces of each set.")
     ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="JSON to write.")] = None,
     into_card: Annotated[
-        bool, typer.Option("--into-card", help="Write the figures into the model's card.")
+        bool, typer.Option("--into-card", help="Write the metrics of the sets into the card.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print figures as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,
 ) -> None:
-    """Measure landmarks, their σ and presence: errors, failures, flicker, calibration, ROC.
+    """Measure the accuracy of a model: landmarks, σ, presence, flicker; tracking; head pose.
 
-    Of folders, the human-labelled faces of people kept for validation become moving recordings in
-    several conditions of light and speed; textures that move like them are what is no face.
+    Of folders, the human-labelled faces of validation identities are used. They become moving
+    recordings in several conditions of light and speed; moving textures are the negatives.
 
     \b
     Examples:
       evface-edge evaluate evface-s --data faces/300w_train --count 100 --curves ced.png
-      evface-edge evaluate runs/synthetic-tiny/last.pt --datan avatars
+      evface-edge evaluate runs/synthetic-tiny/last.pt --data avatars
       evface-edge evaluate evface-s.onnx --data recording.npz --negatives empty_room.aedat4
+      evface-edge evaluate evface-s --tracking --size 346x260 --count 6
+      evface-edge evaluate evface-s --head-pose -o head_pose.json
     """
     from evface_edge.models import find_model
     from evface_edge.predictor import Predictor
-    from evface_training.evaluation.data import split_data, spread
-    from evface_training.evaluation.plots import plot_curves
-    from evface_training.evaluation.report import binned, presence_figures, summary, table
+    from evface_training.evaluation.report import table
+    from evface_training.evaluation.tracking import evaluate_negatives
     from evface_training.evaluation.worst_faces import WorstFaces
 
-    given = [*(data or []), *(faces or [])]
-    if not given and not negatives:
-        raise ConfigError("--data", "nothing", "a folder of faces, avatars, or a recording")
+    names = [*(data or []), *(faces or [])]
+    if not (names or negatives or tracking or head_pose):
+        expected = "a folder of faces, avatars, or a recording; or --tracking, --head-pose"
+        raise ConfigError("--data", "nothing", expected)
     for option, path in (("--curves", curves), ("--worst", worst)):
         if path is not None and path.suffix.lower() != ".png":
             raise ConfigError(option, str(path), "a file that ends in .png")
-    people, videos = split_data(given, cache)
-    people = None if people is None else spread(people, count)
-    sheet = WorstFaces()
+    worst_faces = WorstFaces()
+    results: list[SetResult] = []
+    others: list[SampleResult] = []
     with Predictor(model, device=device) as predictor:
-        results: list[SetResult] = []
-        others: list[Answer] = []
-        if people is not None:
-            results, others = _benchmark(predictor, people, condition, seed, sheet, as_json)
-        results += _videos(predictor, videos)
+        card = predictor.card
         report: dict[str, Any] = {
-            "model": predictor.card.name,
-            "precision": predictor.card.precision,
-            "target": predictor.card.target,
+            "model": card.name,
+            "precision": card.precision,
+            "target": card.target,
             "seed": seed,
-            "sets": {result.name: summary(result) for result in results},
-            "bins": binned(results),
         }
-        if others:
-            answers = [answer for result in results for answer in result.answers]
-            report["presence"] = presence_figures(answers, others)
+        if names and not tracking:
+            results, others = _sets(
+                predictor, names, condition, count, seed, cache, worst_faces, as_json
+            )
+            report |= _set_metrics(results, others)
         if negatives:
-            report["without_a_face"] = _search(predictor, negatives)
+            report["negative_recordings"] = evaluate_negatives(predictor, negatives)
+    if tracking:
+        report["tracking"] = _tracking(model, device, names, cache, size, count, seed, as_json)
+    if head_pose:
+        report["head_pose"] = _head_pose(model, device, count, seed, as_json)
     if worst is not None:
-        sheet.save(worst)
+        worst_faces.save(worst)
     if curves is not None:
+        from evface_training.evaluation.plots import plot_curves
+
         plot_curves(curves, report["model"], results, others)
     if output is not None:
         output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     if into_card:
-        _write_metrics(find_model(model), report["sets"])
+        _write_metrics(find_model(model), report.get("sets", {}))
     typer.echo(json.dumps(report) if as_json else table(report))
     if not as_json:
         for path in (curves, worst, output):
@@ -117,66 +139,132 @@ def evaluate(
                 typer.echo(str(path))
 
 
-def _benchmark(
-    predictor: Predictor,
-    people: FaceSet,
-    conditions: list[str] | None,
-    seed: int,
-    sheet: WorstFaces,
-    quiet: bool,
-) -> tuple[list[SetResult], list[Answer]]:
+@contextmanager
+def _progress(title: str, total: int, quiet: bool) -> Iterator[Callable[[], None]]:
+    """A bar on the terminal, and the function that advances it."""
     from rich.progress import Progress
 
-    from evface_training.evaluation.benchmark_sets import CONDITIONS, condition_named
-    from evface_training.evaluation.data import spread
-    from evface_training.evaluation.negatives_set import made_negatives
-    from evface_training.evaluation.samples import evaluate_set
-
-    chosen = [condition_named(name) for name in conditions or CONDITIONS]
-    results, others = [], []
     with Progress(disable=quiet, transient=True) as progress:
-        for one in chosen:
-            task = progress.add_task(one.name, total=len(people))
+        task = progress.add_task(title, total=total)
+        yield lambda: progress.advance(task)
 
-            def advance(task: Any = task) -> None:
-                progress.advance(task)
 
-            def seen(*face: Any, name: str = one.name) -> None:
-                sheet.add(name, *face)
+def _sets(
+    predictor: Predictor,
+    names: list[str],
+    conditions: list[str] | None,
+    count: int | None,
+    seed: int,
+    cache: Path | None,
+    worst_faces: WorstFaces,
+    quiet: bool,
+) -> tuple[list[SetResult], list[SampleResult]]:
+    """Samples of each condition and recording, and those of simulated negatives."""
+    from evface_training.evaluation.benchmark_sets import CONDITIONS, condition_named
+    from evface_training.evaluation.data import split_data, spread
+    from evface_training.evaluation.landmarks import evaluate_labelled, evaluate_set
+    from evface_training.evaluation.negatives_set import made_negatives
 
-            results.append(
-                evaluate_set(predictor, people, one, seed=seed, on_face=seen, on_recording=advance)
-            )
+    people, recordings = split_data(names, cache)
+    results, others = [], []
+    if people is not None:
+        people = spread(people, count)
+        for condition in [condition_named(name) for name in conditions or CONDITIONS]:
+
+            def on_face(*face: Any, name: str = condition.name) -> None:
+                worst_faces.add(name, *face)
+
+            with _progress(condition.name, len(people), quiet) as advance:
+                results.append(
+                    evaluate_set(
+                        predictor,
+                        people,
+                        condition,
+                        seed=seed,
+                        on_face=on_face,
+                        on_recording=advance,
+                    )
+                )
         few = spread(people, min(len(people), _MAX_NEGATIVES))
-        task = progress.add_task("no face", total=len(few))
-        for answer in made_negatives(predictor, few, seed):
-            others.append(answer)
-            progress.advance(task)
+        with _progress("negatives", len(few), quiet) as advance:
+            for sample in made_negatives(predictor, few, seed):
+                others.append(sample)
+                advance()
+    results += [evaluate_labelled(predictor, one, name) for name, one in recordings.items()]
     return results, others
 
 
-def _videos(predictor: Predictor, videos: Mapping[str, Any]) -> list[SetResult]:
-    from evface_training.evaluation.samples import evaluate_video
+def _set_metrics(results: list[SetResult], others: list[SampleResult]) -> dict[str, Any]:
+    from evface_training.evaluation.report import binned, presence_metrics, summary
 
-    return [evaluate_video(predictor, video, name) for name, video in videos.items()]
+    metrics: dict[str, Any] = {
+        "sets": {result.name: summary(result) for result in results},
+        "bins": binned(results),
+    }
+    if others:
+        samples = [sample for result in results for sample in result.samples]
+        metrics["presence"] = presence_metrics(samples, others)
+    return metrics
 
 
-def _search(predictor: Predictor, paths: list[Path]) -> dict[str, float]:
-    from evface_training.evaluation.negatives_set import search_faceless
+def _tracking(
+    model: str,
+    device: str,
+    names: list[str],
+    cache: Path | None,
+    sizes: list[str] | None,
+    count: int | None,
+    seed: int,
+    quiet: bool,
+) -> dict[str, Any]:
+    from evface_edge.geometry import SensorSize
+    from evface_edge.predictor import Predictor
+    from evface_training.data.avatars import load_avatars
+    from evface_training.evaluation.data import split_data
+    from evface_training.evaluation.tracking import FACES, evaluate_tracking, negative_count
 
-    found = dataclasses.asdict(search_faceless(predictor, paths))
-    return {name: float(value) for name, value in found.items()}
+    faces: FaceSet | None = load_avatars()
+    if names:
+        faces, _ = split_data(names, cache)
+    if faces is None:
+        raise ConfigError("--data", names, "a folder of faces or avatars, with --tracking")
+    count = _SEQUENCES if count is None else count
+    report: dict[str, Any] = {}
+    with Predictor(model, device=device, faces=FACES) as predictor:
+        for text in sizes or _SIZES:
+            width, _, height = text.partition("x")
+            if not (width.isdecimal() and height.isdecimal()):
+                raise ConfigError("--size", text, "width x height, such as 346x260")
+            sensor, total = SensorSize(int(width), int(height)), count + negative_count(count)
+            with _progress(f"tracking, {text}", total, quiet) as advance:
+                metrics = evaluate_tracking(
+                    predictor, faces, sensor, count, seed=seed, on_sequence=advance
+                )
+            report |= {f"{text}, {name}": values for name, values in metrics.items()}
+    return report
+
+
+def _head_pose(
+    model: str, device: str, count: int | None, seed: int, quiet: bool
+) -> dict[str, dict[str, float]]:
+    from evface_training.evaluation.head_pose import SPEEDS, evaluate_head_pose
+
+    avatars = _AVATARS if count is None else count
+    if avatars < 1:
+        raise ConfigError("--count", avatars, "1 or more")
+    with _progress("head pose", avatars * len(SPEEDS), quiet) as advance:
+        return evaluate_head_pose(model, avatars, device=device, seed=seed, on_recording=advance)
 
 
 def _write_metrics(path: Path, summaries: Mapping[str, Mapping[str, float]]) -> None:
-    """The figures of each set into the card of an ONNX model or a checkpoint."""
+    """Write the metrics of each set into the card of an ONNX model or a checkpoint."""
     from evface_edge.card_file import embed_card, read_card
 
     card = read_card(path)
     metrics = {
         f"{name}_{key}": round(value, 4)
-        for name, figures in summaries.items()
-        for key, value in figures.items()
+        for name, values in summaries.items()
+        for key, value in values.items()
     }
     card = dataclasses.replace(card, metrics=card.metrics | metrics)
     if path.suffix == ".pt":
@@ -184,8 +272,8 @@ def _write_metrics(path: Path, summaries: Mapping[str, Mapping[str, float]]) -> 
 
         replace_card(path, card)
     elif path.suffix == ".onnx":
-        partial = path.with_name(path.name + ".partial")
-        partial.write_bytes(embed_card(path.read_bytes(), card))
-        partial.replace(path)
+        from evface_training.checkpoint import write_whole
+
+        write_whole(path, embed_card(path.read_bytes(), card))
     else:
         raise ConfigError("--into-card", str(path), "an .onnx model or a .pt checkpoint")

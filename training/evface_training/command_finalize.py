@@ -13,18 +13,18 @@ from evface_training.command_train import FACES_HELP
 def finalize(
     checkpoints: Annotated[
         list[Path],
-        typer.Argument(help="As `train` leaves it; of several, the mean of their weights."),
+        typer.Argument(help="Checkpoints of `train`; the weights of several are averaged."),
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The checkpoint to write.")],
-    data: Annotated[str, typer.Option(help="What it was trained on, for the card.")],
-    licence: Annotated[str, typer.Option(help="The terms that the weights carry, for the card.")],
-    faces: Annotated[
-        list[Path] | None, typer.Option("--faces", help=FACES_HELP + " Without: avatars.")
+    output: Annotated[Path, typer.Option("-o", "--output", help="Checkpoint to write.")],
+    data: Annotated[str, typer.Option(help="Training data, for the card.")],
+    licence: Annotated[str, typer.Option(help="Licence of the weights, for the card.")],
+    faces: Annotated[list[Path] | None, typer.Option("--faces", help=FACES_HELP)] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="Recipe; by default the one in the first checkpoint.")
     ] = None,
-    recipe: Annotated[str, typer.Option(help="Recipe that it was trained by.")] = "evface-s",
-    cache: Annotated[Path | None, typer.Option(help="File that keeps the packed faces.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="File to cache the faces in.")] = None,
 ) -> None:
-    """Fit the uncertainty on validation faces and complete the card: then it can be exported.
+    """Fit the uncertainty on validation faces and complete the model card, ready for export.
 
     \b
     Example:
@@ -32,10 +32,11 @@ def finalize(
         --data "300-W (train)" --licence "non-commercial research"
     """
     from evface_training.finalize import finalize as fit
+    from evface_training.finalize import stored_recipe
     from evface_training.recipe import load_recipe
     from evface_training.recipe_faces import faces_of
 
-    settings = load_recipe(recipe)
+    settings = load_recipe(recipe) if recipe else stored_recipe(checkpoints[0])
     _, validation = faces_of(settings, faces or [], cache)
     notes = {"data": data, "licence": licence, "recipe": settings.name}
     gain = fit(checkpoints, settings, validation, output, training_notes=notes)

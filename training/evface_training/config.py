@@ -1,4 +1,4 @@
-"""YAML → frozen dataclasses, strictly: an unknown key is an error that names the nearest."""
+"""YAML → frozen dataclasses. An unknown key is an error that suggests the nearest known one."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def build(kind: type[T], values: Any, where: str) -> T:
 
 
 def differences(old: Any, new: Any, where: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Where two nested mappings differ: (dotted name, old value, new value)."""
+    """The differences of two nested mappings: (dotted name, old value, new value)."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in [*old, *(key for key in new if key not in old)]:
             name = f"{where}.{key}" if where else str(key)
@@ -55,14 +55,14 @@ def differences(old: Any, new: Any, where: str = "") -> Iterator[tuple[str, Any,
 
 
 def _nearest(word: Any, known: list[str], elsewhere: Mapping[str, str] | None = None) -> str:
-    """What may have been meant: of these, or of names that belong to another place."""
+    """A hint: the nearest of the known names, or of names in other sections."""
     names = {**(elsewhere or {}), **{name: name for name in known}}
     near = difflib.get_close_matches(str(word), names, 1)
     return f"did you mean {names[near[0]]!r}?" if near else f"one of {', '.join(known)}"
 
 
 def _within(hints: Mapping[str, Any]) -> dict[str, str]:
-    """Fields of the dataclasses among these: side → student.side or teacher.side."""
+    """Fields of nested dataclasses, with their section: side → student.side or teacher.side."""
     places: dict[str, str] = {}
     for outer, kind in hints.items():
         if isinstance(kind, type) and dataclasses.is_dataclass(kind):
@@ -104,7 +104,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
 
 def _number(value: Any, where: str) -> float:
     try:
-        # YAML 1.1 takes 1e-3, which has no point, for a text.
+        # YAML 1.1 reads 1e-3, without a point, as text.
         if not isinstance(value, bool) and isinstance(value, (int, float, str)):
             return float(value)
     except ValueError:
@@ -116,8 +116,8 @@ def load_yaml(kind: type[T], path: Path) -> T:
     """A recipe file as an instance of `kind`.
 
     Raises:
-        ConfigError: no such file, not YAML, a key that stands there twice, or not what `kind`
-            allows.
+        ConfigError: no such file, no YAML, a repeated key, or a key or value that `kind` does not
+            allow.
     """
     import yaml
 

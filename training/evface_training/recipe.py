@@ -1,4 +1,4 @@
-"""Recipes: everything that decides a training, as small YAML files."""
+"""Recipes: all settings of a training, in a small YAML file."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from evface_edge.card import WindowPolicy
 from evface_edge.errors import ConfigError
 from evface_edge.representation import Representation, from_config
 from evface_training.avatar.stills import AvatarStills
@@ -26,34 +27,45 @@ FOLDER = Path(__file__).with_name("recipes")
 
 @dataclass(frozen=True)
 class TrainRecipe:
-    """Everything that decides a training.
+    """All settings of a training.
 
     Attributes:
-        task: what is trained: a student on labels ("landmarks") or also on what a teacher says
-            ("distill"), a teacher, an encoder without labels ("ssmer"), or the face detector of
-            faces on the whole sensor ("detector").
-        student, teacher, distill, ssmer: sizes and settings; a task reads those that it is about.
-        ssmer_encoder: whose backbone is pretrained.
-        representation: what the network looks at: `name` and parameters of a row of
+        name: of the model, as its card has it.
+        version: of the weights, as the card has it.
+        crop_scale: side of the square crop ÷ longer side of the face box, with which the trained
+            model is used; by default the geometric mean of `clips.crop_scale`.
+        window: which events make one input of the trained model.
+        task: "landmarks" trains a student on labels, "distill" on labels and a teacher; "teacher"
+            trains a teacher, "ssmer" pretrains an encoder without labels, "detector" trains the
+            face detector.
+        student, teacher, distill, ssmer: sizes and settings; each task reads its own.
+        ssmer_encoder: whose backbone SSMER pretrains.
+        representation: input of the network: `name` and parameters of a row of
             `evface_edge.representation`, such as {name: multi_scale_surface}.
-        detector, scenes: the face detector's size, and the scenes that it learns from instead of
-        clips.
-        clips: what is simulated; frames: the frame camera, where the task needs RGB as well.
-        steps, batch: optimiser steps, clips in each on each process.
-        reuse: how often a simulated clip is shown before it is replaced.
-        pool: clips that wait to be shown again.
+        detector, scenes: size of the face detector, and the scenes that replace clips for it.
+        clips: what is simulated.
+        frames: the frame camera, for tasks that need RGB.
+        avatars: avatars to train on if no faces are given.
+        steps: optimiser steps.
+        batch: clips in a step, on each process.
+        reuse: how often a simulated clip is used before it is replaced.
+        pool: clips kept to be used again.
         precision: of the network's arithmetic; weights are always float32.
-        human_fraction, video_fraction: of clips made of human-labelled stills, of video frames; the
-            rest is made of stills with automatic labels.
-        turned_weight: a face turned by 30° to the side is drawn 1 + this times as often as one seen
-            from the front: few photographs show turned faces, and most large errors are theirs.
-        label_fraction: of the people among the training faces, how many are used at all.
-        avatars: avatars to train on where no faces are given.
-        validation_clips: how many are drawn to validate with.
+        human_fraction: fraction of clips made of human-labelled stills.
+        video_fraction: fraction of clips made of video frames; the rest is made of stills with
+            automatic labels.
+        turned_weight: a face turned by 30° to the side is drawn 1 + this times as often as a
+            frontal one: photographs show few turned faces, and most large errors are theirs.
+        label_fraction: fraction of the people among the training faces that is used.
+        seed: random seed.
+        validation_clips: number of clips to validate on.
         validate_every: steps between two validations; each one saves.
     """
 
     name: str
+    version: str = "0.0.0"
+    crop_scale: float | None = None
+    window: WindowPolicy = field(default_factory=lambda: WindowPolicy(0.7, 1_000, 40_000, 200_000))
     task: Literal["landmarks", "ssmer", "teacher", "distill", "detector"] = "landmarks"
     student: StudentConfig = field(default_factory=StudentConfig)
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
@@ -92,11 +104,13 @@ class TrainRecipe:
             raise ConfigError(
                 "TrainRecipe.pool", self.pool, f"2 × batch ({2 * self.batch}) or more"
             )
+        if self.crop_scale is not None and self.crop_scale < 1:
+            raise ConfigError("TrainRecipe.crop_scale", self.crop_scale, "1 or more")
         if self.seed < 0:
             raise ConfigError("TrainRecipe.seed", self.seed, "0 or more")
         if not 0 <= self.human_fraction + self.video_fraction <= 1:
             raise ConfigError(
-                "TrainRecipe.human_fraction", self.human_fraction, "fractions of 1 in all"
+                "TrainRecipe.human_fraction", self.human_fraction, "fractions of 1 in total"
             )
         if self.turned_weight < 0:
             raise ConfigError("TrainRecipe.turned_weight", self.turned_weight, "0 or more")
@@ -105,24 +119,24 @@ class TrainRecipe:
                 "TrainRecipe.label_fraction", self.label_fraction, "above 0, at most 1"
             )
         channels = self.event_representation.channels
-        read = {"student.in_channels": self.student.in_channels}
+        settings = {"student.in_channels": self.student.in_channels}
         if self.task == "teacher":
-            read = {"teacher.event_channels": self.teacher.event_channels}
-        for name, found in read.items():
-            if found != channels and self.task not in ("ssmer", "detector"):
+            settings = {"teacher.event_channels": self.teacher.event_channels}
+        for name, value in settings.items():
+            if value != channels and self.task not in ("ssmer", "detector"):
                 expected = f"{channels}, as {self.representation['name']} has"
-                raise ConfigError(f"TrainRecipe.{name}", found, expected)
+                raise ConfigError(f"TrainRecipe.{name}", value, expected)
 
     @property
     def event_representation(self) -> Representation:
-        """What the network looks at."""
+        """The input of the network."""
         if not isinstance(self.representation, Mapping):
             raise ConfigError("representation", self.representation, "name, and its parameters")
         return from_config({**self.representation, "width": self.side, "height": self.side})[0]
 
     @property
     def side(self) -> int:
-        """Of the tensors that are simulated, in pixels."""
+        """Side of the simulated tensors, in pixels."""
         if self.task == "teacher":
             return self.teacher.side
         return self.ssmer.side if self.task == "ssmer" else self.student.side
@@ -136,7 +150,8 @@ def load_recipe(name_or_path: str) -> TrainRecipe:
     """A bundled recipe by name, or a file.
 
     Raises:
-        ConfigError: neither, or a recipe with a mistake (named, with the nearest valid key).
+        ConfigError: neither, or a recipe with a wrong key (the nearest valid one is suggested) or
+            value.
     """
     path = FOLDER / f"{name_or_path}.yaml"
     if not path.is_file():

@@ -1,31 +1,32 @@
-"""The card of a fresh student; measured figures and licence terms come later."""
+"""The card of a trained student; its facts come from the recipe."""
 
 from __future__ import annotations
 
+import math
+
 import torch
 
-from evface_edge.card import ModelCard, TensorSpec, WindowPolicy
+from evface_edge.card import ModelCard, TensorSpec
 from evface_edge.representation import to_config
 from evface_training.recipe import TrainRecipe
 
-#: Before σ is calibrated; see `ModelCard.sigma_limit`.
+#: `ModelCard.sigma_limit` of a student whose σ has not been fitted.
 SIGMA_LIMIT = 0.075
 
 
 def student_card(recipe: TrainRecipe) -> ModelCard:
-    """The card of a checkpoint of the student of this recipe."""
+    """The card of the student of this recipe; `finalize` and `evaluate` add what they measure."""
     config = recipe.student
     side = config.side
+    low, high = recipe.clips.crop_scale
     return ModelCard(
         name=recipe.name,
-        version="0.3.1",
+        version=recipe.version,
         precision="fp32",
         target="checkpoint",
         representation=to_config(recipe.event_representation, (side, side)),
-        crop_scale=1.35,
-        window=WindowPolicy(
-            events_per_px=0.7, min_events=1_000, max_events=40_000, max_duration_us=200_000
-        ),
+        crop_scale=recipe.crop_scale or round(math.sqrt(low * high), 3),
+        window=recipe.window,
         inputs=(TensorSpec("events", (-1, config.in_channels, side, side)),),
         outputs=(
             TensorSpec("landmarks", (-1, 98, 2)),

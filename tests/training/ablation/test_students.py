@@ -1,17 +1,16 @@
-"""python -m benchmarks students: what it says of students that `ablate` has trained."""
+"""`benchmarks.students`: errors and latencies of students of an ablation study."""
 
 from __future__ import annotations
 
 import importlib
-from dataclasses import replace
+import json
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from evface_training.ablation.measure import load_network
-from evface_training.ablation.plan import trainings
-from evface_training.ablation.run import Ablation, run_ablation, slug
+from benchmarks.ablation_results import AblationResults
+from evface_training.ablation.run import Ablation, run_ablation
 from evface_training.data.faces import FaceSet
 from evface_training.trainer.machine import Machine
 
@@ -26,21 +25,19 @@ def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-def test_a_student_is_judged_as_the_ablation_judged_it(
+def test_a_student_has_the_errors_of_the_ablation(
     script: ModuleType, tmp_path: Path, drawn_faces: FaceSet
 ) -> None:
     smoke = Ablation("smoke", steps=2, pretraining_steps=2, seeds=1, clips=4, rows=(ROW,))
-    table = run_ablation(smoke, drawn_faces, drawn_faces, tmp_path, Machine("cpu", 1, 0))
-    recipe = trainings("smoke", 2, 2, seed=1)[ROW].recipe
-    network = load_network(tmp_path / "0" / slug(ROW) / "last.pt", "landmarks").eval()
-    found = script._candidate(ROW, network, recipe, drawn_faces, drawn_faces, 4)
-    for error in found.float_error.values():
-        assert f"{error:.2f}" in table.read_text()
-    for moment, error in found.int8_error.items():
-        assert error == pytest.approx(found.float_error[moment], rel=0.02)
-    assert len(found.models[1]) < 0.6 * len(found.models[0])
-    (times,) = script._milliseconds([found]).values()
-    assert min(times) > 0
-    text = script.as_table([replace(found, name="student")], {"student": (0.5, 0.25, 0.125)}, 2)
-    assert "| SimCC, voxel grid |" in text
-    assert text.rstrip().endswith("| 0.500 | 0.250 | 0.125 |")
+    run_ablation(smoke, drawn_faces, drawn_faces, tmp_path, Machine("cpu", 1, 0))
+    stored = json.loads((tmp_path / "results.json").read_text())
+    ablation = AblationResults(
+        tmp_path, stored["settings"], stored["rows"], drawn_faces, drawn_faces
+    )
+    student = script.candidate(ROW, ablation, 4)
+    assert student.errors["float32"] == pytest.approx(stored["rows"][ROW]["0"])
+    assert student.errors["int8"] == pytest.approx(student.errors["float32"], rel=0.02)
+    assert len(student.models["int8"]) < 0.6 * len(student.models["float32"])
+    latencies = script.latencies_ms([student])[ROW]
+    assert set(latencies) == {"float32", "int8", "representation"}
+    assert min(latencies.values()) > 0

@@ -1,4 +1,4 @@
-"""Evaluation of answers that are known, and of a checkpoint through the predictor."""
+"""Metrics of known samples, and evaluation of a checkpoint through the predictor."""
 
 from __future__ import annotations
 
@@ -11,26 +11,28 @@ import pytest
 import torch
 
 from evface_edge.cli import main
+from evface_edge.compare.labelled import LabelledRecording
 from evface_edge.errors import ConfigError
 from evface_edge.events import write_events
 from evface_edge.events.array import EVENT_DTYPE, make_events
 from evface_edge.geometry import Box, SensorSize
 from evface_edge.predictor import Predictor
 from evface_training.checkpoint import load_checkpoint, save_checkpoint
+from evface_training.data.avatars import load_avatars
 from evface_training.data.faces import FaceSet
 from evface_training.evaluation.benchmark_sets import CONDITIONS, recordings
 from evface_training.evaluation.data import split_data, spread
-from evface_training.evaluation.negatives_set import made_negatives, search_faceless
-from evface_training.evaluation.plots import plot_curves
-from evface_training.evaluation.report import binned, presence_figures, summary, table
-from evface_training.evaluation.samples import (
-    Answer,
-    LabelledRecording,
+from evface_training.evaluation.landmarks import (
+    SampleResult,
     SetResult,
+    evaluate_labelled,
+    evaluate_recording,
     evaluate_set,
-    evaluate_video,
-    judge,
 )
+from evface_training.evaluation.negatives_set import made_negatives
+from evface_training.evaluation.plots import plot_curves
+from evface_training.evaluation.report import binned, presence_metrics, summary, table
+from evface_training.evaluation.tracking import evaluate_negatives, evaluate_tracking
 from evface_training.networks.student import Student
 from evface_training.networks.student_config import StudentConfig
 from evface_training.recipe import TrainRecipe
@@ -41,16 +43,16 @@ TINY = StudentConfig(side=32, channels=(16, 16, 32, 32), blocks=(0, 0, 1), hidde
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A student that learned nothing: what it says is of no matter here."""
+    """An untrained student: its outputs do not matter here."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("model") / "tiny.pt"
     save_checkpoint(path, Student(TINY), student_card(TrainRecipe("tiny", student=TINY)))
     return path
 
 
-def answer(truth: np.ndarray, error_px: float | None, **fields: float) -> Answer:  # type: ignore[type-arg]
-    """An answer that is `error_px` beside the truth in each point, with σ of a pixel."""
-    found = None if error_px is None else truth + np.array([error_px, 0], np.float32)
+def sample(truth: np.ndarray, error_px: float | None, **fields: float) -> SampleResult:  # type: ignore[type-arg]
+    """A sample with an error of `error_px` in each point and σ of a pixel."""
+    predicted = None if error_px is None else truth + np.array([error_px, 0], np.float32)
     values: dict[str, float] = {
         "lux": 200.0,
         "speed_deg_per_s": 50.0,
@@ -58,13 +60,13 @@ def answer(truth: np.ndarray, error_px: float | None, **fields: float) -> Answer
         "presence": 0.9,
         "events": 100,
     }
-    return Answer(
+    return SampleResult(
         name="a",
         truth=truth,
-        found=found,
-        sigma=None if found is None else np.ones(98, np.float32),
-        accepted=found is not None,
-        wanted=100,
+        predicted=predicted,
+        sigma=None if predicted is None else np.ones(98, np.float32),
+        accepted=predicted is not None,
+        target_events=100,
         **(values | fields),  # type: ignore[arg-type]
     )
 
@@ -76,15 +78,15 @@ def truth(drawn_faces: FaceSet) -> np.ndarray:  # type: ignore[type-arg]
     return points * np.float32(100 / np.linalg.norm(points[72] - points[60]))
 
 
-def test_figures_of_known_answers(truth: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_metrics_of_known_samples(truth: np.ndarray) -> None:  # type: ignore[type-arg]
     errors = [2.0, 4.0, 12.0, None]
-    result = SetResult("s", [answer(truth, error) for error in errors], [0.02, 0.04])
+    result = SetResult("s", [sample(truth, error) for error in errors], [0.02, 0.04])
     found = summary(result)
     assert found["faces"] == 4
     assert found["faces_without_answer"] == 1
-    assert found["nme98_percent"] == pytest.approx(6.0, rel=1e-5)  # of those with an answer
+    assert found["nme98_percent"] == pytest.approx(6.0, rel=1e-5)  # of those with a result
     assert found["nme68_median_percent"] == pytest.approx(4.0, rel=1e-3)
-    # 12 % and no answer are failures.
+    # 12 % and no result are failures.
     assert found["fr10_faces_percent"] == found["fr10_points_percent"] == 50
     assert found["auc10_faces"] == pytest.approx((0.8 + 0.6) / 4, rel=1e-4)
     assert found["nmf_percent"] == pytest.approx(3)
@@ -93,21 +95,21 @@ def test_figures_of_known_answers(truth: np.ndarray) -> None:  # type: ignore[ty
     assert found["sigma_covers_90_percent"] == pytest.approx(100 / 3)
 
 
-def test_a_set_without_any_answer_has_no_mean(truth: np.ndarray) -> None:  # type: ignore[type-arg]
-    found = summary(SetResult("s", [answer(truth, None)] * 2, []))
+def test_a_set_without_any_result_has_no_mean(truth: np.ndarray) -> None:  # type: ignore[type-arg]
+    found = summary(SetResult("s", [sample(truth, None)] * 2, []))
     assert found == {"faces": 2, "faces_without_answer": 2}
     assert "–" in table({"sets": {"s": found, "t": {"faces": 1, "nme98_percent": 2}}, "bins": {}})
 
 
-def test_every_answer_is_in_one_bin_of_each_kind(truth: np.ndarray) -> None:  # type: ignore[type-arg]
-    answers = [
-        answer(truth, 1.0, lux=0.5, yaw_deg=-20.0, events=5),
-        answer(truth, 3.0, lux=500.0, yaw_deg=20.0, events=100),
-        answer(truth, 5.0, lux=float("nan"), yaw_deg=70.0, events=20, speed_deg_per_s=400.0),
+def test_every_sample_is_in_one_bin_of_each_kind(truth: np.ndarray) -> None:  # type: ignore[type-arg]
+    samples = [
+        sample(truth, 1.0, lux=0.5, yaw_deg=-20.0, events=5),
+        sample(truth, 3.0, lux=500.0, yaw_deg=20.0, events=100),
+        sample(truth, 5.0, lux=float("nan"), yaw_deg=70.0, events=20, speed_deg_per_s=400.0),
     ]
-    bins = binned([SetResult("s", answers, [])])
+    bins = binned([SetResult("s", samples, [])])
     assert {k: [v["faces"] for v in rows.values()] for k, rows in bins.items()} == {
-        "light": [1, 1],  # the third's is not known
+        "light": [1, 1],  # unknown for the third
         "speed": [2, 1],
         "events": [1, 1, 1],
         "yaw": [2, 1],
@@ -116,17 +118,17 @@ def test_every_answer_is_in_one_bin_of_each_kind(truth: np.ndarray) -> None:  # 
     assert list(bins["speed"]) == ["10–100 °/s", "over 300 °/s"]
 
 
-def test_presence_against_counts(truth: np.ndarray) -> None:  # type: ignore[type-arg]
-    faces = [answer(truth, 1.0, presence=p) for p in (0.9, 0.8, 0.3)]
-    others = [replace(answer(truth, 1.0, presence=p), accepted=p > 0.5) for p in (0.1, 0.6)]
-    found = presence_figures(faces, others)
+def test_presence_metrics_by_counting(truth: np.ndarray) -> None:  # type: ignore[type-arg]
+    faces = [sample(truth, 1.0, presence=p) for p in (0.9, 0.8, 0.3)]
+    others = [replace(sample(truth, 1.0, presence=p), accepted=p > 0.5) for p in (0.1, 0.6)]
+    found = presence_metrics(faces, others)
     assert found["roc_area"] == pytest.approx(5 / 6)
-    assert found["seen_at_1_percent_false"] == pytest.approx(200 / 3)
-    assert found["others_accepted_percent"] == 50
+    assert found["tpr_percent_at_fpr_1_percent"] == pytest.approx(200 / 3)
+    assert found["negatives_accepted_percent"] == 50
 
 
 @pytest.mark.parametrize("name", ["normal", "dark"])
-def test_recordings_are_sound_and_repeatable(name: str, drawn_faces: FaceSet) -> None:
+def test_recordings_are_valid_and_repeatable(name: str, drawn_faces: FaceSet) -> None:
     few = drawn_faces.select(np.arange(2))
     for first, again in zip(
         recordings(few, CONDITIONS[name]), recordings(few, CONDITIONS[name]), strict=True
@@ -139,7 +141,7 @@ def test_recordings_are_sound_and_repeatable(name: str, drawn_faces: FaceSet) ->
 
 
 def test_a_dark_set_is_noisier(drawn_faces: FaceSet) -> None:
-    """Events where nothing moves: the corners of the image."""
+    """Nothing moves in the corners of the image: their events are noise."""
     few = drawn_faces.select(np.arange(3))
 
     def corner_rate_hz(name: str) -> float:
@@ -153,7 +155,7 @@ def test_a_dark_set_is_noisier(drawn_faces: FaceSet) -> None:
     assert corner_rate_hz("dark") > 3 * corner_rate_hz("normal")
 
 
-def test_a_checkpoint_is_judged_through_the_predictor(model: Path, drawn_faces: FaceSet) -> None:
+def test_a_checkpoint_is_evaluated_through_the_predictor(model: Path, drawn_faces: FaceSet) -> None:
     few = drawn_faces.select(np.arange(2))
     shown: list[float] = []
     with Predictor(model) as predictor:
@@ -161,7 +163,7 @@ def test_a_checkpoint_is_judged_through_the_predictor(model: Path, drawn_faces: 
             predictor,
             few,
             CONDITIONS["normal"],
-            on_face=lambda recording, found, error: shown.append(error),
+            on_face=lambda recording, predicted, error: shown.append(error),
         )
         others = list(made_negatives(predictor, few))
     found = summary(result)
@@ -172,11 +174,15 @@ def test_a_checkpoint_is_judged_through_the_predictor(model: Path, drawn_faces: 
     assert all(a.events > 0 for a in others)
 
 
-def test_a_recording_without_any_event_is_told_apart(model: Path, drawn_faces: FaceSet) -> None:
+def test_a_recording_without_any_event_has_no_result(model: Path, drawn_faces: FaceSet) -> None:
     recording = next(iter(recordings(drawn_faces.select(np.arange(1)), CONDITIONS["normal"])))
     silent = replace(recording, events=np.empty(0, EVENT_DTYPE))
     with Predictor(model) as predictor:
-        result = SetResult("s", [judge(predictor, silent), judge(predictor, recording)], [])
+        result = SetResult(
+            "s",
+            [evaluate_recording(predictor, silent), evaluate_recording(predictor, recording)],
+            [],
+        )
     found = summary(result)
     assert found["faces_without_answer"] == 1
     assert np.isfinite(found["nme98_percent"])
@@ -195,69 +201,67 @@ def labelled(path: Path, drawn_faces: FaceSet) -> LabelledRecording:
     return LabelledRecording.load(path)
 
 
-def test_labels_are_interpolated_and_their_speed_is_known(
-    tmp_path: Path, drawn_faces: FaceSet
-) -> None:
-    video = labelled(tmp_path / "rec.npz", drawn_faces)
+def test_labels_are_interpolated_and_have_a_speed(tmp_path: Path, drawn_faces: FaceSet) -> None:
+    recording = labelled(tmp_path / "rec.npz", drawn_faces)
     first = drawn_faces.points[0] / 2
-    np.testing.assert_allclose(video.truth(750_000), first + np.array([30, 0]), atol=1e-4)
-    np.testing.assert_allclose(video.truth(500_000), first + np.array([20, 0]), atol=1e-4)
+    np.testing.assert_allclose(recording.truth(750_000), first + np.array([30, 0]), atol=1e-4)
+    np.testing.assert_allclose(recording.truth(500_000), first + np.array([20, 0]), atol=1e-4)
     box = Box.around(first)
     as_if_96_px = 40 * 96 / max(box.width, box.height)
-    assert video.speed_deg_per_s(900_000) == pytest.approx(as_if_96_px * 0.8, rel=1e-3)
-    assert video.speed_deg_per_s(500_000) == pytest.approx(as_if_96_px * 0.8, rel=1e-3)
+    assert recording.speed_deg_per_s(900_000) == pytest.approx(as_if_96_px * 0.8, rel=1e-3)
+    assert recording.speed_deg_per_s(500_000) == pytest.approx(as_if_96_px * 0.8, rel=1e-3)
 
 
-def test_a_video_is_judged_at_every_instant_with_labels(
+def test_a_labelled_recording_is_evaluated_at_every_instant(
     model: Path, tmp_path: Path, drawn_faces: FaceSet
 ) -> None:
-    video = labelled(tmp_path / "rec.npz", drawn_faces)
+    recording = labelled(tmp_path / "rec.npz", drawn_faces)
     with Predictor(model, rate_hz=10) as predictor:
-        result = evaluate_video(predictor, video, "rec")
-        nothing = search_faceless(predictor, [video.path])
-    assert 9 <= len(result.answers) <= 11
-    assert all(a.events > 0 for a in result.answers)
-    assert nothing.recordings == 1
-    assert 19 <= nothing.instants <= 21
+        result = evaluate_labelled(predictor, recording, "rec")
+        negatives = evaluate_negatives(predictor, [recording.path])
+    assert 9 <= len(result.samples) <= 11
+    assert all(a.events > 0 for a in result.samples)
+    assert 19 <= negatives["instants"] <= 21
+    assert negatives["seconds"] == pytest.approx(1.9, abs=0.11)
 
 
 @pytest.mark.parametrize(
-    ("arrays", "message"),
+    ("arrays", "hint"),
     [
-        (None, r"landmarks beside it, in rec\.landmarks\.npz"),
-        ({"t_us": [0, 1]}, "an array points98"),
-        ({"t_us": [0, 1], "points98": np.zeros((2, 68, 2))}, r"shape \(T, 98, 2\)"),
-        ({"t_us": [1, 1], "points98": np.zeros((2, 98, 2))}, "T rising instants"),
-        ({"t_us": [0, 1, 2], "points98": np.zeros((2, 98, 2))}, "T rising instants"),
+        (None, r"rec\.landmarks\.npz"),
+        ({"t_us": [0, 1]}, "points98"),
+        ({"t_us": [0, 1], "points98": np.zeros((2, 68, 2))}, r"points98.*68.*98"),
+        ({"t_us": [1, 1], "points98": np.zeros((2, 98, 2))}, "t_us"),
+        ({"t_us": [0, 1, 2], "points98": np.zeros((2, 98, 2))}, "t_us.*3"),
     ],
 )
-def test_labels_that_do_not_fit_are_named(
-    tmp_path: Path, arrays: dict[str, object] | None, message: str
+def test_labels_that_do_not_fit_are_errors(
+    tmp_path: Path, arrays: dict[str, object] | None, hint: str
 ) -> None:
     if arrays is not None:
         np.savez(tmp_path / "rec.landmarks.npz", **arrays)  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ConfigError, match=hint):
         LabelledRecording.load(tmp_path / "rec.npz")
 
 
-def test_sets_that_are_none_are_named(tmp_path: Path, drawn_faces: FaceSet) -> None:
-    for text, message in (
-        (str(tmp_path / "nothing"), "a folder of faces, avatars, or a recording"),
-        ("avatars?peple=3", "avatars.peple: a number of people|peple = '3'"),
-        ("avatars?people=0", "one of people"),
-        (str(tmp_path), "a folder with"),
+def test_data_that_are_no_set_are_errors(tmp_path: Path, drawn_faces: FaceSet) -> None:
+    for text, hint in (
+        (str(tmp_path / "nothing"), "nothing"),
+        ("avatars?peple=3", "peple"),
+        ("avatars?people=0", "people"),
+        (str(tmp_path), str(tmp_path)),
     ):
-        with pytest.raises(ConfigError, match=message):
+        with pytest.raises(ConfigError, match=hint):
             split_data([text], None)
-    with pytest.raises(ConfigError, match="--count"):
+    with pytest.raises(ConfigError, check=lambda e: e.field == "--count"):
         spread(drawn_faces, 0)
     assert spread(drawn_faces, 3).names.tolist() == [drawn_faces.names[k] for k in (0, 6, 11)]
 
 
 def test_curves_are_drawn(tmp_path: Path, truth: np.ndarray) -> None:  # type: ignore[type-arg]
-    answers = [answer(truth, error) for error in (2.0, None)]
-    plot_curves(tmp_path / "a.png", "title", [SetResult("s", answers, [])], answers)
-    plot_curves(tmp_path / "b.png", "title", [SetResult("s", answers, [])], [])
+    samples = [sample(truth, error) for error in (2.0, None)]
+    plot_curves(tmp_path / "a.png", "title", [SetResult("s", samples, [])], samples)
+    plot_curves(tmp_path / "b.png", "title", [SetResult("s", samples, [])], [])
     for name in ("a.png", "b.png"):
         assert (tmp_path / name).read_bytes()[:4] == b"\x89PNG"
 
@@ -272,9 +276,51 @@ def test_the_command_writes_what_it_prints(
     assert main([*command, *options]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed == json.loads(report.read_text())
-    assert printed["without_a_face"]["instants"] > 100
+    assert printed["negative_recordings"]["instants"] > 100
     assert curves.is_file()
     stored = load_checkpoint(model).card.metrics
     assert stored["rec_faces"] == printed["sets"]["rec"]["faces"]
     assert main(["evaluate", str(model)]) == 1
     assert "--data" in capsys.readouterr().err
+
+
+def test_tracking_is_evaluated_on_sequences(model: Path) -> None:
+    """An untrained network: the numbers of faces, sequences and instants are known."""
+    done: list[int] = []
+    with Predictor(model, rate_hz=10, faces=2) as predictor:
+        metrics = evaluate_tracking(
+            predictor,
+            load_avatars(),
+            SensorSize(96, 72),
+            1,
+            on_sequence=lambda: done.append(1),
+        )
+    assert len(done) == 2
+    assert metrics["with faces"]["faces"] == 1
+    assert metrics["with faces"]["seconds"] > 10
+    assert metrics["without faces"]["seconds"] == pytest.approx(20, abs=0.2)
+    assert 150 < metrics["without faces"]["instants"] <= 200
+
+
+def test_the_command_reports_tracking(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sizes: list[SensorSize] = []
+
+    def evaluated(
+        predictor: Predictor, faces: FaceSet, size: SensorSize, count: int, **_: object
+    ) -> dict[str, dict[str, float]]:
+        sizes.append(size)
+        return {"with faces": {"faces": float(count)}}
+
+    monkeypatch.setattr("evface_training.evaluation.tracking.evaluate_tracking", evaluated)
+    output = tmp_path / "tracking.json"
+    command = ["evaluate", str(model), "--tracking", "--size", "96x72", "--count", "3"]
+    assert main([*command, "-o", str(output)]) == 0
+    assert sizes == [SensorSize(96, 72)]
+    report = json.loads(output.read_text())
+    assert report["tracking"] == {"96x72, with faces": {"faces": 3}}
+    assert "sets" not in report
+    assert "96x72, with faces" in capsys.readouterr().out
+    assert main(["evaluate", str(model), "--tracking", "--size", "96"]) == 1
+    assert "--size" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""HRNet has the published sizes, and its branches reach each other."""
+"""HRNet has the published size, and its branches exchange information."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_it_learns_in_either_memory_layout(layout: torch.memory_format) -> None:
 
 
 def test_sizes_are_checked() -> None:
-    with pytest.raises(ConfigError, match=r"HRNetConfig.modules = \(\)"):
+    with pytest.raises(ConfigError, check=lambda e: e.field == "HRNetConfig.modules"):
         HRNetConfig(modules=())
-    with pytest.raises(ConfigError, match=r"HRNetConfig.width = 0"):
+    with pytest.raises(ConfigError, check=lambda e: e.field == "HRNetConfig.width"):
         HRNetConfig(width=0)

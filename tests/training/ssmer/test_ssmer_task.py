@@ -1,4 +1,4 @@
-"""Pretraining: every objective learns, collapse is seen, and what comes out fits."""
+"""Pretraining: every objective learns, collapse is reported, and the result fits a backbone."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def events(clips: int = 8) -> dict[str, Tensor]:
     return PackedEvents(clip, time.flatten(), x, y, on, torch.full((clips,), 4e4)).to_batch()
 
 
-@pytest.mark.parametrize("objective", ["simsiam", "vicreg", "mirror"])
-def test_all_weights_take_part(objective: str, left_out: Callable[..., list[str]]) -> None:
+@pytest.mark.parametrize("objective", ["simsiam", "mirror"])
+def test_all_weights_get_a_gradient(objective: str, left_out: Callable[..., list[str]]) -> None:
     for encoder in (Encoder.of_student(STUDENT), Encoder.of_hrnet(HRNET)):
         assert left_out(SsmerTask(encoder, config(objective=objective)), events(4)) == []
 
 
-@pytest.mark.parametrize("objective", ["simsiam", "vicreg", "mirror"])
-def test_it_learns_eight_clips(
+@pytest.mark.parametrize("objective", ["simsiam", "mirror"])
+def test_it_can_overfit_eight_clips(
     objective: str, teach: Callable[..., list[dict[str, float]]]
 ) -> None:
     torch.manual_seed(0)
@@ -65,7 +65,7 @@ def test_it_learns_eight_clips(
 
 
 def test_all_pairs_are_summed() -> None:
-    """Three views that see the same embeddings: three pairs of cosine 1."""
+    """Three views with the same embeddings: three pairs of cosine 1."""
     task = SsmerTask(Encoder.of_student(STUDENT), config())
     same = torch.randn(8, 32)
     task.predictor = nn.Identity()  # type: ignore[assignment]
@@ -74,7 +74,7 @@ def test_all_pairs_are_summed() -> None:
 
 
 def test_one_view_is_paired_with_itself() -> None:
-    """Of one representation two draws are compared; unchanged draws are the same image twice."""
+    """Two augmentations of one view are compared; without changes they are the same image."""
     torch.manual_seed(0)
     task = SsmerTask(Encoder.of_student(STUDENT), config(views=("voxel",), augmentation=UNCHANGED))
     batch = events()
@@ -88,8 +88,8 @@ def test_one_view_is_paired_with_itself() -> None:
     assert abs(float(other(batch, 1)["agreement"]) - expected) > 1e-2
 
 
-def test_a_grid_compares_cells_and_lays_views_on_top_of_each_other() -> None:
-    """Crops and mirror images alone leave two draws of one view the same, cell by cell."""
+def test_with_a_grid_views_share_their_crop_and_are_compared_by_cell() -> None:
+    """With crops and mirroring only, two augmentations of one view are the same image."""
     torch.manual_seed(0)
     moved = Augmentation(0, 0, 0, 0, (0.3, 0.6), 1.3, 0.5)
     task = SsmerTask(
@@ -103,7 +103,7 @@ def test_a_grid_compares_cells_and_lays_views_on_top_of_each_other() -> None:
     torch.testing.assert_close(drawn[0], drawn[1])
     assert embedded[0].shape == (8 * 4, 32)  # 2 × 2 cells of each clip
     cells = embedded[0].view(8, 2, 2, 32).permute(0, 3, 1, 2)
-    torch.testing.assert_close(cells, drawn[0] - drawn[0].mean(0))  # less what all clips have there
+    torch.testing.assert_close(cells, drawn[0] - drawn[0].mean(0))  # minus the mean over clips
     whole = SsmerTask(Encoder.of_student(STUDENT), config(views=("voxel",), augmentation=moved))
     drawn.clear()
     whole.shared.register_forward_hook(lambda *call: drawn.append(call[2].detach()))
@@ -112,7 +112,7 @@ def test_a_grid_compares_cells_and_lays_views_on_top_of_each_other() -> None:
 
 
 def test_simsiam_gives_targets_no_gradient() -> None:
-    """With a predictor that forgets its input, no gradient is left for the encoder."""
+    """With a predictor that ignores its input, the encoder gets no gradient."""
     task = SsmerTask(Encoder.of_student(STUDENT), config())
     assert task.predictor is not None
     nn.init.zeros_(task.predictor[-1].weight)  # type: ignore[arg-type]
@@ -121,7 +121,7 @@ def test_simsiam_gives_targets_no_gradient() -> None:
 
 
 class Constant(nn.Module):
-    """Sees nothing."""
+    """Ignores its input."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -131,42 +131,44 @@ class Constant(nn.Module):
         return self.value[None, :, None, None].expand(len(x), 16, 2, 2) + 0 * x.mean()
 
 
-@pytest.mark.parametrize("objective", ["simsiam", "vicreg", "mirror"])
-def test_a_constant_encoder_is_flagged(objective: str, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("objective", ["simsiam", "mirror"])
+def test_a_constant_encoder_is_reported_as_collapsed(
+    objective: str, caplog: pytest.LogCaptureFixture
+) -> None:
     encoder = Encoder(Constant(), in_channels=10, width=16, stride=16)
     task = SsmerTask(encoder, config(objective=objective, watch_every=10))
     with caplog.at_level(logging.WARNING):
         losses = task(events(), 9)
         assert not caplog.records
         task(events(), 10)
-    assert "step 10: embeddings have collapsed" in caplog.text
+    assert [record.args[0] for record in caplog.records if record.args] == [10]
     assert float(losses["embedding_std"]) < 0.1
 
 
-class Whereabouts(Constant):
-    """Each cell says where it is, whatever is there."""
+class PositionOnly(Constant):
+    """Each cell depends on its position only."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x) * torch.tensor([[1.0, -1.0], [2.0, 0.5]])
 
 
-@pytest.mark.parametrize("objective", ["simsiam", "vicreg", "mirror"])
-def test_cells_that_only_say_where_they_are_are_flagged(
+@pytest.mark.parametrize("objective", ["simsiam", "mirror"])
+def test_cells_that_depend_on_position_only_are_reported_as_collapsed(
     objective: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     task = SsmerTask(
-        Encoder(Whereabouts(), in_channels=10, width=16, stride=16),
+        Encoder(PositionOnly(), in_channels=10, width=16, stride=16),
         config(objective=objective, grid=2, watch_every=10),
     )
     with caplog.at_level(logging.WARNING):
         losses = task(events(), 10)
-    assert "step 10: embeddings have collapsed" in caplog.text
+    assert [record.args[0] for record in caplog.records if record.args] == [10]
     assert float(losses["embedding_std"]) < 0.1
     assert float(losses["feature_std"]) < 0.01
 
 
-@pytest.mark.parametrize("objective", ["simsiam", "vicreg", "mirror"])
-def test_a_fresh_encoder_is_not_flagged(objective: str, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("objective", ["simsiam", "mirror"])
+def test_a_fresh_encoder_is_not_reported(objective: str, caplog: pytest.LogCaptureFixture) -> None:
     torch.manual_seed(0)
     with caplog.at_level(logging.WARNING):
         losses = SsmerTask(Encoder.of_hrnet(HRNET), config(objective=objective))(events(16), 0)
@@ -175,7 +177,7 @@ def test_a_fresh_encoder_is_not_flagged(objective: str, caplog: pytest.LogCaptur
 
 
 @pytest.mark.parametrize("view", ["frame", "voxel", "surface"])
-def test_the_adapter_becomes_part_of_the_encoder(view: str) -> None:
+def test_the_adapter_is_folded_into_the_encoder(view: str) -> None:
     channels = {"frame": 2, "voxel": 10, "surface": 2}[view]
     torch.manual_seed(0)
     views = ("frame", "voxel", "surface")
@@ -200,23 +202,23 @@ def test_a_voxel_grid_summed_over_time_is_a_frame(view: str) -> None:
     shared = SharedEncoder(Encoder.of_student(STUDENT), (view,)).eval()
     voxels = torch.rand(2, 10, 32, 32)
     expected = shared(voxels.unflatten(1, (2, 5)).sum(2), view)
-    found = shared.pretrained("voxel")(voxels)
-    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+    features = shared.pretrained("voxel")(voxels)
+    torch.testing.assert_close(features, expected, atol=1e-4, rtol=1e-4)
 
 
-def test_what_does_not_fit_is_named() -> None:
+def test_networks_and_settings_that_do_not_fit_are_errors() -> None:
     shared = SharedEncoder(Encoder.of_student(STUDENT), ("voxel",))
-    with pytest.raises(ConfigError, match="view = 'frame': expected one of voxel"):
+    with pytest.raises(ConfigError, match="voxel", check=lambda e: e.value == "frame"):
         shared.pretrained("frame")
     other = Student(StudentConfig(**{**vars(STUDENT), "channels": (32, 16, 16, 32)}))
-    with pytest.raises(ConfigError, match="the pretrained size for 'voxel'"):
+    with pytest.raises(ConfigError, check=lambda e: e.field == "backbone"):
         load_pretrained(other.backbone, shared, "voxel")
     strange = SharedEncoder(Encoder(nn.Linear(3, 3), 10, 3, 1), ("voxel",))
-    with pytest.raises(ModelError, match="begins with Linear"):
+    with pytest.raises(ModelError, check=lambda e: (e.field, e.value) == ("encoder", "Linear")):
         strange.pretrained("voxel")
-    with pytest.raises(ConfigError, match="2 clips or more"):
+    with pytest.raises(ConfigError, check=lambda e: (e.field, e.value) == ("batch", 1)):
         SsmerTask(Encoder.of_student(STUDENT), config())(events(1), 0)
-    with pytest.raises(ConfigError, match="objective = 'byol'"):
+    with pytest.raises(ConfigError, check=lambda e: e.field == "SsmerConfig.objective"):
         config(objective="byol")
-    with pytest.raises(ConfigError, match="grid = 3: expected 2 or fewer"):
+    with pytest.raises(ConfigError, check=lambda e: e.field == "SsmerConfig.grid"):
         config(grid=3)

@@ -1,4 +1,4 @@
-"""Sequences: events and truth tell the same story."""
+"""Sequences: events and labels agree."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SIZE = SensorSize(120, 90)
 
 @pytest.fixture(scope="module")
 def maker() -> SequenceMaker:
-    return SequenceMaker(load_avatars(), SIZE, images=(4, 4))
+    return SequenceMaker(load_avatars(), SIZE, textures=4, objects=4)
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def sequence(maker: SequenceMaker) -> FullSequence:
     return maker.sequence(0)  # one face, which enters
 
 
-def _busy(sequence: FullSequence, t_s: float, box: Box) -> float:
+def _event_density(sequence: FullSequence, t_s: float, box: Box) -> float:
     """Events per pixel in a box, in the 50 ms before."""
     t = sequence.events["t"]
     events = sequence.events[(t > (t_s - 0.05) * 1e6) & (t <= t_s * 1e6)]
@@ -36,16 +36,18 @@ def _box(sequence: FullSequence, t_s: float) -> Box:
     return Box.around(sequence.faces[0].points[round(t_s * 1e6 / TRUTH_US)])
 
 
-def test_a_moving_face_makes_events_where_the_truth_says(sequence: FullSequence) -> None:
+def test_a_moving_face_makes_events_where_its_labels_are(sequence: FullSequence) -> None:
     (face,) = sequence.faces
     phases = face.phases
     start, stop = phases.paused
-    moving = [_busy(sequence, t, _box(sequence, t)) for t in (start - 0.5, start - 0.2)]
-    paused = [_busy(sequence, t, _box(sequence, t)) for t in (start + 1, start + 2, stop - 0.1)]
+    moving = [_event_density(sequence, t, _box(sequence, t)) for t in (start - 0.5, start - 0.2)]
+    paused = [
+        _event_density(sequence, t, _box(sequence, t)) for t in (start + 1, start + 2, stop - 0.1)
+    ]
     assert np.mean(moving) > 4 * np.mean(paused)
 
 
-def test_events_and_truth_are_sound(sequence: FullSequence) -> None:
+def test_events_and_labels_are_valid(sequence: FullSequence) -> None:
     events = sequence.events
     assert (np.diff(events["t"]) >= 0).all()
     assert events["x"].max() < SIZE.width
@@ -59,7 +61,7 @@ def test_events_and_truth_are_sound(sequence: FullSequence) -> None:
     assert sequence.duration_s == pytest.approx(face.phases.end, abs=0.01)
 
 
-def test_negatives_hold_no_face_and_a_number_is_always_the_same_one(maker: SequenceMaker) -> None:
+def test_negatives_have_no_face_and_depend_on_their_number_only(maker: SequenceMaker) -> None:
     one, same, other = (maker.negative(number, 0.3) for number in (0, 0, 1))
     assert one.faces == ()
     np.testing.assert_array_equal(one.events, same.events)

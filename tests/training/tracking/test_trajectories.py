@@ -1,4 +1,4 @@
-"""Trajectories: what is said to happen happens."""
+"""Trajectories: all phases happen at their times."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from evface_edge.geometry import SensorSize
-from evface_training.tracking.trajectories import EASE_S, HIDDEN_S, PAUSE_S, WAYS, Trajectory
+from evface_training.tracking.trajectories import APPEARANCES, EASE_S, HIDDEN_S, PAUSE_S, Trajectory
 
 SIZES = [SensorSize(346, 260), SensorSize(1280, 720)]
 
 
 def _trajectories(size: SensorSize) -> list[Trajectory]:
-    return [Trajectory(size, np.random.default_rng(k), WAYS[k % 3]) for k in range(9)]
+    return [Trajectory(size, np.random.default_rng(k), APPEARANCES[k % 3]) for k in range(9)]
 
 
 def _in_view(trajectory: Trajectory, t_s: float) -> bool:
@@ -33,13 +33,13 @@ def test_a_face_rests_in_its_pause_and_moves_otherwise(size: SensorSize) -> None
         assert (first.x, first.y, first.side, first.roll) == pytest.approx(
             (last.x, last.y, last.side, last.roll)
         )
-        places = [trajectory.pose(t) for t in np.linspace(start - 1.0, start, 20)]
-        way = sum(np.hypot(b.x - a.x, b.y - a.y) for a, b in pairwise(places))
-        assert way > 0.05 * trajectory.side
+        poses = [trajectory.pose(t) for t in np.linspace(start - 1.0, start, 20)]
+        length = sum(np.hypot(b.x - a.x, b.y - a.y) for a, b in pairwise(poses))
+        assert length > 0.05 * trajectory.side
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_it_is_in_view_when_it_should_be_and_only_then(size: SensorSize) -> None:
+def test_a_face_is_in_view_in_the_right_phases_only(size: SensorSize) -> None:
     for trajectory in _trajectories(size):
         phases = trajectory.phases
         for t_s in (*phases.hidden, *phases.paused, phases.end):
@@ -47,11 +47,11 @@ def test_it_is_in_view_when_it_should_be_and_only_then(size: SensorSize) -> None
         away = trajectory.pose(sum(phases.away) / 2)
         half = 0.8 * away.side  # heads are larger than the box of their landmarks
         assert not (-half < away.x < size.width + half and -half < away.y < size.height + half)
-        if phases.way == "enters":
+        if phases.appearance == "enters":
             assert not _in_view(trajectory, phases.appears)
 
 
-def test_it_is_hidden_for_half_a_second_and_uncovered_where_that_is_its_way() -> None:
+def test_a_face_is_hidden_for_half_a_second() -> None:
     for trajectory in _trajectories(SIZES[0]):
         begin, end = trajectory.phases.hidden
         assert end - begin == pytest.approx(HIDDEN_S)
@@ -59,11 +59,11 @@ def test_it_is_hidden_for_half_a_second_and_uncovered_where_that_is_its_way() ->
             [0] * 3
         )
         assert trajectory.cover(end + 1.0) is None
-        assert (trajectory.cover(0.0) == 0) == (trajectory.phases.way == "uncovered")
+        assert (trajectory.cover(0.0) == 0) == (trajectory.phases.appearance == "uncovered")
 
 
-def test_before_it_begins_to_move_it_rests() -> None:
-    trajectory = _trajectories(SIZES[0])[WAYS.index("begins")]
+def test_a_face_rests_before_it_starts_to_move() -> None:
+    trajectory = _trajectories(SIZES[0])[APPEARANCES.index("starts_moving")]
     appears = trajectory.phases.appears
     assert trajectory.pose(0.0) == trajectory.pose(appears)
     assert trajectory.pose(appears + 0.2) != trajectory.pose(appears)

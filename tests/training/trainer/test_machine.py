@@ -1,4 +1,4 @@
-"""Where a training runs, and what it asks of the machine."""
+"""The device, threads and memory of a training."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def threads_as_before() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("threads_as_before")
-def test_threads_are_the_cores_that_may_be_used() -> None:
+def test_threads_are_the_usable_cores() -> None:
     launch(Machine("cpu"), "fp32")
     assert torch.get_num_threads() == len(os.sched_getaffinity(0))
     launch(Machine("cpu", threads=1), "fp32")
@@ -30,7 +30,7 @@ def test_threads_are_the_cores_that_may_be_used() -> None:
 
 @pytest.mark.usefixtures("threads_as_before")
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="how Linux counts page faults")
-def test_a_large_block_is_taken_again_without_new_pages() -> None:
+def test_a_large_block_is_reused_without_page_faults() -> None:
     import resource
 
     launch(Machine("cpu", threads=1), "fp32")
@@ -43,8 +43,7 @@ def test_a_large_block_is_taken_again_without_new_pages() -> None:
     assert min(faults() for _ in range(12)) < 1000  # of 25,600 pages
 
 
-def test_what_cannot_be_is_refused_by_name() -> None:
-    with pytest.raises(ConfigError, match="--threads"):
-        Machine(threads=-1)
-    with pytest.raises(ConfigError, match="--workers"):
-        Machine(workers=-1)
+@pytest.mark.parametrize("field", ["threads", "workers"])
+def test_negative_numbers_are_errors(field: str) -> None:
+    with pytest.raises(ConfigError, check=lambda e: e.field == f"--{field}"):
+        Machine(**{field: -1})  # type: ignore[arg-type]

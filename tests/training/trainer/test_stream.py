@@ -49,7 +49,7 @@ def drawn(replay: Replay, steps: range, rank: int = 0, workers: int = 0) -> list
     pool=st.integers(24, 90),
     begun=st.integers(0, 40),
 )
-def test_a_late_start_gives_the_same_batches(
+def test_a_resumed_stream_gives_the_same_batches(
     batch: int, reuse: float, pool: int, begun: int
 ) -> None:
     replay = Replay(batch, reuse, pool)
@@ -61,12 +61,12 @@ def test_workers_change_nothing() -> None:
     assert drawn(replay, range(9), workers=2) == drawn(replay, range(9))
 
 
-def test_every_batch_is_whole_without_repetition_and_reuse_is_as_asked() -> None:
+def test_batches_are_full_without_repetition_and_clips_are_reused_as_set() -> None:
     replay = Replay(12, 3.0, 48)
     found = drawn(replay, range(200))
     assert all(len(set(batch)) == 12 for batch in found)
     seen = np.bincount(np.concatenate([np.array(batch) for batch in found]))
-    # Those in the middle had all their chances.
+    # Clips from the middle were in the pool for its whole length.
     assert seen[100:600].mean() == pytest.approx(3.0, rel=0.05)
     # Nothing older than the pool.
     assert all(min(batch) >= 4 * (step + 3) - 48 for step, batch in enumerate(found))
@@ -81,15 +81,15 @@ def test_ranks_draw_differently() -> None:
     assert drawn(replay, range(5)) != drawn(replay, range(5), rank=1)
 
 
-def test_what_is_not_one_row_a_clip_cannot_wait() -> None:
+def test_tensors_without_one_row_for_each_clip_cannot_be_reused() -> None:
     def ragged(index: int) -> dict[str, Tensor]:
         return {"t": torch.zeros(7)}
 
-    with pytest.raises(ConfigError, match="'t' is not one row a clip"):
+    with pytest.raises(ConfigError, match="'t'", check=lambda e: e.field == "reuse"):
         next(batches(ragged, Replay(4, 2.0, 16), range(3), seed=0, rank=0))
 
 
-def test_seeds_do_not_meet() -> None:
+def test_mixed_seeds_are_different() -> None:
     seeds = {mixed_seed(a, b, c) for a in range(10) for b in range(10) for c in range(10)}
     assert len(seeds) == 1000
     assert 0 <= min(seeds) <= max(seeds) < 2**63
@@ -108,7 +108,7 @@ def test_clips_are_a_function_of_seed_rank_and_index(drawn_faces: FaceSet) -> No
     assert third["events"].shape == (4, 10, 32, 32)
 
 
-def test_shares_of_kinds_of_faces(drawn_faces: FaceSet) -> None:
+def test_fractions_of_kinds_of_faces(drawn_faces: FaceSet) -> None:
     names = np.array(["video:a"] * 3 + ["still:b"] * 9)
     human = np.arange(12) >= 8
     faces = FaceSet(
@@ -121,7 +121,7 @@ def test_shares_of_kinds_of_faces(drawn_faces: FaceSet) -> None:
 
 
 def test_turned_faces_are_drawn_more_often(drawn_faces: FaceSet) -> None:
-    """As the poses have it in which a head of ours was put."""
+    """Landmarks of our avatar at known poses."""
     yaw_deg = np.array([0.0, 30.0, -30.0])
     head = build(AvatarIdentity())
     solid = LandmarkModel(head).points(Expression(), Deformer(head).apply(Expression()))
@@ -135,13 +135,13 @@ def test_turned_faces_are_drawn_more_often(drawn_faces: FaceSet) -> None:
     np.testing.assert_allclose(chances(faces, TrainRecipe("x")), 1 / 3)
 
 
-def test_small_shares_of_people_lie_within_large_ones(drawn_faces: FaceSet) -> None:
+def test_small_fractions_of_people_are_part_of_large_ones(drawn_faces: FaceSet) -> None:
     small, large = (set(with_fraction_of_people(drawn_faces, s).names) for s in (0.25, 0.5))
     assert (len(small), len(large)) == (3, 6)
     assert small < large
 
 
-def test_a_fingerprint_sees_one_pixel_and_one_label(drawn_faces: FaceSet) -> None:
+def test_a_fingerprint_changes_with_one_pixel_and_one_label(drawn_faces: FaceSet) -> None:
     first = fingerprint(drawn_faces)
     assert first == fingerprint(drawn_faces.select(np.arange(12)))
     for field in ("images", "points", "weights"):

@@ -1,4 +1,4 @@
-"""Training on a few drawn faces: it learns, stops, and goes on as if it had not."""
+"""Training on a few drawn faces: it learns, stops, and resumes exactly."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ from evface_training.networks.student_config import StudentConfig
 from evface_training.recipe import TrainRecipe
 from evface_training.simulation.clip_prior import ClipPrior
 from evface_training.simulation.clips import ClipSimulator
-from evface_training.tasks.base import StudentTask
-from evface_training.tasks.student_loss import student_loss
+from evface_training.tasks.student import StudentTask, student_loss
 from evface_training.trainer.machine import Machine
 from evface_training.trainer.optimiser import OptimiserConfig
 from evface_training.trainer.train import train
@@ -49,7 +48,7 @@ RECIPE = TrainRecipe(
 CPU = Machine("cpu", threads=1, workers=0)
 
 
-def test_it_learns_one_batch_by_heart(drawn_faces: FaceSet) -> None:
+def test_it_can_overfit_one_batch(drawn_faces: FaceSet) -> None:
     torch.manual_seed(0)
     clips = draw_clips(drawn_faces, RECIPE, count=12, seed=1)
     network = Student(TINY)
@@ -67,7 +66,7 @@ def test_it_learns_one_batch_by_heart(drawn_faces: FaceSet) -> None:
     assert after < 12 < before
 
 
-def test_it_saves_and_goes_on(tmp_path: Path, drawn_faces: FaceSet) -> None:
+def test_it_saves_and_resumes(tmp_path: Path, drawn_faces: FaceSet) -> None:
     path = train(RECIPE, drawn_faces, drawn_faces, tmp_path, CPU)
     raw = load_raw(path)
     assert raw["state"]["step"] == 4
@@ -83,20 +82,20 @@ def test_it_saves_and_goes_on(tmp_path: Path, drawn_faces: FaceSet) -> None:
 
 
 def losses_of(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Every step's loss from now on."""
-    found: list[float] = []
+    """The losses of all steps from now on."""
+    totals: list[float] = []
     loss = StudentTask.loss
 
-    def noted(self: StudentTask, batch: Mapping[str, Tensor], step: int) -> dict[str, Tensor]:
+    def recorded(self: StudentTask, batch: Mapping[str, Tensor], step: int) -> dict[str, Tensor]:
         losses = loss(self, batch, step)
-        found.append(float(losses["total"].detach()))
+        totals.append(float(losses["total"].detach()))
         return losses
 
-    monkeypatch.setattr(StudentTask, "loss", noted)
-    return found
+    monkeypatch.setattr(StudentTask, "loss", recorded)
+    return totals
 
 
-def test_a_run_that_was_stopped_takes_the_same_steps(
+def test_a_stopped_and_resumed_run_takes_the_same_steps(
     tmp_path: Path, drawn_faces: FaceSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = replace(RECIPE, steps=12, optimiser=OptimiserConfig(warm_up_steps=3))
@@ -106,12 +105,12 @@ def test_a_run_that_was_stopped_takes_the_same_steps(
     losses.clear()
     spec = training_module.TASKS["landmarks"]
 
-    def ask_to_stop(network: Student, clips: Any) -> dict[str, float]:
+    def stop(network: Student, clips: Any) -> dict[str, float]:
         if len(losses) in (4, 10):
             os.kill(os.getpid(), signal.SIGINT)
-        return dict(spec.judge(network, clips))
+        return dict(spec.validate(network, clips))
 
-    monkeypatch.setitem(training_module.TASKS, "landmarks", replace(spec, judge=ask_to_stop))
+    monkeypatch.setitem(training_module.TASKS, "landmarks", replace(spec, validate=stop))
     for stopped in (5, 11, 12):  # the interrupt falls into the step after
         parts = train(recipe, drawn_faces, drawn_faces, tmp_path / "parts", CPU)
         assert load_raw(parts)["state"]["step"] == len(losses) == stopped
@@ -135,7 +134,7 @@ def test_the_first_interrupt_saves_and_returns(
     def interrupted(self: StudentTask, batch: Any, step: int) -> dict[str, Tensor]:
         if step == 2:
             assert multiprocessing.active_children()
-            # As a terminal or systemd does it: to the process that simulates as well.
+            # As a terminal or systemd does: also to the simulating process.
             for process in (os.getpid(), *(c.pid for c in multiprocessing.active_children())):
                 os.kill(process, number)
         return loss(self, batch, step)
@@ -164,29 +163,29 @@ def test_the_second_interrupt_stops_at_once(
     assert load_raw(tmp_path / "last.pt")["state"]["step"] == 2
 
 
-def test_another_run_is_not_gone_on_with(tmp_path: Path, drawn_faces: FaceSet) -> None:
+def test_another_run_is_not_resumed(tmp_path: Path, drawn_faces: FaceSet) -> None:
     path = train(replace(RECIPE, steps=1), drawn_faces, drawn_faces, tmp_path, CPU)
     before = path.read_bytes()
     other = replace(RECIPE, optimiser=OptimiserConfig(ema=0.5))
-    with pytest.raises(ConfigError, match=r"recipe.optimiser.ema = 0.5: expected 0.999, as the"):
+    with pytest.raises(ConfigError, match=r"0\.999", check=lambda e: e.value == 0.5):
         train(other, drawn_faces, drawn_faces, tmp_path, CPU)
     few = drawn_faces.select(drawn_faces.names != drawn_faces.names[0])
-    with pytest.raises(ConfigError, match=r"data.training.faces = 11: expected 12, as the run"):
+    with pytest.raises(ConfigError, match="12", check=lambda e: e.value == 11):
         train(RECIPE, few, drawn_faces, tmp_path, CPU)
     assert path.read_bytes() == before
     exported = load_checkpoint(path)
     save_checkpoint(path, exported.network, exported.card)
-    with pytest.raises(ModelError, match=r"holds weights, but not what a run needs to go on"):
+    with pytest.raises(ModelError, check=lambda e: (e.path, e.field) == (path, "state")):
         train(RECIPE, drawn_faces, drawn_faces, tmp_path, CPU)
 
 
 @pytest.mark.parametrize(
-    ("error", "message"),
+    "error",
     [
-        (torch.OutOfMemoryError("CUDA out of memory. Tried to"), "lower `batch`.*`side`"),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "lower `batch`"),
-        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed"), "lower `batch`"),
-        (MemoryError(), "MemoryError"),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed"),
+        MemoryError(),
     ],
 )
 def test_out_of_memory_says_what_to_lower(
@@ -194,17 +193,16 @@ def test_out_of_memory_says_what_to_lower(
     drawn_faces: FaceSet,
     monkeypatch: pytest.MonkeyPatch,
     error: Exception,
-    message: str,
 ) -> None:
     def full(*_: object) -> dict[str, Tensor]:
         raise error
 
     monkeypatch.setattr(StudentTask, "loss", full)
-    with pytest.raises(ConfigError, match=f"memory at step 1.*{message}"):
+    with pytest.raises(ConfigError, match="`batch`", check=lambda e: e.field == "memory at step 1"):
         train(RECIPE, drawn_faces, drawn_faces, tmp_path, CPU)
 
 
-def test_a_worker_that_ends_otherwise_is_not_taken_for_a_lack_of_memory(
+def test_another_failure_of_a_worker_is_no_lack_of_memory(
     tmp_path: Path, drawn_faces: FaceSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def ended(*_: object) -> dict[str, Tensor]:
@@ -215,7 +213,7 @@ def test_a_worker_that_ends_otherwise_is_not_taken_for_a_lack_of_memory(
         train(RECIPE, drawn_faces, drawn_faces, tmp_path, CPU)
 
 
-def test_a_loss_that_is_no_number_is_not_saved(
+def test_a_loss_that_is_not_finite_is_not_saved(
     tmp_path: Path, drawn_faces: FaceSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loss = StudentTask.loss
@@ -225,19 +223,21 @@ def test_a_loss_that_is_no_number_is_not_saved(
         return losses | {"total": losses["total"] * (float("nan") if step == 3 else 1)}
 
     monkeypatch.setattr(StudentTask, "loss", broken)
-    with pytest.raises(ConfigError, match=r"loss total at step 4 = nan: .*learning_rate"):
+    with pytest.raises(
+        ConfigError, match="learning_rate", check=lambda e: e.field == "loss total at step 4"
+    ):
         train(RECIPE, drawn_faces, drawn_faces, tmp_path, CPU)
     assert load_raw(tmp_path / "last.pt")["state"]["step"] == 2
 
 
-def test_a_device_that_is_not_there_is_refused(tmp_path: Path, drawn_faces: FaceSet) -> None:
+def test_a_missing_device_is_an_error(tmp_path: Path, drawn_faces: FaceSet) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    with pytest.raises(RuntimeUnavailable, match="no GPU that PyTorch can use"):
+    with pytest.raises(RuntimeUnavailable, check=lambda e: e.field == "--device"):
         train(RECIPE, drawn_faces, drawn_faces, tmp_path, Machine("gpu"))
-    with pytest.raises(RuntimeUnavailable, match="--simulate-on gpu"):
+    with pytest.raises(RuntimeUnavailable, check=lambda e: e.field == "--simulate-on"):
         train(RECIPE, drawn_faces, drawn_faces, tmp_path, Machine("cpu", simulate_on="gpu"))
-    with pytest.raises(ConfigError, match="--device = 'tpu'"):
+    with pytest.raises(ConfigError, check=lambda e: (e.field, e.value) == ("--device", "tpu")):
         Machine("tpu")  # type: ignore[arg-type]
 
 
@@ -252,7 +252,7 @@ def test_bfloat16_learns_like_float32(
     assert not torch.equal(first, second)
 
 
-def test_the_log_holds_losses_and_figures(
+def test_the_log_has_losses_and_metrics(
     tmp_path: Path, drawn_faces: FaceSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logged: list[tuple[str, int]] = []
@@ -264,7 +264,7 @@ def test_the_log_holds_losses_and_figures(
     assert [step for name, step in logged if name == "validation/nme98_percent"] == [2, 4]
 
 
-def test_negatives_are_marked(drawn_faces: FaceSet) -> None:
+def test_negatives_have_no_presence(drawn_faces: FaceSet) -> None:
     simulator = ClipSimulator(ClipPrior(negative_fraction=0.5), 32, seed=2)
     images = torch.from_numpy(drawn_faces.images).repeat(8, 1, 1)
     clips = simulator(images, torch.from_numpy(drawn_faces.points).repeat(8, 1, 1))
@@ -274,7 +274,7 @@ def test_negatives_are_marked(drawn_faces: FaceSet) -> None:
     assert float(inside[clips.presence == 0].mean()) < 0.75
 
 
-def test_one_seed_gives_one_batch(drawn_faces: FaceSet) -> None:
+def test_the_same_seed_gives_the_same_batch(drawn_faces: FaceSet) -> None:
     images, points = torch.from_numpy(drawn_faces.images), torch.from_numpy(drawn_faces.points)
     first, again = (ClipSimulator(ClipPrior(), 64, seed=5)(images, points) for _ in range(2))
     torch.testing.assert_close(first.inputs, again.inputs, rtol=0, atol=0)

@@ -1,4 +1,4 @@
-"""Two processes with half a batch each take the steps of one with the whole batch."""
+"""Two processes with half a batch each take the same steps as one with the whole batch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def start(folder: Path, processes: int) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_two_processes_are_one(tmp_path: Path) -> None:
+def test_two_processes_take_the_steps_of_one(tmp_path: Path) -> None:
     start(tmp_path, 2)
     start(tmp_path, 1)
     first, second, alone = (

@@ -1,4 +1,4 @@
-"""What `test_two_processes.py` starts with torchrun; writes what it found into a folder."""
+"""Script of `test_two_processes.py` for torchrun; writes its weights into a folder."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from evface_training.tasks.base import Batch, Task
-from evface_training.trainer.log import Silent
 from evface_training.trainer.loop import Schedule, run
 from evface_training.trainer.machine import Machine, launch
 from evface_training.trainer.optimiser import OptimiserConfig
+from evface_training.trainer.progress import NoLog
 
 STEPS, BATCH = 6, 8
 
@@ -45,7 +45,7 @@ def part(rank: int, step: int) -> dict[str, Tensor]:
 
 
 def learn(folder: Path) -> None:
-    """All of the batch where there is one process, a half each where there are two."""
+    """Train on the whole batch with one process, on one half each with two."""
     fabric = launch(Machine("cpu"), "fp32")
 
     def batches(steps: range) -> Iterator[Batch]:
@@ -68,7 +68,7 @@ def learn(folder: Path) -> None:
         batches,
         validate=lambda network: {},
         save=lambda network, state: saved.append(network),
-        watch=Silent(),
+        log=NoLog(),
     )
     assert len(saved) == int(fabric.is_global_zero)
     torch.save(task.state_dict(), folder / f"{fabric.world_size}_{fabric.global_rank}.pt")

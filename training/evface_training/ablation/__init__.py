@@ -1,4 +1,4 @@
-"""The method's ablation: every part of it taken away or added, trained and judged alike.
+"""The ablation study: parts of the method are removed or added, all networks trained alike.
 
-plan ─▶ trainings, each from the checkpoints of others ─▶ judge on the same moments ─▶ table, plot
+plan ─▶ trainings, some from checkpoints of others ─▶ evaluation on the same clips ─▶ table, plot
 """

@@ -1,4 +1,4 @@
-"""Which networks are trained, and which of the others each begins from."""
+"""The trainings of the ablation study, and which of them start from others."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Literal
 from evface_edge.errors import ConfigError
 from evface_training.networks.hrnet import HRNetConfig
 from evface_training.networks.student_config import StudentConfig
-from evface_training.recipe import TrainRecipe
+from evface_training.recipe import TrainRecipe, load_recipe
 from evface_training.ssmer.task import SsmerConfig
-from evface_training.teacher.config import SIZES, Fusion, TeacherConfig
+from evface_training.teacher.config import Fusion, TeacherConfig
 from evface_training.trainer.optimiser import OptimiserConfig
 
-#: tiny and base as in `teacher.config.SIZES`; smoke only shows that everything runs.
+#: tiny and base are the recipes teacher-tiny and teacher-base; smoke only tests that all runs.
 AblationSize = Literal["smoke", "tiny", "base"]
 _SMOKE = TeacherConfig(
     side=64,
@@ -31,10 +31,10 @@ _STUDENTS: Mapping[str, StudentConfig] = {
     "tiny": StudentConfig(stem="patch", side=64, channels=(32, 64, 128)),
     "base": StudentConfig(stem="patch", channels=(48, 96, 192)),
 }
-#: What a teacher's step costs goes with its clips; views are compared within a batch.
+#: Pretraining needs larger batches: it compares clips within a batch.
 _BATCH = {"smoke": 4, "tiny": 24, "base": 64}
 _PRETRAINING_BATCH = {"smoke": 4, "tiny": 48, "base": 64}
-#: Rows of the table under each of its headings; what is trained for others only is in none.
+#: Heading → rows of the table. Trainings that only others start from are in no row.
 ROWS: Mapping[str, tuple[str, ...]] = {
     "Pretraining and fusion": (
         "events",
@@ -57,7 +57,7 @@ ROWS: Mapping[str, tuple[str, ...]] = {
         "events + SSMER, 10 % of labels",
     ),
     "Student": ("student", "student + SSMER", "student, distilled"),
-    # As "student", SimCC on a voxel grid, but for what the name says.
+    # As "student" (SimCC, voxel grid), except for what the name says.
     "Head and representation": (
         "student, regression",
         "student, heatmap",
@@ -67,8 +67,8 @@ ROWS: Mapping[str, tuple[str, ...]] = {
         "student, adaptive surface",
     ),
 }
-#: Representations of rows, and how many channels they have.
-_SEEN: Mapping[str, tuple[Mapping[str, object], int]] = {
+#: Row → representation and its number of channels.
+_REPRESENTATIONS: Mapping[str, tuple[Mapping[str, object], int]] = {
     "event frame": ({"name": "event_frame", "normalisation": "mean"}, 2),
     "time surface": ({"name": "time_surface"}, 2),
     "multi-scale surface": ({"name": "multi_scale_surface"}, 10),
@@ -81,7 +81,7 @@ class Training:
     """One network of the ablation.
 
     Attributes:
-        init_weights: field of `tasks.InitWeights` → name of the training whose checkpoint it is.
+        init_weights: field of `InitWeights` → name of the training that makes this checkpoint.
     """
 
     recipe: TrainRecipe
@@ -91,17 +91,18 @@ class Training:
 def trainings(
     size: AblationSize, steps: int, pretraining_steps: int, seed: int
 ) -> dict[str, Training]:
-    """All trainings by name, each after those that it begins from.
+    """All trainings by name, each after those that it starts from.
 
     Args:
-        steps: of everything that learns from labels; pretraining_steps: of SSMER.
+        steps: of each training on labels.
+        pretraining_steps: of each SSMER training.
 
     Raises:
         ConfigError: an unknown size, fewer steps than 1.
     """
     if size not in _STUDENTS:
         raise ConfigError("--size", size, f"one of {', '.join(_STUDENTS)}")
-    teacher = _SMOKE if size == "smoke" else SIZES[size]
+    teacher = _SMOKE if size == "smoke" else load_recipe(f"teacher-{size}").teacher
     common = TrainRecipe(
         name="ablation",
         teacher=teacher,
@@ -115,7 +116,7 @@ def trainings(
         validate_every=max(1, steps // 4),
     )
 
-    def learns(fusion: Fusion, labels: float = 1.0) -> TrainRecipe:
+    def supervised(fusion: Fusion, labels: float = 1.0) -> TrainRecipe:
         return replace(
             common,
             task="teacher",
@@ -124,7 +125,7 @@ def trainings(
             optimiser=OptimiserConfig(name="adam", learning_rate=1e-3, weight_decay=0.0),
         )
 
-    def pretrains(
+    def pretrained(
         views: tuple[str, ...],
         objective: Literal["simsiam", "mirror"] = "simsiam",
         encoder: Literal["teacher", "student"] = "teacher",
@@ -136,8 +137,8 @@ def trainings(
         ssmer = SsmerConfig(
             views, objective, side, grid=grid, projection=width, prediction=width // 4
         )
-        # SGD, 0.05 × batch ÷ 256, as SimSiam and the paper have it, is made for ninety
-        # thousand steps; within a few thousand, it leaves weights near to where they began.
+        # SGD at 0.05 × batch ÷ 256, as in SimSiam and the paper, is meant for 90,000 steps; in a
+        # few thousand it hardly moves the weights.
         optimiser = OptimiserConfig(
             name="adam" if with_adam else "sgd",
             learning_rate=1e-3 if with_adam else 0.05 * batch / 256,
@@ -161,30 +162,36 @@ def trainings(
     from_rgb, from_all = {"rgb_side": "RGB"}, {"encoder": "encoder, all three"}
     student = replace(common, task="landmarks")
     return {
-        **{f"encoder, {view}": Training(pretrains((view,))) for view in views},
-        "encoder, all three": Training(pretrains(views)),
-        "encoder, Adam": Training(pretrains(views, with_adam=True)),
-        "encoder, by place": Training(pretrains(views, grid=4, with_adam=True)),
-        "encoder, MIRROR": Training(pretrains(views, "mirror")),
-        "encoder of the student": Training(pretrains(views, encoder="student")),
-        "events": Training(learns("events")),
+        **{f"encoder, {view}": Training(pretrained((view,))) for view in views},
+        "encoder, all three": Training(pretrained(views)),
+        "encoder, Adam": Training(pretrained(views, with_adam=True)),
+        "encoder, by place": Training(pretrained(views, grid=4, with_adam=True)),
+        "encoder, MIRROR": Training(pretrained(views, "mirror")),
+        "encoder of the student": Training(pretrained(views, encoder="student")),
+        "events": Training(supervised("events")),
         **{
-            f"events + SSMER, {view}": Training(learns("events"), {"encoder": f"encoder, {view}"})
+            f"events + SSMER, {view}": Training(
+                supervised("events"), {"encoder": f"encoder, {view}"}
+            )
             for view in views
         },
-        "events + SSMER, all three": Training(learns("events"), from_all),
-        "events + SSMER, all three, Adam": Training(learns("events"), {"encoder": "encoder, Adam"}),
-        "events + SSMER, all three, Adam, by place": Training(
-            learns("events"), {"encoder": "encoder, by place"}
+        "events + SSMER, all three": Training(supervised("events"), from_all),
+        "events + SSMER, all three, Adam": Training(
+            supervised("events"), {"encoder": "encoder, Adam"}
         ),
-        "events + MIRROR, all three": Training(learns("events"), {"encoder": "encoder, MIRROR"}),
-        "RGB": Training(learns("rgb")),
-        "CMFA": Training(learns("cmfa"), from_rgb),
-        "CMFA + SSMER": Training(learns("cmfa"), {**from_rgb, **from_all}),
-        "EFNet fusion": Training(learns("efnet"), from_rgb),
+        "events + SSMER, all three, Adam, by place": Training(
+            supervised("events"), {"encoder": "encoder, by place"}
+        ),
+        "events + MIRROR, all three": Training(
+            supervised("events"), {"encoder": "encoder, MIRROR"}
+        ),
+        "RGB": Training(supervised("rgb")),
+        "CMFA": Training(supervised("cmfa"), from_rgb),
+        "CMFA + SSMER": Training(supervised("cmfa"), {**from_rgb, **from_all}),
+        "EFNet fusion": Training(supervised("efnet"), from_rgb),
         **{
             f"events{plus}, {percent} % of labels": Training(
-                learns("events", percent / 100), from_all if plus else {}
+                supervised("events", percent / 100), from_all if plus else {}
             )
             for percent in (1, 10)
             for plus in ("", " + SSMER")
@@ -208,6 +215,6 @@ def trainings(
                     student=replace(common.student, in_channels=channels),
                 )
             )
-            for name, (representation, channels) in _SEEN.items()
+            for name, (representation, channels) in _REPRESENTATIONS.items()
         },
     }

@@ -1,32 +1,25 @@
-"""Recordings without a face, to see how presence tells them from faces.
-
-Two kinds, and two different questions. Made ones, from the seed: textures and shapes that move as
-faces do, in a box where a face would be: does presence say no? And recordings that the user has:
-how often does the face detector see a face in them?
-"""
+"""Simulated recordings without a face: textures that move as faces do, in a box as of a face."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
 
 import numpy as np
 
 from evface_edge.predictor import Predictor
 from evface_training.data.faces import CROP_SIDE_PX, FaceSet
 from evface_training.evaluation.benchmark_sets import CONDITIONS, recordings
-from evface_training.evaluation.samples import Answer, judge
+from evface_training.evaluation.landmarks import SampleResult, evaluate_recording
 from evface_training.simulation.textures import texture_bank
 
 _SEED = 77  # no textures that training saw
 
 
-def made_negatives(predictor: Predictor, faces: FaceSet, seed: int = 0) -> Iterator[Answer]:
-    """One answer for each face: its box and its motion, but a texture for an image."""
+def made_negatives(predictor: Predictor, faces: FaceSet, seed: int = 0) -> Iterator[SampleResult]:
+    """One sample for each face: its box and its motion, with a texture in place of its image."""
     textures = texture_bank(len(faces), CROP_SIDE_PX, _SEED + seed)
     images = (textures * 255).round().byte().numpy()
-    others = FaceSet(
+    negatives = FaceSet(
         images,
         faces.points,
         faces.weights,
@@ -34,37 +27,9 @@ def made_negatives(predictor: Predictor, faces: FaceSet, seed: int = 0) -> Itera
         faces.identities,
         np.zeros(len(faces), bool),
     )
-    # By turns, so that slow, fast, dark and still ones are among them.
+    # Slow, fast, dark and still ones in turn.
     names = ("normal", "fast", "dark", "still")
     for k, name in enumerate(names):
-        part = others.select(np.arange(k, len(others), len(names)))
+        part = negatives.select(np.arange(k, len(negatives), len(names)))
         for recording in recordings(part, CONDITIONS[name], seed + k):
-            yield judge(predictor, recording)
-
-
-@dataclass(frozen=True)
-class Faceless:
-    """What was seen in recordings without a face.
-
-    Attributes:
-        instants: output instants; false_faces: at how many of them a face was reported.
-    """
-
-    recordings: int
-    instants: int
-    false_faces: int
-
-
-def search_faceless(predictor: Predictor, paths: Iterable[Path]) -> Faceless:
-    """Search the user's recordings without a face.
-
-    Raises:
-        EventFormatError: one of them cannot be read.
-    """
-    count = instants = false_faces = 0
-    for path in paths:
-        found = predictor.run(path)
-        count += 1
-        instants += found.windows
-        false_faces += len(found)
-    return Faceless(count, instants, false_faces)
+            yield evaluate_recording(predictor, recording)

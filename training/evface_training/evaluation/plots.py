@@ -1,4 +1,4 @@
-"""Curves of an evaluation as images."""
+"""Curves of an evaluation as an image."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 
 from evface_edge.errors import RuntimeUnavailable
 from evface_edge.metrics import LIMIT, area_under_ced, roc
+from evface_training.evaluation.landmarks import SampleResult, SetResult
 from evface_training.evaluation.report import face_errors
-from evface_training.evaluation.samples import Answer, SetResult
 
 
 def plot_curves(
-    path: Path, title: str, results: Sequence[SetResult], others: Sequence[Answer]
+    path: Path, title: str, results: Sequence[SetResult], negatives: Sequence[SampleResult]
 ) -> None:
-    """Cumulative errors of each set, and the ROC of presence where there are others than faces.
+    """Plot the cumulative errors of each set, and the ROC of presence if there are negatives.
 
     Raises:
         RuntimeUnavailable: no matplotlib.
@@ -25,13 +25,13 @@ def plot_curves(
         from matplotlib.figure import Figure
     except ImportError as error:
         raise RuntimeUnavailable(
-            f"curves need matplotlib ({error}): pip install 'evface-edge[train]'"
+            f"curves need matplotlib ({error})", fix="pip install 'evface-edge[train]'"
         ) from error
-    figure = Figure(figsize=(11 if others else 6, 4.5), layout="constrained")
-    axes = figure.subplots(1, 2 if others else 1, squeeze=False)[0]
+    figure = Figure(figsize=(11 if negatives else 6, 4.5), layout="constrained")
+    axes = figure.subplots(1, 2 if negatives else 1, squeeze=False)[0]
     ced = axes[0]
     for result in results:
-        errors = np.sort(face_errors(result.answers)).clip(max=1)
+        errors = np.sort(face_errors(result.samples)).clip(max=1)
         label = f"{result.name}: AUC@10 {area_under_ced(errors):.3f}"
         steps = np.arange(len(errors) + 1) / len(errors)
         ced.step(100 * np.append(0, errors), 100 * steps, where="post", label=label)
@@ -39,11 +39,11 @@ def plot_curves(
     ced.set_title(title)
     ced.legend(loc="lower right")
     ced.grid(alpha=0.3)
-    if others:
-        faces = [answer.presence for result in results for answer in result.answers]
-        curve = roc(np.array(faces), np.array([answer.presence for answer in others]))
+    if negatives:
+        faces = [sample.presence for result in results for sample in result.samples]
+        curve = roc(np.array(faces), np.array([sample.presence for sample in negatives]))
         axes[1].step(100 * curve.false_positive, 100 * curve.true_positive, where="post")
-        axes[1].set(xlabel="others taken for faces, %", ylabel="faces seen, %")
+        axes[1].set(xlabel="negatives accepted, %", ylabel="faces accepted, %")
         axes[1].set_title(f"presence: area {curve.area:.4f}")
         axes[1].grid(alpha=0.3)
     figure.savefig(path, dpi=120)

@@ -1,8 +1,8 @@
-"""A float32 ONNX model of ours as a student again: what ships has no checkpoint to train on from.
+"""A student from one of our float32 ONNX models, to fine-tune a bundled model without a checkpoint.
 
-An export folds BatchNorm into the convolutions before it. Here it is unfolded: each one is given
-the mean and the variance that its channels have on some clips, and the scale and the shift that
-undo them. The student answers as the model does, and has all that training goes on from.
+An export folds each BatchNorm into the convolution before it. Here it is restored: its statistics
+are measured on some clips, and its scale and shift are set to undo them. The student has the same
+outputs as the model.
 """
 
 from __future__ import annotations
@@ -21,36 +21,39 @@ from evface_training.networks.student import Student
 from evface_training.networks.student_config import StudentConfig
 
 
-def exported_student(path: Path, config: StudentConfig, clips: Tensor) -> Student:
+def student_from_onnx(path: Path, config: StudentConfig, clips: Tensor) -> Student:
     """The student in an ONNX model, in training mode.
 
     Args:
-        config: of the student that was exported.
-        clips: (N, in_channels, side, side) inputs to measure means and variances with; some dozens.
+        config: of the exported student.
+        clips: (N, in_channels, side, side) inputs to measure the statistics with; some dozens.
 
     Raises:
-        ModelError: no float32 model of a student, or of a student of another size.
+        ModelError: not a student of this size.
         RuntimeUnavailable: the package onnx is not installed.
     """
     student = Student(config).eval()
     weights, folded, gain = _read(path)
     norms = _norms(student, clips[:1])
     own = dict(student.named_parameters())
-    wanted = {name for name in own if name.rpartition(".")[0] not in norms.values()}
+    expected = {name for name in own if name.rpartition(".")[0] not in norms.values()}
+    common = expected & weights.keys()
     for problem, names in (
-        ("lacks", wanted - weights.keys()),
-        ("has, and the recipe's student has not,", weights.keys() - wanted),
-        (
-            "has in another shape",
-            {n for n in wanted & weights.keys() if own[n].shape != weights[n].shape},
-        ),
-        ("has no bias of BatchNorm for", norms.keys() - folded.keys()),
+        ("missing", expected - weights.keys()),
+        ("unexpected", weights.keys() - expected),
+        ("of another shape", {n for n in common if own[n].shape != weights[n].shape}),
+        ("without a folded BatchNorm", norms.keys() - folded.keys()),
     ):
         if names:
             some = ", ".join(sorted(names)[:3])
-            raise ModelError(f"{path}: does not fit the recipe's student: it {problem} {some}")
+            raise ModelError(
+                f"does not fit the recipe's student: weights {problem}: {some}",
+                path=path,
+                field=problem,
+                value=sorted(names),
+            )
     with torch.no_grad():
-        for name in wanted:
+        for name in expected:
             own[name].copy_(weights[name])
         student.head.sigma_gain.fill_(gain)
         _unfold(student, {norms[name]: shift for name, shift in folded.items()}, clips)
@@ -58,13 +61,15 @@ def exported_student(path: Path, config: StudentConfig, clips: Tensor) -> Studen
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], float]:
-    """Weights by name; biases that were folded into a convolution, by its name; the gain of σ."""
+    """Weights by name; folded biases by the name of their convolution; the gain of σ."""
     try:
         import onnx
         from onnx import numpy_helper
     except ImportError as error:
         raise RuntimeUnavailable(
-            f"{path}: reading weights from ONNX needs onnx: pip install 'evface-edge[export]'"
+            "reading weights from ONNX needs onnx",
+            path=path,
+            fix="pip install 'evface-edge[export]'",
         ) from error
     graph = onnx.load(str(path)).graph
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
@@ -80,50 +85,50 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], float]:
             name = node.input[1].removesuffix(".weight")
             folded[name] = torch.from_numpy(constants[node.input[2]].copy())
         elif node.op_type == "Add":
-            given = [name for name in node.input if name in constants]
-            if node.output[0] == "log_sigma" and given:
-                gain = float(np.exp(constants[given[0]]))
-            for bias in (name for name in given if name.endswith(".bias")):
-                # A linear layer, whose weights the tracer has turned and renamed.
+            added = [name for name in node.input if name in constants]
+            if node.output[0] == "log_sigma" and added:
+                gain = float(np.exp(constants[added[0]]))
+            for bias in (name for name in added if name.endswith(".bias")):
+                # A linear layer: the exporter has transposed and renamed its weights.
                 other = next(name for name in node.input if name != bias)
                 product = made_by[other]
                 if product.op_type == "MatMul" and product.input[1] in constants:
-                    turned = np.ascontiguousarray(constants[product.input[1]].T)
-                    weights[bias.removesuffix(".bias") + ".weight"] = torch.from_numpy(turned)
+                    transposed = np.ascontiguousarray(constants[product.input[1]].T)
+                    weights[bias.removesuffix(".bias") + ".weight"] = torch.from_numpy(transposed)
     return weights, folded, gain
 
 
 def _norms(student: Student, clip: Tensor) -> dict[str, str]:
-    """Name of each convolution that BatchNorm follows → name of that BatchNorm."""
-    last: dict[int, str] = {}
-    found: dict[str, str] = {}
-    kept: list[Tensor] = []  # so that no two tensors fraction an address
+    """Name of each convolution before a BatchNorm → name of that BatchNorm."""
+    made_by: dict[int, str] = {}
+    norms: dict[str, str] = {}
+    kept: list[Tensor] = []  # keeps the addresses of all tensors different
 
-    def seen(name: str) -> Any:
+    def after_convolution(name: str) -> Any:
         def hook(_: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> None:
             kept.append(output)
-            last[id(output)] = name
+            made_by[id(output)] = name
 
         return hook
 
-    def follows(name: str) -> Any:
+    def before_norm(name: str) -> Any:
         def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            found[last[id(inputs[0])]] = name
+            norms[made_by[id(inputs[0])]] = name
 
         return hook
 
     with _hooks() as hooks, torch.no_grad():
         for name, module in student.named_modules():
             if isinstance(module, nn.Conv2d):
-                hooks.append(module.register_forward_hook(seen(name)))
+                hooks.append(module.register_forward_hook(after_convolution(name)))
             elif isinstance(module, nn.BatchNorm2d):
-                hooks.append(module.register_forward_pre_hook(follows(name)))
+                hooks.append(module.register_forward_pre_hook(before_norm(name)))
         student(clip)
-    return found
+    return norms
 
 
 def _unfold(student: Student, shifts: dict[str, Tensor], clips: Tensor) -> None:
-    """Give every BatchNorm the statistics of `clips`, and let it add its shift all the same."""
+    """Give every BatchNorm the statistics of `clips` and weights with which it adds its shift."""
     measured: dict[str, list[Tensor]] = {name: [] for name in shifts}
     norms = {name: student.get_submodule(name) for name in shifts}
     for name, norm in norms.items():
@@ -152,7 +157,7 @@ def _unfold(student: Student, shifts: dict[str, Tensor], clips: Tensor) -> None:
 
 
 def _set(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor, shift: Tensor) -> None:
-    """Statistics, and the scale and the shift with which x becomes x + shift."""
+    """Set the statistics, and the weights with which the norm maps x to x + shift."""
     assert norm.running_mean is not None
     assert norm.running_var is not None
     norm.running_mean.copy_(mean)
@@ -163,7 +168,7 @@ def _set(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor, shift: Tensor) ->
 
 @contextmanager
 def _hooks() -> Iterator[list[Any]]:
-    """A list whose hooks are removed at the end."""
+    """A list of hooks that are removed at the end."""
     hooks: list[Any] = []
     try:
         yield hooks

@@ -1,7 +1,7 @@
-"""Feature map → 98 landmarks with their uncertainty, and presence: three ways, one interface.
+"""Heads: feature map → 98 landmarks, their uncertainty, and presence.
 
-All decode in float, inside the graph: a quantiser may touch what comes before `logits` returns its
-last linear layer or 1×1 convolution, and nothing after.
+All three decode in float inside the graph: quantisation ends with the last linear layer or 1×1
+convolution before `logits` returns.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _LOG_SIGMA_RANGE = (-7.0, 1.0)
 
 
 class LandmarkHead(nn.Module, ABC):
-    """What a student ends with.
+    """The head of a student.
 
     Attributes:
-        reach: (lowest, highest) coordinate it can tell, in fractions of the crop.
-        sigma_gain: from σ as the network tells it to one that holds; fitted after training.
+        reach: (lowest, highest) coordinate that it can predict, in fractions of the crop.
+        sigma_gain: factor on σ, fitted by `finalize` after training.
     """
 
     reach: tuple[float, float]
@@ -37,7 +37,7 @@ class LandmarkHead(nn.Module, ABC):
         self.sigma_gain: Tensor
 
     def logits(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (N, C, h, w) → whatever `decode` reads (N, 98, …), presence logit (N, 1)."""
+        """Features (N, C, h, w) → input of `decode` (N, 98, …), presence logit (N, 1)."""
         return self.raw(features), self.to_presence(features.mean((2, 3)))
 
     @abstractmethod
@@ -50,65 +50,57 @@ class LandmarkHead(nn.Module, ABC):
 
     @abstractmethod
     def divergence(self, raw: Tensor, points: Tensor) -> Tensor:
-        """How badly each point's distribution fits the truth (N, 98, 2) → (N, 98)."""
+        """Loss (N, 98) of each point's distribution for labels (N, 98, 2)."""
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         raw, presence = self.logits(features)
         return *self.decode(raw), presence
 
 
-class OfColumns(nn.Conv2d):
-    """(N, in, 1, columns) → (N, out, 1, columns): one linear layer for all columns.
+class PointwiseLinear(nn.Conv2d):
+    """One linear layer for all columns: (N, in, 1, columns) → (N, out, 1, columns).
 
-    A convolution, because runtimes have INT8 kernels that take one whole, bias, activation and
-    rounding included; of a product of matrices these are three more steps.
+    It is a convolution, because INT8 runtimes fuse a convolution with bias, activation and
+    rounding; after a matrix product these are three separate steps.
     """
 
     def __init__(self, size_in: int, size_out: int) -> None:
         super().__init__(size_in, size_out, 1)
-        self.register_load_state_dict_pre_hook(_as_convolution)  # type: ignore[no-untyped-call]
-
-
-def _as_convolution(layer: nn.Module, weights: dict[str, Tensor], prefix: str, *_: object) -> None:
-    """Checkpoints of before have these layers as `nn.Linear`."""
-    name = f"{prefix}weight"
-    if name in weights and weights[name].ndim == 2:
-        weights[name] = weights[name][..., None, None]
 
 
 class Relation(nn.Module):
-    """(N, width, 1, points) → the same, every point told of all others (as in MLP-Mixer, 2021).
+    """Exchange between points, (N, width, 1, points) → the same shape (MLP-Mixer, 2021).
 
-    Where the jaw is says where the chin is: what a map of its own leaves open, its neighbours
-    settle. Both layers begin as the identity, so that one may be added to a trained head.
+    Where a point's own map is ambiguous, its neighbours help: the jaw tells where the chin is. Both
+    layers start as the identity, so that a relation can be added to a trained head.
     """
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.across = OfColumns(NUM_LANDMARKS, NUM_LANDMARKS)
-        self.within = OfColumns(width, width)
+        self.across = PointwiseLinear(NUM_LANDMARKS, NUM_LANDMARKS)
+        self.within = PointwiseLinear(width, width)
         for layer in (self.across, self.within):
             for weights in layer.parameters():
                 nn.init.zeros_(weights)
             nn.init.dirac_(layer.weight)
 
     def forward(self, points: Tensor) -> Tensor:
-        told = F.relu6(self.across(points.transpose(1, 3))).transpose(1, 3)
-        related: Tensor = F.relu6(self.within(told))
-        return related
+        mixed = F.relu6(self.across(points.transpose(1, 3))).transpose(1, 3)
+        output: Tensor = F.relu6(self.within(mixed))
+        return output
 
 
 class SimCCHead(LandmarkHead):
     """One distribution along x and one along y for each point (Li et al., ECCV 2022).
 
-    A point's place is the expectation of its distributions, their spread its uncertainty.
+    A point's position is the expectation of its distributions; their spread is its uncertainty.
     """
 
     def __init__(self, config: StudentConfig) -> None:
         super().__init__(config)
         cells = (config.side // 16) ** 2
         self.to_points = nn.Conv2d(config.channels[-1], NUM_LANDMARKS, 1)
-        self.mix = OfColumns(cells, config.hidden)
+        self.mix = PointwiseLinear(cells, config.hidden)
         self.relations = nn.Sequential(*(Relation(config.hidden) for _ in range(config.relations)))
         self.to_bins = nn.Linear(config.hidden, 2 * config.coordinate_bins)
         centers = _centers(-config.margin, 1 + config.margin, config.coordinate_bins)
@@ -126,8 +118,8 @@ class SimCCHead(LandmarkHead):
     def decode(self, raw: Tensor) -> tuple[Tensor, Tensor]:
         # Both moments in one small product of matrices: a third of the decode's time.
         moments = raw.softmax(-1) @ torch.stack((self.bin_centers, self.bin_centers**2), -1)
-        place, second = moments.unbind(-1)
-        return place, _log_spread(second - place**2, self.sigma_gain)
+        mean, second = moments.unbind(-1)
+        return mean, _log_spread(second - mean**2, self.sigma_gain)
 
     def divergence(self, raw: Tensor, points: Tensor) -> Tensor:
         target = _gaussian(self.bin_centers, points, SIMCC_SPREAD)
@@ -138,10 +130,10 @@ class SimCCHead(LandmarkHead):
 
 
 class HeatmapHead(LandmarkHead):
-    """A map of four times the features' resolution for each point; its expectation is the place.
+    """A heatmap for each point, at four times the features' resolution; decoded as its expectation.
 
-    The features get an edge of zeros as wide as the margin, so that points beyond the crop have
-    cells as well (integral regression, Sun et al., ECCV 2018).
+    The features are padded with zeros by the margin, so that points beyond the crop have cells too
+    (integral regression, Sun et al., ECCV 2018).
     """
 
     def __init__(self, config: StudentConfig) -> None:
@@ -149,8 +141,8 @@ class HeatmapHead(LandmarkHead):
         cells = config.side // 16
         self.edge = max(1, round(config.margin * cells))
         width = max(32, config.hidden // 2)
-        # Most of the work at the features' own resolution: this head costs a quarter of the
-        # network, not as much as all of it.
+        # Most convolutions run at the features' own resolution: the head costs a quarter of the
+        # network instead of as much as the rest.
         self.enlarge = nn.Sequential(
             *_conv_unit(config.channels[-1], width),
             nn.Upsample(scale_factor=2, mode="nearest"),
@@ -172,9 +164,9 @@ class HeatmapHead(LandmarkHead):
     def decode(self, raw: Tensor) -> tuple[Tensor, Tensor]:
         heat = raw.flatten(2).softmax(-1).reshape(raw.shape)
         along = torch.stack([heat.sum(2), heat.sum(3)], 2)  # (N, 98, 2, cells): x, then y
-        place = (along * self.cell_centers).sum(-1)
+        mean = (along * self.cell_centers).sum(-1)
         second = (along * self.cell_centers**2).sum(-1)
-        return place, _log_spread(second - place**2, self.sigma_gain)
+        return mean, _log_spread(second - mean**2, self.sigma_gain)
 
     def divergence(self, raw: Tensor, points: Tensor) -> Tensor:
         x, y = _gaussian(self.cell_centers, points, HEATMAP_SPREAD).unbind(2)
@@ -186,9 +178,9 @@ class HeatmapHead(LandmarkHead):
 
 
 class RegressionHead(LandmarkHead):
-    """Coordinates straight from a linear layer, σ from another one.
+    """Coordinates from a linear layer, σ from another one.
 
-    Two layers, because coordinates that share a tensor with log σ share its quantisation step.
+    With a single layer, coordinates and log σ would share one quantisation step.
     """
 
     def __init__(self, config: StudentConfig) -> None:
@@ -200,7 +192,7 @@ class RegressionHead(LandmarkHead):
         self.reach = (-config.margin, 1 + config.margin)
 
     def raw(self, features: Tensor) -> Tensor:
-        """(N, 98, 3): x and y from the middle of the crop, log σ."""
+        """(N, 98, 3): x and y relative to the centre of the crop, log σ."""
         mixed = F.relu6(self.mix(F.relu6(self.reduce(features)).flatten(1)))
         places = self.to_places(mixed).unflatten(-1, (NUM_LANDMARKS, 2))
         return torch.cat([places, self.to_spread(mixed)[..., None]], -1)
@@ -210,7 +202,7 @@ class RegressionHead(LandmarkHead):
         return raw[..., :2] + 0.5, log_sigma + self.sigma_gain.log()
 
     def divergence(self, raw: Tensor, points: Tensor) -> Tensor:
-        """-log p under a Laplace distribution, mean of both axes, but for a constant."""
+        """Negative log-likelihood of a Laplace distribution (mean of both axes, no constant)."""
         log_sigma = raw[..., 2].clamp(*_LOG_SIGMA_RANGE)
         distance = (raw[..., :2] + 0.5 - points).abs().mean(-1)
         return log_sigma + 2**0.5 * distance * torch.exp(-log_sigma)

@@ -1,12 +1,12 @@
-"""HRNet: branches of several resolutions side by side (Wang et al., PAMI 2020).
+"""HRNet: parallel branches of several resolutions (Wang et al., PAMI 2020).
 
 Image (N, in_channels, H, W)
   └─ stem: two 3×3 convolutions of stride 2, bottlenecks → (N, ·, H/4, W/4)
       └─ stage k = 2, 3, …: k branches of width, 2·width, … channels at 1/4, 1/8, …
           └─ all enlarged to 1/4, concatenated, two 1×1 convolutions → (N, out_channels, H/4, W/4)
 
-The published HRNet-W18 has 1, 4 and 3 modules (9.7 M parameters); SLPT, and so the CMFA paper, use
-the "lite" one with a single module a stage (3.6 M), which is the default here.
+The published HRNet-W18 has 1, 4 and 3 modules (9.7 M parameters). SLPT, and so the CMFA paper, use
+the "lite" one with one module for each stage (3.6 M), the default here.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class HRNetConfig:
         stem: channels of the stem.
         bottlenecks: residual blocks of the first stage, whose output has 4 × `stem` channels.
         width: channels of the finest branch; each coarser one has twice as many.
-        modules: of the second stage, the third, …: how often its branches exchange.
+        modules: exchanges between branches in the second stage, the third, …
         blocks: residual blocks of each branch in each module.
         out_channels: of the fused map.
     """
@@ -51,7 +51,7 @@ class HRNetConfig:
 
 
 class ConvNorm(nn.Sequential):
-    """Convolution (padded to keep the size), BatchNorm, and ReLU where wanted."""
+    """Convolution (padded to keep the size), BatchNorm, and optionally ReLU."""
 
     def __init__(
         self, channels_in: int, channels_out: int, kernel: int, stride: int = 1, *, relu: bool
@@ -64,7 +64,7 @@ class ConvNorm(nn.Sequential):
 
 
 class Residual(nn.Module):
-    """A body and a shortcut, added, then ReLU; the shortcut is a 1×1 where channels change."""
+    """A body plus a shortcut, then ReLU; the shortcut is a 1×1 if the channels change."""
 
     def __init__(self, channels_in: int, channels_out: int, *body: nn.Module) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ def _down(channels_in: int, channels_out: int, times: int) -> nn.Sequential:
 
 
 class Exchange(nn.Module):
-    """Branches at work side by side, after which each receives the sum of all."""
+    """Parallel branches; afterwards each receives the sum of all."""
 
     def __init__(self, channels: list[int], blocks: int) -> None:
         super().__init__()
@@ -134,7 +134,7 @@ class Exchange(nn.Module):
 
 
 class HRNet(nn.Module):
-    """The whole network; the sides of its input are multiples of 4 × 2^(number of stages).
+    """The network; the sides of its input must be multiples of 4 × 2^(number of stages).
 
     Attributes:
         stride: input pixels per cell of the output.
@@ -156,7 +156,7 @@ class HRNet(nn.Module):
         self.stages = nn.ModuleList()
         for index, modules in enumerate(config.modules):
             channels = [config.width * 2**level for level in range(index + 2)]
-            # The coarsest of the branches so far gives birth to the next.
+            # The next branch starts from the coarsest one so far.
             opening = [
                 ConvNorm(wide, width, 3, relu=True) if wide != width else nn.Identity()
                 for wide, width in zip(before, channels, strict=False)
@@ -179,7 +179,7 @@ class HRNet(nn.Module):
             assert isinstance(opening, nn.ModuleList)
             assert isinstance(stage, nn.ModuleList)
             sources = [*maps, maps[-1]]
-            maps = [way(x) for way, x in zip(opening, sources, strict=True)]
+            maps = [layer(x) for layer, x in zip(opening, sources, strict=True)]
             for exchange in stage:
                 maps = exchange(maps)
         size = maps[0].shape[2:]

@@ -1,7 +1,7 @@
-"""The light, events-only student: plain 3×3 convolutions and a head of landmarks.
+"""The student: a light network for events only, 3×3 convolutions and a landmark head.
 
-Built for INT8: ReLU6 throughout, channels in multiples of 16, no depthwise convolution, and a head
-whose decode stays in float inside the graph.
+Made for INT8: ReLU6 only, channels in multiples of 16, no depthwise convolution, and a head that
+decodes in float inside the graph.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class ResidualBlock(nn.Module):
 
 
 class Student(nn.Module):
-    """Event tensor → 98 landmarks, their uncertainty, and whether there is a face at all.
+    """Event tensor → 98 landmarks, their uncertainty, and the presence of a face.
 
     Input (N, in_channels, side, side), values in [0, 1]
       └─ backbone → (N, C, side/16, side/16)

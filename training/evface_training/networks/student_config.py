@@ -18,17 +18,16 @@ class StudentConfig:
     Attributes:
         in_channels: of the representation.
         side: of the square input, in pixels; a multiple of 16.
-        stem: "conv" halves the resolution by a 3×3 convolution before the first stage halves it
-            again; "patch" quarters it at once, by one 4×4 convolution whose patches do not overlap,
-            and the first stage begins there. In INT8 a patch is one contiguous stretch of bytes in
-            each of its rows: 20 % less time for the whole network (ONNX Runtime, AVX-512).
+        stem: "conv" halves the resolution by a 3×3 convolution, and the first stage halves it
+            again; "patch" quarters it at once by a 4×4 convolution without overlap. In INT8 the
+            whole network takes 20 % less time with "patch" (ONNX Runtime, AVX-512).
         channels: of the conv stem and the three stages; with a patch stem, of the stages only.
         blocks: residual blocks in each stage.
         head: "simcc", "regression" or "heatmap".
         hidden: width of the head.
-        relations: of a SimCC head: how often every point is told of all others.
+        relations: layers of a SimCC head that exchange information between points.
         coordinate_bins: of each coordinate's distribution.
-        margin: how far beyond the crop's edges the distributions reach, in fractions of the crop.
+        margin: reach of the distributions beyond the crop's edges, in fractions of the crop.
     """
 
     in_channels: int = 10
@@ -57,5 +56,5 @@ class StudentConfig:
             raise ConfigError("StudentConfig.head", self.head, allowed)
         if self.relations < 0 or (self.relations and self.head != "simcc"):
             raise ConfigError(
-                "StudentConfig.relations", self.relations, "0 or more, and 0 but for a simcc head"
+                "StudentConfig.relations", self.relations, "0 or more, with head 'simcc' only"
             )

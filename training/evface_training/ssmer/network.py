@@ -1,4 +1,4 @@
-"""The shared encoder of all views, what turns its maps into embeddings, and what it ships."""
+"""The shared encoder of all views, and the networks that turn its maps into embeddings."""
 
 from __future__ import annotations
 
@@ -34,16 +34,15 @@ class Encoder:
 
 
 class SharedEncoder(nn.Module):
-    """All views through one encoder, each by way of its own adapter.
+    """One encoder for all views, with an adapter for each.
 
     View (N, its channels, S, S)
       └─ adapter: 1×1 convolution without bias → (N, in_channels, S, S)
           └─ encoder → (N, width, S / stride, S / stride)
 
-    The paper's views are all images of three channels; ours are not. A 1×1 adapter leaves the
-    whole encoder shared, its first layer too, which a stem per view would not. And since it is
-    linear, `pretrained` folds it into the first convolution: what comes out takes one
-    representation as it is, and costs nothing more.
+    The views of the paper are all images of three channels; ours differ. With 1×1 adapters the
+    whole encoder is shared, also its first layer. Adapters are linear, so that `pretrained` folds
+    one into the first convolution: the result takes a view directly, at no extra cost.
     """
 
     def __init__(self, encoder: Encoder, views: tuple[str, ...]) -> None:
@@ -58,7 +57,7 @@ class SharedEncoder(nn.Module):
             }
         )
         for name in views:
-            if VIEWS[name].channels == encoder.in_channels:  # begin as if there were none
+            if VIEWS[name].channels == encoder.in_channels:  # start as the identity
                 nn.init.dirac_(self._adapter(name).weight)
 
     def _adapter(self, view: str) -> nn.Conv2d:
@@ -80,22 +79,25 @@ class SharedEncoder(nn.Module):
         return features
 
     def pretrained(self, view: str) -> nn.Module:
-        """A copy of the encoder that takes a view as it is: the adapter becomes part of it.
+        """A copy of the encoder that takes a view directly: the adapter is folded into it.
 
-        A voxel grid may also be taken by an encoder that was trained on frames or surfaces alone:
-        its sum over time is a frame, so all bins of a polarity get that polarity's column.
+        An encoder trained on frames or surfaces alone also takes a voxel grid: the grid's sum over
+        time is a frame, so all bins of a polarity get the column of that polarity.
 
         Raises:
-            ConfigError: another view that was not trained with.
-            ModelError: the encoder begins with something else than a convolution.
+            ConfigError: another view that was not in the training.
+            ModelError: the first layer of the encoder is no fitting convolution.
         """
         encoder, adapter = copy.deepcopy(self.encoder), self._columns(view)
         weighted = (m for m in encoder.modules() if list(m.parameters(recurse=False)))
         first = next(weighted, None)
         if not isinstance(first, nn.Conv2d) or first.weight.shape[1] != len(adapter):
             raise ModelError(
-                f"encoder: begins with {type(first).__name__}, expected a convolution of "
-                f"{len(adapter)} channels that an adapter can become part of"
+                f"encoder: first layer {type(first).__name__}, expected a convolution of "
+                f"{len(adapter)} channels",
+                field="encoder",
+                value=type(first).__name__,
+                expected="Conv2d",
             )
         folded = torch.einsum("oihw,ij->ojhw", first.weight, adapter)
         first.weight = nn.Parameter(folded.detach().clone())
@@ -104,12 +106,9 @@ class SharedEncoder(nn.Module):
 
 
 class Projector(nn.Sequential):
-    """Three layers, BatchNorm in each; the last norm has no scale (SimSiam, section 3).
+    """Three layers, BatchNorm in each; the last norm has no scale (SimSiam, section 3)."""
 
-    For VICReg the last layer is linear only: its variance is what is watched over.
-    """
-
-    def __init__(self, width: int, hidden: int, *, last_norm: bool) -> None:
+    def __init__(self, width: int, hidden: int) -> None:
         super().__init__(
             nn.Linear(width, hidden, bias=False),
             nn.BatchNorm1d(hidden),
@@ -117,8 +116,8 @@ class Projector(nn.Sequential):
             nn.Linear(hidden, hidden, bias=False),
             nn.BatchNorm1d(hidden),
             nn.ReLU(),
-            nn.Linear(hidden, hidden, bias=not last_norm),
-            *([nn.BatchNorm1d(hidden, affine=False)] if last_norm else []),
+            nn.Linear(hidden, hidden, bias=False),
+            nn.BatchNorm1d(hidden, affine=False),
         )
 
 
@@ -135,7 +134,7 @@ class Predictor(nn.Sequential):
 
 
 class Reconstruction(nn.Module):
-    """Maps → views: one linear layer per view, for what only that view shows."""
+    """Maps → views: one linear layer for each view, which reconstructs it."""
 
     def __init__(self, views: tuple[str, ...], width: int, stride: int) -> None:
         super().__init__()
@@ -151,7 +150,7 @@ class Reconstruction(nn.Module):
 
 
 def random_mask(clips: int, side: int, fraction: float, device: torch.device) -> Tensor:
-    """(B, 1, side, side), 1 where hidden: that share of an 8 × 8 grid, by torch's generator."""
+    """(B, 1, side, side), 1 where hidden: that fraction of an 8 × 8 grid, at random."""
     grid = 8
     order = torch.rand(clips, grid * grid, device=device).argsort(1).argsort(1)
     hidden = (order < round(fraction * grid * grid)).float().view(clips, 1, grid, grid)

@@ -1,4 +1,4 @@
-"""Views of one event slice: its representations, drawn and augmented in batches."""
+"""Views of one event slice: its representations, in batches, with augmentation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from evface_training.ssmer.events import Augmentation, PackedEvents, disturb, ra
 
 VOXEL_BINS = 5
 
-#: Frame, voxel and surface are the paper's; the statistic is EvRepSL's, the surfaces SuperEvent's.
+#: frame, voxel and surface are those of the paper; statistic is from EvRepSL, surfaces from
+#: SuperEvent.
 VIEWS: dict[str, Representation] = {
     "frame": EventFrame("mean"),
     "voxel": VoxelGrid(VOXEL_BINS, "mean"),
@@ -31,7 +32,11 @@ VIEWS: dict[str, Representation] = {
 
 
 def check_views(names: tuple[str, ...], field: str) -> None:
-    """Raises: ConfigError: none, an unknown one, or one named twice."""
+    """Check names of views.
+
+    Raises:
+        ConfigError: none, an unknown name, or a repeated one.
+    """
     if not names or len(set(names)) != len(names) or any(name not in VIEWS for name in names):
         raise ConfigError(field, names, f"different ones of {', '.join(VIEWS)}")
 
@@ -39,7 +44,7 @@ def check_views(names: tuple[str, ...], field: str) -> None:
 def view(name: str, events: PackedEvents, side: int) -> Tensor:
     """One view of each clip: (B, C, side, side) float32 in [0, 1], net polarity in [-1, 1].
 
-    As the device would make it of the events inside the crop.
+    The same as the device computes from the events inside the crop.
     """
     events = events.inside()
     column, row = (events.x * side).long(), (events.y * side).long()
@@ -52,13 +57,13 @@ def view(name: str, events: PackedEvents, side: int) -> Tensor:
 def draw_view(
     name: str, events: PackedEvents, side: int, how: Augmentation, maps: Tensor | None = None
 ) -> Tensor:
-    """One view of each clip (B, C, side, side), augmented by torch's global generator.
+    """One view of each clip (B, C, side, side), augmented from torch's global generator.
 
-    Crops are cut from the finished view and enlarged bilinearly, as the representations of small
-    faces are, so that a close look has no holes between pixels.
+    Crops are taken from the finished view and enlarged bilinearly, as for small faces, so that
+    there are no holes between pixels.
 
     Args:
-        maps: (B, 2, 3) crops as `random_crops` draws them, where several views share theirs.
+        maps: (B, 2, 3) crops of `random_crops`, if several views share them.
     """
     image = view(name, disturb(events, how), side)
     maps = random_crops(events.clips, how, image.device) if maps is None else maps

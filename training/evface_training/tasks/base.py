@@ -1,24 +1,22 @@
-"""What a training loop drives: tasks.
+"""`Task`, the interface between the training loop and what is trained.
 
-A `Task` is one thing to train: the student, SSMER, the teacher, distillation. It is a module, so
-that a loop sets it up, wraps it for several processes and stores it like any other:
+A task is a module: a network, its loss, and what only training needs (projectors, a teacher).
 
-    task = fabric.setup(task, optimiser)      # Fabric, DDP: every gradient passes `forward`
-    torch.manual_seed(...)                    # of seed, step and rank, before each step
-    losses = task(batch, step)                # a mapping of scalars
+    task = fabric.setup(task, optimiser)      # every gradient passes `forward` (DDP)
+    torch.manual_seed(...)                    # from seed, step and rank, before each step
+    losses = task(batch, step)                # name → scalar
     fabric.backward(losses["total"])
 
-The contract:
+Rules for a task:
 - `batch` maps names to tensors whose first dimension is the clips. `needs` names the tensors that
-  this task reads; more may be there.
-- "total" is to be minimised; whatever else comes back is detached and for the log.
-- `loss` is a pure function of weights, batch, `step` and torch's global generator: a loop that
-  seeds the generator per step goes on from any checkpoint to the same curve.
-- Every parameter with `requires_grad` takes part in every step (DDP looks for no unused ones).
-  Frozen parts hold `requires_grad=False`, and stay in eval mode whatever `train()` says.
-- Autocast may be on around the call; a task keeps in float32 what needs it.
-- `network` is what the training is for: what gets averaged, validated and shipped. The rest
-  (projectors, predictors) is needed to go on only.
+  the task reads; a batch may hold more.
+- "total" is minimised. All other losses are detached; they go to the log.
+- `loss` depends on weights, batch, `step` and torch's global generator only, so that a resumed run
+  repeats the same steps.
+- Every parameter with `requires_grad` takes part in every step (DDP does not look for unused ones).
+  Frozen parts have `requires_grad=False` and stay in eval mode after `train()`.
+- Autocast may be on; a task keeps in float32 what needs it.
+- `network` is the result of the training: it is averaged, validated and exported.
 """
 
 from __future__ import annotations
@@ -31,23 +29,20 @@ from torch import Tensor, nn
 from typing_extensions import Self
 
 from evface_edge.errors import ConfigError
-from evface_training.augmentation import augmented
-from evface_training.networks.student import Student
-from evface_training.tasks.student_loss import student_loss
 
 #: Names of tensors in a batch:
 #:   events (B, C, S, S)     network inputs, uint8 (255 stands for 1) or float in [0, 1]
 #:   points (B, 98, 2)       fractions of the crop
-#:   weights (B, 98)         trust in each point, 0 where nobody labelled it
+#:   weights (B, 98)         weight of each point, 0 where it has no label
 #:   presence (B,)           1 where there is a face
-#:   labelled (B,)           optional, 0 where only a teacher knows (absent: all are labelled)
+#:   labelled (B,)           optional: 0 for clips without labels; without it all are labelled
 #:   rgb (B, 3, S, S)        the image at the instant of the labels, same crop; types as events
 #:   event_lists (B, M, 4), duration_us (B,)    the events themselves, see `ssmer.events`
 Batch = Mapping[str, Tensor]
 
 
 class Task(nn.Module, ABC):
-    """One thing to train; see the head of this file for what a loop may rely on.
+    """A network and how it is trained; the module docstring has the rules.
 
     Attributes:
         needs: names of the tensors that `loss` reads from a batch.
@@ -58,14 +53,14 @@ class Task(nn.Module, ABC):
     @property
     @abstractmethod
     def network(self) -> nn.Module:
-        """The part that gets averaged, validated and shipped; a child of this module."""
+        """The child module that is averaged, validated and exported."""
 
     @abstractmethod
     def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        """Scalars by name; "total" carries the gradient, the others are detached."""
+        """Name → scalar; "total" carries the gradient, the others are detached."""
 
     def train(self, mode: bool = True) -> Self:
-        """As ever, but what has no weight to learn keeps its statistics and drops nothing."""
+        """Set the training mode; modules whose weights are all frozen stay in eval mode."""
         super().train(mode)
         for module in self.modules():
             weights = list(module.parameters())
@@ -74,7 +69,7 @@ class Task(nn.Module, ABC):
         return self
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        """`loss`, after a look at what the batch holds.
+        """Check the batch and compute `loss`.
 
         Raises:
             ConfigError: a tensor is missing from the batch.
@@ -85,32 +80,13 @@ class Task(nn.Module, ABC):
         return self.loss(batch, step)
 
 
-class StudentTask(Task):
-    """Landmarks, uncertainty and presence from labelled clips."""
-
-    needs = ("events", "points", "weights", "presence")
-
-    def __init__(self, student: Student) -> None:
-        super().__init__()
-        self.student = student
-
-    @property
-    def network(self) -> Student:
-        return self.student
-
-    def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        batch, head = augmented(batch) if self.student.training else batch, self.student.head
-        raw, presence = head.logits(self.student.backbone(as_input(batch["events"])))
-        truth = batch["points"], batch["weights"], batch["presence"]
-        return for_log(student_loss(head, raw.float(), presence.float(), *truth))
-
-
 def as_input(images: Tensor) -> Tensor:
     """Bytes or floats (B, C, H, W) → float32 in [0, 1], channels last."""
-    images = images.contiguous(memory_format=torch.channels_last)  # as bytes: a quarter of the way
+    # Reordered as bytes: a quarter of the memory traffic.
+    images = images.contiguous(memory_format=torch.channels_last)
     return images.float().div_(255) if images.dtype == torch.uint8 else images
 
 
 def for_log(losses: dict[str, Tensor]) -> dict[str, Tensor]:
-    """All but "total" detached."""
+    """The same losses, all but "total" detached."""
     return {name: v if name == "total" else v.detach() for name, v in losses.items()}

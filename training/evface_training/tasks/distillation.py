@@ -1,4 +1,4 @@
-"""A student learns from a teacher: its landmarks, its features, and labels where there are any."""
+"""Training of a student on labels and on the outputs of a frozen teacher."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from evface_edge.errors import ConfigError
 from evface_training.augmentation import augmented
 from evface_training.networks.student import Student
 from evface_training.tasks.base import Batch, Task, as_input, for_log
-from evface_training.tasks.student_loss import DISTANCE_WEIGHT, student_loss
+from evface_training.tasks.student import DISTANCE_WEIGHT, student_loss
 from evface_training.teacher.network import Teacher, TeacherOutput
 
 TARGETS = ("distribution", "smooth_l1")
@@ -21,19 +21,18 @@ TARGETS = ("distribution", "smooth_l1")
 
 @dataclass(frozen=True)
 class DistillConfig:
-    """What the teacher says, and how much it counts.
+    """Weights of the teacher's outputs in the loss.
 
-    Its weights at labelled clips fall linearly to 0 over the training (DWPose, Yang et al., 2023).
+    On labelled clips they fall linearly to 0 over the training (DWPose, Yang et al., 2023).
 
     Attributes:
-        landmarks: weight of the teacher's landmarks where there are labels, at step 0.
-        features: weight of the teacher's features, at step 0.
-        targets: "distribution": the student's distributions are drawn to a target around the
-            teacher's landmark, as to a label; "smooth_l1": only its coordinates are.
-        unlabelled: weight of the teacher's landmarks where nobody labelled: constant, because
-            there is nothing else to learn from.
-        rgb: show a teacher that fuses the RGB of the clips; without, it judges by events alone,
-            as it must where clips have none.
+        landmarks: weight of the teacher's landmarks on labelled clips, at step 0.
+        features: weight of the teacher's feature map, at step 0.
+        targets: "distribution" trains the student's distributions on a target around the teacher's
+            landmark, as on a label; "smooth_l1" trains its coordinates only.
+        unlabelled: weight of the teacher's landmarks on clips without labels; it stays constant.
+        rgb: give RGB to a teacher that fuses it. Without, the teacher sees events alone, as it
+            must where clips have no RGB.
     """
 
     landmarks: float = 1.0
@@ -50,33 +49,32 @@ class DistillConfig:
             raise ConfigError("DistillConfig.targets", self.targets, " or ".join(TARGETS))
 
 
-def teacher_fraction(step: int, steps: int) -> float:
+def teacher_weight(step: int, steps: int) -> float:
     """1 at step 0, falling linearly to 0 at the last: 1 - step / steps, never below 0."""
     return max(0.0, 1.0 - step / steps)
 
 
-def trust(log_sigma: Tensor, weights: Tensor) -> Tensor:
-    """Weights (B, 98) of the teacher's points: 1 / σ², as a fraction of the mean over the batch.
+def precision_weights(log_sigma: Tensor, weights: Tensor) -> Tensor:
+    """Weights (B, 98) × 1 / σ² of the teacher's points, relative to the mean over the batch.
 
-    Only where `weights` is above 0 is anything trusted or counted in the mean; nothing counts for
-    more than ten others.
+    Points of weight 0 are not part of the mean. A relative precision is at most 10.
     """
     precision = torch.exp(-2 * log_sigma) * (weights > 0)
-    usual = precision.sum() / (weights > 0).sum().clamp_min(1)
-    return weights * (precision / usual.clamp_min(1e-12)).clamp(max=10.0)
+    mean = precision.sum() / (weights > 0).sum().clamp_min(1)
+    return weights * (precision / mean.clamp_min(1e-12)).clamp(max=10.0)
 
 
 def smooth_l1(points: Tensor, targets: Tensor, beta: float = 0.01) -> Tensor:
     """Smooth L1 distance of each point (B, 98, 2) → (B, 98), in fractions of the crop.
 
     Args:
-        beta: below it the loss is quadratic, in fractions of the crop.
+        beta: distance below which the loss is quadratic, in fractions of the crop.
     """
     return F.smooth_l1_loss(points, targets, reduction="none", beta=beta).sum(-1)
 
 
 def normalised_mse(student: Tensor, teacher: Tensor) -> Tensor:
-    """Mean squared difference of maps (N, C, h, w) whose cells are l2-normalised: 2 - 2 cos.
+    """Mean squared difference of maps (N, C, h, w) with l2-normalised cells: 2 - 2 cos.
 
     The teacher's map is detached and averaged down to the student's resolution.
     """
@@ -87,18 +85,16 @@ def normalised_mse(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 class DistillTask(Task):
-    """A student between labels and a frozen teacher.
+    """A student trained on labels and on a frozen teacher.
 
-    For clips whose `labelled` is 0 only the teacher knows, so long as it is sure of itself: each of
-    its points weighs by its σ. The student sees events only; the teacher gets the same event
-    tensor, enlarged to its own side, and RGB if it uses any.
-
-    Whether there is a face must be known for all clips (`presence`).
+    Clips whose `labelled` is 0 are trained on the teacher alone, each point weighted by the
+    teacher's σ. The student sees events only. The teacher gets the same event tensor, enlarged to
+    its own side, and RGB if it uses any. `presence` must be known for all clips.
 
     Args:
-        steps: of the whole training, over which the teacher falls silent.
+        steps: of the whole training, over which the weight of the teacher falls.
 
-    Losses: those of the student, landmarks and features (of the teacher), teacher_fraction.
+    Losses: those of the student; landmarks and features of the teacher; teacher_weight.
     """
 
     def __init__(
@@ -120,8 +116,8 @@ class DistillTask(Task):
             else None
         )
         only_rgb = not teacher.config.uses_events
-        self._shows_rgb = only_rgb or (teacher.config.uses_rgb and config.rgb)
-        self.needs = ("events", *("rgb",) * self._shows_rgb, "points", "weights", "presence")
+        self._uses_rgb = only_rgb or (teacher.config.uses_rgb and config.rgb)
+        self.needs = ("events", *("rgb",) * self._uses_rgb, "points", "weights", "presence")
 
     @property
     def network(self) -> Student:
@@ -131,49 +127,49 @@ class DistillTask(Task):
         batch = augmented(batch) if self.student.training else batch
         config, head = self.config, self.student.head
         events, presence = as_input(batch["events"]), batch["presence"]
-        taught = self._ask(events, batch)
+        target = self._teacher_output(events, batch)
         features = self.student.backbone(events)
         raw, present = head.logits(features)
         raw, present = raw.float(), present.float()
         labelled = batch.get("labelled", torch.ones_like(presence))
         weights = batch["weights"] * labelled[:, None]
-        fraction = teacher_fraction(step, self.steps)
+        weight = teacher_weight(step, self.steps)
         losses = student_loss(head, raw, present, batch["points"], weights, presence)
-        counts = labelled * config.landmarks * fraction + (1 - labelled) * config.unlabelled
-        losses["landmarks"] = self._landmark_loss(raw, taught, presence * counts)
+        clip_weights = labelled * config.landmarks * weight + (1 - labelled) * config.unlabelled
+        losses["landmarks"] = self._landmark_loss(raw, target, presence * clip_weights)
         losses["total"] = losses["total"] + losses["landmarks"]
         if self.to_teacher is not None:
             projected = self.to_teacher(features).float()
-            losses["features"] = normalised_mse(projected, taught.features.float())
-            losses["total"] = losses["total"] + config.features * fraction * losses["features"]
-        losses["teacher_fraction"] = presence.new_tensor(fraction)
+            losses["features"] = normalised_mse(projected, target.features.float())
+            losses["total"] = losses["total"] + config.features * weight * losses["features"]
+        losses["teacher_weight"] = presence.new_tensor(weight)
         return for_log(losses)
 
     @torch.no_grad()
-    def _ask(self, events: Tensor, batch: Batch) -> TeacherOutput:
+    def _teacher_output(self, events: Tensor, batch: Batch) -> TeacherOutput:
         output: TeacherOutput = self.teacher(
-            self._to_side(events) if self.teacher.config.uses_events else None,
-            self._to_side(as_input(batch["rgb"])) if self._shows_rgb else None,
+            self._resized(events) if self.teacher.config.uses_events else None,
+            self._resized(as_input(batch["rgb"])) if self._uses_rgb else None,
         )
         return output
 
-    def _to_side(self, images: Tensor) -> Tensor:
+    def _resized(self, images: Tensor) -> Tensor:
         side = self.teacher.config.side
         if images.shape[-1] == side:
             return images
         return F.interpolate(images, (side, side), mode="bilinear", align_corners=False)
 
-    def _landmark_loss(self, raw: Tensor, taught: TeacherOutput, clips: Tensor) -> Tensor:
-        """Distance from the teacher's landmarks; `clips` (B,) says how much each clip counts."""
+    def _landmark_loss(self, raw: Tensor, target: TeacherOutput, clip_weights: Tensor) -> Tensor:
+        """Distance from the teacher's landmarks; `clip_weights` (B,) is the weight of each clip."""
         head = self.student.head
         low, high = head.reach
-        visible = ((taught.points > low) & (taught.points < high)).all(-1)
-        weights = trust(taught.log_sigma, visible.float() * (clips > 0)[:, None])
-        weights = weights * clips[:, None] / weights.sum().clamp_min(1e-6)
+        visible = ((target.points > low) & (target.points < high)).all(-1)
+        weights = precision_weights(target.log_sigma, visible.float() * (clip_weights > 0)[:, None])
+        weights = weights * clip_weights[:, None] / weights.sum().clamp_min(1e-6)
         points, _ = head.decode(raw)
         if self.config.targets == "smooth_l1":
-            error = DISTANCE_WEIGHT * smooth_l1(points, taught.points)
+            error = DISTANCE_WEIGHT * smooth_l1(points, target.points)
         else:
-            distance = (points - taught.points).norm(dim=-1)
-            error = head.divergence(raw, taught.points) + DISTANCE_WEIGHT * distance
+            distance = (points - target.points).norm(dim=-1)
+            error = head.divergence(raw, target.points) + DISTANCE_WEIGHT * distance
         return torch.sum(error * weights)

@@ -1,4 +1,4 @@
-"""The two ways in which events learn from RGB, and the layers around them."""
+"""Attention from events to RGB: CMFA and EICA, and the layers around them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from evface_training.teacher.config import TeacherConfig
 
 @dataclass(frozen=True)
 class Tokens:
-    """What queries attend to: values (N, P, width), and the encoding (P, width) of their places."""
+    """Tokens that queries attend to: values (N, P, width), position encoding (P, width)."""
 
     values: Tensor
     structure: Tensor
 
 
 class CrossAttention(nn.Module):
-    """Multi-head attention of queries to tokens whose keys know their places."""
+    """Multi-head attention of queries to tokens; the keys include the position encoding."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -33,23 +33,22 @@ class CrossAttention(nn.Module):
 
 
 def attend(attention: nn.MultiheadAttention, query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """What the queries find.
+    """Attention output (N, P, width).
 
-    Asked for its weights, PyTorch takes the plain products, which with a hundred tokens are the
-    fastest way on a CPU: a step of teacher-tiny (24 clips, two threads) takes 0.08 s so, 0.12 s
-    with its safe softmax, and 0.17 s with the fused kernel, because of its gradient.
+    With `need_weights` PyTorch uses plain matrix products, which are the fastest on a CPU for a
+    hundred tokens: a step of teacher-tiny (24 clips, two threads) takes 0.08 s, 0.12 s with the
+    safe softmax, and 0.17 s with the fused kernel, whose gradient is slow.
     """
     on_cpu = query.device.type == "cpu"
-    found: Tensor = attention(query, keys, values, need_weights=on_cpu, average_attn_weights=False)[
-        0
-    ]
-    return found
+    output: Tensor
+    output, _ = attention(query, keys, values, need_weights=on_cpu, average_attn_weights=False)
+    return output
 
 
 class FusionLayer(nn.Module):
     """CMFA → self-attention → cross-attention to the main tokens → FFN; pre-norm, residual each.
 
-    Without a second modality (`fuses` False) it is SLPT's layer.
+    Without a second modality (`fuses` False) it is the layer of SLPT.
     """
 
     def __init__(self, config: TeacherConfig, fuses: bool) -> None:
@@ -76,16 +75,16 @@ class FusionLayer(nn.Module):
             state: T (N, P, width).
             queries: Q (P, width), learned.
             main: of the events; of RGB for a network of RGB alone.
-            rgb: None where there is none; CMFA then adds nothing.
+            rgb: None without RGB; CMFA then adds nothing.
             rgb_present: (N, 1, 1), 0 for clips without RGB.
         """
         before_self, before_cross, before_ffn, *before_cmfa = self.norms
         if self.cmfa is not None and rgb is not None:
-            found = self.cmfa(before_cmfa[0](state) + queries, rgb)
-            state = state + self.dropout(found) * rgb_present
+            guided = self.cmfa(before_cmfa[0](state) + queries, rgb)
+            state = state + self.dropout(guided) * rgb_present
         normed = before_self(state)
-        asking = normed + queries
-        state = state + self.dropout(attend(self.itself, asking, asking, normed))
+        query = normed + queries
+        state = state + self.dropout(attend(self.itself, query, query, normed))
         state = state + self.dropout(self.cross(before_cross(state) + queries, main))
         updated: Tensor = state + self.dropout(self.feed_forward(before_ffn(state)))
         return updated
@@ -122,11 +121,11 @@ class ChannelFusion(nn.Module):
             )
             query, key = F.normalize(query, dim=-1), F.normalize(key, dim=-1)
             weights = (query @ key.transpose(-2, -1) * self.temperature).softmax(-1)
-            found = (weights @ value).flatten(1, 2).unflatten(-1, events.shape[2:])
-            fused = events + self.project(found) * rgb_present[..., None]
+            mixed = (weights @ value).flatten(1, 2).unflatten(-1, events.shape[2:])
+            fused = events + self.project(mixed) * rgb_present[..., None]
         normed = self.norm_mlp(fused.permute(0, 2, 3, 1))
-        mixed: Tensor = fused + self.mlp(normed).permute(0, 3, 1, 2)
-        return mixed
+        output: Tensor = fused + self.mlp(normed).permute(0, 3, 1, 2)
+        return output
 
 
 def _over_channels(norm: nn.Module, features: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""How large a teacher is, and how it fuses events with RGB."""
+"""Size of a teacher, and how it fuses events with RGB."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Literal
 from evface_edge.errors import ConfigError
 from evface_training.networks.hrnet import HRNetConfig
 
-#: cmfa: queries attend to frozen RGB tokens first (the paper). efnet: the maps are fused by channel
-#: attention before any patch is cut (EICA). events, rgb: one modality, no fusion (SLPT).
+#: cmfa: queries first attend to frozen RGB tokens (the paper). efnet: channel attention fuses the
+#: maps before patches are sampled (EICA). events, rgb: one modality, no fusion (SLPT).
 Fusion = Literal["cmfa", "efnet", "events", "rgb"]
 FUSIONS = ("cmfa", "efnet", "events", "rgb")
 
@@ -23,16 +23,16 @@ class TeacherConfig:
         event_channels: of the event representation.
         side: of the square inputs, in pixels; a multiple of 32.
         backbone: of either modality; its `in_channels` follow from the modality.
-        crop_scale: side of the crops ÷ longer side of the landmarks' box, of the mean face that
-            the first stage begins with; the paper's crops have 1.2, our clips 1.4 in the mean.
-        coarse_cells: along a side of the pooled map that the first stage's points are read from;
-            0: it begins with the mean face, as the paper's does.
+        crop_scale: side of the crop ÷ longer side of the landmarks' box, for the mean face that
+            the first stage starts with. The paper's crops have 1.2, our clips 1.4 on average.
+        coarse_cells: cells per side of the pooled map from which the first stage's points are
+            predicted; 0: the first stage starts with the mean face, as in the paper.
         windows: half the side of the patches' window in each stage, in fractions of the crop.
-        stage_weights: of the stages in the loss, as many.
+        stage_weights: weight of each stage in the loss.
         grid: samples of a patch along either side.
-        layers, heads, feed_forward, dropout: of the transformer, whose weights the stages fraction.
-        rgb_dropout: chance that a clip is shown without RGB in training, so that the network
-            also runs on events alone; the paper has none (0).
+        layers, heads, feed_forward, dropout: of the transformer; all stages share its weights.
+        rgb_dropout: probability that a clip has no RGB in training, so that the network also works
+            on events alone; 0 in the paper.
     """
 
     fusion: Fusion = "cmfa"
@@ -92,35 +92,3 @@ class TeacherConfig:
     @property
     def uses_rgb(self) -> bool:
         return self.fusion != "events"
-
-
-#: tiny learns on a CPU in minutes, base in hours; paper is the published network. The first two see
-#: too few clips to learn them by heart, and to draw what is dropped took a CPU a sixth of the time.
-#: They also guess coarsely first: patches around a mean face that is far off tell them nothing, and
-#: from scratch they hardly left it in several hundred steps.
-SIZES: dict[str, TeacherConfig] = {
-    "tiny": TeacherConfig(
-        side=64,
-        coarse_cells=4,
-        backbone=HRNetConfig(
-            stem=16, bottlenecks=1, width=16, modules=(1,), blocks=1, out_channels=48
-        ),
-        layers=2,
-        heads=4,
-        feed_forward=96,
-        grid=3,
-        dropout=0.0,
-    ),
-    "base": TeacherConfig(
-        side=128,
-        coarse_cells=4,
-        backbone=HRNetConfig(
-            stem=32, bottlenecks=2, width=16, modules=(1, 1), blocks=2, out_channels=96
-        ),
-        layers=3,
-        heads=8,
-        feed_forward=384,
-        dropout=0.0,
-    ),
-    "paper": TeacherConfig(rgb_dropout=0.0),
-}

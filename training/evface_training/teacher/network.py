@@ -1,4 +1,4 @@
-"""The teacher network: CMFA, its SLPT ancestor of one modality, and EFNet's fusion."""
+"""The teacher network: CMFA (arXiv 2509.24968), SLPT for one modality, and EFNet's fusion."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class TeacherOutput:
     Attributes:
         points: (N, 98, 2) fractions of the crop: the last layer of the last stage.
         log_sigma: (N, 98) natural log of the standard deviation along an axis, same unit.
-        start: (N, 98, 2), what the first stage began with.
-        layers: (stages, layers, N, 98, 2), every estimate on the way.
-        features: (N, width, S/4, S/4), the map that the main tokens are cut from.
+        start: (N, 98, 2), start of the first stage.
+        layers: (stages, layers, N, 98, 2), the estimate after every layer.
+        features: (N, width, S/4, S/4), the map that the main tokens are sampled from.
     """
 
     points: Tensor
@@ -41,18 +41,18 @@ class Teacher(nn.Module):
     """Events, RGB or both → 98 landmarks, from coarse to fine.
 
     events (N, event_channels, S, S), rgb (N, 3, S, S), in [0, 1]
-      └─ a backbone each → maps (N, width, S/4, S/4); fusion "efnet" makes one of the two
+      └─ a backbone each → maps (N, width, S/4, S/4); fusion "efnet" merges the two
           └─ stage 1, 2, 3: patches around the estimates, in ever smaller windows → tokens
               └─ layers: CMFA to RGB tokens, self-attention, cross-attention to event tokens, FFN
-                  └─ an offset in half windows from where the stage began, after every layer
+                  └─ after every layer an offset from the start of the stage, in half windows
 
-    Where it fuses, the RGB side is frozen: it comes from a trained network of RGB alone
-    (`take_rgb_side`). Each stage begins with the mean face or the detached estimate of the stage
-    before, and with a state of zero; all stages fraction all weights.
+    If it fuses, the RGB side is frozen: it comes from a trained network of RGB alone
+    (`take_rgb_side`). Each stage starts with the mean face or the detached estimate of the previous
+    stage, and with a state of zero; all stages share all weights.
 
-    Beyond the paper: a coarse first guess from the whole map where `coarse_cells` asks for it, in
-    place of the mean face; σ of each point, learned from the detached state, which so changes no
-    coordinate; and clips without RGB (`rgb` None, or `rgb_present` 0), where CMFA adds nothing.
+    Beyond the paper: with `coarse_cells`, a coarse estimate from the whole map replaces the mean
+    face; σ of each point is learned from the detached state, so that it changes no coordinate; and
+    for clips without RGB (`rgb` None, or `rgb_present` 0) CMFA adds nothing.
     """
 
     def __init__(self, config: TeacherConfig) -> None:
@@ -63,7 +63,7 @@ class Teacher(nn.Module):
         self.events = Stream(event_map, config.grid) if config.uses_events else None
         self.rgb: Stream | None = None
         if config.fusion == "efnet":
-            # Only the map of RGB is used: a Stream's tokens would be weights that never learn.
+            # Only the RGB map is used: the token weights of a Stream would get no gradient.
             self.rgb_backbone: HRNet | None = HRNet(rgb_map).requires_grad_(False)
             self.channel_fusion: ChannelFusion | None = ChannelFusion(config.width, config.heads)
         else:
@@ -78,7 +78,7 @@ class Teacher(nn.Module):
         self.norm = nn.LayerNorm(config.width)
         self.to_offset = nn.Linear(config.width, 2)
         self.to_log_sigma = nn.Linear(config.width, 1)
-        # Starts as the mean face says, and with the doubt of about a window of the last stage.
+        # Starts with the mean face, and σ of about a window of the last stage.
         nn.init.zeros_(self.to_offset.weight)
         nn.init.zeros_(self.to_offset.bias)
         nn.init.zeros_(self.to_log_sigma.weight)
@@ -87,16 +87,19 @@ class Teacher(nn.Module):
         self.mean_face: Tensor
 
     def take_rgb_side(self, trained: Teacher) -> None:
-        """Copy the RGB side of a trained network of RGB alone; it stays frozen.
+        """Copy the RGB side of a trained teacher of fusion "rgb"; it stays frozen.
 
         Raises:
-            ModelError: networks of other kinds or sizes.
+            ModelError: another fusion or size.
         """
         source = trained.rgb
         if trained.config.fusion != "rgb" or source is None or not self.config.uses_rgb:
             raise ModelError(
-                f"RGB side: expected a network of fusion 'rgb' for one that fuses, found "
-                f"{trained.config.fusion!r} for {self.config.fusion!r}"
+                f"RGB side: fusion {trained.config.fusion!r}, expected 'rgb' (for a teacher of "
+                f"fusion {self.config.fusion!r})",
+                field="fusion",
+                value=trained.config.fusion,
+                expected="rgb",
             )
         try:
             if self.rgb_backbone is not None:
@@ -104,13 +107,7 @@ class Teacher(nn.Module):
             elif self.rgb is not None:
                 self.rgb.load_state_dict(source.state_dict())
         except RuntimeError as error:
-            raise ModelError(f"RGB side: the sizes of the two networks differ: {error}") from None
-
-    def start_from(self, points: Tensor) -> None:
-        """Begin with the mean of these faces (F, 98, 2), fractions of their crops."""
-        if points.ndim != 3 or points.shape[1:] != (NUM_LANDMARKS, 2) or not len(points):
-            raise ConfigError("points", tuple(points.shape), f"(faces, {NUM_LANDMARKS}, 2)")
-        self.mean_face.copy_(points.float().mean(0))
+            raise ModelError(f"RGB side: another size: {error}", field="backbone") from None
 
     def forward(
         self,
@@ -118,10 +115,12 @@ class Teacher(nn.Module):
         rgb: Tensor | None = None,
         rgb_present: Tensor | None = None,
     ) -> TeacherOutput:
-        """Estimates from what is there.
+        """Estimate landmarks.
 
         Args:
-            rgb_present: (N,) 0 for clips whose RGB is to be ignored; None: all are used.
+            events: (N, event_channels, S, S); not for fusion "rgb".
+            rgb: (N, 3, S, S); optional for "cmfa" and "efnet".
+            rgb_present: (N,) 0 for clips whose RGB is ignored; None: all are used.
 
         Raises:
             ConfigError: the main modality is missing.
@@ -156,11 +155,11 @@ class Teacher(nn.Module):
     def _main_map(
         self, events: Tensor | None, rgb: Tensor | None, rgb_present: Tensor | None
     ) -> tuple[Tensor, Stream, Tensor]:
-        """The map of the main tokens, their stream, and (N, 1, 1) where RGB counts."""
+        """The map of the main tokens, their stream, and (N, 1, 1): 1 for clips with RGB."""
         image, stream = (events, self.events) if self.config.uses_events else (rgb, self.rgb)
         if image is None or stream is None:
             name = "events" if self.config.uses_events else "rgb"
-            raise ConfigError(name, None, f"a tensor: a teacher of {self.config.fusion!r} needs it")
+            raise ConfigError(name, None, f"a tensor, for fusion {self.config.fusion!r}")
         present = image.new_ones(len(image)) if rgb_present is None else rgb_present
         present = present.to(image.dtype)[:, None, None]
         features = stream.backbone(image)
@@ -188,7 +187,7 @@ class CoarseStart(nn.Module):
 
 
 def front_view(crop_scale: float) -> Tensor:
-    """The mean face from the front (98, 2), in fractions of a crop `crop_scale` × its box."""
+    """The mean face from the front (98, 2), in fractions of a crop of `crop_scale` × its box."""
     with as_file(files("evface_edge") / "data" / "face_shape.npz") as path:
         mean_mm = np.load(path, allow_pickle=False)["mean_mm"]
     # Head axes: x to the subject's left, which is the image's right; y up.

@@ -11,7 +11,7 @@ from evface_training.networks.hrnet import HRNet, HRNetConfig
 
 
 def sample_patches(features: Tensor, points: Tensor, half_window: float, grid: int) -> Tensor:
-    """Bilinear samples on a square grid around each point; beyond the map its edge goes on.
+    """Bilinear samples on a square grid around each point; beyond the map its edge is repeated.
 
     Args:
         features: (N, C, h, w) map of the crop.
@@ -23,26 +23,26 @@ def sample_patches(features: Tensor, points: Tensor, half_window: float, grid: i
     """
     axis = torch.linspace(-half_window, half_window, grid, device=points.device)
     offsets = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1)
-    places = points[:, :, None, None] + offsets
-    places = (2 * places - 1).flatten(2, 3)  # (N, P, grid², 2)
-    # In float32 whatever autocast says: bfloat16 would round places to a quarter of a cell.
-    samples = F.grid_sample(features.float(), places, "bilinear", "border", align_corners=False)
+    positions = points[:, :, None, None] + offsets
+    positions = (2 * positions - 1).flatten(2, 3)  # (N, P, grid², 2)
+    # Always float32: bfloat16 would round positions to a quarter of a cell.
+    samples = F.grid_sample(features.float(), positions, "bilinear", "border", align_corners=False)
     return samples.transpose(1, 2).reshape(*points.shape[:2], -1, grid, grid)
 
 
 class Stream(nn.Module):
-    """One modality: its backbone, its tokens, and where in the face each token stands.
+    """One modality: its backbone, its tokens and their position encoding.
 
     Image (N, channels, S, S)
       └─ backbone → map (N, width, S/4, S/4)
-          └─ around each point a patch, a convolution as large as itself → tokens (N, 98, width)
+          └─ a patch around each point, a convolution of the same size → tokens (N, 98, width)
     """
 
     def __init__(self, backbone: HRNetConfig, grid: int) -> None:
         super().__init__()
         self.grid = grid
         self.backbone = HRNet(backbone)
-        # A grid × grid convolution over a grid × grid patch has one output: it is this product.
+        # A grid × grid convolution of a grid × grid patch is one matrix product.
         self.to_token = nn.Linear(backbone.out_channels * grid**2, backbone.out_channels)
         self.structure = nn.Parameter(torch.randn(NUM_LANDMARKS, backbone.out_channels) * 0.02)
 

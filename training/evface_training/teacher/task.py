@@ -10,11 +10,11 @@ from evface_training.augmentation import augmented
 from evface_training.tasks.base import Batch, Task, as_input, for_log
 from evface_training.teacher.network import Teacher
 
-#: Weight of the likelihood that σ is learned from; it reaches no other weight.
+#: Weight of the likelihood that trains σ; it has no gradient to the other weights.
 SIGMA_WEIGHT = 0.01
-#: Faces seen from the side: corners closer than this, in fractions of the crop, count as this far.
+#: Smallest inter-ocular distance, in fractions of the crop, for faces seen from the side.
 _MIN_INTER_OCULAR = 0.05
-#: Weight of the coarse guess, where there is one: as of the first stage.
+#: Weight of the coarse estimate, if there is one: that of the first stage.
 START_WEIGHT = 0.2
 
 
@@ -30,9 +30,9 @@ def normalised_error(points: Tensor, truth: Tensor) -> Tensor:
 
 
 def laplace_likelihood(points: Tensor, log_sigma: Tensor, truth: Tensor) -> Tensor:
-    """-log p of either axis, summed, but for a constant: (N, 98); smallest where σ is right.
+    """Negative log-likelihood (N, 98), summed over both axes, without its constant.
 
-    A Laplace distribution of standard deviation σ, which forgives outliers as the L2 distance does.
+    The Laplace distribution of standard deviation σ is robust to outliers, as the L2 distance is.
     """
     distance = (points - truth).abs().sum(-1)
     return 2 * log_sigma + 2**0.5 * distance * torch.exp(-log_sigma)
@@ -41,8 +41,8 @@ def laplace_likelihood(points: Tensor, log_sigma: Tensor, truth: Tensor) -> Tens
 class TeacherTask(Task):
     """A teacher of any fusion; the landmark network of RGB alone is the one of fusion "rgb".
 
-    The loss is the paper's: L2 distance of each point ÷ inter-ocular distance, mean over points and
-    layers, the stages weighted; a coarse first guess has the same. σ is learned beside it.
+    The loss is that of the paper: L2 distance of each point ÷ inter-ocular distance, mean over
+    points and layers, weighted by stage. A coarse estimate has the same loss. σ has its own.
     """
 
     def __init__(self, teacher: Teacher) -> None:
@@ -61,8 +61,8 @@ class TeacherTask(Task):
         truth, weights = batch["points"], batch["weights"] * batch["presence"][:, None]
         present = None
         if config.uses_events and config.uses_rgb:
-            drawn = torch.rand(len(truth), device=truth.device)
-            present = (drawn >= config.rgb_dropout).float()
+            random = torch.rand(len(truth), device=truth.device)
+            present = (random >= config.rgb_dropout).float()
         output = self.teacher(
             as_input(batch["events"]) if config.uses_events else None,
             as_input(batch["rgb"]) if config.uses_rgb else None,

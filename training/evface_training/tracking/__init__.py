@@ -1,1 +1,1 @@
-"""Tracking measured: simulated full-sensor sequences with known truth, and what became of them."""
+"""Simulated recordings of a whole sensor with known faces, and metrics of a tracker on them."""

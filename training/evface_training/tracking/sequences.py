@@ -1,8 +1,7 @@
-"""Sequences of a whole sensor, by the list form of the camera: events, and the truth about them.
+"""Simulated recordings of a whole sensor with known faces.
 
-Heads cut from still photos move over a background that moves as well; made from a seed, not kept
-as files. They share no step with the face detector's training but the drawing of textures and
-objects.
+Heads cut from still photos move over a moving background. Everything is drawn from a seed; nothing
+is stored. With the training of the face detector they share only the textures and objects.
 """
 
 from __future__ import annotations
@@ -28,29 +27,28 @@ from evface_training.simulation.recording import one_camera, record
 from evface_training.simulation.relief import fit_head, head_mask
 from evface_training.simulation.textures import texture_bank
 from evface_training.simulation.tone import Tone, grey
-from evface_training.tracking.trajectories import WAYS, Phases, Pose, Trajectory
+from evface_training.tracking.trajectories import APPEARANCES, Phases, Pose, Trajectory
 
-#: No textures that training saw.
+#: Other textures than those of training.
 _SEED = 7_700_000
 _TONE = Tone(gamma=torch.full((1, 1, 1, 1), 2.2), stray=torch.full((1, 1, 1, 1), 0.01))
-#: Between two frames nothing moves farther than this; in pixels of the photo where that is
-#: finer than the sensor.
+#: Largest motion between two frames, in pixels of the sensor or of the photo, whichever is coarser.
 _STEP_PX = 0.8
 _SHORTEST_US, _LONGEST_US = 1_000, 20_000
-#: Truth is noted this often.
+#: Interval of the labels.
 TRUTH_US = 5_000
-#: What hides a face: its side ÷ that of the face, and how far it goes away, in the same unit.
-_COVER_SIDE, _COVER_WAY = 2.1, 2.3
+#: Side of the object that hides a face, and how far it moves away, in sides of the face.
+_COVER_SIDE, _COVER_TRAVEL = 2.1, 2.3
 
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """One face over time.
+    """Labels of one face over time.
 
     Attributes:
         points: (T, 98, 2) float32 sensor pixels, at `times_us` of the sequence.
-        covered: (T,) bool, whether it is hidden, if only in part.
-        phases: what happens when, seconds.
+        covered: (T,) bool, whether it is hidden, fully or in part.
+        phases: what happens when.
     """
 
     points: NDArray[np.float32]
@@ -63,7 +61,7 @@ class FullSequence:
     """A recording of a whole sensor.
 
     Attributes:
-        times_us: (T,) int64, instants of the truth.
+        times_us: (T,) int64, instants of the labels.
         faces: none in a negative.
     """
 
@@ -80,14 +78,14 @@ class FullSequence:
 
 @dataclass
 class _Sprite:
-    """A flat photo with what it covers, (2, P, P), and where its middle lies in it, (x, y)."""
+    """A flat photo with its opacity (2, P, P), and the position of its centre (x, y)."""
 
     texture: Tensor
     anchor: tuple[float, float]
-    unit: float  # pixels of the texture to one side of the face box, or of the thing
+    unit: float  # pixels of the texture in one side of the face box, or of the object
 
     def paint(self, light: Tensor, pose: Pose) -> None:
-        """Over a photo (H, W), in place."""
+        """Draw it over an image (H, W), in place."""
         height, width = light.shape
         size = self.texture.shape[-1]
         scale = pose.side / self.unit  # sensor px ÷ texture px
@@ -112,7 +110,7 @@ class _Sprite:
 
 
 def _shrunk(texture: Tensor, scale: float) -> Tensor:
-    """Smoothed for being shown smaller than it is: no detail finer than a pixel."""
+    """The texture without details finer than a pixel when drawn at a smaller scale."""
     if scale >= 0.75:
         return texture
     size = texture.shape[-1]
@@ -138,29 +136,29 @@ def _head(image: NDArray[np.uint8], points: NDArray[np.float32], side_px: float)
     return _Sprite(texture, (float(middle[0]), float(middle[1])), unit)
 
 
-def _thing(grey_: Tensor, cover: Tensor, side_px: float) -> _Sprite:
+def _object(grey_: Tensor, cover: Tensor, side_px: float) -> _Sprite:
     size = grey_.shape[-1]
     texture = _shrunk(torch.stack([grey_, cover]), side_px / size)
     return _Sprite(texture, ((size - 1) / 2, (size - 1) / 2), float(size))
 
 
 class _Background:
-    """A texture behind everything, that pans, stands, and stops now and then."""
+    """The texture behind everything; it pans, and stops at given times."""
 
     def __init__(
         self,
         texture: Tensor,
         size: SensorSize,
         rng: np.random.Generator,
-        rests: Sequence[tuple[float, float]],
+        stops: Sequence[tuple[float, float]],
     ) -> None:
         self._texture = texture[None, None]
-        self._size, self._rests = size, rests
+        self._size, self._stops = size, stops
         self._side = max(size.width, size.height) * rng.uniform(1.3, 2.2)
         still = rng.random() < 0.4
         self.speed = 0.0 if still else size.height * math.exp(rng.uniform(math.log(0.02), 0.0))
-        way = rng.uniform(0, 2 * math.pi)
-        self._way = np.array([math.cos(way), math.sin(way)])
+        angle = rng.uniform(0, 2 * math.pi)
+        self._direction = np.array([math.cos(angle), math.sin(angle)])
         self._phase = rng.uniform(0, 2 * math.pi)
         x = torch.arange(size.width) - (size.width - 1) / 2
         y = torch.arange(size.height) - (size.height - 1) / 2
@@ -168,13 +166,13 @@ class _Background:
         self._last: tuple[float, Tensor] | None = None
 
     def show(self, t_s: float) -> Tensor:
-        """(H, W), gamma-coded; the caller's own."""
-        clock = t_s - sum(min(max(t_s - a, 0.0), b - a) for a, b in self._rests)
-        # To and fro: a camera that is held, not one that flies.
+        """A new image (H, W), gamma-coded."""
+        clock = t_s - sum(min(max(t_s - a, 0.0), b - a) for a, b in self._stops)
+        # It swings, like a hand-held camera.
         reach = 0.15 * self._side
         along = reach * math.sin(self.speed * clock / reach + self._phase)
         if self._last is None or self._last[0] != along:
-            offset = torch.from_numpy(self._way * along * 2 / self._side).float()
+            offset = torch.from_numpy(self._direction * along * 2 / self._side).float()
             shown = F.grid_sample(
                 self._texture, (self._grid + offset)[None], "bilinear", "reflection",
                 align_corners=False,
@@ -183,8 +181,8 @@ class _Background:
         return self._last[1].clone()
 
 
-class _Wanderer:
-    """A thing without a face that moves to and fro."""
+class _MovingObject:
+    """An object without a face that swings."""
 
     def __init__(self, sprite: _Sprite, size: SensorSize, side: float, rng: np.random.Generator):
         self._sprite, self._side = sprite, side
@@ -192,25 +190,32 @@ class _Wanderer:
         self._reach = rng.uniform(0.2, 1.0, 2) * side
         speed = math.exp(rng.uniform(math.log(0.2), math.log(2.0))) * side
         self._rate = speed / float(np.hypot(*self._reach))
-        self._turns = rng.uniform(0, 2 * math.pi, 3)
+        self._offsets = rng.uniform(0, 2 * math.pi, 3)
         self._ratio, self._roll = rng.uniform(0.5, 1.1), rng.uniform(0, 0.4)
         self.speed = speed
 
     def paint(self, light: Tensor, t_s: float) -> None:
         angle = self._rate * t_s
-        a, b, c = self._turns
+        a, b, c = self._offsets
         x, y = self._home + self._reach * [math.sin(angle + a), math.sin(self._ratio * angle + b)]
         roll = self._roll * math.sin(0.6 * angle + c)
         self._sprite.paint(light, Pose(float(x), float(y), self._side, roll))
 
 
 def camera_of(size: SensorSize) -> CameraPrior:
-    """A camera such as has this size."""
+    """A camera of about this sensor size."""
     return PRESETS["evk4" if size.width > 640 else "davis346"]
 
 
 class SequenceMaker:
-    """Draws sequences: the same one for the same number."""
+    """Draws sequences; the same number gives the same sequence.
+
+    Args:
+        faces: photos of the heads.
+        size: of the sensor.
+        seed: random seed.
+        textures, objects: how many to draw from.
+    """
 
     def __init__(
         self,
@@ -218,15 +223,16 @@ class SequenceMaker:
         size: SensorSize,
         seed: int = 0,
         *,
-        photos: tuple[int, int] = (96, 48),
+        textures: int = 96,
+        objects: int = 48,
     ) -> None:
         self._faces, self.size, self._seed = faces, size, seed
-        self._textures = texture_bank(photos[0], 384, _SEED + seed)
-        objects = occluder_bank(photos[1], _SEED + seed)
-        self._objects = torch.cat([grey(objects[:, :3]), objects[:, 3:]], 1)
+        self._textures = texture_bank(textures, 384, _SEED + seed)
+        bank = occluder_bank(objects, _SEED + seed)
+        self._objects = torch.cat([grey(bank[:, :3]), bank[:, 3:]], 1)
 
     def sequence(self, number: int, faces: int | None = None) -> FullSequence:
-        """Faces that come and go.
+        """A sequence with faces.
 
         Args:
             faces: 1 or 2; by default two in every third sequence.
@@ -234,30 +240,35 @@ class SequenceMaker:
         size = self.size
         rng = np.random.default_rng((self._seed, number, size.width))
         count = faces or (2 if number % 3 == 2 else 1)
-        way = WAYS[number % len(WAYS)]
         if count == 1:
-            trajectories = [Trajectory(size, rng, way)]
+            trajectories = [Trajectory(size, rng, APPEARANCES[number % len(APPEARANCES)])]
         else:
             halves = [(0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)]
             trajectories = [
-                Trajectory(size, rng, WAYS[(number + k) % len(WAYS)], halves[k], late_s=0.4 * k)
+                Trajectory(
+                    size,
+                    rng,
+                    APPEARANCES[(number + k) % len(APPEARANCES)],
+                    halves[k],
+                    delay_s=0.4 * k,
+                )
                 for k in range(2)
             ]
         chosen = rng.choice(len(self._faces), count, replace=False)
-        # In half of the sequences everything stands still while the (first) face pauses.
-        rests = [trajectories[0].phases.paused] if rng.random() < 0.5 and count == 1 else []
-        background = self._background(rng, rests)
+        # In half of the sequences with one face the background stops while the face pauses.
+        stops = [trajectories[0].phases.paused] if rng.random() < 0.5 and count == 1 else []
+        background = self._background(rng, stops)
         heads = [
             _head(self._faces.images[index], self._faces.points[index], trajectory.side)
             for index, trajectory in zip(chosen, trajectories, strict=True)
         ]
         covers = [self._cover(rng, trajectory.side) for trajectory in trajectories]
-        ways = rng.choice([-1.0, 1.0], count)
+        signs = rng.choice([-1.0, 1.0], count)
 
         def paint(light: Tensor, t_s: float) -> None:
             for trajectory, head in zip(trajectories, heads, strict=True):
                 head.paint(light, trajectory.pose(t_s))
-            for trajectory, cover, sign in zip(trajectories, covers, ways, strict=True):
+            for trajectory, cover, sign in zip(trajectories, covers, signs, strict=True):
                 at = trajectory.cover(t_s)
                 if at is not None:
                     cover.paint(light, _beside(trajectory, t_s, at * sign))
@@ -268,7 +279,7 @@ class SequenceMaker:
                 before, after = trajectory.pose(t_s), trajectory.pose(t_s + 0.002)
                 moved = math.hypot(after.x - before.x, after.y - before.y) / 0.002
                 moved += abs(after.roll - before.roll) / 0.002 * trajectory.side
-                # Heads of few pixels, enlarged, have no finer detail.
+                # An enlarged photo has no finer details.
                 fastest = max(fastest, moved / max(trajectory.side / 96, 1.0))
                 if (at := trajectory.cover(t_s)) is not None and (
                     at or trajectory.cover(t_s + 0.003)
@@ -286,51 +297,51 @@ class SequenceMaker:
         return FullSequence(f"sequence {number}", size, events, times_us, truths)
 
     def negative(self, number: int, seconds: float = 10.0) -> FullSequence:
-        """Textures and things that move, and no face."""
+        """A sequence of moving textures and objects without a face."""
         size = self.size
         rng = np.random.default_rng((self._seed, number, size.width, 1))
         background = self._background(rng, [])
-        things = []
+        objects = []
         for _ in range(int(rng.integers(0, 4))):
             side = size.height * math.exp(rng.uniform(math.log(0.15), 0.0))
-            things.append(_Wanderer(self._any_thing(rng, side), size, side, rng))
+            objects.append(_MovingObject(self._any_object(rng, side), size, side, rng))
 
         def paint(light: Tensor, t_s: float) -> None:
-            for thing in things:
-                thing.paint(light, t_s)
+            for one in objects:
+                one.paint(light, t_s)
 
-        fastest = max([background.speed / 2, 20.0, *(thing.speed for thing in things)])
+        fastest = max([background.speed / 2, 20.0, *(one.speed for one in objects)])
         step_us = 1e6 * 1.2 / fastest
         events = self._record(background, paint, lambda t_s: step_us, seconds, rng)
         times_us = np.arange(0, round(seconds * 1e6) + 1, TRUTH_US)
         return FullSequence(f"negative {number}", size, events, times_us, ())
 
     def _background(
-        self, rng: np.random.Generator, rests: Sequence[tuple[float, float]]
+        self, rng: np.random.Generator, stops: Sequence[tuple[float, float]]
     ) -> _Background:
         texture = self._textures[int(rng.integers(len(self._textures)))]
         if rng.random() < 0.3:  # a wall
             texture = 0.1 * texture + 0.9 * texture.mean()
-        return _Background(texture, self.size, rng, rests)
+        return _Background(texture, self.size, rng, stops)
 
-    def _any_thing(self, rng: np.random.Generator, side: float) -> _Sprite:
+    def _any_object(self, rng: np.random.Generator, side: float) -> _Sprite:
         """A hand or an object; or a texture in the shape of a head."""
         if rng.random() < 0.5:
             drawn = self._objects[int(rng.integers(len(self._objects)))]
-            return _thing(drawn[0], drawn[1], side)
+            return _object(drawn[0], drawn[1], side)
         texture = self._textures[int(rng.integers(len(self._textures)))]
         size = texture.shape[-1]
         axis = (torch.arange(size) + 0.5) * (2 / size) - 1
         radius = ((axis / rng.uniform(0.6, 0.95)) ** 2)[None] + (axis / 0.95)[:, None] ** 2
-        return _thing(texture, ((1 - radius.sqrt()) / 0.05).clamp(0, 1), side)
+        return _object(texture, ((1 - radius.sqrt()) / 0.05).clamp(0, 1), side)
 
     def _cover(self, rng: np.random.Generator, side: float) -> _Sprite:
-        """Something square that hides a face wholly."""
+        """A square that hides a face completely."""
         texture = self._textures[int(rng.integers(len(self._textures)))]
         size = texture.shape[-1]
         axis = ((torch.arange(size) + 0.5) * (2 / size) - 1).abs()
         edge = torch.maximum(axis[None], axis[:, None])
-        return _thing(texture, ((0.98 - edge) / 0.03).clamp(0, 1), _COVER_SIDE * side)
+        return _object(texture, ((0.98 - edge) / 0.03).clamp(0, 1), _COVER_SIDE * side)
 
     def _truth(
         self, trajectory: Trajectory, points: NDArray[np.float32], times_us: NDArray[np.int64]
@@ -345,8 +356,8 @@ class SequenceMaker:
             turned = (points - middle) @ np.array([[cos, sin], [-sin, cos]])
             shown[index] = turned * (pose.side / unit) + [pose.x, pose.y]
             at = trajectory.cover(t_us * 1e-6)
-            # It no longer touches the box when it has gone half of both sides.
-            covered[index] = at is not None and abs(at) * _COVER_WAY < (1 + _COVER_SIDE) / 2
+            # It has left the box when it has moved by half of both sides.
+            covered[index] = at is not None and abs(at) * _COVER_TRAVEL < (1 + _COVER_SIDE) / 2
         return Truth(shown, covered, trajectory.phases)
 
     def _record(
@@ -374,8 +385,11 @@ class SequenceMaker:
         return np.concatenate(parts) if parts else np.empty(0, EVENT_DTYPE)
 
 
-def _beside(trajectory: Trajectory, t_s: float, ways: float) -> Pose:
+def _beside(trajectory: Trajectory, t_s: float, distance: float) -> Pose:
     pose = trajectory.pose(t_s)
     return Pose(
-        pose.x + ways * _COVER_WAY * trajectory.side, pose.y, _COVER_SIDE * trajectory.side, 0.0
+        pose.x + distance * _COVER_TRAVEL * trajectory.side,
+        pose.y,
+        _COVER_SIDE * trajectory.side,
+        0.0,
     )

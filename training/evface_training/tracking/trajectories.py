@@ -1,10 +1,10 @@
-"""What happens to a face in a sequence, and where it is at every instant.
+"""The motion of a face in a sequence: what happens when, and its pose at every instant.
 
     away ─ appears ─ moves ─ is hidden for 0.5 s ─ moves ─ pauses for 5 s ─ moves ─ leaves ─
     away ─ comes back ─ moves
 
-A face appears in one of three ways: it enters from an edge, it is uncovered by what hid it, or it
-has been there, at rest, and begins to move.
+A face appears in one of three ways: it enters across an edge, an object uncovers it, or it has been
+at rest and starts to move.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from numpy.typing import NDArray
 
 from evface_edge.geometry import SensorSize
 
-Appearing = Literal["enters", "uncovered", "begins"]
-WAYS: tuple[Appearing, ...] = ("enters", "uncovered", "begins")
+Appearance = Literal["enters", "uncovered", "starts_moving"]
+APPEARANCES: tuple[Appearance, ...] = ("enters", "uncovered", "starts_moving")
 
 AWAY_S, MOVES_S, HIDDEN_S, AGAIN_S, PAUSE_S, LAST_S, BACK_S = 0.3, 1.4, 0.5, 1.0, 5.0, 0.6, 1.0
-#: From out of view to home.
-LONGEST_WAY_S = 1.3
-#: How long an object takes to cover a face, and to leave it.
+#: Longest time from out of view to its centre of motion.
+MAX_TRAVEL_S = 1.3
+#: Time in which an object covers a face, and in which it uncovers it.
 COVER_S = 0.2
-#: How long a face takes to stop, and to be at full speed.
+#: Time in which a face stops, and in which it reaches full speed.
 EASE_S = 0.06
 #: Smallest face, and sides of faces ÷ shorter side of the sensor.
 MIN_SIDE_PX, SIDES = 36.0, (0.13, 0.7)
-#: Faces a second.
+#: Speeds, in sides of the face a second.
 SPEEDS = (0.3, 1.5)
-#: Between comings, and at the way in and out: middle this many sides beyond the edge.
+#: Out of view, the centre of the face is this many sides beyond the edge.
 BEYOND = 1.6
 
 
@@ -41,10 +41,10 @@ class Phases:
     """Instants of a trajectory in seconds; hidden, paused and away are (begin, end).
 
     Attributes:
-        appears, comes_back: when the way in begins, for what enters; or the face is there to see.
+        appears: when the face starts to enter, is uncovered, or starts to move.
     """
 
-    way: Appearing
+    appearance: Appearance
     appears: float
     hidden: tuple[float, float]
     paused: tuple[float, float]
@@ -55,7 +55,7 @@ class Phases:
 
 @dataclass(frozen=True)
 class Pose:
-    """Middle of the face box, px; its longer side, px; roll, radians."""
+    """Centre of the face box, px; its longer side, px; roll, radians."""
 
     x: float
     y: float
@@ -64,20 +64,23 @@ class Pose:
 
 
 class Trajectory:
-    """Where a face is, from the begin of a sequence to its end.
+    """The pose of a face from the start of a sequence to its end.
 
     Args:
-        region: left, top, right, bottom of where it lives, as fractions of the sensor.
-        late_s: everything happens so much later.
+        size: of the sensor.
+        rng: draws its size, speed and motion.
+        appearance: how it appears.
+        region: left, top, right, bottom of its motion, as fractions of the sensor.
+        delay_s: added to all instants.
     """
 
     def __init__(
         self,
         size: SensorSize,
         rng: np.random.Generator,
-        way: Appearing,
+        appearance: Appearance,
         region: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0),
-        late_s: float = 0.0,
+        delay_s: float = 0.0,
     ) -> None:
         self.size = size
         left, top, right, bottom = region
@@ -96,72 +99,72 @@ class Trajectory:
             ]
         )
         reach = float(max(np.hypot(*self._amplitude), 0.05 * self.side))
-        self._rate = self.speed * self.side / reach  # radians a second of the swing
-        self._turns = rng.uniform(0, 2 * math.pi, 4)
+        self._rate = self.speed * self.side / reach  # radians a second of its motion
+        self._offsets = rng.uniform(0, 2 * math.pi, 4)
         self._ratio = rng.uniform(0.6, 0.9)
         self._grows, self._rolls = rng.uniform(0.0, 0.08), rng.uniform(0.0, 0.15)
-        self._door = self._nearest_door()
-        self.phases = self._phases(way, late_s)
+        self._outside = self._nearest_outside()
+        self.phases = self._phases(appearance, delay_s)
 
-    def _nearest_door(self) -> NDArray[np.float64]:
-        """A place out of view, straight across the nearest edge."""
+    def _nearest_outside(self) -> NDArray[np.float64]:
+        """A point out of view, across the nearest edge."""
         x, y = self._home
         width, height = self.size.width, self.size.height
         beyond = BEYOND * self.side
-        doors = [(-beyond, y), (width + beyond, y), (x, -beyond), (x, height + beyond)]
-        ways = [x, width - x, y, height - y]
-        return np.array(doors[int(np.argmin(ways))])
+        points = [(-beyond, y), (width + beyond, y), (x, -beyond), (x, height + beyond)]
+        distances = [x, width - x, y, height - y]
+        return np.array(points[int(np.argmin(distances))])
 
     @property
-    def _way_s(self) -> float:
-        """From out of view to home, at twice the speed of the swing, 2 sides a second at most;
-        from afar faster."""
-        distance = float(np.hypot(*(self._home - self._door)))
-        return min(distance / (min(2 * self.speed, 2.0) * self.side), LONGEST_WAY_S)
+    def _travel_s(self) -> float:
+        """Time from out of view to its centre of motion, at most `MAX_TRAVEL_S`; at twice the speed
+        of its motion, at most 2 sides a second, unless the distance is long."""
+        distance = float(np.hypot(*(self._home - self._outside)))
+        return min(distance / (min(2 * self.speed, 2.0) * self.side), MAX_TRAVEL_S)
 
-    def _phases(self, way: Appearing, late_s: float) -> Phases:
-        appears = AWAY_S + late_s
-        moving = appears + (self._way_s if way == "enters" else 0.0)
+    def _phases(self, appearance: Appearance, delay_s: float) -> Phases:
+        appears = AWAY_S + delay_s
+        moving = appears + (self._travel_s if appearance == "enters" else 0.0)
         hidden = moving + MOVES_S
         shown = hidden + HIDDEN_S + 2 * COVER_S
         paused = shown + AGAIN_S
         leaves = paused + PAUSE_S + LAST_S
-        gone = leaves + self._way_s
+        gone = leaves + self._travel_s
         back = gone + 0.5
         return Phases(
-            way,
+            appearance,
             appears,
             (hidden + COVER_S, hidden + COVER_S + HIDDEN_S),
             (paused, paused + PAUSE_S),
             leaves,
             (gone, back),
-            back + self._way_s + BACK_S,
+            back + self._travel_s + BACK_S,
         )
 
     def _clock(self, t_s: float) -> float:
-        """Time of the swing: it stands while the face is at rest, and eases in and out."""
+        """Time of its motion: it stops while the face rests, and eases in and out."""
         phases = self.phases
         start, stop = phases.paused
-        begin = phases.appears if phases.way == "begins" else -1.0
+        begin = phases.appears if phases.appearance == "starts_moving" else -1.0
         return _eased(t_s, begin) - (_eased(t_s, start) - _eased(t_s, stop))
 
-    def _presence(self, t_s: float) -> float:
-        """0 at the door, 1 at home."""
+    def _progress(self, t_s: float) -> float:
+        """0 out of view, 1 at its centre of motion."""
         phases = self.phases
         into = 1.0
-        if phases.way == "enters":
-            into = (t_s - phases.appears) / self._way_s
-        out = 1 - (t_s - phases.leaves) / self._way_s
-        back = (t_s - phases.away[1]) / self._way_s
+        if phases.appearance == "enters":
+            into = (t_s - phases.appears) / self._travel_s
+        out = 1 - (t_s - phases.leaves) / self._travel_s
+        back = (t_s - phases.away[1]) / self._travel_s
         fraction = min(into, out) if t_s < phases.away[1] else back
         return min(max(fraction, 0.0), 1.0)
 
     def pose(self, t_s: float) -> Pose:
-        """Where it is, in view or not."""
+        """Its pose, in view or not."""
         angle = self._rate * self._clock(t_s)
-        a, b, c, d = self._turns
+        a, b, c, d = self._offsets
         swing = self._amplitude * [math.sin(angle + a), math.sin(self._ratio * angle + b)]
-        middle = self._door + self._presence(t_s) * (self._home + swing - self._door)
+        middle = self._outside + self._progress(t_s) * (self._home + swing - self._outside)
         return Pose(
             float(middle[0]),
             float(middle[1]),
@@ -170,17 +173,19 @@ class Trajectory:
         )
 
     def cover(self, t_s: float) -> float | None:
-        """How far the thing that hides it is from it, in ways to cover it; None: out of view."""
+        """Distance of the object that hides it: 0 covers it, ±1 leaves it; None: out of view."""
         begin, end = self.phases.hidden
         if t_s <= begin - COVER_S or t_s >= end + COVER_S:
-            uncovered = self.phases.way == "uncovered" and t_s < self.phases.appears + COVER_S
+            uncovered = (
+                self.phases.appearance == "uncovered" and t_s < self.phases.appears + COVER_S
+            )
             return max((t_s - self.phases.appears) / COVER_S, 0.0) if uncovered else None
         return min((t_s - begin) / COVER_S, 0.0) if t_s < begin else max((t_s - end) / COVER_S, 0.0)
 
 
 def _eased(t_s: float, start_s: float) -> float:
-    """∫ of a speed that rises from 0 to 1 in EASE_S after `start_s`."""
-    late = t_s - start_s
-    if late <= 0:
+    """Integral of a speed that rises from 0 to 1 in EASE_S after `start_s`."""
+    elapsed = t_s - start_s
+    if elapsed <= 0:
         return 0.0
-    return late * late / (2 * EASE_S) if late < EASE_S else late - EASE_S / 2
+    return elapsed**2 / (2 * EASE_S) if elapsed < EASE_S else elapsed - EASE_S / 2

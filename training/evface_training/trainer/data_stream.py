@@ -1,12 +1,12 @@
-"""The data of a training: batch = function of (seed, rank, step), and of nothing else.
+"""The training data: each batch is a function of (seed, rank, step) and nothing else.
 
-So a run that was interrupted goes on with the very clips that it would have seen, and every process
-of a run over several machines sees clips of its own.
+So a resumed run sees the same clips as an uninterrupted one, and each process of a run on several
+machines sees its own clips.
 
-    groups[index]   some clips, simulated from a generator seeded by (seed, rank, index)
+    groups[index]   clips, simulated from a generator seeded by (seed, rank, index)
         │  by worker processes, or on the GPU
         ▼
-    a pool of the newest groups; step s adds group s and draws its batch from all of them
+    a pool of the newest groups; step s adds group s and draws its batch from the pool
         ▼
     batch: names → tensors
 """
@@ -27,20 +27,20 @@ from torch.utils.data import DataLoader, Dataset
 from evface_edge.errors import ConfigError
 
 Clips = dict[str, Tensor]
-#: A group's index → its clips: names → tensors (clips, …); the same ones for the same index.
+#: Index of a group → its clips: names → tensors (clips, …); the same index gives the same clips.
 MakeClips = Callable[[int], Clips]
 _DRAW = 2
 
 
 def mixed_seed(*parts: int) -> int:
-    """One 63-bit seed from several numbers, 0 or more each; close ones give unrelated seeds."""
+    """One 63-bit seed from several numbers, each 0 or more; close numbers give unrelated seeds."""
     words = np.random.SeedSequence(parts).generate_state(1, np.uint64)
     return int(words[0] >> np.uint64(1))
 
 
 @dataclass(frozen=True)
 class Replay:
-    """How often a simulated clip is seen: simulation costs more than a step of the network.
+    """How often a simulated clip is used: simulating costs more than a step of the network.
 
     Attributes:
         batch: clips of a step, on this process.
@@ -58,7 +58,7 @@ class Replay:
         if self.reuse < 1:
             raise ConfigError("reuse", self.reuse, "1 or more")
         if self.reuse > 1 and self.pool < 2 * self.batch:
-            raise ConfigError("pool", self.pool, f"twice the batch ({2 * self.batch}) or more")
+            raise ConfigError("pool", self.pool, f"2 × batch ({2 * self.batch}) or more")
 
     @property
     def group(self) -> int:
@@ -71,7 +71,7 @@ class Replay:
 
     @property
     def lead(self) -> int:
-        """Groups that there are before the first step, so that its batch is a whole one."""
+        """Groups made before the first step, so that its batch is full."""
         return math.ceil(self.batch / self.group) - 1
 
     def first_group(self, step: int) -> int:
@@ -87,7 +87,7 @@ class _Groups(Dataset[Clips]):
         return self._make(index)
 
 
-def groups(make: MakeClips, first: int, end: int, workers: int) -> Iterator[Clips]:
+def _groups(make: MakeClips, first: int, end: int, workers: int) -> Iterator[Clips]:
     """Groups `first` to `end` in order; made here, or by `workers` processes ahead of time."""
     if workers == 0:
         return map(make, range(first, end))
@@ -103,13 +103,13 @@ def groups(make: MakeClips, first: int, end: int, workers: int) -> Iterator[Clip
 
 
 def _start_worker(_: int) -> None:
-    # Ctrl-C reaches every process of a terminal, systemd's SIGTERM every one of a unit; when to
-    # stop is the parent's decision.
+    # Ctrl-C reaches every process of a terminal, SIGTERM of systemd every process of a unit. The
+    # parent decides when to stop.
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, signal.SIG_IGN)
     torch.set_num_threads(1)
     if hasattr(os, "nice"):  # not on Windows
-        os.nice(5)  # the network waits for nobody as long as the pool is full
+        os.nice(5)  # the network comes first: it waits only while the pool is not full
 
 
 def batches(
@@ -117,15 +117,16 @@ def batches(
 ) -> Iterator[Clips]:
     """The batch of each step.
 
-    To begin late, the groups that are in the pool by then are made again.
+    A late first step makes the groups again that are in the pool by then.
 
     Args:
-        make: group index → clips; `replay.group` of them, the same ones for the same index.
+        make: index → `replay.group` clips; the same index gives the same clips.
         steps: such as range(1000, 7000).
-        seed, rank: of what is drawn from the pool; `make` has its own.
+        seed: of the draws from the pool; `make` has its own seed.
+        rank: number of this process.
     """
     first = replay.first_group(steps.start)
-    new = groups(make, first, steps.stop + replay.lead, workers)
+    new = _groups(make, first, steps.stop + replay.lead, workers)
     pool: _Pool | None = None
     made = first
     for step in steps:
@@ -143,7 +144,7 @@ def batches(
 
 
 class _Pool:
-    """A ring of groups, on the device where they are made."""
+    """A ring buffer of groups, on the device where they are made."""
 
     def __init__(self, like: Clips, replay: Replay) -> None:
         self._replay = replay
@@ -151,7 +152,7 @@ class _Pool:
         for name, tensor in like.items():
             if len(tensor) != replay.group:
                 raise ConfigError(
-                    "reuse", replay.reuse, f"1: {name!r} is not one row a clip, so it cannot wait"
+                    "reuse", replay.reuse, f"1: {name!r} does not have one row for each clip"
                 )
         self._tensors = {
             name: torch.empty((kept, *tensor.shape[1:]), dtype=tensor.dtype, device=tensor.device)
@@ -164,7 +165,7 @@ class _Pool:
             self._tensors[name][start : start + len(tensor)] = tensor
 
     def draw(self, made: int, generator: torch.Generator) -> Clips:
-        """A batch without repetition, once groups 0 to `made` - 1 have come."""
+        """A batch without repetition, after groups 0 to `made` - 1."""
         filled = min(made, self._replay.groups_kept) * self._replay.group
         chosen = torch.randperm(filled, generator=generator)[: self._replay.batch]
         return {name: tensor[chosen.to(tensor.device)] for name, tensor in self._tensors.items()}

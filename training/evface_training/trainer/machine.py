@@ -14,18 +14,19 @@ from lightning_fabric import Fabric
 
 from evface_edge.errors import ConfigError, RuntimeUnavailable
 
+_DEVICES = ("auto", "cpu", "gpu")
+
 
 @dataclass(frozen=True)
 class Machine:
-    """What of this machine is used.
+    """The part of this machine that a training uses.
 
     Attributes:
-        device: "cpu", "gpu", or "auto": a GPU where there is one. A device that is named is used
-            or refused.
-        threads: of the network on the CPU, for each process of a run; 0 is one for each core that
-            they may use.
-        workers: processes that simulate clips, for each process of a run; 0 is this one itself.
-        simulate_on: "cpu", "gpu" (of the training), or "auto": a GPU where it trains on one.
+        device: "cpu", "gpu", or "auto": a GPU if there is one. A named device that is missing is
+            an error.
+        threads: of the network on the CPU, for each process; 0: one for each usable core.
+        workers: processes that simulate clips, for each process; 0: simulate in the same process.
+        simulate_on: "cpu", "gpu" (that of the training), or "auto": a GPU if it trains on one.
     """
 
     device: Literal["auto", "cpu", "gpu"] = "auto"
@@ -34,9 +35,9 @@ class Machine:
     simulate_on: Literal["auto", "cpu", "gpu"] = "auto"
 
     def __post_init__(self) -> None:
-        for field, names in (("device", "auto, cpu, gpu"), ("simulate_on", "auto, cpu, gpu")):
-            if getattr(self, field) not in names.split(", "):
-                raise ConfigError(f"--{field.replace('_', '-')}", getattr(self, field), names)
+        for name, value in (("--device", self.device), ("--simulate-on", self.simulate_on)):
+            if value not in _DEVICES:
+                raise ConfigError(name, value, ", ".join(_DEVICES))
         if self.threads < 0:
             raise ConfigError("--threads", self.threads, "1 or more, or 0 for all cores")
         if self.workers < 0:
@@ -47,19 +48,26 @@ def launch(machine: Machine, precision: str) -> Fabric:
     """Fabric for this process: alone, or one of those that `torchrun` started.
 
     Raises:
-        RuntimeUnavailable: a GPU was asked for, and there is none.
+        RuntimeUnavailable: a GPU is wanted, and there is none.
     """
-    # Its notices are about itself.
+    # At INFO it advertises itself.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if machine.device == "gpu" and not gpus:
         raise RuntimeUnavailable(
-            "no GPU that PyTorch can use (torch.cuda.is_available() is False); install the build "
-            "of PyTorch for your GPU, or take --device cpu"
+            "--device gpu: PyTorch has no GPU (torch.cuda.is_available() is False)",
+            field="--device",
+            value="gpu",
+            fix="install the build of PyTorch for your GPU, or use --device cpu",
         )
     on_gpu = machine.device != "cpu" and gpus > 0
     if machine.simulate_on == "gpu" and not on_gpu:
-        raise RuntimeUnavailable("--simulate-on gpu needs a training on the GPU; leave it out")
+        raise RuntimeUnavailable(
+            "--simulate-on gpu: the training does not run on a GPU",
+            field="--simulate-on",
+            value="gpu",
+            fix="use --simulate-on cpu or auto",
+        )
     world, local = (int(os.environ.get(k, 1)) for k in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     fabric = Fabric(
         accelerator="cuda" if on_gpu else "cpu",
@@ -81,7 +89,7 @@ def _usable_cores() -> int:
 
 
 def _keep_freed_memory() -> None:
-    """Let glibc reuse large blocks rather than give them back and clear new ones at every step.
+    """Let glibc reuse large blocks instead of returning them to the system after each step.
 
     A step of a student on the CPU takes a seventh less time.
     """
@@ -95,7 +103,7 @@ def _keep_freed_memory() -> None:
 
 
 def simulation_device(machine: Machine, fabric: Fabric) -> str:
-    """Where clips are simulated."""
+    """The device on which clips are simulated, as PyTorch names it."""
     if fabric.device.type == "cuda" and machine.simulate_on != "cpu":
         return str(fabric.device)
     return "cpu"

@@ -1,4 +1,4 @@
-"""What moves the weights: optimiser, learning rate over the steps, and the averaged copy."""
+"""Optimiser, learning rate schedule, and the moving average of the weights (EMA)."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from evface_edge.errors import ConfigError
 
 @dataclass(frozen=True)
 class OptimiserConfig:
-    """How weights are moved.
+    """Optimiser and learning rate schedule.
 
     Attributes:
         name: "adamw", "adam", or "sgd" with momentum.
-        learning_rate: at its highest.
-        weight_decay: of weights; biases and norms have none.
-        momentum: of SGD.
-        warm_up_steps: over which the rate rises linearly from near 0.
+        learning_rate: the highest.
+        weight_decay: of weights; biases and norms do not decay.
+        momentum: of SGD only.
+        warm_up_steps: steps over which the rate rises linearly from near 0.
         schedule: "cosine", half a cosine down to `floor`; or "steps", × 0.1 at each milestone.
         milestones: for "steps", as fractions of all steps.
         floor: lowest rate ÷ highest.
-        clip_norm: of the gradient.
-        ema: decay of the averaged weights, which are the ones that are kept; 0 keeps the last.
+        clip_norm: largest norm of the gradient; longer ones are scaled down.
+        ema: decay of the averaged weights, which are saved; 0 saves the last weights.
     """
 
     name: Literal["adamw", "adam", "sgd"] = "adamw"
@@ -82,11 +82,11 @@ def build_optimiser(module: nn.Module, config: OptimiserConfig) -> torch.optim.O
 
 @torch.no_grad()
 def update_ema(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Move averaged weights and buffers towards the live ones."""
-    for kept, new in zip(average.parameters(), network.parameters(), strict=True):
-        kept.lerp_(new, 1 - decay)
-    for followed, live in zip(average.buffers(), network.buffers(), strict=True):
-        if followed.is_floating_point():
-            followed.lerp_(live, 1 - decay)
+    """Move averaged weights and buffers towards the current ones: a ← decay a + (1 - decay) x."""
+    for weight, current_weight in zip(average.parameters(), network.parameters(), strict=True):
+        weight.lerp_(current_weight, 1 - decay)
+    for averaged, current in zip(average.buffers(), network.buffers(), strict=True):
+        if averaged.is_floating_point():
+            averaged.lerp_(current, 1 - decay)
         else:
-            followed.copy_(live)
+            averaged.copy_(current)

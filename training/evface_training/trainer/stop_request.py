@@ -1,4 +1,4 @@
-"""Ctrl-C in a long run: the first asks it to end well, the second ends it."""
+"""Ctrl-C in a long run: the first one ends it after the current step, the second at once."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from types import FrameType
 
 
 class StopRequest:
-    """While it is entered, the first SIGINT or SIGTERM sets `asked`; the next one interrupts.
+    """Context in which the first SIGINT or SIGTERM sets `requested`; the next one interrupts.
 
-    Schedulers and `torchrun` send SIGTERM where a person presses Ctrl-C. Python handles signals in
-    the main thread only: in any other, nothing is changed.
+    Schedulers and `torchrun` send SIGTERM in place of Ctrl-C. Python handles signals in the main
+    thread only; in other threads nothing changes.
     """
 
-    asked = False
+    requested = False
     _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
     def __enter__(self) -> StopRequest:
         self._previous = {}
         if threading.current_thread() is threading.main_thread():
-            self._previous = {one: signal.signal(one, self._ask) for one in self._SIGNALS}
+            self._previous = {one: signal.signal(one, self._request) for one in self._SIGNALS}
         return self
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
+    def _request(self, number: int, frame: FrameType | None) -> None:
+        self.requested = True
         for one in self._SIGNALS:
             signal.signal(one, signal.default_int_handler)
 

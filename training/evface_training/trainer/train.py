@@ -24,14 +24,16 @@ from evface_training.data.faces import FaceSet
 from evface_training.recipe import TrainRecipe
 from evface_training.student_card import student_card
 from evface_training.tasks.base import Batch
-from evface_training.tasks.table import TASKS, InitWeights, build_task
+from evface_training.tasks.init_weights import InitWeights
+from evface_training.tasks.table import TASKS, build_task
 from evface_training.trainer.data_stream import Replay, batches
-from evface_training.trainer.log import Dashboard, Silent
 from evface_training.trainer.loop import Schedule, run
 from evface_training.trainer.machine import Machine, launch, simulation_device
+from evface_training.trainer.progress import NoLog, ProgressLog
 
-#: May change when a run is gone on with; the learning rate follows the new number of steps.
-_MAY_CHANGE = {"name", "steps", "validate_every"}
+#: Settings that may change when a run is resumed: they change no step. The learning rate follows
+#: the new number of steps.
+_MAY_CHANGE = {"name", "version", "crop_scale", "window", "steps", "validate_every"}
 _VALIDATION_SEED = 99
 
 
@@ -43,23 +45,23 @@ def train(
     machine: Machine | None = None,
     init_weights: InitWeights | None = None,
 ) -> Path:
-    """Train, or go on where `folder/last.pt` stands; → the path of the checkpoint.
+    """Train, or resume the run in `folder`; return the path of the checkpoint.
 
-    The first Ctrl-C finishes the step, saves and returns. Going on takes the same steps as if it
-    had never been stopped, on any number of machines (`torchrun`), as long as the number is the
-    same.
+    The first Ctrl-C finishes the step, saves and returns. A resumed run takes the same steps as an
+    uninterrupted one, also on several machines (`torchrun`), as long as the number of processes is
+    the same.
 
     Raises:
         ConfigError: another recipe or other faces than those of the run in `folder`; out of memory.
         ModelError: `folder/last.pt` is damaged, or cannot be written.
-        RuntimeUnavailable: the device asked for is not there.
+        RuntimeUnavailable: the named device is missing.
     """
     machine, init_weights = machine or Machine(), init_weights or InitWeights()
     spec = TASKS[recipe.task]
     training = with_fraction_of_people(training, recipe.label_fraction)
     if not len(training) or not len(validation):
         raise ConfigError(
-            "faces", (len(training), len(validation)), "some to train on, and some to validate on"
+            "faces", (len(training), len(validation)), "1 or more for training and for validation"
         )
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "last.pt"
@@ -77,14 +79,14 @@ def train(
         load_weights(task, resume["task"], path)
     replay = Replay(recipe.batch, recipe.reuse, recipe.pool)
     device = simulation_device(machine, fabric)
-    maker = spec.maker(training, recipe, replay.group, fabric.global_rank, device, task.needs)
+    make = spec.clip_maker(training, recipe, replay.group, fabric.global_rank, device, task.needs)
     count = recipe.validation_clips
-    judged = spec.draw(validation, recipe, count, _VALIDATION_SEED, task.needs)
+    validation_data = spec.draw(validation, recipe, count, _VALIDATION_SEED, task.needs)
     card = student_card(recipe) if spec.kind == "student" else None
 
     def make_batches(steps: range) -> Iterator[Batch]:
         return batches(
-            maker,
+            make,
             replay,
             steps,
             seed=recipe.seed,
@@ -104,48 +106,50 @@ def train(
             data=data,
         )
 
-    begun = 0 if resume is None else resume["step"]
+    first = 0 if resume is None else resume["step"]
     with (
-        Dashboard(folder, recipe.name, begun, recipe.steps)
+        ProgressLog(folder, recipe.name, first, recipe.steps)
         if fabric.is_global_zero
-        else nullcontext(Silent())
-    ) as watch:
+        else nullcontext(NoLog())
+    ) as log:
         run(
             fabric,
             task,
             recipe.optimiser,
             Schedule(recipe.steps, recipe.validate_every, recipe.seed),
             make_batches,
-            validate=lambda network: spec.judge(network, judged),
+            validate=lambda network: spec.validate(network, validation_data),
             save=save,
-            watch=watch,
+            log=log,
             resume=resume,
         )
     return path
 
 
 def _resume(path: Path, recipe: dict[str, Any], data: dict[str, Any]) -> dict[str, Any] | None:
-    """What an earlier run left to go on with, if there is one."""
+    """The state of an earlier run at `path`; None if there is none."""
     if not path.is_file():
         return None
     stored = load_raw(path)
     if not stored["state"]:
         raise ModelError(
-            f"{path}: holds weights, but not what a run needs to go on; choose another folder"
+            "holds weights without the state of a training",
+            path=path,
+            field="state",
+            fix="choose another folder",
         )
     for name, old, new in differences(json.loads(stored["recipe"]), recipe):
-        if name not in _MAY_CHANGE:
+        if name.partition(".")[0] not in _MAY_CHANGE:
             raise ConfigError(
                 f"recipe.{name}",
                 new,
-                f"{old!r}, as the run in {path.parent} has it; set it back, "
-                "or choose another folder",
+                f"{old!r}, as in the run in {path.parent}; set it back, or choose another folder",
             )
     for name, old, new in differences(json.loads(stored["data"]), data):
         raise ConfigError(
             f"data.{name}",
             new,
-            f"{old!r}, as the run in {path.parent} has it; give the same "
-            "faces and number of processes, or choose another folder",
+            f"{old!r}, as in the run in {path.parent}; give the same faces and number of "
+            "processes, or choose another folder",
         )
     return {**stored["state"], "network": stored["network"]}

@@ -1,4 +1,4 @@
-"""Figures of a network while it is trained, from clips that stay the same."""
+"""Validation during training: metrics on a fixed set of clips."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from evface_training.teacher.network import Teacher
 _BATCH = 64
 
 
-def _figures(points: Tensor, clips: Clips) -> dict[str, float]:
-    found, expected = points.float().cpu().numpy(), clips.points.cpu().numpy()
-    errors = 100 * nme98(found, expected)
+def _metrics(points: Tensor, clips: Clips) -> dict[str, float]:
+    predicted, truth = points.float().cpu().numpy(), clips.points.cpu().numpy()
+    errors = 100 * nme98(predicted, truth)
     filled = (clips.inputs != 0).float().mean((1, 2, 3)).cpu().numpy() >= ENOUGH_FILLED
     return {
         "nme98_percent": float(errors.mean()),
-        # Without the clips that hardly have an event, which nobody should look at.
+        # Without the clips with almost no events: nothing can be seen there.
         "nme98_enough_events_percent": float(errors[filled].mean()) if filled.any() else math.nan,
         "nme98_median_percent": float(np.median(errors)),
-        "nme68_percent": 100 * float(nme68(found, expected).mean()),
+        "nme68_percent": 100 * float(nme68(predicted, truth).mean()),
     }
 
 
 def _parts(network: nn.Module, *tensors: Tensor | None) -> Iterator[list[Tensor | None]]:
-    """The tensors in batches, where the network is."""
+    """The tensors in batches, on the device of the network."""
     device = next(network.parameters()).device
     count = max(len(tensor) for tensor in tensors if tensor is not None)
     for start in range(0, count, _BATCH):
@@ -47,45 +47,45 @@ def _parts(network: nn.Module, *tensors: Tensor | None) -> Iterator[list[Tensor 
 
 @torch.no_grad()
 def validate_student(network: Student, clips: Clips) -> dict[str, float]:
-    """Mean and median NME in percent over clips of the whole prior."""
+    """Mean and median NME in percent over the clips."""
     network.eval()
     points = torch.cat([network(*part)[0] for part in _parts(network, clips.inputs)])
-    return _figures(points, clips)
+    return _metrics(points, clips)
 
 
 @torch.no_grad()
 def validate_teacher(network: Teacher, clips: Clips) -> dict[str, float]:
-    """The same of a teacher; one that fuses, also without its RGB."""
+    """As `validate_student`, for a teacher; if it fuses RGB, also its NME without RGB."""
     network.eval()
     config = network.config
     events = clips.inputs if config.uses_events else None
     rgb = clips.rgb if config.uses_rgb else None
     points = torch.cat([network(*part).points for part in _parts(network, events, rgb)])
-    figures = _figures(points, clips)
+    metrics = _metrics(points, clips)
     if events is not None and rgb is not None:
         alone = torch.cat([network(*part).points for part in _parts(network, events, None)])
-        figures["events_only_nme98_percent"] = _figures(alone, clips)["nme98_percent"]
-    return figures
+        metrics["events_only_nme98_percent"] = _metrics(alone, clips)["nme98_percent"]
+    return metrics
 
 
 @torch.no_grad()
 def validate_encoder(network: SharedEncoder, clips: Clips) -> dict[str, float]:
-    """Spread of the pooled features of each view: 1 is the whole sphere, 0 a single point.
+    """Spread of the pooled features of each view: 1 over the whole sphere, 0 in a single point.
 
-    There are no landmarks to look at; a spread that falls to 0 is a collapse.
+    SSMER has no landmarks to compare. A spread near 0 means that the features have collapsed.
     """
     network.eval()
     device = next(network.parameters()).device
     if clips.events is None:
-        raise ConfigError("clips.events", None, "clips that were simulated with their lists")
-    # By way of a batch, as the network sees them in training.
+        raise ConfigError("clips.events", None, "clips simulated with their lists of events")
+    # Rounded as in a batch, as the network sees them in training.
     lists = PackedEvents.of_clips(clips.events, clips.duration_s).to_batch()
     events = PackedEvents.of_batch({name: tensor.to(device) for name, tensor in lists.items()})
-    figures = {}
+    spreads = {}
     for name in network.adapters:
         image = draw_view(name, events, clips.inputs.shape[-1], UNCHANGED)
         pooled = torch.cat(
             [network(part, name).float().mean((2, 3)) for part in torch.split(image, _BATCH)]
         )
-        figures[f"spread_{name}"] = float(embedding_std(pooled)) * math.sqrt(pooled.shape[1])
-    return figures
+        spreads[f"spread_{name}"] = float(embedding_std(pooled)) * math.sqrt(pooled.shape[1])
+    return spreads

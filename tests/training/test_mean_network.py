@@ -1,4 +1,4 @@
-"""The mean of weights, and what has none."""
+"""The mean of several checkpoints."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from evface_edge.errors import ConfigError, ModelError
-from evface_training.averaging import mean_network
 from evface_training.checkpoint import save_checkpoint
+from evface_training.finalize import mean_network
 from evface_training.networks.student import Student
 from evface_training.networks.student_config import StudentConfig
 
@@ -39,16 +39,16 @@ def test_every_weight_is_the_mean(tmp_path: Path) -> None:
             assert torch.equal(weight, first[name])
 
 
-def test_the_mean_of_one_is_itself(tmp_path: Path) -> None:
+def test_the_mean_of_one_checkpoint_is_itself(tmp_path: Path) -> None:
     network = saved(tmp_path / "a.pt", 3)
     for name, weight in mean_network([tmp_path / "a.pt"]).state_dict().items():
         assert torch.equal(weight, network.state_dict()[name])
 
 
-def test_networks_of_other_sizes_have_no_mean(tmp_path: Path) -> None:
+def test_networks_of_different_sizes_are_an_error(tmp_path: Path) -> None:
     saved(tmp_path / "a.pt", 1)
     saved(tmp_path / "b.pt", 1, replace(TINY, hidden=16))
-    with pytest.raises(ModelError, match=r"b\.pt: a network of .*hidden=16"):
+    with pytest.raises(ModelError, check=lambda e: e.path == tmp_path / "b.pt"):
         mean_network([tmp_path / "a.pt", tmp_path / "b.pt"])
-    with pytest.raises(ConfigError, match="one or more"):
+    with pytest.raises(ConfigError, check=lambda e: e.field == "checkpoints"):
         mean_network([])
