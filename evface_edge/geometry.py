@@ -1,4 +1,4 @@
-"""Sizes and boxes, in sensor pixels: width before height, x before y."""
+"""Sizes and boxes in sensor pixels: width before height, x before y."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from evface_edge.errors import ConfigError
 
 @dataclass(frozen=True, order=True)
 class SensorSize:
-    """Width and height of a sensor, in pixels (1 to 65,536 each: x and y are 16 bits)."""
+    """Width and height of a sensor in pixels, 1 to 65,536 each (x and y have 16 bits).
+
+    Raises:
+        ConfigError: a side out of range.
+    """
 
     width: int
     height: int
@@ -31,8 +35,11 @@ class SensorSize:
 class Box:
     """An axis-aligned box: left edge x, top edge y, width and height, in pixels.
 
-    A *face box* is the tight box around the 98 landmarks. Pixel centres lie at integers, so the
-    pixel column x covers [x - 0.5, x + 0.5).
+    A *face box* is the tight box around the 98 landmarks. Centres of pixels are at integers: the
+    column x covers [x - 0.5, x + 0.5).
+
+    Raises:
+        ConfigError: a number that is not finite, or a width or height of 0 or less.
     """
 
     x: float
@@ -49,6 +56,7 @@ class Box:
 
     @property
     def center(self) -> tuple[float, float]:
+        """x and y of the centre."""
         return self.x + self.width / 2, self.y + self.height / 2
 
     @property
@@ -68,7 +76,7 @@ class Box:
         return overlap / (self.width * self.height + other.width * other.height - overlap)
 
     def fraction_inside(self, other: Box) -> float:
-        """How much of this box lies inside another, 0 to 1."""
+        """The fraction of this box that lies inside another, 0 to 1."""
         return self._overlap(other) / (self.width * self.height)
 
     def _overlap(self, other: Box) -> float:
@@ -78,6 +86,6 @@ class Box:
 
     @classmethod
     def around(cls, points: NDArray[np.floating]) -> Box:
-        """The tight box around points (N, 2), x then y; at least one pixel wide and high."""
+        """The tight box around points (N, 2); at least one pixel wide and high."""
         (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
         return cls(left, top, max(right - left, 1.0), max(bottom - top, 1.0))

@@ -1,10 +1,10 @@
-"""How the head is turned and where it is: a deformable face shape fitted to the 98 landmarks.
+"""Head pose: a deformable 3-D face shape fitted to the 98 landmarks.
 
-The shape is a mean and its principal modes of identity and expression, in millimetres, with the
-axes of the head: x to the subject's left, y up, z forward, the origin behind the eyes
-(`tools/make_face_shape.py` makes it). The fit is the most probable pose and shape, given the
-landmarks and their σ: Gauss-Newton on the distances in the image, with a unit normal prior on
-the modes (Blanz and Vetter, "A Morphable Model for the Synthesis of 3D Faces", 1999, section 4).
+The shape is a mean and its principal modes of identity and expression, in millimetres, in head
+coordinates: x to the subject's left, y up, z forward, the origin behind the eyes
+(`tools/make_face_shape.py` makes it). The fit is the most probable pose and shape for the landmarks
+and their σ: Gauss-Newton on the distances in the image, with a unit normal prior on the modes
+(Blanz and Vetter, "A Morphable Model for the Synthesis of 3D Faces", 1999, section 4).
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ __all__ = ["HeadPose", "Intrinsics", "fit_head_pose", "fit_head_poses"]
 Floats = NDArray[np.float64]
 
 STEPS = 4
-#: Without intrinsics the head is taken to be this far away, because perspective shows: a parallel
-#: projection would turn heads at arm's length by 4° too much (mean over yaws up to 35°).
+#: Assumed distance of the head without intrinsics. A parallel projection would turn heads at arm's
+#: length by 4° too much (mean over yaws up to 35°).
 _USUAL_DISTANCE_MM = 650.0
-#: What no shape knows: landmarks are drawn by people, and gaze moves the pupils.
+#: Spread of landmarks that the shape does not explain: labels vary, and gaze moves the pupils.
 _SPREAD_MM = 1.0
 _PUPIL_SPREAD_MM = 3.0
-#: The outline of an image is not a fixed place on the skin.
+#: The contour of a face in an image is not a fixed line on the skin.
 _CONTOUR_SPREAD_MM = 10.0
 #: Heads that are fitted at once: more do not fit into the processor's caches.
 _BATCH = 32
@@ -59,16 +59,18 @@ class Intrinsics:
 
 @dataclass(frozen=True, eq=False)
 class HeadPose:
-    """Attitude, place and 3-D shape of one head.
+    """Rotation, position and 3-D shape of one head.
 
     Attributes:
-        yaw_deg: above 0 when the face turns to the subject's left (the nose moves right in the
-            image). pitch_deg: above 0 looking up. roll_deg: above 0 clockwise in the image.
+        yaw_deg: positive if the face turns to the subject's left (the nose moves right in the
+            image).
+        pitch_deg: positive looking up.
+        roll_deg: positive clockwise in the image.
         rotation: (3, 3), head coordinates → camera coordinates (x right, y down, z away).
-        center_px: (2,) where the origin of the head is seen, x then y.
-        scale_px_per_mm: of a length in the image plane at the origin of the head.
-        translation_mm: (3,) of the origin of the head in camera coordinates; None without
-            intrinsics, because size and distance cannot then be told apart.
+        center_px: (2,) image of the origin of the head, x then y.
+        scale_px_per_mm: of a length parallel to the image at the origin of the head.
+        translation_mm: (3,) origin of the head in camera coordinates; None without intrinsics,
+            since size and distance are then ambiguous.
         points_mm: (98, 3) the landmarks in head coordinates.
         residual_px: mean distance of the fitted landmarks from the given ones.
     """

@@ -1,6 +1,6 @@
-"""When there are results: at a steady rate, or at instants that are asked for.
+"""Output instants: at a fixed rate, or at given times.
 
-packets ─▶ instants(…) ─▶ t_us, while `recent` holds the events up to it
+packets ─▶ instants(…) ─▶ t_us, when `buffer` holds the events up to it
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-#: A longer silence is a new beginning: nothing is walked through, and no face is held over it.
+#: After a longer silence the rate starts anew: it has no instants, and no face is held over it.
 MAX_SILENCE_US = 10_000_000
 
 
 class Schedule(Protocol):
-    """What is due next.
+    """The times of output instants.
 
     Attributes:
-        due_us: the next instant; None when there is none left.
-        closes: whether the last event makes one more.
+        due_us: the next instant, or None after the last one.
+        at_end: whether there is one more instant at the last event.
     """
 
     due_us: int | None
-    closes: bool
+    at_end: bool
 
     def begin(self, first_us: int) -> None:
-        """Events begin, or begin again after a gap, at that time."""
+        """Start with the first event, or with the first one after a long silence."""
 
     def advance(self) -> None:
-        """To the next instant."""
+        """Go to the next instant."""
 
 
 class FixedRate:
-    """A period apart, the first a period after the first event."""
+    """One instant in each period; the first is one period after the first event."""
 
-    closes = True
+    at_end = True
 
     def __init__(self, period_us: int) -> None:
         self._period_us = period_us
@@ -59,17 +59,17 @@ class FixedRate:
 
 
 class Timestamps:
-    """Those in a list; what lies before the first event, or in a long gap, is left out.
+    """Given instants; those before the first event or in a long silence are skipped.
 
     Raises:
-        ConfigError: on the way, an instant that is not later than the one before it.
+        ConfigError: while iterating, an instant that is not later than the previous one.
     """
 
-    closes = False
+    at_end = False
 
     def __init__(self, at_us: Iterable[int]) -> None:
         self._rest = iter(at_us)
-        self._before_us: int | None = None
+        self._previous_us: int | None = None
         self.due_us: int | None = None
         self.advance()
 
@@ -78,19 +78,19 @@ class Timestamps:
             self.advance()
 
     def advance(self) -> None:
-        following = next(self._rest, None)
-        self.due_us = None if following is None else int(following)
+        upcoming = next(self._rest, None)
+        self.due_us = None if upcoming is None else int(upcoming)
         if self.due_us is None:
             return
-        if self._before_us is not None and self.due_us <= self._before_us:
-            raise ConfigError("at_us", self.due_us, f"an instant after {self._before_us} µs")
-        self._before_us = self.due_us
+        if self._previous_us is not None and self.due_us <= self._previous_us:
+            raise ConfigError("at_us", self.due_us, f"more than {self._previous_us}")
+        self._previous_us = self.due_us
 
 
 class FrameSkipper:
-    """Whether an instant had better be skipped, because events wait."""
+    """Skips instants while newer events of a live source wait."""
 
-    #: However far behind, there is a result this often.
+    #: Longest time without a result, however far behind.
     LONGEST_S = 0.05
 
     def __init__(self, source: EventSource) -> None:
@@ -98,6 +98,7 @@ class FrameSkipper:
         self._shown_s = time.monotonic()
 
     def skips(self) -> bool:
+        """Whether to skip this instant."""
         now_s = time.monotonic()
         waiting = getattr(self._source.counters, "backlog_events", 0)
         if waiting and now_s - self._shown_s < self.LONGEST_S:
@@ -108,18 +109,18 @@ class FrameSkipper:
 
 def instants(
     packets: Iterable[EventArray],
-    recent: EventBuffer,
+    buffer: EventBuffer,
     schedule: Schedule,
-    haste: FrameSkipper | None = None,
+    skipper: FrameSkipper | None = None,
 ) -> Iterator[int]:
-    """Output instants of a stream; when one is yielded, `recent` holds the events up to it.
+    """Output instants of a stream, µs; when one is yielded, `buffer` holds the events up to it.
 
-    Silence is walked through, since landmarks are held in it, but for a gap of more than
-    MAX_SILENCE_US. In haste, of the instants of a packet only the last counts, and that only if no
-    further packet waits.
+    There are instants without events too, since landmarks are held, but not in a silence of more
+    than MAX_SILENCE_US. With a skipper only the last instant of each packet is yielded, if it does
+    not skip that one.
 
     Raises:
-        EventFormatError: a packet that begins before the end of the one before it.
+        EventFormatError: a packet starts before the end of the previous one.
     """
     newest = shown = None
     for packet in _unbroken(packets):
@@ -127,8 +128,11 @@ def instants(
         first = int(times[0])
         if newest is not None and first < newest:
             raise EventFormatError(
-                f"the source delivered an event at {first} µs after one at {newest} µs; a "
-                "source must be in order of time"
+                f"the source returned an event at {first} µs after one at {newest} µs",
+                field="t",
+                value=first,
+                expected=f"{newest} or later",
+                fix="sort the events by time",
             )
         if newest is None or first - newest > MAX_SILENCE_US:
             schedule.begin(first)
@@ -136,38 +140,38 @@ def instants(
         newest = int(times[-1])
         while schedule.due_us is not None and schedule.due_us <= newest:
             due = schedule.due_us
-            # Not NumPy's search, which would first copy the whole field.
+            # NumPy's search would first copy the whole field.
             upto = bisect_right(times, due, done)
-            recent.append(packet[done:upto])
+            buffer.append(packet[done:upto])
             done = upto
             schedule.advance()
             last_of_packet = schedule.due_us is None or schedule.due_us > newest
-            if haste is None or (last_of_packet and not haste.skips()):
+            if skipper is None or (last_of_packet and not skipper.skips()):
                 shown = due
                 yield due
         if schedule.due_us is None:
             return
-        recent.append(packet[done:])
-    if schedule.closes and newest is not None and newest != shown:
+        buffer.append(packet[done:])
+    if schedule.at_end and newest is not None and newest != shown:
         yield newest
 
 
 def _unbroken(packets: Iterable[EventArray]) -> Iterator[EventArray]:
-    """The same events, with no gap of more than MAX_SILENCE_US inside a packet.
+    """The packets, split at silences of more than MAX_SILENCE_US.
 
-    Looks at a few events for each stretch of that duration, not at all of them.
+    Reads only a few events for each stretch of that duration.
     """
     for packet in packets:
         times: NDArray[np.int64] = packet["t"]
-        start = seen = 0  # of the part; no gap lies before `seen`
-        while seen < len(packet):
-            beyond = bisect_right(times, int(times[seen]) + MAX_SILENCE_US, seen)
+        start = checked = 0  # of the part; there is no silence before `checked`
+        while checked < len(packet):
+            beyond = bisect_right(times, int(times[checked]) + MAX_SILENCE_US, checked)
             if beyond == len(packet):
                 break
             if times[beyond] - times[beyond - 1] > MAX_SILENCE_US:
                 yield packet[start:beyond]
-                start = seen = beyond
+                start = checked = beyond
             else:
-                seen = beyond - 1
+                checked = beyond - 1
         if start < len(packet):
             yield packet[start:]

@@ -1,4 +1,4 @@
-"""The 98 landmarks of WFLW: their order, their groups, and the schemes of fewer points.
+"""The 98 landmarks of WFLW: order, groups, and conversion to schemes with fewer points.
 
 WFLW (Wu et al., CVPR 2018). "Right" and "left" are the subject's own; the right eye lies on the
 left of the image.
@@ -42,10 +42,10 @@ INNER_LIPS = slice(88, 96)
 RIGHT_PUPIL = 96
 LEFT_PUPIL = 97
 
-#: Outer eye corners: the distance between them normalises the error (inter-ocular).
+#: Outer corners of the eyes; their distance (inter-ocular) normalises errors.
 EYE_CORNERS = (60, 72)
 
-#: Lines that join the points, as (first, last, closed).
+#: Lines through the points: (first, last, closed).
 CURVES: tuple[tuple[int, int, bool], ...] = (
     (0, 32, False),
     (33, 41, True),
@@ -64,8 +64,8 @@ _68_FROM_98 = np.array(
         *(61, 63, 64, 65, 67, 68, 69, 71, 72, 73, 75, *range(76, 96)),
     ]
 )
-# A lid has three inner points at quarters among the 98, and two at thirds among the 68:
-# (index in the 68, the two of the 98 around it, the fraction of the second).
+# Points of the eyelids: at quarters of a lid in the 98, at thirds in the 68.
+# (index in the 68, the two neighbours in the 98, weight of the second)
 _LID_THIRDS = (
     (37, 61, 62, 1 / 3),
     (38, 62, 63, 2 / 3),
@@ -92,14 +92,14 @@ def _mirror() -> NDArray[np.intp]:
     return order
 
 
-#: `points[..., MIRROR, :]` puts the points of a mirrored face back into order.
+#: `points[..., MIRROR, :]` has the points of a mirrored face in the order of WFLW.
 MIRROR: NDArray[np.intp] = _mirror()
 
 
 def to_68(points: NDArray[np.floating]) -> NDArray[np.floating]:
     """Points (..., 98, 2) → the 68 points of iBUG 300-W (..., 68, 2).
 
-    The eight lid points are interpolated: at thirds of a lid in the 68, at quarters in the 98.
+    The eight points of the eyelids are interpolated.
     """
     result = points[..., _68_FROM_98, :].copy()
     for target, first, second, fraction in _LID_THIRDS:
@@ -119,13 +119,11 @@ def nme(
     truth: NDArray[np.floating],
     eye_corners: tuple[int, int] = EYE_CORNERS,
 ) -> NDArray[np.floating]:
-    """Normalised mean error of each face: mean distance ÷ inter-ocular distance, as a fraction.
+    """Normalised mean error of each face (...,): mean distance ÷ inter-ocular distance.
 
     Args:
         predicted, truth: (..., P, 2); P is 98, or 68 with `eye_corners=(36, 45)`.
-
-    Returns:
-        (...,)
+        eye_corners: the two points whose distance normalises.
     """
     right, left = eye_corners
     inter_ocular = np.linalg.norm(truth[..., right, :] - truth[..., left, :], axis=-1)

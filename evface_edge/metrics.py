@@ -1,8 +1,8 @@
-"""Measures of landmarks, uncertainty and presence: arrays in, numbers out.
+"""Metrics of landmarks, uncertainty and presence.
 
-FR@10 and AUC@10 come in two kinds that give different numbers. The field counts *faces* (WFLW, Wu
-et al., CVPR 2018): a face fails when its mean error is beyond 10 %. The authors of CMFA-SSMER count
-*points*: each of the 98 of each face fails on its own. They never share a name here.
+FR@10 and AUC@10 have two definitions with different results. Usually *faces* are counted (WFLW, Wu
+et al., CVPR 2018): a face fails if its mean error exceeds 10 %. The authors of CMFA-SSMER count
+*points*: each of the 98 points of each face can fail. Names here always tell which is meant.
 """
 
 from __future__ import annotations
@@ -34,31 +34,31 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 
-#: Where FR@10 begins and AUC@10 ends: a tenth of the normalising distance.
+#: The limit of FR@10 and AUC@10: a tenth of the normalising distance.
 LIMIT = 0.10
-#: Probabilities at which the coverage of σ is measured.
+#: Probabilities for `coverage`.
 COVERED = (0.5, 0.68, 0.9, 0.95)
 _EYE_CORNERS_68 = (36, 45)
 _PUPILS_5 = (0, 1)
 
 
 def nme98(predicted: NDArray[np.floating], truth: NDArray[np.floating]) -> Floats:
-    """(…, 98, 2) → (…): mean distance ÷ distance between the outer eye corners."""
+    """NME-98: (…, 98, 2) → (…), mean distance ÷ distance of the outer eye corners."""
     return np.asarray(nme(predicted, truth), np.float64)
 
 
 def nme68(predicted: NDArray[np.floating], truth: NDArray[np.floating]) -> Floats:
-    """The same of the 68 points of iBUG, taken from the 98; lids interpolated."""
+    """NME-68: the same for the 68 points of iBUG, converted by `to_68`."""
     return np.asarray(nme(to_68(predicted), to_68(truth), _EYE_CORNERS_68), np.float64)
 
 
 def nme5(predicted: NDArray[np.floating], truth: NDArray[np.floating]) -> Floats:
-    """Of pupils, nose tip and mouth corners; ÷ distance between the pupils, as E-SIE does it."""
+    """NME-5 of pupils, nose tip and mouth corners ÷ distance of the pupils, as in E-SIE."""
     return np.asarray(nme(to_5(predicted), to_5(truth), _PUPILS_5), np.float64)
 
 
 def point_errors(predicted: NDArray[np.floating], truth: NDArray[np.floating]) -> Floats:
-    """(…, 98, 2) → (…, 98): distance of each point ÷ distance between the outer eye corners."""
+    """(…, 98, 2) → (…, 98): distance of each point ÷ distance of the outer eye corners."""
     right, left = EYE_CORNERS
     inter_ocular = np.linalg.norm(truth[..., right, :] - truth[..., left, :], axis=-1)
     distance = np.linalg.norm(predicted - truth, axis=-1)
@@ -66,15 +66,15 @@ def point_errors(predicted: NDArray[np.floating], truth: NDArray[np.floating]) -
 
 
 def failure_rate(errors: NDArray[np.floating], limit: float = LIMIT) -> float:
-    """Share of errors beyond the limit: of faces, or of points, as they come in. inf fails."""
+    """Fraction of errors above the limit, of faces or of points; inf fails."""
     return float((errors > limit).mean())
 
 
 def ced_curve(errors: NDArray[np.floating]) -> tuple[Floats, Floats]:
-    """The cumulative error distribution as steps: (N + 1,) errors, from 0, and (N + 1,) fractions.
+    """The cumulative error distribution: (N + 1,) errors from 0, and (N + 1,) fractions.
 
-    From each error on, until the next, its fraction of all errors is no larger. No face (inf) is
-    the part that the curve never reaches.
+    The second is the fraction of errors up to the first. Missing faces count as inf, so that the
+    curve ends below 1.
     """
     rising = np.sort(np.asarray(errors, np.float64))
     return np.append(0.0, rising), np.arange(len(rising) + 1) / len(rising)
@@ -83,7 +83,7 @@ def ced_curve(errors: NDArray[np.floating]) -> tuple[Floats, Floats]:
 def area_under_ced(errors: NDArray[np.floating], limit: float = LIMIT) -> float:
     """Area under the cumulative error distribution from 0 to `limit`, divided by `limit`.
 
-    Exact for the step function: the mean over errors of how far each stays below the limit.
+    Exact for the step function: the mean of (limit - error) ÷ limit, at least 0.
     """
     return float(np.clip(limit - errors, 0, None).mean() / limit)
 
@@ -103,7 +103,7 @@ def flicker(predicted: NDArray[np.floating], truth: NDArray[np.floating]) -> flo
 
 
 def coverage(z: NDArray[np.floating], probability: float) -> float:
-    """Share of points whose error ÷ σ (distance, one σ along x and y) lies where a Gaussian has it.
+    """Fraction of points with a distance ÷ σ below the quantile of a Gaussian.
 
     A round two-dimensional Gaussian holds `probability` within σ √(-2 ln(1 - probability)).
     """
@@ -111,17 +111,17 @@ def coverage(z: NDArray[np.floating], probability: float) -> float:
 
 
 def sigma_ratio(z: NDArray[np.floating]) -> float:
-    """Root mean square of error ÷ σ, relative to that of a Gaussian: 1 where σ is right."""
+    """Root mean square of distance ÷ σ, relative to that of a Gaussian; 1 if σ is correct."""
     return float(np.sqrt((z**2).mean() / 2))
 
 
 @dataclass(frozen=True, eq=False)
 class Roc:
-    """How presence tells faces from the rest.
+    """The receiver operating characteristic of presence.
 
     Attributes:
-        false_positive, true_positive: (K,) rates, rising from 0 to 1, one for each threshold.
-        area: under the curve: the chance that a face scores higher than what is none.
+        false_positive, true_positive: (K,) rates, increasing from 0 to 1, one for each threshold.
+        area: under the curve: the probability that a face has a higher score than a non-face.
     """
 
     false_positive: Floats
@@ -129,16 +129,16 @@ class Roc:
     area: float
 
     def true_positive_at(self, false_positive: float) -> float:
-        """The highest rate of faces seen at no more than this rate of false ones."""
+        """The highest true positive rate at a false positive rate of at most this."""
         return float(self.true_positive[self.false_positive <= false_positive].max())
 
 
 def roc(faces: NDArray[np.floating], others: NDArray[np.floating]) -> Roc:
-    """The curve of scores of faces (N,) against scores of what is none (M,)."""
+    """The curve of scores of faces (N,) and of non-faces (M,)."""
     scores = np.concatenate([faces, others])
     is_face = np.concatenate([np.ones(len(faces)), np.zeros(len(others))])
     order = np.argsort(-scores, kind="stable")
-    # Equal scores cannot be told apart: one step for all of them.
+    # Equal scores are one step of the curve.
     last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
     true = np.cumsum(is_face[order])[last] / len(faces)
     false = np.cumsum(1 - is_face[order])[last] / len(others)
@@ -149,11 +149,7 @@ def roc(faces: NDArray[np.floating], others: NDArray[np.floating]) -> Roc:
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and where it may lie.
-
-    Attributes:
-        low, high: bounds of the confidence interval.
-    """
+    """A mean and its confidence interval from `low` to `high`."""
 
     mean: float
     low: float
@@ -168,12 +164,12 @@ def bootstrap_mean(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    """The mean of values (N,), with its percentile bootstrap interval over whole groups (N,).
+    """The mean of values (N,) with a percentile bootstrap interval over groups (N,).
 
-    Instants of one recording resemble each other, so that drawing them one by one would make the
-    interval far too narrow: blocks of time are drawn instead (Künsch, "The jackknife and the
-    bootstrap for general stationary observations", Annals of Statistics 17, 1989). Failure rate and
-    area under the CED are means as well. NaN for no values.
+    Instants of one recording are correlated, and drawing them one by one would make the interval
+    too narrow; so whole groups, blocks of time, are drawn (Künsch, "The jackknife and the bootstrap
+    for general stationary observations", Annals of Statistics 17, 1989). Failure rate and area
+    under the CED are means as well. NaN without values.
     """
     if not len(values):
         return Interval(float("nan"), float("nan"), float("nan"))
@@ -187,5 +183,5 @@ def bootstrap_mean(
 
 
 def below_limit(errors: NDArray[np.floating], limit: float = LIMIT) -> Floats:
-    """How far each error stays below the limit ÷ limit, 0 to 1: its part of `area_under_ced`."""
+    """(limit - error) ÷ limit of each error, at least 0; their mean is `area_under_ced`."""
     return np.asarray(np.clip(limit - errors, 0, None) / limit, np.float64)

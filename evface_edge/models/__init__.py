@@ -1,4 +1,4 @@
-"""The models that came along, by name."""
+"""The bundled models, by name."""
 
 from __future__ import annotations
 
@@ -10,19 +10,22 @@ from evface_edge.errors import ModelError
 __all__ = ["bundled_names", "find_model"]
 
 FOLDER = Path(__file__).parent
-#: A name without a precision means this one.
+#: The precision of a name without one.
 DEFAULT_PRECISION = "int8"
-#: What is exported, and trained on, means this one.
+#: The same for training and export.
 FLOAT_PRECISION = "fp32"
 
 
 def bundled_names() -> list[str]:
-    """Such as "evface-s-int8"."""
+    """The names of all bundled models, such as "evface-s-int8"."""
     return sorted(path.stem for path in FOLDER.glob("*.onnx"))
 
 
 def find_model(model: str | Path) -> Path:
-    """A bundled name, with or without its precision, or a path → the path.
+    """The path of a model.
+
+    Args:
+        model: a bundled name, with or without its precision, or a path.
 
     Raises:
         ModelError: neither a bundled name nor a file.
@@ -35,16 +38,20 @@ def find_model(model: str | Path) -> Path:
     if path.is_file():
         return path
     if path.suffix or len(path.parts) > 1:
-        raise ModelError(f"{path}: no such model file")
+        raise ModelError("no such model file", path=path)
+    names = ", ".join(bundled_names())
     near = difflib.get_close_matches(text, bundled_names(), 1, cutoff=0.4)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
     raise ModelError(
-        f"{text}: neither a file nor a bundled model ({', '.join(bundled_names()) or 'none'}){hint}"
+        f"{text}: neither a file nor a bundled model ({names})",
+        field="model",
+        value=text,
+        expected=names,
+        fix=f"did you mean {near[0]!r}?" if near else None,
     )
 
 
 def find_float_model(model: str | Path) -> Path:
-    """The same, for what needs float32 weights: a name without a precision means those.
+    """The path of a float32 model: as `find_model`, but a name without a precision means float32.
 
     Raises:
         ModelError: neither a bundled name nor a file.
@@ -55,5 +62,5 @@ def find_float_model(model: str | Path) -> Path:
     if f"{model}-{FLOAT_PRECISION}" in bundled_names():
         return find_model(f"{model}-{FLOAT_PRECISION}")
     if path.suffix in (".pt", ".ckpt"):
-        raise ModelError(f"{path}: no such checkpoint")
+        raise ModelError("no such checkpoint", path=path)
     return find_model(model)

@@ -1,4 +1,4 @@
-"""The events of a whole sensor on a coarse grid: what the face detector looks at."""
+"""The input of the face detector: events of the whole sensor on a coarse grid."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from evface_edge.events.array import EventArray
 from evface_edge.geometry import Box, SensorSize
 
 NAME = "detector_grid"
-#: Windows of time that end now, as fractions of the whole: the latest is where things are, the
-#: longest shows what moves slowly.
+#: Time windows that end now, as fractions of the longest: the shortest shows where objects are now,
+#: the longest shows slow ones.
 FRACTIONS = (1 / 16, 1 / 4, 1.0)
 #: Events of one polarity per pixel at which a cell is full.
 SATURATION = 2.0
@@ -23,10 +23,15 @@ SATURATION = 2.0
 
 @dataclass(frozen=True)
 class GridShape:
-    """Cells across and down, and how far back they look.
+    """Size of the grid and its time.
 
     Attributes:
-        max_events: with more in that time, it is shortened to the newest so many.
+        width, height: cells.
+        lookback_us: the longest time window.
+        max_events: with more events, the time is shortened to the newest ones.
+
+    Raises:
+        ConfigError: a value out of range.
     """
 
     width: int = 96
@@ -44,16 +49,20 @@ class GridShape:
 
     @property
     def channels(self) -> int:
-        """For each window, OFF events and ON events."""
+        """OFF and ON events of each time window."""
         return 2 * len(FRACTIONS)
 
     def to_config(self) -> dict[str, Any]:
-        """As it stands in a model card."""
+        """The entry of a model card."""
         return {"name": NAME, **vars(self)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> GridShape:
-        """Raises: ConfigError: another representation, or a parameter that cannot be."""
+        """From the entry of a model card.
+
+        Raises:
+            ConfigError: another representation, or an unknown parameter.
+        """
         values = {key: value for key, value in config.items() if key != "name"}
         if config.get("name") != NAME or set(values) - set(vars(cls())):
             raise ConfigError("representation", config, f"{NAME} and its parameters")
@@ -62,13 +71,11 @@ class GridShape:
 
 @dataclass(frozen=True)
 class SensorGrid:
-    """The grid of a sensor, or of a part of it: cells are square, and the part lies in the grid's
-    upper left corner.
+    """The grid of a sensor or of a part of it, with square cells from the upper left corner.
 
     Attributes:
-        shape: of the grid.
         size: of the sensor.
-        part: what of the sensor it shows, whole pixels; None: all.
+        part: part of the sensor, whole pixels; None for all of it.
     """
 
     shape: GridShape
@@ -77,19 +84,19 @@ class SensorGrid:
 
     @cached_property
     def shown(self) -> Box:
-        """The part, or all of the sensor."""
+        """The part of the sensor, or all of it."""
         return self.part or Box(0, 0, self.size.width, self.size.height)
 
     @cached_property
     def pixels_per_cell(self) -> float:
-        """Along one axis, 1 or more: a sensor finer than the grid is not enlarged."""
+        """Side of a cell in pixels, 1 or more: small sensors are not enlarged."""
         shown, shape = self.shown, self.shape
         return max(shown.width / shape.width, shown.height / shape.height, 1.0)
 
     @cached_property
     def _cells(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:
-        """Of each column and of each row the cell, those outside the part in one beyond the grid;
-        and 1 ÷ the events that make a cell full."""
+        """The cell of each column and of each row, one beyond the grid for those outside the part;
+        and 1 ÷ the events of a full cell."""
         shown, shape = self.shown, self.shape
         across = self._along(self.size.width, shown.x, shown.width, shape.width)
         down = self._along(self.size.height, shown.y, shown.height, shape.height)
@@ -99,18 +106,18 @@ class SensorGrid:
         return across, down, (1 / (SATURATION * pixels)).astype(np.float32)
 
     def _along(self, sensor: int, first: float, length: float, cells: int) -> NDArray[np.int32]:
-        place = np.arange(sensor) - first
-        cell = np.minimum(((place + 0.5) / self.pixels_per_cell).astype(np.int32), cells - 1)
-        return np.where((place >= 0) & (place < length), cell, np.int32(cells))
+        pixel = np.arange(sensor) - first
+        cell = np.minimum(((pixel + 0.5) / self.pixels_per_cell).astype(np.int32), cells - 1)
+        return np.where((pixel >= 0) & (pixel < length), cell, np.int32(cells))
 
     def __call__(self, events: EventArray, now_us: int) -> NDArray[np.float32]:
         """The newest events → (channels, height, width) in [0, 1].
 
-        Each cell holds √(events per pixel ÷ SATURATION), at most 1: a root gives noise of counts
-        the same size everywhere, and leaves bytes enough for the sparse.
+        A cell is √(events per pixel ÷ SATURATION), at most 1. The root gives counts of any size the
+        same noise, and small counts enough steps in INT8.
 
         Args:
-            events: in order of time, up to `now_us`; older ones may be among them.
+            events: in order of time, up to `now_us`; too old ones are ignored.
         """
         from evface_edge.tracking.detector_kernels import count_cells
 

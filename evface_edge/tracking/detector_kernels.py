@@ -16,10 +16,11 @@ def count_cells(
     down: NDArray[np.int32],
     counts: NDArray[np.float32],
 ) -> None:
-    """Count events into cells (2, height + 1, width + 1), OFF then ON; the last ones are outside.
+    """Count events in cells (2, height + 1, width + 1), OFF then ON.
 
     Args:
-        across, down: the cell of each column and of each row of the sensor.
+        across, down: the cell of each column and of each row of the sensor; the last row and
+            column of `counts` are for events outside.
     """
     for event in events:
         counts[event.p, down[event.y], across[event.x]] += np.float32(1)

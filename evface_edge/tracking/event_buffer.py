@@ -1,8 +1,8 @@
-"""The newest events of a sensor, in bounded memory and at next to no cost for each.
+"""The newest events of a sensor, in bounded memory.
 
-What arrives is kept as it came: large packets by reference, small ones copied together into pieces.
-A window is looked for from the newest event backwards and ends as soon as the crop has its events,
-so that a rate ten times as high costs no more, once windows are full.
+Large packets are kept by reference, small ones are copied together. A window is collected from the
+newest event backwards and ends when the crop has its events, so that its time does not grow with
+the event rate once windows are full.
 """
 
 from __future__ import annotations
@@ -16,26 +16,27 @@ from evface_edge.card import WindowPolicy
 from evface_edge.events.array import EVENT_DTYPE, EventArray, joined, raw
 from evface_edge.geometry import Box
 
-#: A packet of so many events is kept as it is; smaller ones are copied into pieces of PIECE_EVENTS.
+#: Packets of at least this many events are kept by reference; smaller ones are copied into pieces
+#: of PIECE_EVENTS.
 LARGE_PACKET = 4096
 PIECE_EVENTS = 1 << 14
 
 
 class EventBuffer:
-    """All events not older than `max_duration_us` before the newest one.
+    """The events of the last `max_duration_us` before the newest one.
 
-    A packet handed over must not be written to afterwards: it may be kept without a copy, for
-    `max_duration_us` and with the whole of the array that it is a part of.
+    Packets must not be written to after `append`: they may be kept without a copy, together with
+    the whole array that they are a view of.
     """
 
     def __init__(self, max_duration_us: int) -> None:
         self._max_duration_us = max_duration_us
         self._pieces: deque[EventArray] = deque()
-        self._open = np.empty(0, EVENT_DTYPE)  # the last piece, where it has room for more
+        self._open = np.empty(0, EVENT_DTYPE)  # memory of the last piece, which may have room
         self._filled = 0
 
     def append(self, events: EventArray) -> None:
-        """Add events that are not older than those that are here."""
+        """Add events (N,), none older than the newest one here."""
         count = len(events)
         if not count:
             return
@@ -62,7 +63,7 @@ class EventBuffer:
 
     @property
     def events(self) -> EventArray:
-        """All that is kept, in order of time: a copy, where it came in several pieces."""
+        """All events (N,) in order of time; a copy if there are several pieces."""
         if not self._pieces:
             return np.empty(0, EVENT_DTYPE)
         first = self._pieces[0]
@@ -70,7 +71,7 @@ class EventBuffer:
         return _joined([first[start:], *list(self._pieces)[1:]])
 
     def newest(self, count: int) -> EventArray:
-        """The last `count` of `events`, without a look at the others."""
+        """The last `count` events, without reading the others."""
         taken: list[EventArray] = []
         for piece in reversed(self._pieces):
             taken.append(piece[max(0, len(piece) - count) :])
@@ -86,9 +87,9 @@ class EventBuffer:
         """The newest events that make one input for a square crop.
 
         Returns:
-            the events inside the crop, none older than the policy allows, and with them the newest
-            of all, which ends the window wherever it lies; none at all where none lies inside.
-            And how many of them lie inside. The array is the caller's own.
+            the events inside the crop, none older than the policy allows, followed by the newest
+            event of the sensor, which sets the end of the window; empty if none lies inside. And
+            the number of events inside. The array is a copy.
         """
         from evface_edge.tracking.event_buffer_kernels import gather_inside
 
@@ -101,12 +102,12 @@ class EventBuffer:
             float(crop.y + crop.height),
         )
         window = np.empty(wanted + 1, EVENT_DTYPE)
-        start, found = wanted + 1, 0
+        start, inside = wanted + 1, 0
         for piece in reversed(self._pieces):
-            if found == wanted or _time(piece, -1) < oldest:
+            if inside == wanted or _time(piece, -1) < oldest:
                 break
-            start, found = gather_inside(piece, edges, oldest, wanted, window, start, found)
-        return window[start if found else wanted + 1 :], found
+            start, inside = gather_inside(piece, edges, oldest, wanted, window, start, inside)
+        return window[start if inside else wanted + 1 :], inside
 
 
 def _time(events: EventArray, index: int) -> int:

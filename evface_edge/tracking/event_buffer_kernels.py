@@ -1,4 +1,4 @@
-"""The loop that looks for the events of a crop, compiled on first use and cached."""
+"""The loop that collects the events of a crop; compiled on first use and cached."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ def gather_inside(
     wanted: int,
     window: EventArray,
     start: int,
-    found: int,
+    inside: int,
 ) -> tuple[int, int]:
     """Fill `window` from its end with the newest events inside a box, until it has `wanted`.
 
     Args:
-        edges: left, top, right and bottom; an event on the right or bottom edge is outside.
-        window: of `wanted` + 1 events. The newest event of all takes its last place, inside or not.
-        start: where it is filled from on; found: how many of these lie inside.
+        edges: left, top, right and bottom; events on the right or bottom edge are outside.
+        window: `wanted` + 1 events; the last one is the newest event, inside or not.
+        start: index of the first event in `window`.
+        inside: number of events in `window` that lie inside.
 
     Returns:
-        the new `start` and `found`.
+        the new `start` and `inside`.
     """
     left, top = _pixel(edges[0]), _pixel(edges[1])
     across, down = np.uint32(_pixel(edges[2]) - left), np.uint32(_pixel(edges[3]) - top)
@@ -39,35 +40,35 @@ def gather_inside(
         start -= 1
         newest = events[index]
         window[start] = newest
-        found += _inside(newest.x, left, across) & _inside(newest.y, top, down)
+        inside += _is_inside(newest.x, left, across) & _is_inside(newest.y, top, down)
     first = _first(events, oldest_us)
-    # Each event is written, and the place is taken if it lies inside: a branch on where it lies
-    # would be guessed wrong every other time.
-    while index > first and found < wanted:
+    # Each event is written, and overwritten by the next one if it lies outside: the branch
+    # predictor would fail at every other event.
+    while index > first and inside < wanted:
         index -= 1
         event = events[index]
-        inside = _inside(event.x, left, across) & _inside(event.y, top, down)
+        here = _is_inside(event.x, left, across) & _is_inside(event.y, top, down)
         window[start - 1] = event
-        start -= inside
-        found += inside
-    return start, found
+        start -= here
+        inside += here
+    return start, inside
 
 
 @compiled
 def _pixel(edge: float) -> np.uint32:
-    """The first pixel that does not lie before an edge."""
+    """The first pixel at or after an edge."""
     return np.uint32(math.ceil(min(max(edge, 0.0), 65536.0)))
 
 
 @compiled
-def _inside(pixel: Any, first: Any, count: Any) -> Any:
-    """1 or 0; one comparison is enough, since a negative number is large as an unsigned one."""
+def _is_inside(pixel: Any, first: Any, count: Any) -> Any:
+    """1 or 0, with one comparison: unsigned, negative numbers are large."""
     return np.int64(np.uint32(np.uint32(pixel) - first) < count)
 
 
 @compiled
 def _first(events: EventArray, oldest_us: int) -> int:
-    """The index of the first event not older than that."""
+    """Index of the first event at `oldest_us` or later."""
     low, high = 0, len(events)
     if high and events[0].t >= oldest_us:
         return 0

@@ -1,11 +1,12 @@
-"""Runtimes: a network file in, tensors in, tensors out. Nothing here knows of faces.
+"""Runtimes: run a network from a file on tensors. Nothing here depends on faces.
 
     import evface_runtimes
 
     with evface_runtimes.load("evface-s.onnx", device="cpu") as runtime:
         outputs = runtime.run({"events": tensor})
 
-Public: `load`, `RUNTIMES`, `RuntimeSpec`, `Runtime`, `MockRuntime`, `differences`, `Difference`.
+`MockRuntime` replaces a network in tests, also those of users:
+`Predictor(card, runtime=MockRuntime(...))`. Errors are in `evface_runtimes.errors`.
 """
 
 from __future__ import annotations

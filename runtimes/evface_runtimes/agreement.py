@@ -1,4 +1,4 @@
-"""How far the results of several runtimes lie apart, for the same inputs."""
+"""Differences between the results of several runtimes for the same inputs."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Arrays = Mapping[str, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Difference:
-    """Of one output of one runtime from the same output of the reference, in the output's unit.
+    """Difference of one output from that of the reference, in the unit of the output.
 
     Attributes:
         largest, mean: of the absolute difference.
-        distance_mean, distance_p99: length of the difference along the last axis: for landmarks,
-            how far they moved.
+        distance_mean, distance_p99: of the length of the difference along the last axis, which is
+            the distance for landmarks.
     """
 
     largest: float
@@ -33,15 +33,15 @@ class Difference:
 def differences(
     reference: Runtime, others: Mapping[str, Runtime], batches: Iterable[Arrays]
 ) -> dict[str, dict[str, Difference]]:
-    """Run all on the same inputs; name of a runtime → name of an output → difference.
+    """Run all on the same inputs: name of a runtime → name of an output → difference.
 
     Args:
-        reference: the one that the others are held against.
-        others: by the names that they are to have in the result.
+        reference: the runtime to compare with.
+        others: name → runtime.
         batches: inputs, as for `run`.
 
     Raises:
-        ConfigError: no batch at all, or a runtime with other outputs than the reference.
+        ConfigError: no batch, or a runtime with other outputs than the reference.
     """
     for name, runtime in others.items():
         if runtime.outputs.keys() != reference.outputs.keys():

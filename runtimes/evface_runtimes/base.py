@@ -1,4 +1,4 @@
-"""What all runtimes fraction: the checks around one inference, and the end of a network's life."""
+"""What all runtimes have in common: checks of inputs, parallel inferences, and closing."""
 
 from __future__ import annotations
 
@@ -8,25 +8,37 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evface_runtimes.errors import ConfigError, RuntimeUnavailable
+from evface_runtimes.errors import ConfigError, ModelError, RuntimeUnavailable
 
 FloatArrays = dict[str, NDArray[np.float32]]
 
 
-class BaseRuntime(ABC):
-    """A loaded network. Subclasses write `_infer` and `_release`.
+def wrong_dtype(path: Path, name: str, dtype: str) -> ModelError:
+    """The error for a tensor of a network that is not float32."""
+    return ModelError(
+        f"tensor {name!r} is {dtype}, expected float32",
+        path=path,
+        field=name,
+        value=dtype,
+        expected="float32",
+    )
 
-    One object may be used from several threads: `parallel` inferences run at once, others wait.
+
+class BaseRuntime(ABC):
+    """A loaded network. Subclasses implement `_infer` and `_release`.
+
+    Safe in several threads: `parallel` inferences run at once, others wait.
 
     Attributes:
         name, device, inputs, outputs: see `Runtime`.
-        details: what was really obtained, such as version, providers, threads and precision.
-        parallel: inferences that may run at once.
+        details: such as version, providers, threads and precision, as the library reports them.
+        parallel: number of inferences that can run at once.
     """
 
     def __init__(
@@ -60,21 +72,24 @@ class BaseRuntime(ABC):
 
     @abstractmethod
     def _release(self) -> None:
-        """Give up the library's objects; no inference is running."""
+        """Release the library's objects; no inference is running."""
 
     def run(self, tensors: Mapping[str, NDArray[np.float32]]) -> FloatArrays:
         """One inference: name → array, for every input and every output.
 
         Raises:
             ConfigError: an input is missing, unknown, or of another shape or dtype.
-            RuntimeUnavailable: the network was closed.
+            RuntimeUnavailable: the network is closed.
         """
         self._check(tensors)
         slot = self._slots.get()
         try:
             if self._closed:
                 raise RuntimeUnavailable(
-                    f"this {self.name} network was closed: run() after close(); load it again"
+                    f"run() after close() of a network on {self.name}",
+                    field="closed",
+                    value=True,
+                    fix="load it again",
                 )
             arrays = {name: np.ascontiguousarray(tensors[name]) for name in self.inputs}
             return self._infer(arrays, slot)
@@ -84,13 +99,13 @@ class BaseRuntime(ABC):
     def run_many(
         self, batches: Iterable[Mapping[str, NDArray[np.float32]]]
     ) -> Iterator[FloatArrays]:
-        """The results of many inferences, in their order, `parallel` of them at once.
+        """The results of many inferences in order, `parallel` of them at once.
 
-        For throughput; `run` alone has the lower latency. `batches` is read no further ahead than
-        keeps the network busy.
+        This has the higher throughput, `run` the lower latency. `batches` is read only as far
+        ahead as keeps the network busy.
 
         Raises:
-            what `run` raises, in the place of that result.
+            the errors of `run`, in place of that result.
         """
         pending: deque[Future[FloatArrays]] = deque()
         with ThreadPoolExecutor(self.parallel) as pool:
@@ -106,7 +121,7 @@ class BaseRuntime(ABC):
                     future.cancel()
 
     def describe(self) -> str:
-        """What was really obtained, in one line."""
+        """Runtime, device and details in one line."""
         details = {"parallel": self.parallel, **self.details}
         return f"{self.name} on {self.device}: " + ", ".join(
             f"{key} {' + '.join(value) if isinstance(value, list) else value}"
@@ -114,7 +129,7 @@ class BaseRuntime(ABC):
         )
 
     def close(self) -> None:
-        """Release the network, after running inferences have ended. Once more does nothing."""
+        """Release the network after running inferences have ended. A second call does nothing."""
         with self._closing:
             if self._closed:
                 return

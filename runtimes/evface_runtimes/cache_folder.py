@@ -1,4 +1,4 @@
-"""Where compiled networks are kept between runs."""
+"""The folder of compiled networks."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 
 
 def cache_folder(kind: str) -> Path:
-    """`$XDG_CACHE_HOME/evface-edge/<kind>`, by default below `~/.cache`; made if absent.
+    """`$XDG_CACHE_HOME/evface-edge/<kind>`, by default in `~/.cache`; made if absent.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: the folder cannot be made.
     """
     base = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG Base Directory Specification has relative paths ignored.
+    # The XDG Base Directory Specification says that relative paths are ignored.
     root = Path(base) if os.path.isabs(base) else Path.home() / ".cache"
     folder = root / "evface-edge" / kind
     folder.mkdir(parents=True, exist_ok=True)

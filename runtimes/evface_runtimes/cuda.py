@@ -1,4 +1,4 @@
-"""CUDA through cuda-python: the few calls that an inference needs, each of them checked."""
+"""CUDA through cuda-python: the calls of an inference, each with a check of its result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from evface_runtimes.errors import RuntimeUnavailable
 
 _NO_DEVICE = {
     35: (
-        "the NVIDIA driver is absent, or older than the installed cuda-bindings (with JetPack 6: "
+        "the NVIDIA driver is missing, or older than the installed cuda-bindings (with JetPack 6: "
         "pip install 'cuda-bindings==12.9.*')"
     ),
     100: "the driver finds no NVIDIA GPU",
@@ -22,14 +22,14 @@ _NO_DEVICE = {
 
 @dataclass(frozen=True)
 class Gpu:
-    """The first GPU of this machine, such as ("Orin", "8.7")."""
+    """The first GPU of this machine: name and compute capability, such as "Orin", "8.7"."""
 
     name: str
     compute_capability: str
 
 
 class Cuda:
-    """The CUDA runtime API, whose failures are errors of ours.
+    """The CUDA runtime API; its failures raise RuntimeUnavailable.
 
     Args:
         library: the module `cuda.bindings.runtime`.
@@ -39,27 +39,33 @@ class Cuda:
         self._library = library
 
     def __call__(self, function: str, *arguments: Any) -> Any:
-        """Call a function of the CUDA runtime API; its one result, or None.
+        """Call a function of the CUDA runtime API; returns its result, or None.
 
         Raises:
-            RuntimeUnavailable: it failed; names the function, the error's number and text.
+            RuntimeUnavailable: it failed; `field` is the function, `value` the CUDA error.
         """
         error, *results = getattr(self._library, function)(*arguments)
         if int(error) != 0:
-            raise RuntimeUnavailable(f"{function}: CUDA error {int(error)} ({self._text(error)})")
+            raise RuntimeUnavailable(
+                f"{function}: CUDA error {int(error)} ({self._text(error)})",
+                field=function,
+                value=int(error),
+            )
         return results[0] if results else None
 
     def gpu(self) -> Gpu:
-        """The GPU that everything runs on.
+        """The first GPU.
 
         Raises:
-            RuntimeUnavailable: there is none, or no driver for it.
+            RuntimeUnavailable: there is no GPU, or no driver for it.
         """
         error, count = self._library.cudaGetDeviceCount()
         if int(error) != 0 or not count:
             reason = _NO_DEVICE.get(int(error), self._text(error))
             raise RuntimeUnavailable(
-                f"no NVIDIA GPU can be used: {reason} (CUDA error {int(error)})"
+                f"no NVIDIA GPU can be used: {reason} (CUDA error {int(error)})",
+                field="cudaGetDeviceCount",
+                value=int(error),
             )
         properties = self("cudaGetDeviceProperties", 0)
         name = properties.name
@@ -87,7 +93,7 @@ class Cuda:
         self("cudaMemcpyAsync", host, device, 4 * count, kind, stream)
 
     def begin_capture(self, stream: Any) -> None:
-        """From here on, what is put into the stream is recorded instead of run."""
+        """Record the next calls on the stream in a graph instead of running them."""
         mode = self._library.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
         self("cudaStreamBeginCapture", stream, mode)
 
@@ -97,7 +103,7 @@ class Cuda:
 
 
 def load_cuda() -> Cuda:
-    """CUDA, once the table of runtimes has seen that cuda-python is there."""
+    """CUDA; cuda-python must be installed."""
     from cuda.bindings import runtime
 
     return Cuda(runtime)

@@ -1,4 +1,4 @@
-"""Which kind of network a file holds: read from its first bytes, not from its name."""
+"""The kind of a network file, from its first bytes."""
 
 from __future__ import annotations
 
@@ -7,49 +7,56 @@ from pathlib import Path
 
 from evface_runtimes.errors import ModelError
 
-#: kind → the suffixes that such files usually have.
+#: Kind of a file → its usual suffixes.
 SUFFIXES: dict[str, tuple[str, ...]] = {
     "onnx": (".onnx",),
     "openvino": (".xml",),
     "engine": (".engine", ".plan"),
     "checkpoint": (".pt",),
 }
-#: A serialized engine begins so: of TensorRT, and of TensorRT-RTX.
+#: First bytes of an engine of TensorRT or TensorRT-RTX.
 _ENGINE_MAGIC = (b"ftrt", b"ptrt", b"vtrt")
-_ONNX_IR_VERSION = b"\x08"  # field 1, a number; every writer puts it first
+_ONNX_IR_VERSION = b"\x08"  # protobuf field 1, a number; every writer puts it first
 
 
 def recognise(path: Path) -> str:
-    """A key of `SUFFIXES`.
+    """The kind of a file, a key of `SUFFIXES`.
 
     Raises:
-        ModelError: no such file, an empty one, one of no kind known here, or one whose name ends
-            like another kind.
+        ModelError: the file is missing, empty, of no known kind, or has the suffix of another
+            kind.
     """
     try:
         with path.open("rb") as file:
             head = file.read(256)
     except FileNotFoundError:
-        raise ModelError(f"{path}: no such file") from None
+        raise ModelError("no such file", path=path) from None
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
+        raise ModelError(f"cannot be read ({error.strerror})", path=path) from None
     if not head:
-        raise ModelError(f"{path}: an empty file; fetch or export it again")
+        raise ModelError("an empty file", path=path, fix="fetch or export it again")
     named = next((kind for kind, ends in SUFFIXES.items() if path.suffix.lower() in ends), None)
     found = _kind(path, head)
     if found is None and named == "engine":
-        # Nobody documents how an engine begins: its name is enough, and TensorRT will say.
+        # The first bytes of an engine are not documented; TensorRT refuses it if it is none.
         found = named
     if found is None:
         kinds = ", ".join(f"{ends[0]} ({kind})" for kind, ends in SUFFIXES.items())
         raise ModelError(
-            f"{path}: not a network of a known kind (it begins with {head[:8].hex(' ')}); "
-            f"expected {kinds}"
+            f"not a network of a known kind (first bytes {head[:8].hex(' ')}), expected {kinds}",
+            path=path,
+            field="kind",
+            value=head[:8],
+            expected=kinds,
         )
     if named not in (None, found):
         raise ModelError(
-            f"{path}: holds {found!r} although its name ends in {path.suffix}; rename it to "
-            f"{path.stem}{SUFFIXES[found][0]}, or fetch it again"
+            f"contents of kind {found!r}, but the suffix of {named!r}",
+            path=path,
+            field="kind",
+            value=found,
+            expected=named,
+            fix=f"rename it to {path.stem}{SUFFIXES[found][0]}, or fetch it again",
         )
     return found
 
@@ -67,7 +74,7 @@ def _kind(path: Path, head: bytes) -> str | None:
 
 
 def _holds_torch(path: Path) -> bool:
-    """Whether `torch.save` wrote this zip archive; a damaged one is taken for one, to say so."""
+    """Whether `torch.save` wrote this archive; a damaged `.pt` counts, for a better error."""
     try:
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith("/data.pkl") for name in archive.namelist())

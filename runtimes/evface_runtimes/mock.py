@@ -1,4 +1,4 @@
-"""A runtime without a network, for tests: of this package and of those who use it."""
+"""A runtime without a network, for tests."""
 
 from __future__ import annotations
 
@@ -12,21 +12,24 @@ from evface_runtimes.base import BaseRuntime, FloatArrays
 
 
 class MockRuntime(BaseRuntime):
-    """Answers with a function of yours, and checks inputs and lifecycle like every runtime.
+    """Runs a function in place of a network; checks inputs and closing like every runtime.
 
         runtime = MockRuntime(
             inputs={"events": (-1, 10, 128, 128)},
             outputs={"landmarks": (-1, 98, 2), "log_sigma": (-1, 98), "presence": (-1, 1)},
         )
 
+        with Predictor(card, runtime=runtime) as predictor:
+            predictor.run(events, size=(346, 260), box=(100, 60, 90, 110))
+
     Args:
         inputs, outputs: name → shape (-1: the batch).
-        function: name → array in, name → array out; by default zeros of the outputs' shapes,
-            with the batch size of the first input.
-        parallel: calls of the function at once.
+        function: name → array, to name → array; by default zeros of the shapes of the outputs.
+        device: any name.
+        parallel: number of calls at once.
 
     Attributes:
-        calls: the tensors of each `run`, in order.
+        calls: the inputs of each `run`, in order.
     """
 
     def __init__(

@@ -1,30 +1,30 @@
-"""ONNX Runtime: CPU; and CUDA and TensorRT where its GPU build is installed."""
+"""ONNX Runtime: on the CPU; on CUDA and TensorRT with its GPU build."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from evface_runtimes.base import BaseRuntime, FloatArrays
+from evface_runtimes.base import BaseRuntime, FloatArrays, wrong_dtype
 from evface_runtimes.cache_folder import cache_folder
 from evface_runtimes.errors import ModelError, RuntimeUnavailable
 from evface_runtimes.protocol import LoadOptions
 
-#: device → providers asked for. Each stands behind the one before for the operators that that one
-#: has no kernel for; that every one of them was obtained is checked afterwards.
+#: Device → providers. Each runs the operators that the one before has no kernel for. A session
+#: that lacks one of them is refused.
 _PROVIDERS = {
     "cpu": ["CPUExecutionProvider"],
     "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"],
     "tensorrt": ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"],
 }
-#: A model may name graph optimisations that would spoil it, separated by commas, in its metadata.
-#: (`WeightBiasQuantization` of onnxruntime 1.31 passes biases through float16, where they
-#: overflow, if a model's DequantizeLinear give float16.)
+#: Key of a model's metadata: graph optimisations to disable, separated by commas.
+#: (`WeightBiasQuantization` of onnxruntime 1.31 converts biases to float16, where they overflow,
+#: if the model's DequantizeLinear operators give float16.)
 DISABLED_OPTIMIZERS_KEY = "onnxruntime.disabled_optimizers"
 
 
 def find_device(device: str) -> str:
-    """What stands for a device of this runtime.
+    """The name of the provider of a device.
 
     Raises:
         RuntimeUnavailable: this build of ONNX Runtime does not have it.
@@ -35,15 +35,16 @@ def find_device(device: str) -> str:
     missing = [provider for provider in _PROVIDERS[device] if provider not in available]
     if missing:
         raise RuntimeUnavailable(
-            f"this onnxruntime {ort.__version__} has no {missing[0]} (it has "
-            f"{', '.join(available)}); for an NVIDIA GPU, replace the package onnxruntime by "
-            "onnxruntime-gpu"
+            f"no {missing[0]} in onnxruntime {ort.__version__} (available: {', '.join(available)})",
+            field="device",
+            value=device,
+            fix="for an NVIDIA GPU, replace the package onnxruntime by onnxruntime-gpu",
         )
     return _PROVIDERS[device][0]
 
 
 def open_model(path: Path, options: LoadOptions) -> BaseRuntime:
-    """A session on exactly the providers of `options.device`."""
+    """A session on the providers of `options.device`."""
     import onnxruntime as ort
 
     device = options.device
@@ -52,8 +53,8 @@ def open_model(path: Path, options: LoadOptions) -> BaseRuntime:
     settings = ort.SessionOptions()
     settings.intra_op_num_threads = options.threads
     settings.inter_op_num_threads = 1
-    settings.log_severity_level = 3  # errors; what matters below that is checked here
-    # Worker threads that spin between inferences would take the cores of the rest of the program.
+    settings.log_severity_level = 3  # errors
+    # Threads that spin between inferences would take cores from the rest of the program.
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         session = ort.InferenceSession(str(path), settings, providers=_configured(wanted))
@@ -65,27 +66,34 @@ def open_model(path: Path, options: LoadOptions) -> BaseRuntime:
                 providers=_configured(wanted),
                 disabled_optimizers=disabled,
             )
-    except Exception as error:  # onnxruntime raises a class per status, all straight from Exception
+    except Exception as error:  # the only common base of onnxruntime's errors
         if device != "cpu":
-            raise RuntimeUnavailable(f"no session on {device} ({_first_line(error)})") from error
+            raise RuntimeUnavailable(
+                f"no session on {device} ({_first_line(error)})", path=path
+            ) from error
         raise ModelError(
-            f"{path}: ONNX Runtime {ort.__version__} cannot load it ({_first_line(error)})"
+            f"ONNX Runtime {ort.__version__} cannot load it ({_first_line(error)})", path=path
         ) from error
     for value in (*session.get_inputs(), *session.get_outputs()):
         if value.type != "tensor(float)":
-            raise ModelError(f"{path}: {value.name!r} is a {value.type}, expected tensor(float)")
+            raise wrong_dtype(path, value.name, value.type)
     obtained = session.get_providers()
     if obtained != wanted:
         raise RuntimeUnavailable(
-            f"asked for {', '.join(wanted)}, obtained only {', '.join(obtained)}: check the GPU "
-            "driver, and that CUDA, cuDNN and TensorRT fit this onnxruntime"
+            f"providers {', '.join(obtained)} instead of {', '.join(wanted)}",
+            path=path,
+            field="device",
+            value=obtained,
+            expected=", ".join(wanted),
+            fix="check the GPU driver, and the versions of CUDA, cuDNN and TensorRT that "
+            "this onnxruntime needs",
         )
     details = {"version": ort.__version__, "providers": obtained, "threads": options.threads}
     return _OnnxRuntime(session, device, details, options.parallel)
 
 
 class _OnnxRuntime(BaseRuntime):
-    """A session: safe for inferences at once, so that slots need nothing of their own."""
+    """A session; it is safe in several threads, so that slots need no objects of their own."""
 
     def __init__(self, session: Any, device: str, details: dict[str, Any], parallel: int) -> None:
         super().__init__(
@@ -107,7 +115,7 @@ class _OnnxRuntime(BaseRuntime):
 
 
 def _configured(providers: list[str]) -> list[Any]:
-    """TensorRT keeps what it built: building takes minutes, and would happen at every start."""
+    """Providers with options: TensorRT keeps its engines, since building them takes minutes."""
     if "TensorrtExecutionProvider" not in providers:
         return list(providers)
     folder = str(cache_folder("onnxruntime-tensorrt"))
@@ -126,7 +134,7 @@ def _disabled_optimizers(session: Any) -> list[str]:
 
 
 def _shape(sizes: list[int | str | None]) -> tuple[int, ...]:
-    """A named or unknown size is any size."""
+    """Named and unknown sizes are -1."""
     return tuple(size if isinstance(size, int) else -1 for size in sizes)
 
 

@@ -1,4 +1,4 @@
-"""OpenVINO: one infer request for each inference that may run at once."""
+"""OpenVINO: one infer request for each parallel inference."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from evface_runtimes.base import BaseRuntime, FloatArrays
+from evface_runtimes.base import BaseRuntime, FloatArrays, wrong_dtype
 from evface_runtimes.errors import ModelError, RuntimeUnavailable
 from evface_runtimes.protocol import LoadOptions
 
-#: device → (OpenVINO's name, precision of the float operators). The CPU would otherwise take
-#: bfloat16 on its own wherever it has it, which moves landmarks; GPU and NPU compute in float16.
+#: Device → OpenVINO's name, and precision of float operators. The default of the CPU is bfloat16
+#: where it is available, which changes landmarks.
 _DEVICES = {"cpu": ("CPU", "f32"), "gpu": ("GPU", "f16"), "npu": ("NPU", "f16")}
 
 
@@ -20,7 +20,7 @@ def find_device(device: str) -> str:
     """The full name of the first device of this kind.
 
     Raises:
-        RuntimeUnavailable: OpenVINO finds none.
+        RuntimeUnavailable: there is none.
     """
     import openvino as ov
 
@@ -35,13 +35,15 @@ def _find(ov: Any, core: Any, name: str) -> str:
         if found.split(".")[0] == name:
             return str(found)
     raise RuntimeUnavailable(
-        f"OpenVINO {ov.__version__.split('-')[0]} finds no {name} (it finds "
-        f"{', '.join(core.available_devices)}); check the driver"
+        f"no {name} in OpenVINO {_version(ov)} (available: {', '.join(core.available_devices)})",
+        field="device",
+        value=name,
+        fix="check the driver",
     )
 
 
 def open_model(path: Path, options: LoadOptions) -> BaseRuntime:
-    """A compiled model on exactly `options.device`."""
+    """A compiled model on `options.device`."""
     import openvino as ov
 
     core = ov.Core()
@@ -54,25 +56,25 @@ def open_model(path: Path, options: LoadOptions) -> BaseRuntime:
         "INFERENCE_PRECISION_HINT": precision,
     }
     if device == "cpu":
-        # A stream has threads of its own, and runs one inference at a time.
+        # Each stream has its own threads and runs one inference at a time.
         config |= {"INFERENCE_NUM_THREADS": options.threads * parallel, "NUM_STREAMS": parallel}
     try:
         model = core.read_model(path)
     except RuntimeError as error:
         raise ModelError(
-            f"{path}: OpenVINO {ov.__version__.split('-')[0]} cannot load it ({_reason(error)})"
+            f"OpenVINO {_version(ov)} cannot load it ({_reason(error)})", path=path
         ) from error
     for port in (*model.inputs, *model.outputs):
         if port.get_element_type() != ov.Type.f32:
-            raise ModelError(
-                f"{path}: {port.get_any_name()!r} is {port.get_element_type()}, expected f32"
-            )
+            raise wrong_dtype(path, port.get_any_name(), str(port.get_element_type()))
     try:
         compiled = core.compile_model(model, name, config)
     except RuntimeError as error:
-        raise RuntimeUnavailable(f"cannot compile {path.name} ({_reason(error)})") from error
+        raise RuntimeUnavailable(
+            f"OpenVINO {_version(ov)} cannot compile it ({_reason(error)})", path=path
+        ) from error
     details = {
-        "version": ov.__version__.split("-")[0],
+        "version": _version(ov),
         "precision": compiled.get_property("INFERENCE_PRECISION_HINT").to_string(),
         "threads": options.threads,
     }
@@ -83,7 +85,7 @@ class _OpenVinoRuntime(BaseRuntime):
     def __init__(
         self, model: Any, compiled: Any, device: str, details: dict[str, Any], parallel: int
     ) -> None:
-        # Compiling may give a tensor the names of its neighbours: keep those of the file.
+        # The names of the file: compiling can rename tensors.
         super().__init__(
             "openvino",
             device,
@@ -106,7 +108,11 @@ def _shape(port: Any) -> tuple[int, ...]:
     return tuple(-1 if size.is_dynamic else size.get_length() for size in port.get_partial_shape())
 
 
+def _version(ov: Any) -> str:
+    return str(ov.__version__).split("-")[0]
+
+
 def _reason(error: Exception) -> str:
-    """The last line says what is wrong; those before it name OpenVINO's own source files."""
+    """The last line of a message; the lines before it are locations in OpenVINO's sources."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__

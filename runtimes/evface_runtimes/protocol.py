@@ -1,4 +1,4 @@
-"""What every runtime is: tensors in, tensors out."""
+"""The interface of a runtime."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from evface_runtimes.errors import ConfigError
 
 
 class Runtime(Protocol):
-    """A loaded network.
+    """A loaded network. Anything with these members is a runtime.
 
     Attributes:
         name: such as "onnxruntime".
-        device: the device really obtained, such as "cpu".
-        inputs, outputs: name → shape (-1 where any size is accepted).
+        device: the device in use, such as "cpu".
+        inputs, outputs: name → shape (-1: any size).
     """
 
     name: str
@@ -26,19 +26,24 @@ class Runtime(Protocol):
     inputs: dict[str, tuple[int, ...]]
     outputs: dict[str, tuple[int, ...]]
 
-    def run(self, tensors: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]: ...
+    def run(self, tensors: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+        """One inference: name → array for every input, name → array for every output."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Release the network."""
 
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """How a network is to be opened.
+    """How to open a network.
 
     Attributes:
         device: one of the runtime's devices.
-        threads: of the CPU, for one inference.
-        parallel: inferences that run at once.
+        threads: CPU threads of one inference.
+        parallel: number of inferences that can run at once.
+
+    Raises:
+        ConfigError: a number below 1.
     """
 
     device: str

@@ -1,4 +1,4 @@
-"""The table of runtimes. Adding one is adding a row and a file."""
+"""The table of runtimes. To add one, add a row here and a file."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RuntimeSpec:
-    """A runtime that may be asked for.
+    """A row of the table.
 
     Attributes:
-        name: as users call it.
-        module: holds `open_model(path, options) -> BaseRuntime` and `find_device(device) -> str`;
+        name: the value of `runtime=`.
+        module: has `open_model(path, options) -> BaseRuntime` and `find_device(device) -> str`;
             imported on demand.
-        packages: the libraries behind it, as they are imported.
-        install: what to type when one of them is absent.
-        kinds: of files that it reads, as `evface_runtimes.files` calls them.
-        devices: all that may be named.
-        auto: those of them that "auto" tries, in order.
-        runs_parallel: whether several inferences may run at once.
+        packages: the libraries it imports.
+        install: how to install them.
+        kinds: of files that it reads, keys of `evface_runtimes.files.SUFFIXES`.
+        devices: the values of `device=`.
+        auto: the devices that "auto" tries, in order.
+        runs_parallel: whether several inferences can run at once.
     """
 
     name: str
@@ -42,7 +42,7 @@ class RuntimeSpec:
     runs_parallel: bool = True
 
 
-#: The first row that reads a file is the one taken when no runtime is named.
+#: The default for a file is the first row that reads it.
 RUNTIMES: tuple[RuntimeSpec, ...] = (
     RuntimeSpec(
         name="onnxruntime",
@@ -51,7 +51,7 @@ RUNTIMES: tuple[RuntimeSpec, ...] = (
         install="pip install onnxruntime",
         kinds=("onnx",),
         devices=("cpu", "cuda", "tensorrt"),
-        auto=("cuda", "cpu"),  # TensorRT builds for minutes: only where it is named
+        auto=("cuda", "cpu"),  # not TensorRT, which builds for minutes
     ),
     RuntimeSpec(
         name="openvino",
@@ -67,8 +67,8 @@ RUNTIMES: tuple[RuntimeSpec, ...] = (
         module="evface_runtimes.tensorrt_runtime",
         packages=("tensorrt", "cuda.bindings.runtime"),
         install=(
-            "TensorRT comes with JetPack or from NVIDIA (make the virtual environment with "
-            "--system-site-packages); pip install 'evface-edge[tensorrt]' brings cuda-python"
+            "install TensorRT with JetPack or from NVIDIA (and make the virtual environment with "
+            "--system-site-packages), then pip install 'evface-edge[tensorrt]'"
         ),
         kinds=("engine", "onnx"),
         devices=("cuda",),
@@ -82,7 +82,7 @@ RUNTIMES: tuple[RuntimeSpec, ...] = (
         install="pip install 'evface-edge[train]'",
         kinds=("checkpoint",),
         devices=("cpu", "cuda"),
-        auto=("cpu",),  # the reference: the same numbers everywhere
+        auto=("cpu",),  # the reference, the same on every machine
         runs_parallel=False,
     ),
 )
@@ -96,24 +96,23 @@ def load(
     threads: int | None = None,
     parallel: int = 1,
 ) -> BaseRuntime:
-    """A network, ready to run.
+    """Load a network.
 
     Args:
-        path: the network's file; its kind is read from its first bytes.
-        runtime: the name of a row of `RUNTIMES`; by default the first that reads such a file.
-        device: a device of that runtime, or "auto": the first of its devices that is there
-            (`.device` of the result says which). A device that is named is used or refused.
-        threads: for one inference; 1 when not given, so that a live program keeps its cores.
-        parallel: inferences at once, for `run_many` or for several threads; 1 has the lowest
+        path: the file; its kind is read from its first bytes.
+        runtime: name of a row of `RUNTIMES`; by default the first that reads this kind.
+        device: a device of the runtime, or "auto" for the first one available; `.device` of the
+            result names it. There is no silent fallback from a device that was named.
+        threads: CPU threads of one inference; 1 by default, which leaves cores to a live program.
+        parallel: number of inferences at once, for `run_many` or several threads; 1 has the lowest
             latency.
 
     Raises:
-        ConfigError: no such runtime or device, `threads` or `parallel` below 1, or `parallel`
+        ConfigError: no such runtime or device; `threads` or `parallel` below 1; or `parallel`
             above 1 with a runtime that runs one inference at a time.
-        ModelError: no such file, or one that the runtime cannot read.
-        RuntimeUnavailable: the runtime or the device is not there; says what was tried and why
-            it failed.
-        DeviceMismatch: an engine built for another GPU, or by another TensorRT.
+        ModelError: no such file, or the runtime cannot read it.
+        RuntimeUnavailable: the runtime or the device is not available; lists what was tried.
+        DeviceMismatch: an engine was built for another GPU or TensorRT.
     """
     path = Path(path)
     named = _named(runtime)
@@ -130,27 +129,31 @@ def load(
     require(spec.name)
     module = importlib.import_module(spec.module)
 
-    refusals = []
+    failures: list[RuntimeUnavailable] = []
     for option in options:
         try:
             opened: BaseRuntime = module.open_model(path, option)
         except RuntimeUnavailable as error:
-            refusals.append(f"{option.device}: {error}")
+            failures.append(error)
             continue
         _log.info("%s runs with %s", path, opened.describe())
         return opened
-    raise RuntimeUnavailable(f"{spec.name} cannot run {path.name}. Tried {'; '.join(refusals)}")
+    tried = zip(options, failures, strict=True)
+    raise RuntimeUnavailable(
+        f"{spec.name} cannot run it; "
+        + "; ".join(f"tried {option.device}: {error}" for option, error in tried),
+        path=path,
+        field="device",
+        value=device,
+    ) from failures[-1]
 
 
 def find_device(runtime: str, device: str) -> str:
-    """Whether a device of a runtime is there; loads no network.
-
-    Returns:
-        what the runtime calls it.
+    """The full name of a device of a runtime; loads no network.
 
     Raises:
         ConfigError: no such runtime or device.
-        RuntimeUnavailable: the runtime or the device is not there; says what to do.
+        RuntimeUnavailable: the runtime or the device is not available.
     """
     spec = _row(runtime)
     if device not in spec.devices:
@@ -164,7 +167,7 @@ def require(runtime: str) -> None:
     """Import the libraries of a runtime.
 
     Raises:
-        RuntimeUnavailable: one is absent; says what to install.
+        RuntimeUnavailable: a library is missing.
     """
     spec = next(spec for spec in RUNTIMES if spec.name == runtime)
     for package in spec.packages:
@@ -172,7 +175,10 @@ def require(runtime: str) -> None:
             importlib.import_module(package)
         except ImportError as error:
             raise RuntimeUnavailable(
-                f"{spec.name} is not there ({error}): {spec.install}"
+                f"{spec.name} is not installed ({error})",
+                field="runtime",
+                value=spec.name,
+                fix=spec.install,
             ) from error
 
 
@@ -184,8 +190,8 @@ def _row(runtime: str) -> RuntimeSpec:
     names = [spec.name for spec in RUNTIMES]
     if runtime not in names:
         near = difflib.get_close_matches(runtime, names, n=1)
-        hint = f" (nearest: {near[0]})" if near else ""
-        raise ConfigError("runtime", runtime, ", ".join(names) + hint)
+        fix = f"did you mean {near[0]!r}?" if near else None
+        raise ConfigError("runtime", runtime, ", ".join(names), fix=fix)
     return RUNTIMES[names.index(runtime)]
 
 
@@ -193,10 +199,15 @@ def _choose(path: Path, kind: str, named: RuntimeSpec | None) -> RuntimeSpec:
     for spec in RUNTIMES if named is None else (named,):
         if kind in spec.kinds:
             return spec
-    by = "any runtime" if named is None else named.name
-    kinds = SUFFIXES if named is None else named.kinds
-    readable = ", ".join(SUFFIXES[kind][0] for kind in kinds)
-    raise ModelError(f"{path}: not a file that {by} reads ({kind}); expected {readable}")
+    reader = "no runtime" if named is None else f"{named.name} does not"
+    expected = ", ".join(SUFFIXES[k][0] for k in (SUFFIXES if named is None else named.kinds))
+    raise ModelError(
+        f"{reader} read {kind} files, expected {expected}",
+        path=path,
+        field="kind",
+        value=kind,
+        expected=expected,
+    )
 
 
 def _check_device(spec: RuntimeSpec, device: str) -> None:

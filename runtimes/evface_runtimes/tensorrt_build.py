@@ -1,15 +1,17 @@
-"""From an ONNX model to a TensorRT engine, through TensorRT's own parser.
+"""ONNX model → TensorRT engine, with TensorRT's own parser.
 
-Works with the Python API of TensorRT 10 (JetPack 6) and 11, and with that of TensorRT-RTX, which
-parses and builds on a machine without a GPU.
+For the Python API of TensorRT 10 (JetPack 6) and 11, and of TensorRT-RTX, which builds on a machine
+without a GPU.
 
-Networks are strongly typed: every operator runs in the types that stand in the ONNX file. INT8 is
-its Q/DQ pairs, float16 its float16 tensors; TensorRT 11 knows no other way.
+Networks are strongly typed: every operator runs in the types of the ONNX file, INT8 by its Q/DQ
+pairs and float16 by its float16 tensors. TensorRT 11 supports nothing else.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import json
 import logging
 import os
 import tempfile
@@ -30,11 +32,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class BuildSettings:
-    """How the builder is set.
+    """Settings of the builder.
 
     Attributes:
-        max_batch: largest batch of one inference; kernels are chosen for a batch of 1.
-        workspace_mib: GPU memory that kernels may use while they are tried.
+        max_batch: largest batch of one inference, 1 to 1024; kernels are chosen for a batch of 1.
+        workspace_mib: GPU memory for kernels during the build.
+
+    Raises:
+        ConfigError: a value out of range.
     """
 
     max_batch: int = 16
@@ -55,7 +60,7 @@ class BuildSettings:
 
 @dataclass(frozen=True)
 class BuiltEngine:
-    """A serialized engine, the timing cache after it, and what the build took."""
+    """A serialized engine, the timing cache, the number of layers, and the time of the build."""
 
     plan: bytes
     timing_cache: bytes
@@ -72,40 +77,41 @@ def build_engine(
     timing_cache: bytes = b"",
     progress: Callable[[str], None] = lambda phase: None,
 ) -> BuiltEngine:
-    """Parse `onnx` and build an engine.
+    """Build an engine from an ONNX model.
 
     Args:
-        trt: the module `tensorrt`, or `tensorrt_rtx`.
-        origin: names the model in messages.
-        timing_cache: of an earlier build; a foreign one is ignored by TensorRT.
-        progress: gets the name of each phase as it begins.
+        trt: the module `tensorrt` or `tensorrt_rtx`.
+        onnx: the contents of the file.
+        origin: the file, for messages.
+        timing_cache: of an earlier build; TensorRT ignores it if it does not fit.
+        progress: called with the name of each phase when it begins.
 
     Raises:
-        ModelError: the parser does not know an operator, or the builder has no kernel for it;
-            the message has what TensorRT said.
+        ModelError: the parser does not support an operator, or the builder has no kernel for it;
+            with the messages of TensorRT.
     """
     start = time.perf_counter()
     logger = make_logger(trt)
     builder = trt.Builder(logger)
-    # TensorRT 11 knows strongly typed networks alone, and may do without the flag.
+    # TensorRT 11 has only strongly typed networks, and no such flag.
     flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     network = builder.create_network(0 if flag is None else 1 << int(flag))
     parser = trt.OnnxParser(network, logger)
     if not parser.parse(onnx):
-        errors = [_told(parser.get_error(index)) for index in range(parser.num_errors)]
+        errors = [_parser_error(parser.get_error(index)) for index in range(parser.num_errors)]
         raise ModelError(
-            f"{origin}: TensorRT {trt.__version__} cannot parse it "
-            f"({_reasons(errors or logger.errors)}); export it with --target trt-fp32, trt-fp16 "
-            "or trt-int8"
+            f"TensorRT {trt.__version__} cannot parse it ({_reasons(errors or logger.errors)})",
+            path=origin,
+            fix="export it with --target trt-fp32, trt-fp16 or trt-int8",
         )
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, settings.workspace_mib << 20)
-    # Float32 means float32: on its own, TensorRT rounds factors to 10 bits where it can.
+    # By default TensorRT rounds the factors of float32 products to 10 bits.
     config.clear_flag(trt.BuilderFlag.TF32)
     config.progress_monitor = _monitor(trt, progress)
     _add_profile(builder, network, config, settings)
     with warnings.catch_warnings():
-        # TensorRT-RTX has no timing cache: its functions do nothing there, and say so.
+        # TensorRT-RTX has no timing cache; its functions only warn.
         warnings.filterwarnings("ignore", ".*Timing cache", DeprecationWarning)
         cache = config.create_timing_cache(timing_cache)
         if cache is not None:
@@ -115,7 +121,7 @@ def build_engine(
         timings = b"" if kept is None else bytes(kept.serialize())
     if plan is None:
         raise ModelError(
-            f"{origin}: TensorRT {trt.__version__} cannot build it ({_reasons(logger.errors)})"
+            f"TensorRT {trt.__version__} cannot build it ({_reasons(logger.errors)})", path=origin
         )
     return BuiltEngine(bytes(plan), timings, network.num_layers, time.perf_counter() - start)
 
@@ -128,10 +134,10 @@ def cached_engine(
     *,
     progress: Callable[[str], None] = lambda phase: None,
 ) -> Path:
-    """The engine of an ONNX model for this machine, from the cache, or built into it.
+    """The engine of an ONNX model for this machine; built if it is not in the cache.
 
-    The cache is `cache_folder("engines")`; an engine's name holds the model's hash, the GPU, the
-    version of TensorRT and the settings.
+    The cache is `cache_folder("engines")`. The name of an engine depends on the model's hash, the
+    GPU, the version of TensorRT and the settings.
 
     Raises:
         ModelError: see `build_engine`.
@@ -156,7 +162,7 @@ def cached_engine(
             return engine
         timing = folder / f"timing-{gpu.compute_capability}-{trt.__version__}.cache"
         _log.warning(
-            "%s: building an engine for %s with TensorRT %s, once; this takes up to minutes",
+            "%s: building an engine for %s with TensorRT %s; this takes minutes, once",
             model,
             gpu.name,
             trt.__version__,
@@ -174,17 +180,15 @@ def cached_engine(
         write_engine(engine, built.plan, facts)
     except OSError as error:
         raise RuntimeUnavailable(
-            f"the engine of {model.name} cannot be kept in {error.filename or 'the cache'} "
-            f"({error.strerror}); set XDG_CACHE_HOME to a folder that can be written"
+            f"the engine of {model.name} cannot be written ({error.strerror})",
+            path=error.filename,
+            fix="set XDG_CACHE_HOME to a folder that can be written",
         ) from error
     return engine
 
 
 def write_engine(engine: Path, plan: bytes, facts: EngineFacts) -> EngineFacts:
-    """Write an engine and its sidecar; the facts with the hash that it has."""
-    import dataclasses
-    import json
-
+    """Write an engine and the file beside it; returns the facts with the engine's hash."""
     complete = dataclasses.replace(facts, engine_sha256=hashlib.sha256(plan).hexdigest())
     replace_file(engine, plan)
     replace_file(sidecar_path(engine), json.dumps(complete.to_entry(), indent=1).encode())
@@ -192,7 +196,7 @@ def write_engine(engine: Path, plan: bytes, facts: EngineFacts) -> EngineFacts:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a file whole, or leave what was there."""
+    """Write a file atomically; if that fails, the old contents stay."""
     handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -204,7 +208,7 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def make_logger(trt: Any) -> Any:
-    """A logger for TensorRT that keeps its errors, as `errors`, and passes all on to ours."""
+    """A logger for TensorRT: keeps errors in `errors`, and logs all messages at debug level."""
 
     class Logger(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -228,7 +232,7 @@ def _monitor(trt: Any, progress: Callable[[str], None]) -> Any:
             progress(phase)
 
         def step_complete(self, phase: str, step: int) -> bool:
-            return True  # go on
+            return True  # continue
 
         def phase_finish(self, phase: str) -> None:
             pass
@@ -250,7 +254,7 @@ def _add_profile(builder: Any, network: Any, config: Any, settings: BuildSetting
 
 
 def _is_sound(engine: Path) -> bool:
-    """Whether the cache holds it; a damaged entry is built again."""
+    """Whether an engine is in the cache and not damaged."""
     try:
         return engine.is_file() and read_facts(engine) is not None
     except ModelError as error:
@@ -258,12 +262,12 @@ def _is_sound(engine: Path) -> bool:
         return False
 
 
-def _told(error: Any) -> str:
-    """What the parser says of one operator."""
+def _parser_error(error: Any) -> str:
+    """The parser's message, with the operator."""
     where = f"{error.node_operator()} {error.node_name()!r}: " if error.node_operator() else ""
     return f"{where}{error.desc()}"
 
 
 def _reasons(messages: list[str]) -> str:
-    """The first few, since one cause has many consequences."""
+    """The first three messages; later ones are mostly consequences."""
     return "; ".join(" ".join(message.split()) for message in messages[:3]) or "no reason given"

@@ -1,7 +1,7 @@
-"""What an engine was built for: kept in a file beside it, `<engine>.json`.
+"""What an engine was built for: in a file beside it, `<engine>.json`.
 
-An engine runs on the GPU model and with the TensorRT that built it. Its own bytes stay as TensorRT
-wrote them, since other tools refuse an engine that begins with anything else.
+An engine runs only on the GPU model and with the TensorRT version that it was built with. Its bytes
+stay as TensorRT wrote them, since other tools refuse an engine with anything added.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from typing import Any
 
 from evface_runtimes.errors import DeviceMismatch, ModelError
 
-#: The entry of the sidecar that is ours; other packages add their own beside it.
+#: The entry of the file; other packages add theirs beside it.
 ENTRY = "engine"
 
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """Of one build.
+    """Facts of one build.
 
     Attributes:
         gpu, compute_capability: such as "Orin" and "8.7".
         tensorrt: its version, such as "10.3.0".
-        flags: how the builder was set, as text.
+        flags: settings of the builder, as text.
         source: file name of the ONNX model.
         onnx_sha256, engine_sha256: of the whole files.
     """
@@ -41,23 +41,25 @@ class EngineFacts:
 
     @property
     def key(self) -> str:
-        """Equal for builds that could stand for each other."""
+        """Equal for builds that are interchangeable."""
         parts = (self.onnx_sha256, self.gpu, self.compute_capability, self.tensorrt, self.flags)
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:20]
 
     def to_entry(self) -> dict[str, Any]:
+        """The contents of the file beside the engine."""
         return {ENTRY: dataclasses.asdict(self)}
 
 
 def sidecar_path(engine: Path) -> Path:
+    """`<engine>.json`."""
     return engine.with_name(f"{engine.name}.json")
 
 
 def read_facts(engine: Path) -> EngineFacts | None:
-    """The facts beside an engine, or None where there is no such file.
+    """The facts beside an engine, or None if there is no such file.
 
     Raises:
-        ModelError: the file is damaged, or the engine is not the one that it speaks of.
+        ModelError: the file is damaged, or the engine was changed after the build.
     """
     sidecar = sidecar_path(engine)
     try:
@@ -67,14 +69,20 @@ def read_facts(engine: Path) -> EngineFacts | None:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
-            f"{sidecar}: cannot be read as what an engine was built for ({error}); build the "
-            "engine again with `evface-edge build-engine`"
+            f"no facts of an engine in it ({error})",
+            path=sidecar,
+            fix="build the engine again with `evface-edge build-engine`",
         ) from None
     found = hashlib.sha256(engine.read_bytes()).hexdigest()
     if found != facts.engine_sha256:
         raise ModelError(
-            f"{engine}: truncated, or changed after it was built (its SHA-256 is {found[:12]}…, "
-            f"{sidecar.name} says {facts.engine_sha256[:12]}…); {_rebuild(engine, facts)}"
+            f"truncated, or changed after it was built: its SHA-256 is {found[:12]}…, expected "
+            f"{facts.engine_sha256[:12]}…",
+            path=engine,
+            field="sha256",
+            value=found,
+            expected=facts.engine_sha256,
+            fix=_rebuild(engine, facts),
         )
     return facts
 
@@ -82,18 +90,25 @@ def read_facts(engine: Path) -> EngineFacts | None:
 def check_machine(
     engine: Path, facts: EngineFacts, *, gpu: str, compute_capability: str, tensorrt: str
 ) -> None:
-    """Hold what an engine was built for against what is here.
+    """Compare what an engine was built for with this machine.
 
     Raises:
-        DeviceMismatch: another GPU or another TensorRT; the message has the command to rebuild.
+        DeviceMismatch: another GPU or another TensorRT; `fix` is the command to rebuild.
     """
-    built = (facts.gpu, facts.compute_capability, facts.tensorrt)
-    if built != (gpu, compute_capability, tensorrt):
+    built = _machine(facts.gpu, facts.compute_capability, facts.tensorrt)
+    here = _machine(gpu, compute_capability, tensorrt)
+    if built != here:
         raise DeviceMismatch(
-            f"{engine}: built for {facts.gpu} (compute capability {facts.compute_capability}) "
-            f"with TensorRT {facts.tensorrt}, but this is {gpu} ({compute_capability}) with "
-            f"TensorRT {tensorrt}, and engines do not move; {_rebuild(engine, facts)}"
+            f"built for {built}, but this machine has {here}",
+            path=engine,
+            value=built,
+            expected=here,
+            fix=_rebuild(engine, facts),
         )
+
+
+def _machine(gpu: str, compute_capability: str, tensorrt: str) -> str:
+    return f"{gpu} (compute capability {compute_capability}) with TensorRT {tensorrt}"
 
 
 def _rebuild(engine: Path, facts: EngineFacts) -> str:

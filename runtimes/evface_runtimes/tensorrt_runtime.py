@@ -1,7 +1,7 @@
-"""TensorRT: an engine, or an ONNX model of which an engine is built into the cache, on the GPU.
+"""TensorRT: an engine, or an ONNX model whose engine is built once and kept in the cache.
 
-Input and output go through page-locked memory; one inference is one CUDA graph (upload, network,
-download), recorded once for each batch size. Everything is on one stream.
+Inputs and outputs use page-locked memory. One inference is one CUDA graph (upload, network,
+download), recorded once for each batch size, on one stream.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from evface_runtimes.base import BaseRuntime, FloatArrays
+from evface_runtimes.base import BaseRuntime, FloatArrays, wrong_dtype
 from evface_runtimes.cuda import Cuda, load_cuda
 from evface_runtimes.errors import ModelError, RuntimeUnavailable
 from evface_runtimes.files import recognise
@@ -28,7 +28,7 @@ def find_device(device: str) -> str:
     """Name and compute capability of the GPU.
 
     Raises:
-        RuntimeUnavailable: no GPU, or no driver for it.
+        RuntimeUnavailable: there is no GPU, or no driver for it.
     """
     gpu = load_cuda().gpu()
     return f"{gpu.name}, compute capability {gpu.compute_capability}"
@@ -39,8 +39,8 @@ def open_model(path: Path, options: LoadOptions) -> BaseRuntime:
 
     Raises:
         RuntimeUnavailable: no GPU, no driver, or not enough memory.
-        ModelError: damaged, or with tensors that are not float32.
-        DeviceMismatch: built for another GPU, or by another TensorRT.
+        ModelError: the engine is damaged, or has tensors that are not float32.
+        DeviceMismatch: the engine was built for another GPU or TensorRT.
     """
     import tensorrt as trt
 
@@ -48,8 +48,8 @@ def open_model(path: Path, options: LoadOptions) -> BaseRuntime:
 
 
 def open_engine(trt: Any, cuda: Cuda, path: Path, options: LoadOptions) -> BaseRuntime:
-    """The same, with the libraries given."""
-    # Before anything of TensorRT: without a driver, its objects bring the process down at exit.
+    """`open_model` with these libraries."""
+    # Before any object of TensorRT: without a driver, they crash the process at exit.
     gpu = cuda.gpu()
     if recognise(path) == "onnx":
         path = cached_engine(trt, gpu, path, progress=lambda phase: _log.info("%s", phase))
@@ -67,16 +67,15 @@ def open_engine(trt: Any, cuda: Cuda, path: Path, options: LoadOptions) -> BaseR
     engine = runtime.deserialize_cuda_engine(path.read_bytes())
     if engine is None:
         raise ModelError(
-            f"{path}: TensorRT {trt.__version__} on {gpu.name} cannot load it "
-            f"({'; '.join(logger.errors) or 'no reason given'}); an engine runs only where it was "
-            "built: build it here with `evface-edge build-engine MODEL.onnx`"
+            f"TensorRT {trt.__version__} on {gpu.name} cannot load it "
+            f"({'; '.join(logger.errors) or 'no reason given'})",
+            path=path,
+            fix="build it on this machine: `evface-edge build-engine MODEL.onnx`",
         )
     names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
     for name in names:
         if engine.get_tensor_dtype(name) != trt.float32:
-            raise ModelError(
-                f"{path}: {name!r} is {engine.get_tensor_dtype(name)}, expected float32"
-            )
+            raise wrong_dtype(path, name, str(engine.get_tensor_dtype(name)))
     inputs, outputs = (
         {
             name: tuple(engine.get_tensor_shape(name))
@@ -95,7 +94,7 @@ def open_engine(trt: Any, cuda: Cuda, path: Path, options: LoadOptions) -> BaseR
 
 
 class _TensorRtRuntime(BaseRuntime):
-    """One stream; for each batch size that came along, a lane: context, buffers and graph."""
+    """One stream, and for each batch size that was used a `_Lane`."""
 
     def __init__(
         self,
@@ -110,7 +109,7 @@ class _TensorRtRuntime(BaseRuntime):
         super().__init__("tensorrt", device, inputs, outputs, details)
         self._cuda, self._runtime, self._engine = cuda, runtime, engine
         free = [name for name, shape in inputs.items() if shape[0] < 0]
-        #: Of one inference; a larger batch is cut.
+        #: Largest batch of one inference; larger ones are split.
         self.max_batch: int | None = None
         if free:
             self.max_batch = min(engine.get_tensor_profile_shape(name, 0)[2][0] for name in free)
@@ -140,8 +139,8 @@ class _TensorRtRuntime(BaseRuntime):
         return lane
 
     def _release(self) -> None:
-        # What was made last goes first, also when one of the steps fails: graphs, buffers and
-        # contexts, then the stream that they ran on, the engine, the runtime.
+        # In reverse order of creation, also if a step fails: graphs, buffers and contexts, then
+        # the stream, the engine and the runtime.
         with contextlib.ExitStack() as made:
             made.callback(setattr, self, "_runtime", None)
             made.callback(setattr, self, "_engine", None)
@@ -152,10 +151,10 @@ class _TensorRtRuntime(BaseRuntime):
 
 
 class _Lane:
-    """All that inferences of one batch size need.
+    """Context, buffers and graph of one batch size.
 
-    A recorded graph holds the addresses and the shapes of its context: each batch size has a
-    context of its own.
+    A recorded graph contains the addresses and the shapes of its context, so that each batch size
+    needs its own.
 
     Attributes:
         problem: why the network cannot be recorded as a graph, or "".
@@ -179,15 +178,17 @@ class _Lane:
         with contextlib.ExitStack() as made:
             self._context = engine.create_execution_context()
             if self._context is None:
-                raise RuntimeUnavailable("TensorRT made no context: not enough GPU memory?")
+                raise RuntimeUnavailable("TensorRT made no context", fix="free some GPU memory")
             made.callback(self._drop_context)
             for name, shape in (inputs | outputs).items():
                 full = tuple(batch if size < 0 else size for size in shape)
                 self._allocate(name, full, made)
                 if name in inputs and not self._context.set_input_shape(name, full):
-                    raise ModelError(f"the engine does not take {name!r} of shape {full}")
+                    raise ModelError(
+                        f"the engine refuses shape {full} for {name!r}", field=name, value=full
+                    )
                 self._context.set_tensor_address(name, self._memory[name][1])
-            self._enqueue()  # the first run of a context allocates, which cannot be recorded
+            self._enqueue()  # the first run allocates memory, which cannot be recorded
             cuda("cudaStreamSynchronize", stream)
             self._record(made)
             self._made = made.pop_all()
@@ -209,7 +210,7 @@ class _Lane:
         array, host = self._cuda.pinned_array(shape)
         made.callback(self._cuda, "cudaFreeHost", host)
         self._arrays[name] = array
-        made.callback(self._arrays.pop, name)  # before its memory
+        made.callback(self._arrays.pop, name)  # the array goes before its memory
         array.fill(0)
         device = self._cuda("cudaMalloc", array.nbytes)
         made.callback(self._cuda, "cudaFree", device)
@@ -220,13 +221,15 @@ class _Lane:
             host, device = self._memory[name]
             self._cuda.upload(device, host, self._arrays[name].size, self._stream)
         if not self._context.execute_async_v3(int(self._stream)):
-            raise RuntimeUnavailable("TensorRT could not run the network; -vv shows its messages")
+            raise RuntimeUnavailable(
+                "TensorRT could not run the network", fix="see its messages with -vv"
+            )
         for name in self._outputs:
             host, device = self._memory[name]
             self._cuda.download(host, device, self._arrays[name].size, self._stream)
 
     def _record(self, made: contextlib.ExitStack) -> None:
-        """Record `_enqueue` as a graph; where that is not possible, say why and go without."""
+        """Record `_enqueue` as a graph, or set `problem`; then inferences run without one."""
         self._cuda.begin_capture(self._stream)
         try:
             self._enqueue()

@@ -1,7 +1,7 @@
-"""PyTorch, as the reference: a checkpoint, behind the same protocol as every artefact.
+"""PyTorch: checkpoints, as the reference for the other runtimes.
 
-What a checkpoint holds is known to the package that trains: it offers a function through the entry
-point group `evface_runtimes.checkpoints`.
+The package that trains registers the function that loads its checkpoints in the entry point group
+`evface_runtimes.checkpoints`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from evface_runtimes.protocol import LoadOptions
 ENTRY_POINTS = "evface_runtimes.checkpoints"
 
 Shapes = dict[str, tuple[int, ...]]
-#: Path → (network in eval mode: tensor → tuple of tensors, its input, its outputs in order).
+#: Path → network in eval mode (tensor → tuple of tensors), its input, its outputs in order.
 Loader = Callable[[Path], tuple[Any, Shapes, Shapes]]
 
 
@@ -26,7 +26,7 @@ def find_device(device: str) -> str:
     """The name of the device.
 
     Raises:
-        RuntimeUnavailable: PyTorch finds no CUDA device.
+        RuntimeUnavailable: there is no CUDA device.
     """
     import torch
 
@@ -34,8 +34,10 @@ def find_device(device: str) -> str:
         return f"{torch.get_num_threads()} threads"
     if not torch.cuda.is_available():
         raise RuntimeUnavailable(
-            f"this torch {torch.__version__} finds no CUDA device; check the driver, and that "
-            "torch was installed with CUDA"
+            f"no CUDA device in torch {torch.__version__}",
+            field="device",
+            value=device,
+            fix="check the driver, and that torch was installed with CUDA",
         )
     return str(torch.cuda.get_device_name())
 
@@ -54,8 +56,9 @@ def _loader() -> Loader:
     points = metadata.entry_points(group=ENTRY_POINTS)
     if not points:
         raise RuntimeUnavailable(
-            f"no installed package offers checkpoints (entry points {ENTRY_POINTS}); "
-            "install evface-edge again"
+            f"no installed package loads checkpoints (entry points {ENTRY_POINTS})",
+            field=ENTRY_POINTS,
+            fix="install evface-edge again",
         )
     loader: Loader = next(iter(points)).load()
     return loader
@@ -71,12 +74,12 @@ class _TorchRuntime(BaseRuntime):
     def _infer(self, tensors: FloatArrays, slot: int) -> FloatArrays:
         import torch
 
-        before = torch.get_num_threads()  # of the whole process: give it back as it was
+        before = torch.get_num_threads()  # of the whole process; restored below
         torch.set_num_threads(self.details["threads"])
         try:
             with torch.inference_mode():
-                given = [torch.from_numpy(array).to(self.device) for array in tensors.values()]
-                results = self._network(*given)
+                arrays = [torch.from_numpy(array).to(self.device) for array in tensors.values()]
+                results = self._network(*arrays)
         finally:
             torch.set_num_threads(before)
         return {

@@ -154,23 +154,23 @@ def test_read_only_folder(model: Path, fake_tensorrt: Any, monkeypatch: pytest.M
         raise result.exception or AssertionError(result.output)
 
 
-def test_what_is_no_model_for_tensorrt(model: Path, tmp_path: Path) -> None:
+def test_models_that_tensorrt_does_not_take(model: Path, tmp_path: Path) -> None:
     foreign = tmp_path / "foreign.onnx"
     foreign.write_bytes(b"\x08\x0a\x3a\x00")
     card = read_card(FP32)
     wrong = dataclasses.replace(card, precision="int8", target="onnx-int8")
     unsigned = tmp_path / "u8.onnx"
     unsigned.write_bytes(embed_card(FP32.read_bytes(), wrong))
-    for arguments, kind, message in (
-        ((tmp_path / "model.xml",), ConfigError, r"an \.onnx file of a trt target"),
-        ((foreign,), ModelError, "no model card inside"),
-        ((unsigned,), ConfigError, r"takes no zero points; this one is onnx-int8: .*trt-int8"),
-        ((model, "-o", tmp_path / "m.onnx"), ConfigError, r"a file name ending in \.engine"),
-        ((model, "--max-batch", 0), ConfigError, "max_batch = 0: expected 1 to 1024"),
+    for arguments, kind, part in (
+        ((tmp_path / "model.xml",), ConfigError, ".onnx"),
+        ((foreign,), ModelError, "foreign.onnx"),
+        ((unsigned,), ConfigError, "trt-int8"),
+        ((model, "-o", tmp_path / "m.onnx"), ConfigError, ".engine"),
+        ((model, "--max-batch", 0), ConfigError, "max_batch = 0"),
     ):
         result = _run(*arguments)
-        with pytest.raises(kind, match=message):
-            raise result.exception or AssertionError(result.output)
+        assert type(result.exception) is kind
+        assert part in str(result.exception)
 
 
 def test_demo_inputs_are_real_ones() -> None:

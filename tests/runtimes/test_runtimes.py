@@ -52,22 +52,26 @@ def test_inputs_may_be_views(
 
 def test_bad_inputs_are_named(linear: Path, runtime_name: str) -> None:
     with evface_runtimes.load(linear, runtime=runtime_name) as runtime:
-        with pytest.raises(ConfigError, match=r"\['events'\]: expected exactly \['x'\]"):
-            runtime.run({"events": np.zeros((1, 3), np.float32)})
-        with pytest.raises(ConfigError, match=r"'x'.*\(1, 4\): expected \(-1, 3\)"):
-            runtime.run({"x": np.zeros((1, 4), np.float32)})
-        with pytest.raises(ConfigError, match=r"'x'.*\(0, 3\): expected \(-1, 3\)"):
-            runtime.run({"x": np.zeros((0, 3), np.float32)})
-        with pytest.raises(ConfigError, match=r"float64.*expected a float32 array"):
-            runtime.run({"x": np.zeros((1, 3))})  # type: ignore[dict-item]
+        inputs: tuple[tuple[dict[str, Any], str, object], ...] = (
+            ({"events": np.zeros((1, 3), np.float32)}, "tensors", ["events"]),
+            ({"x": np.zeros((1, 4), np.float32)}, "tensors['x'].shape", (1, 4)),
+            ({"x": np.zeros((0, 3), np.float32)}, "tensors['x'].shape", (0, 3)),
+            ({"x": np.zeros((1, 3))}, "tensors['x']", np.dtype("float64")),
+            ({"x": [[1.0, 2.0, 3.0]]}, "tensors['x']", "list"),
+        )
+        for tensors, field, value in inputs:
+            with pytest.raises(ConfigError) as caught:
+                runtime.run(tensors)
+            assert (caught.value.field, caught.value.value) == (field, value)
 
 
 def test_run_after_close(linear: Path, runtime_name: str) -> None:
     runtime = evface_runtimes.load(linear, runtime=runtime_name)
     runtime.close()
     runtime.close()
-    with pytest.raises(RuntimeUnavailable, match=r"run\(\) after close\(\); load it again"):
+    with pytest.raises(RuntimeUnavailable) as caught:
         runtime.run({"x": np.zeros((1, 3), np.float32)})
+    assert caught.value.field == "closed"
 
 
 @pytest.mark.parametrize(
@@ -80,24 +84,25 @@ def test_named_device_that_is_absent_is_refused(linear: Path, device: str, provi
         pytest.skip(f"this onnxruntime has {provider}")
     with pytest.raises(RuntimeUnavailable) as caught:
         evface_runtimes.load(linear, device=device)
-    message = str(caught.value)
-    for part in (f"Tried {device}", f"no {provider} (it has", "CPUExecutionProvider", "-gpu"):
-        assert part in message
+    assert (caught.value.field, caught.value.value) == ("device", device)
+    for part in (provider, "CPUExecutionProvider", "onnxruntime-gpu"):
+        assert part in str(caught.value)
 
 
 def test_named_openvino_device_that_is_absent_is_refused(linear: Path) -> None:
     ov = pytest.importorskip("openvino")
     if any(name.startswith("NPU") for name in ov.Core().available_devices):
         pytest.skip("this machine has an NPU")
-    with pytest.raises(RuntimeUnavailable, match=r"Tried npu: OpenVINO .* finds no NPU"):
+    with pytest.raises(RuntimeUnavailable) as caught:
         evface_runtimes.load(linear, runtime="openvino", device="npu")
+    assert (caught.value.path, caught.value.value) == (linear, "npu")
 
 
 @pytest.mark.parametrize("device", ["cuda", "tensorrt"])
 def test_provider_that_falls_back_is_refused(
     linear: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, device: str
 ) -> None:
-    """CUDA listed, but its driver broken: onnxruntime answers with a session on the CPU."""
+    """CUDA is listed but its driver is broken: onnxruntime returns a session on the CPU."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     ort = pytest.importorskip("onnxruntime")
     session = ort.InferenceSession
@@ -108,13 +113,16 @@ def test_provider_that_falls_back_is_refused(
     listed = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(ort, "get_available_providers", lambda: listed)
     monkeypatch.setattr(ort, "InferenceSession", broken_driver)
-    with pytest.raises(RuntimeUnavailable, match="obtained only CPUExecutionProvider"):
+    with pytest.raises(RuntimeUnavailable) as caught:
         evface_runtimes.load(linear, device=device)
-    # "auto" goes on to the next device, and says so.
+    cause = caught.value.__cause__
+    assert isinstance(cause, RuntimeUnavailable)
+    assert cause.value == ["CPUExecutionProvider"]
+    # "auto" goes on to the next device.
     assert evface_runtimes.load(linear, device="auto").device == "cpu"
 
 
-def test_settings_are_the_ones_asked_for(linear: Path, runtime_name: str) -> None:
+def test_threads_are_applied(linear: Path, runtime_name: str) -> None:
     assert evface_runtimes.load(linear, runtime=runtime_name).details["threads"] == 1
     assert evface_runtimes.load(linear, runtime=runtime_name, threads=2).details["threads"] == 2
 
@@ -126,39 +134,44 @@ def test_openvino_computes_in_float32(linear: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("field", "value", "expected"),
     [
-        ({"runtime": "openvin"}, "nearest: openvino"),
-        ({"device": "cdua"}, "auto, cpu, cuda, tensorrt with onnxruntime"),
-        ({"device": "npu"}, "auto, cpu, cuda, tensorrt with onnxruntime"),
-        ({"parallel": 0}, "parallel = 0: expected 1 or more"),
-        ({"threads": 0}, "threads = 0: expected 1 or more"),
+        ("runtime", "openvin", "openvino"),
+        ("device", "cdua", "auto, cpu, cuda, tensorrt"),
+        ("device", "npu", "auto, cpu, cuda, tensorrt"),
+        ("parallel", 0, "1"),
+        ("threads", 0, "1"),
     ],
 )
-def test_settings_outside_the_table(linear: Path, arguments: dict[str, str], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        evface_runtimes.load(linear, **arguments)  # type: ignore[arg-type]
+def test_settings_outside_the_table(linear: Path, field: str, value: object, expected: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        evface_runtimes.load(linear, **{field: value})  # type: ignore[arg-type]
+    assert (caught.value.field, caught.value.value) == (field, value)
+    assert expected in str(caught.value.expected)
 
 
 def test_files_that_are_no_network(
     tmp_path: Path, runtime_name: str, linear: Path, make_linear: Callable[..., Path]
 ) -> None:
-    with pytest.raises(ModelError, match="no such file"):
+    with pytest.raises(ModelError) as caught:
         evface_runtimes.load(tmp_path / "absent.onnx", runtime=runtime_name)
+    assert caught.value.path == tmp_path / "absent.onnx"
     truncated = tmp_path / "truncated.onnx"
     truncated.write_bytes(linear.read_bytes()[:-20])
-    with pytest.raises(ModelError, match=r"truncated\.onnx: .* cannot load it"):
+    with pytest.raises(ModelError) as caught:
         evface_runtimes.load(truncated, runtime=runtime_name)
-    with pytest.raises(ModelError, match=r"'x'.*expected"):
-        evface_runtimes.load(
-            make_linear(tmp_path / "double.onnx", TensorProto.DOUBLE), runtime=runtime_name
-        )
+    assert caught.value.path == truncated
+    double = make_linear(tmp_path / "double.onnx", TensorProto.DOUBLE)
+    with pytest.raises(ModelError) as caught:
+        evface_runtimes.load(double, runtime=runtime_name)
+    assert (caught.value.path, caught.value.field) == (double, "x")
 
 
 def test_library_that_is_not_installed(linear: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
-    with pytest.raises(RuntimeUnavailable, match=r"pip install 'evface-edge\[openvino\]'"):
+    with pytest.raises(RuntimeUnavailable) as caught:
         evface_runtimes.load(linear, runtime="openvino")
+    assert caught.value.fix == "pip install 'evface-edge[openvino]'"
 
 
 def test_mock_runtime() -> None:
@@ -166,8 +179,9 @@ def test_mock_runtime() -> None:
     outputs = mock.run({"x": np.ones((2, 3), np.float32)})
     assert {name: array.shape for name, array in outputs.items()} == {"y": (2, 5), "z": (2,)}
     assert len(mock.calls) == 1
-    with pytest.raises(ConfigError, match="expected exactly"):
+    with pytest.raises(ConfigError) as caught:
         mock.run({})
+    assert caught.value.field == "tensors"
     doubling = MockRuntime({"x": (-1, 3)}, {"y": (-1, 3)}, lambda tensors: {"y": 2 * tensors["x"]})
     np.testing.assert_array_equal(doubling.run({"x": np.ones((1, 3), np.float32)})["y"], 2)
 
@@ -226,7 +240,7 @@ def test_many_read_no_further_than_needed_and_stop_at_a_failure() -> None:
     mock.close()
 
 
-def test_close_waits_for_all_that_run() -> None:
+def test_close_waits_for_running_inferences() -> None:
     started, may_end = threading.Event(), threading.Event()
 
     def slow(tensors: dict[str, Any]) -> dict[str, Any]:
@@ -247,11 +261,12 @@ def test_close_waits_for_all_that_run() -> None:
     for thread in (running, closing):
         thread.join(10)
     assert found[0]["y"] == 1
-    with pytest.raises(RuntimeUnavailable, match="closed"):
+    with pytest.raises(RuntimeUnavailable) as caught:
         mock.run({"x": np.ones(1, np.float32)})
+    assert caught.value.field == "closed"
 
 
-def test_describe_names_what_was_obtained(linear: Path, runtime_name: str) -> None:
+def test_describe(linear: Path, runtime_name: str) -> None:
     with evface_runtimes.load(linear, runtime=runtime_name, threads=2) as runtime:
         described = runtime.describe()
     assert described.startswith(f"{runtime_name} on cpu: parallel 1, version ")
@@ -299,11 +314,13 @@ def test_differences_of_runtimes(
         found = evface_runtimes.differences(reference, others, [{"x": part} for part in x])
         for other in others.values():
             other.close()
-        with pytest.raises(ConfigError, match="batches = 0: expected at least one"):
+        with pytest.raises(ConfigError) as caught:
             evface_runtimes.differences(reference, others, [])
+        assert (caught.value.field, caught.value.value) == ("batches", 0)
         strange = MockRuntime({"x": (-1, 3)}, {"z": (-1, 5)})
-        with pytest.raises(ConfigError, match=r"outputs of strange = \['z'\]: expected \['y'\]"):
+        with pytest.raises(ConfigError) as caught:
             evface_runtimes.differences(reference, {"strange": strange}, [{"x": x[0]}])
+        assert (caught.value.field, caught.value.value) == ("outputs of strange", ["z"])
     assert found["openvino"]["y"].largest < 1e-5
     away = found["off"]["y"]
     assert (away.largest, away.mean) == pytest.approx((4, 7 / 5), rel=1e-5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -30,10 +31,12 @@ def trt() -> Any:
 def test_cuda_without_a_gpu(cuda_library: Any) -> None:
     if not int(cuda_library.cudaGetDeviceCount()[0]):
         pytest.skip("this machine has a GPU")
-    with pytest.raises(RuntimeUnavailable, match=r"no NVIDIA GPU can be used: .*CUDA error \d+"):
+    with pytest.raises(RuntimeUnavailable) as caught:
         Cuda(cuda_library).gpu()
-    with pytest.raises(RuntimeUnavailable, match=r"cudaMalloc: CUDA error \d+ \(.*driver"):
+    assert (caught.value.field, caught.value.value in (35, 100)) == ("cudaGetDeviceCount", True)
+    with pytest.raises(RuntimeUnavailable) as caught:
         Cuda(cuda_library)("cudaMalloc", 16)
+    assert (caught.value.field, caught.value.value in (35, 100)) == ("cudaMalloc", True)
 
 
 def test_fake_cuda_is_like_cuda(cuda_library: Any, fake_cuda: Any) -> None:
@@ -86,9 +89,12 @@ def test_models_that_tensorrt_does_not_take(trt: Any, tmp_path: Path) -> None:
         [value("y", 1, [1, 3])],
     )
     foreign = onnx.helper.make_model(graph).SerializeToString()
-    for content, message in ((foreign, "NoSuchOperator"), (b"\x08\x0a hello", "cannot parse it")):
-        with pytest.raises(ModelError, match=rf"m\.onnx: TensorRT .*{message}.*--target trt-"):
+    for content, part in ((foreign, "NoSuchOperator"), (b"\x08\x0a hello", trt.__version__)):
+        with pytest.raises(ModelError) as caught:
             build_engine(trt, content, BuildSettings(), origin="m.onnx")
+        assert caught.value.path == Path("m.onnx")
+        assert part in str(caught.value)
+        assert "--target trt-" in str(caught.value.fix)
 
 
 def test_cache(trt: Any, linear: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,20 +125,20 @@ def test_runtime_refuses_before_it_touches_tensorrt(
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1, done.stderr
-    assert "RuntimeUnavailable: tensorrt cannot run linear.onnx. Tried cuda" in done.stderr
+    assert re.search(r"RuntimeUnavailable: .*linear\.onnx: tensorrt .* cuda", done.stderr)
 
 
 def test_settings_out_of_range() -> None:
     from evface_edge.errors import ConfigError
 
     for settings in ({"max_batch": 0}, {"max_batch": 5000}, {"workspace_mib": 0}):
-        with pytest.raises(ConfigError, match="expected"):
+        with pytest.raises(ConfigError) as caught:
             BuildSettings(**settings)
+        assert {caught.value.field: caught.value.value} == settings
 
 
 def test_cuda_takes_our_arguments(cuda_library: Any) -> None:
-    """Every call that an inference makes reaches the driver, which is absent: none is refused
-    before, for its arguments."""
+    """Every call of an inference reaches the driver, which is absent; none has a wrong argument."""
     if not int(cuda_library.cudaGetDeviceCount()[0]):
         pytest.skip("this machine has a GPU")
     cuda = Cuda(cuda_library)
@@ -158,5 +164,6 @@ def test_cuda_takes_our_arguments(cuda_library: Any) -> None:
         lambda: cuda("cudaGetDeviceProperties", 0),
     )
     for call in calls:
-        with pytest.raises(RuntimeUnavailable, match=r"CUDA error (35|100) "):
+        with pytest.raises(RuntimeUnavailable) as caught:
             call()
+        assert caught.value.value in (35, 100)

@@ -63,15 +63,17 @@ def test_all_is_freed_in_order(linear: Path, fake_tensorrt: Any, fake_cuda: Any)
     assert fake_cuda.alive == {}
     assert fake_cuda.log[:2] == ["cudaGraphExecDestroy", "cudaGraphDestroy"]
     assert fake_cuda.log[-1] == "cudaStreamDestroy"
-    with pytest.raises(RuntimeUnavailable, match="load it again"):
+    with pytest.raises(RuntimeUnavailable) as caught:
         runtime.run({"x": X[:2]})
+    assert caught.value.field == "closed"
 
 
 def test_gpu_without_memory(linear: Path, fake_tensorrt: Any, fake_cuda: Any) -> None:
     with evface_runtimes.load(linear, runtime="tensorrt") as runtime:
         fake_cuda.free_bytes = 16  # enough for the input of one, not for its output
-        with pytest.raises(RuntimeUnavailable, match=r"cudaMalloc: CUDA error 2 \(out of memory\)"):
+        with pytest.raises(RuntimeUnavailable) as caught:
             runtime.run({"x": X[:1]})
+        assert (caught.value.field, caught.value.value) == ("cudaMalloc", 2)
         assert set(fake_cuda.alive.values()) == {"stream"}  # nothing of the attempt is left
         fake_cuda.free_bytes = 1 << 20
         runtime.run({"x": X[:1]})
@@ -130,7 +132,7 @@ def test_engine_runs(engine: Path, closed_form: Callable[[Any], Any]) -> None:
         np.testing.assert_allclose(runtime.run({"x": X[:3]})["y"], closed_form(X[:3]), rtol=1e-5)
 
 
-def test_sidecar_says_for_what(engine: Path, linear: Path) -> None:
+def test_sidecar_of_an_engine(engine: Path, linear: Path) -> None:
     facts = read_facts(engine)
     assert facts is not None
     assert (facts.gpu, facts.compute_capability, facts.tensorrt) == ("Orin", "8.7", "10.3.0")
@@ -140,73 +142,75 @@ def test_sidecar_says_for_what(engine: Path, linear: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"gpu": "NVIDIA H200", "compute_capability": "9.0"}, r"built for NVIDIA H200 .*9\.0"),
-        ({"tensorrt": "10.7.0"}, r"with TensorRT 10\.7\.0, but this is Orin \(8\.7\)"),
-    ],
+    "change", [{"gpu": "NVIDIA H200", "compute_capability": "9.0"}, {"tensorrt": "10.7.0"}]
 )
-def test_engine_of_elsewhere(engine: Path, change: dict[str, str], message: str) -> None:
+def test_engine_of_another_machine(engine: Path, change: dict[str, str]) -> None:
     facts = read_facts(engine)
     assert facts is not None
     moved = dataclasses.replace(facts, **change)  # type: ignore[arg-type]
     sidecar_path(engine).write_text(json.dumps(moved.to_entry()))
-    with pytest.raises(DeviceMismatch, match=message) as caught:
+    with pytest.raises(DeviceMismatch) as caught:
         evface_runtimes.load(engine)
-    assert "build it here: evface-edge build-engine linear.onnx -o linear.engine" in str(
-        caught.value
-    )
+    error = caught.value
+    assert error.path == engine
+    assert all(value in str(error.value) for value in change.values())
+    assert all(value in str(error.expected) for value in ("Orin", "8.7", "10.3.0"))
+    assert "evface-edge build-engine linear.onnx -o linear.engine" in str(error.fix)
 
 
 def test_damaged_engine(engine: Path) -> None:
     whole = engine.read_bytes()
     engine.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(
-        ModelError, match=r"truncated, or changed .*evface-edge build-engine linear\.onnx"
-    ):
+    with pytest.raises(ModelError) as caught:
         evface_runtimes.load(engine)
-    # Without a sidecar TensorRT itself has to tell, and does.
+    assert (caught.value.path, caught.value.field) == (engine, "sha256")
+    assert "evface-edge build-engine linear.onnx" in str(caught.value.fix)
+    # Without a sidecar TensorRT itself reports the damage.
     sidecar_path(engine).unlink()
     engine.write_bytes(b"no engine")
-    with pytest.raises(ModelError, match=r"cannot load it \(Serialization.*build it here with"):
+    with pytest.raises(ModelError) as caught:
         evface_runtimes.load(engine)
+    assert caught.value.path == engine
+    assert "Serialization" in str(caught.value)
+    assert "evface-edge build-engine" in str(caught.value.fix)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"engine": {}}', '{"engine": {"gpu": "Orin"}}'])
 def test_damaged_sidecar(engine: Path, text: str) -> None:
     sidecar_path(engine).write_text(text)
-    with pytest.raises(ModelError, match=r"linear\.engine\.json: cannot be read"):
+    with pytest.raises(ModelError) as caught:
         evface_runtimes.load(engine)
+    assert caught.value.path == sidecar_path(engine)
 
 
 def test_tensors_that_are_not_float32(
     make_linear: Callable[..., Path], fake_tensorrt: Any, tmp_path: Path
 ) -> None:
     half = make_linear(tmp_path / "half.onnx", 10)
-    with pytest.raises(ModelError, match="'x' is float16, expected float32"):
+    with pytest.raises(ModelError) as caught:
         evface_runtimes.load(half, runtime="tensorrt")
+    error = caught.value
+    assert (error.field, error.value, error.expected) == ("x", "float16", "float32")
 
 
 @pytest.mark.parametrize(
-    ("error", "count", "message"),
-    [
-        ("cudaErrorInsufficientDriver", 0, r"driver is absent, or older.*CUDA error 35"),
-        ("cudaErrorNoDevice", 0, r"finds no NVIDIA GPU \(CUDA error 100\)"),
-    ],
+    ("error", "number"), [("cudaErrorInsufficientDriver", 35), ("cudaErrorNoDevice", 100)]
 )
-def test_no_gpu(
-    linear: Path, fake_tensorrt: Any, fake_cuda: Any, error: str, count: int, message: str
-) -> None:
-    fake_cuda.device_count = (fake_cuda.error(error), count)
-    with pytest.raises(
-        RuntimeUnavailable, match=f"Tried cuda: no NVIDIA GPU can be used: .*{message}"
-    ):
+def test_no_gpu(linear: Path, fake_tensorrt: Any, fake_cuda: Any, error: str, number: int) -> None:
+    fake_cuda.device_count = (fake_cuda.error(error), 0)
+    with pytest.raises(RuntimeUnavailable) as caught:
         evface_runtimes.load(linear, runtime="tensorrt")
+    assert (caught.value.path, caught.value.field) == (linear, "device")
+    cause = caught.value.__cause__
+    assert isinstance(cause, RuntimeUnavailable)
+    assert cause.value == number
+    assert str(cause) in str(caught.value)
 
 
 def test_one_inference_at_a_time(linear: Path, fake_tensorrt: Any) -> None:
-    with pytest.raises(ConfigError, match="parallel = 2: expected 1 with tensorrt"):
+    with pytest.raises(ConfigError) as caught:
         evface_runtimes.load(linear, runtime="tensorrt", parallel=2)
+    assert (caught.value.field, caught.value.value) == ("parallel", 2)
 
 
 def test_cache_that_cannot_be_written(
@@ -214,11 +218,13 @@ def test_cache_that_cannot_be_written(
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    with pytest.raises(RuntimeUnavailable, match=r"cannot be kept in .*set XDG_CACHE_HOME"):
+    with pytest.raises(RuntimeUnavailable) as caught:
         evface_runtimes.load(linear, runtime="tensorrt")
+    assert str(tmp_path / "file") in str(caught.value)
+    assert "XDG_CACHE_HOME" in str(caught.value)
 
 
-def test_key_holds_all_that_matters() -> None:
+def test_key_of_an_engine() -> None:
     facts = EngineFacts("Orin", "8.7", "10.3.0", "flags", "a.onnx", "1" * 64, "")
     same = dataclasses.replace(facts, source="b.onnx", engine_sha256="2" * 64)
     assert facts.key == same.key

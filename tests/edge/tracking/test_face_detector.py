@@ -1,4 +1,4 @@
-"""The face detector that came along: where the renderer put the head; and what is no detector."""
+"""The bundled face detector on the demo recording, whose true face boxes are known."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def demo() -> tuple[EventArray, SensorSize, list[tuple[int, Box]]]:
     return events, size, boxes
 
 
-def test_it_proposes_the_place_of_the_head(
+def test_candidates_contain_the_face(
     demo: tuple[EventArray, SensorSize, list[tuple[int, Box]]],
 ) -> None:
     events, size, boxes = demo
@@ -68,14 +68,16 @@ def test_a_face_is_found_on_a_larger_sensor_too(
     assert hits >= 0.5 * len(boxes)
 
 
-def test_without_events_there_is_nothing_to_find() -> None:
+def test_no_events_give_no_candidates() -> None:
     detector = DetectorNetwork(SensorSize(346, 260))
     assert detector.candidates(EventBuffer(200_000), 1_000, 3) == []
 
 
-def test_a_landmark_model_is_no_detector() -> None:
-    with pytest.raises(ModelError, match="not a face detector"):
-        DetectorNetwork(SensorSize(346, 260), find_model("evface-s"))
+def test_a_landmark_model_is_refused() -> None:
+    path = find_model("evface-s")
+    with pytest.raises(ModelError) as caught:
+        DetectorNetwork(SensorSize(346, 260), path)
+    assert (caught.value.path, caught.value.field) == (path, "representation")
 
 
 def test_it_is_small_and_has_a_card() -> None:
