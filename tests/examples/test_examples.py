@@ -1,4 +1,4 @@
-"""Every example runs, as a user would start it, on the recording that came along."""
+"""Every example runs as a user starts it, on the bundled recording."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_it_runs(path: Path) -> None:
     assert done.stdout
 
 
-def test_the_mouth_is_read_from_landmarks() -> None:
+def test_mouth_aspect_ratios() -> None:
     lines = run("mouth_aspect_ratio.py").stdout.splitlines()
     values = [float(line.split()[3]) for line in lines[1:] if "following" in line]
     assert len(values) > 20
@@ -51,7 +51,7 @@ def test_the_mouth_is_read_from_landmarks() -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Of two recordings, one of which is damaged."""
+    """A folder of two recordings, one of them damaged."""
     shutil.copy(DEMO_RECORDING, tmp_path / "good.npz")
     (tmp_path / "damaged.npz").write_bytes(DEMO_RECORDING.read_bytes()[:1000])
     return tmp_path
@@ -73,7 +73,7 @@ def test_a_damaged_recording_does_not_stop_the_batch(folder: Path) -> None:
 
 
 def test_a_batch_on_ray(folder: Path) -> None:
-    """A real Ray with one worker, in processes of its own."""
+    """A local Ray cluster with one worker."""
     pytest.importorskip("ray", reason="ray is not installed (extra ray)")
     arguments = [str(folder), str(folder / "tables"), "--ray", "local", "--workers", "1"]
     for _ in range(3):
@@ -81,11 +81,11 @@ def test_a_batch_on_ray(folder: Path) -> None:
         if "timed out during startup" not in done.stderr:
             check_batch(done, folder)
             return
-    # It gives its own parts 15 s to start, and nothing changes that.
-    pytest.skip("Ray itself did not start on this busy machine")
+    # Ray gives its processes 15 s to start, which cannot be changed.
+    pytest.skip("Ray did not start in time on this machine")
 
 
-def test_a_cluster_that_is_not_there_is_told(folder: Path) -> None:
+def test_a_missing_cluster(folder: Path) -> None:
     pytest.importorskip("ray", reason="ray is not installed (extra ray)")
     arguments = [str(folder), str(folder / "tables"), "--ray", "auto"]
     done = run("batch_folder.py", *arguments, RAY_TMPDIR=str(folder), COLUMNS="300")
@@ -93,17 +93,17 @@ def test_a_cluster_that_is_not_there_is_told(folder: Path) -> None:
     assert "--ray auto: " in done.stderr
 
 
-def test_systemd_hears_that_it_is_ready_lives_and_ends(tmp_path: Path) -> None:
+def test_notifications_of_systemd(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
         channel.bind(str(tmp_path / "notify"))
         channel.settimeout(5)
         done = run("jetson_live.py", "--no-web", NOTIFY_SOCKET=str(tmp_path / "notify"))
         assert done.returncode == 0, done.stderr
-        heard = []
-        while not heard or heard[-1] != "STOPPING=1":
-            heard.append(channel.recv(100).decode())
-    assert heard[0] == "READY=1"
-    assert set(heard[1:-1]) == {"WATCHDOG=1"}
+        states = []
+        while not states or states[-1] != "STOPPING=1":
+            states.append(channel.recv(100).decode())
+    assert states[0] == "READY=1"
+    assert set(states[1:-1]) == {"WATCHDOG=1"}
 
 
 def load(name: str) -> ModuleType:
@@ -115,7 +115,7 @@ def load(name: str) -> ModuleType:
     return module
 
 
-def test_the_unit_starts_the_example_with_options_that_it_has() -> None:
+def test_the_unit_uses_existing_options() -> None:
     unit = configparser.ConfigParser(strict=False, interpolation=None)
     unit.optionxform = str  # type: ignore[assignment,method-assign]
     unit.read_string(UNIT.read_text())
@@ -128,11 +128,11 @@ def test_the_unit_starts_the_example_with_options_that_it_has() -> None:
     assert unit["Service"]["Type"] == "notify"  # READY=1 and WATCHDOG=1 are sent
 
 
-def test_systemd_understands_the_unit(tmp_path: Path) -> None:
+def test_the_unit_is_valid(tmp_path: Path) -> None:
     program = shutil.which("systemd-analyze")
     if program is None:
         pytest.skip("no systemd-analyze")
-    # Paths and the user are those of a device.
+    # The unit has the paths and the user of a device.
     text = UNIT.read_text().replace("/opt/evface/venv/bin/python", sys.executable)
     text = text.replace("User=evface\n", "User=root\n").replace("=/opt/evface\n", f"={tmp_path}\n")
     path = tmp_path / "evface-live.service"
@@ -140,5 +140,4 @@ def test_systemd_understands_the_unit(tmp_path: Path) -> None:
     done = subprocess.run(
         [program, "verify", "--man=no", str(path)], capture_output=True, text=True, check=False
     )
-    about_it = [line for line in done.stderr.splitlines() if "evface-live" in line]
-    assert not about_it
+    assert not [line for line in done.stderr.splitlines() if "evface-live" in line]

@@ -91,7 +91,7 @@ def test_info_of_no_events(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 def test_info_of_bad_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = call(capsys, "info", tmp_path / "none.raw")
     assert (code, out) == (1, "")
-    assert "no such file" in err
+    assert "none.raw" in err
     (tmp_path / "model.onnx").write_bytes(b"no model")
     code, _, err = call(capsys, "info", tmp_path / "model.onnx")
     assert code == 1
@@ -156,7 +156,7 @@ def test_convert_does_not_overwrite(
     assert call(capsys, "convert", street, tmp_path / "b.npz", "--overwrite")[0] == 0
     code, _, err = call(capsys, "convert", street, street, "--overwrite")
     assert code == 1
-    assert "another file than INPUT" in err
+    assert str(street) in err
 
 
 def test_convert_of_a_damaged_recording(

@@ -62,7 +62,7 @@ def test_a_recording_without_a_face(command, recording: Path, fake_predictor) ->
     table = recording.parent / "a.csv"
     answer = command("predict", recording, "-o", table)
     assert answer.code == 0
-    assert "no face in 99 windows in 0.98 s of recording" in answer.out
+    assert all(text in answer.out for text in ("no face", "99", "0.98"))
     assert len(table.read_text().splitlines()) == 1
 
 
@@ -107,24 +107,17 @@ def test_a_failure_keeps_old_files(
     assert {path.name for path in folder.iterdir()} == {recording.name, "a.csv"}
 
 
-@pytest.mark.parametrize(
-    ("name", "reason"),
-    [
-        ("a.txt", "ending in .csv or .gif or .json or .mp4 or .parquet or .png or .rrd"),
-        ("missing/a.csv", "create "),
-        ("recording.npz.csv", "given twice"),
-    ],
-)
+@pytest.mark.parametrize("names", [["a.txt"], ["missing/a.csv"], ["a.csv", "b/../a.csv"]])
 def test_outputs_are_checked_first(
-    command, recording: Path, fake_predictor, name: str, reason: str
+    command, recording: Path, fake_predictor, names: list[str]
 ) -> None:
-    path = recording.parent / name
-    again = ["-o", recording.parent / "b" / ".." / name] if "twice" in reason else []
     (recording.parent / "b").mkdir()
-    answer = command("predict", recording, "-o", path, *again)
+    paths = [recording.parent / name for name in names]
+    answer = command("predict", recording, *(part for path in paths for part in ("-o", path)))
     assert answer.code == 1
-    assert reason in answer.err
-    assert len(answer.err.splitlines()) == 1
+    (line,) = answer.err.splitlines()
+    assert line.startswith("error: output = ")
+    assert str(paths[-1]) in line
     assert fake_predictor.made_with == {}
 
 
@@ -136,7 +129,7 @@ def test_the_recording_is_not_overwritten(
     path.write_text("t,x,y,p\n0,1,1,1\n")
     answer = command("predict", f"{path}{options}", "--size", "5x5", "-o", path)
     assert answer.code == 1
-    assert "the recording itself" in answer.err
+    assert str(path) in answer.err
     assert path.read_text() == "t,x,y,p\n0,1,1,1\n"
 
 

@@ -1,4 +1,4 @@
-"""The recipe for a Jetson with stand-ins for its programs: every step, failures, what is sent."""
+"""The benchmark script for a Jetson, with stand-ins for its programs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 import tarfile
 from pathlib import Path
 
-RECIPE = Path(__file__).parents[2] / "examples" / "jetson_benchmark.sh"
+SCRIPT = Path(__file__).parents[2] / "examples" / "jetson_benchmark.sh"
 PROGRAMS = {
     "evface-edge": """
 echo "evface-edge $*" >> "$CALLS"
@@ -42,7 +42,7 @@ def run(tmp_path: Path, models: list[str], **settings: str) -> tuple[str, list[s
         "CALLS": str(calls),
         **settings,
     }
-    command = ["bash", str(RECIPE), str(folder), str(results)]
+    command = ["bash", str(SCRIPT), str(folder), str(results)]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=120, env=environment, check=True
     )
@@ -61,7 +61,7 @@ def test_the_whole_matrix(tmp_path: Path) -> None:
         f"evface-edge compare {networks} --seconds 0.5 -o {results}",
         f"evface-edge demo -o {results}/demo",
     ]
-    # No /etc/nv_tegra_release here: that step fails at its last command or not, the others go on.
+    # The step `machine` may fail here, for want of /etc/nv_tegra_release.
     steps = dict(line.split(": exit ") for line in (results / "steps.txt").read_text().splitlines())
     assert steps["build-bad-trt-int8"] == steps["compare"] == "1"
     assert steps["build-a-trt-int8"] == steps["bench"] == steps["demo"] == "0"
@@ -74,6 +74,6 @@ def test_the_whole_matrix(tmp_path: Path) -> None:
     assert "MAXN" in (results / "machine.log").read_text()
 
 
-def test_without_models_it_takes_those_that_came_along(tmp_path: Path) -> None:
+def test_without_models_it_uses_the_bundled_ones(tmp_path: Path) -> None:
     _, calls, _ = run(tmp_path, [])
     assert calls[0].startswith("evface-edge bench evface-s-fp32 evface-s-int8 --seconds 10")
