@@ -6,7 +6,8 @@
         for face in predictor.run(DEMO_RECORDING):
             print(face.t_us, face.landmarks[54], face.sigma.mean())
 
-Predict     Predictor, TrackingPolicy, SmoothingPolicy, ModelCard
+Predict     Predictor, TrackingPolicy, SmoothingPolicy, ModelCard, TensorSpec, WindowPolicy;
+            for detectors of your own: Candidate, CandidateSource, EventBuffer
 Results     Predictions, FaceLandmarks, FaceState, HeadPose, Intrinsics, Blink, BlinkRule
 Events      open_events, read_events, write_events, make_events, check_events, EventSource,
             EVENT_DTYPE, DEMO_RECORDING
@@ -17,7 +18,7 @@ Errors      EvfaceError and its subclasses: EventFormatError, CameraError, Model
 
 Submodules, each with a help page of its own:
 
-evface_edge.events          windows of events, writing packet by packet, cameras, network sender
+evface_edge.events          windows, statistics, writing packet by packet, network sender
 evface_edge.representation  events → tensors
 evface_edge.results         blinks, eye and mouth aspect ratio, drawing, videos, live viewers
 evface_edge.head_pose       head pose from landmarks
@@ -40,7 +41,7 @@ from typing import TYPE_CHECKING, Any
 from evface_edge._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from evface_edge.card import ModelCard
+    from evface_edge.card import ModelCard, TensorSpec, WindowPolicy
     from evface_edge.errors import (
         CameraError,
         ConfigError,
@@ -66,6 +67,8 @@ if TYPE_CHECKING:
     from evface_edge.head_pose import HeadPose, Intrinsics
     from evface_edge.predictor import Predictor
     from evface_edge.results import Blink, BlinkRule, FaceLandmarks, FaceState, Predictions
+    from evface_edge.tracking.candidates import Candidate, CandidateSource
+    from evface_edge.tracking.event_buffer import EventBuffer
     from evface_edge.tracking.policy import TrackingPolicy
     from evface_edge.tracking.smoothing import SmoothingPolicy
 
@@ -95,7 +98,7 @@ PUBLIC_MODULES = (
 _lazy = lazy_names(
     __name__,
     {
-        "card": "ModelCard",
+        "card": "ModelCard TensorSpec WindowPolicy",
         "errors": "CameraError ConfigError DeviceMismatch EventFormatError EventFormatWarning "
         "EvfaceError ExportError InputTypeError ModelError RuntimeUnavailable",
         "events": "EVENT_DTYPE EventSource check_events make_events open_events read_events "
@@ -104,6 +107,8 @@ _lazy = lazy_names(
         "head_pose": "HeadPose Intrinsics",
         "predictor": "Predictor",
         "results": "Blink BlinkRule FaceLandmarks FaceState Predictions",
+        "tracking.candidates": "Candidate CandidateSource",
+        "tracking.event_buffer": "EventBuffer",
         "tracking.policy": "TrackingPolicy",
         "tracking.smoothing": "SmoothingPolicy",
     },
@@ -117,8 +122,11 @@ __all__ = [
     "BlinkRule",
     "Box",
     "CameraError",
+    "Candidate",
+    "CandidateSource",
     "ConfigError",
     "DeviceMismatch",
+    "EventBuffer",
     "EventFormatError",
     "EventFormatWarning",
     "EventSource",
@@ -136,7 +144,9 @@ __all__ = [
     "RuntimeUnavailable",
     "SensorSize",
     "SmoothingPolicy",
+    "TensorSpec",
     "TrackingPolicy",
+    "WindowPolicy",
     "check_events",
     "make_events",
     "open_events",

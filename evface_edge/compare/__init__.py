@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from evface_edge._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from evface_edge.bench.latency import Latency
     from evface_edge.compare.accuracy import Entry, Instants, ModelResult, run_all
     from evface_edge.compare.labelled import LabelledRecording, load_set
     from evface_edge.compare.metrics import face_errors
@@ -20,6 +21,7 @@ __all__ = [
     "Entry",
     "Instants",
     "LabelledRecording",
+    "Latency",
     "ModelResult",
     "face_errors",
     "load_set",
@@ -29,6 +31,7 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
+        "bench.latency": "Latency",
         "compare.accuracy": "Entry Instants ModelResult run_all",
         "compare.labelled": "LabelledRecording load_set",
         "compare.metrics": "face_errors",

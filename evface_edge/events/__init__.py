@@ -10,7 +10,7 @@ from evface_edge.events.cameras.dv_sender import NetworkSender
 from evface_edge.events.opening import open_camera, open_events, read_events
 from evface_edge.events.recording import Recording
 from evface_edge.events.source import Counters, EventSource, LiveCounters
-from evface_edge.events.statistics import Statistics, compute_statistics
+from evface_edge.events.statistics import Gap, HotPixel, Statistics, compute_statistics
 from evface_edge.events.windows import Window, adaptive, at_rate, by_count, by_duration
 from evface_edge.events.writing import EventWriter, write_events
 
@@ -20,6 +20,8 @@ __all__ = [
     "EventArray",
     "EventSource",
     "EventWriter",
+    "Gap",
+    "HotPixel",
     "LiveCounters",
     "NetworkSender",
     "Recording",

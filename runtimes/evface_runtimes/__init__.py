@@ -12,12 +12,14 @@
 from __future__ import annotations
 
 from evface_runtimes.agreement import Difference, differences
+from evface_runtimes.base import BaseRuntime
 from evface_runtimes.mock import MockRuntime
 from evface_runtimes.protocol import Runtime
 from evface_runtimes.table import RUNTIMES, RuntimeSpec, load
 
 __all__ = [
     "RUNTIMES",
+    "BaseRuntime",
     "Difference",
     "MockRuntime",
     "Runtime",
