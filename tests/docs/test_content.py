@@ -11,6 +11,7 @@ from evface_edge.cli.outputs import PREDICT_SUFFIXES
 from evface_edge.events.formats.table import FORMATS
 from evface_edge.representation import REPRESENTATIONS
 from evface_edge.results.table import FACE_COLUMNS
+from evface_edge.tracking.state_machine import Event, State, transition_table
 from evface_runtimes import RUNTIMES
 from tools.docs_pages import ROOT
 from tools.write_tables import main as tables
@@ -30,6 +31,13 @@ def test_outputs_and_columns_are_explained() -> None:
     text = page("how-to/results.md")
     for name in (*PREDICT_SUFFIXES, *FACE_COLUMNS):
         assert f"`{name}`" in text
+
+
+def test_tracking_page_has_the_table_of_transitions() -> None:
+    text = page("explanation/tracking.md")
+    assert transition_table() in text
+    for explained in (*State, *Event):
+        assert f"| {explained.name.lower()} | {explained.value}" in text
 
 
 def test_every_representation_is_in_the_table() -> None:
