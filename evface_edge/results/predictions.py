@@ -79,8 +79,8 @@ class Predictions(Sequence[FaceLandmarks]):
     def blinks(self, rule: BlinkRule | None = None) -> list[Blink]:
         """The blinks of every face, in order of time.
 
-        Held landmarks count only if the eyes were seen, that is if their time moved on. A blink
-        that has not ended by the last result is left out. Needs 20 results a second or more.
+        Held landmarks count only if their time is new, which means that the eyes were observed. A
+        blink that has not ended by the last result is left out. Needs 20 results a second or more.
         """
         derived = self._derived if rule is None else derive(self._faces, rule)
         return list(derived.blinks)

@@ -45,7 +45,7 @@ _AXIS_MM = 60.0
 _AXES = (("left", (232, 74, 74)), ("up", (92, 236, 150)), ("forward", (66, 160, 255)))
 _TURN = np.linspace(0, 2 * np.pi, 17)
 _CIRCLE = np.stack([np.cos(_TURN), np.sin(_TURN)], axis=1)
-#: Half way to the background.
+#: Halfway to the background.
 _FAINT = (np.array(POINT_COLOURS) + BACKGROUND) // 2
 
 _BLUE, _ORANGE, _GREEN = (0, 114, 178), (230, 159, 0), (0, 158, 115)

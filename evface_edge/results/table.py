@@ -70,7 +70,7 @@ def derive(faces: Sequence[FaceLandmarks], rule: BlinkRule) -> Derived:
     rows: dict[int, list[int]] = {}
     for row, face in enumerate(faces):
         own = rows.setdefault(face.face_id, [])
-        # Landmarks that are held keep their time, unless the eyes were seen.
+        # Held landmarks keep their time, unless the eyes were observed.
         if face.state is not FaceState.HELD or not own or face.t_us > faces[own[-1]].t_us:
             own.append(row)
     blinks: list[Blink] = []
