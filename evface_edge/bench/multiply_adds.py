@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from evface_edge.card import ModelCard
+from evface_runtimes.telemetry import switch_off
 
 #: Key in the metrics of a model card.
 METRIC = "million_multiply_adds"
@@ -36,6 +37,7 @@ def mega_macs(path: Path, card: ModelCard) -> float | None:
 
 def _profile(path: Path, feed: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return ONNX Runtime's profile of one inference, without graph optimisation."""
+    switch_off()
     import onnxruntime as ort
 
     options = ort.SessionOptions()

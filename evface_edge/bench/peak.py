@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from evface_edge.bench.latency import Latency, measure
+from evface_runtimes.telemetry import switch_off
 
 #: Graphs of one operator, a @ b; `tools/make_matmul_models.py` writes them.
 _DATA = Path(__file__).parents[1] / "data"
@@ -80,6 +81,7 @@ def peak_of(latencies: Mapping[str, Latency]) -> Peak:
 
 
 def _onnxruntime_calls() -> dict[str, Callable[[], object]]:
+    switch_off()
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -101,6 +103,7 @@ def _onnxruntime_calls() -> dict[str, Callable[[], object]]:
 
 
 def _openvino_calls() -> dict[str, Callable[[], object]]:
+    switch_off()
     import openvino as ov
     from openvino import opset13 as ops
 

@@ -16,6 +16,7 @@ from evface_runtimes.base import BaseRuntime
 from evface_runtimes.mock import MockRuntime
 from evface_runtimes.protocol import Runtime
 from evface_runtimes.table import RUNTIMES, RuntimeSpec, load
+from evface_runtimes.telemetry import switch_off
 
 __all__ = [
     "RUNTIMES",
@@ -27,3 +28,5 @@ __all__ = [
     "differences",
     "load",
 ]
+
+switch_off()  # before any runtime is imported
