@@ -106,7 +106,7 @@ def bench(
     counts = thread_counts() if threads is None else parse_counts(threads)
     chosen = list(cases(model_paths(models or []), counts, Target(runtime, device)))
     if not chosen:
-        raise RuntimeUnavailable("no runtime can load these models; see docs/how-to/runtimes.md")
+        raise RuntimeUnavailable("no runtime can load these models; see docs/reference/runtimes.md")
 
     def progress(text: str) -> None:
         typer.echo(text, err=True)

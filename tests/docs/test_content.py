@@ -91,3 +91,17 @@ def test_export_page_has_the_numbers_of_the_code() -> None:
     assert f"log σ moves by more than {limits.max_log_sigma_shift}" in text
     assert f"{COUNT:,} clips on the fly" in text
     assert f"{Int8().qat_steps} steps run by default" in text
+
+
+def test_pages_that_the_code_names_exist() -> None:
+    folders = ("evface_edge", "runtimes", "training", "export", "examples", "benchmarks", "tools")
+    named = {
+        found
+        for folder in folders
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in {".py", ".sh", ".yaml", ".service"}
+        for found in re.findall(r"docs/[\w/-]+\.(?:md|png)", path.read_text(encoding="utf-8"))
+    }
+    made = {"docs/reference/commands.md", "docs/reference/api/MODULE.md"}
+    assert len(named) > 5
+    assert {path for path in named - made if not (ROOT / path).exists()} == set()
