@@ -64,23 +64,23 @@ class Alignment:
     aligned_percent: float
     raw_percent: float
 
-    def __call__(self, found: Points) -> Points:
+    def __call__(self, predicted: Points) -> Points:
         """Return the common points (N, P, 2) of the peer's points (N, Q, 2)."""
-        along, across = _axes(found, self.axis)
+        along, across = _axes(predicted, self.axis)
         return (
-            found[:, self.vertices]
+            predicted[:, self.vertices]
             + self.offsets[:, :1] * along[:, None]
             + self.offsets[:, 1:] * across[:, None]
         )
 
 
 def fit(
-    found: Points, truth: Points, axis: tuple[int, int], error: Any, *, same_points: bool
+    predicted: Points, truth: Points, axis: tuple[int, int], error: Any, *, same_points: bool
 ) -> Alignment:
     """Fit nearest points and median offsets on stills.
 
     Args:
-        found: (M, Q, 2) points of a peer, NaN without a face.
+        predicted: (M, Q, 2) points of a peer, NaN without a face.
         truth: (M, P, 2) common points.
         error: metric of predicted and true points (M, P, 2).
         same_points: the peer has the common points, in the same order.
@@ -88,18 +88,20 @@ def fit(
     Raises:
         ValueError: faces on too few stills.
     """
-    valid = np.isfinite(found).all((1, 2))
+    valid = np.isfinite(predicted).all((1, 2))
     if valid.sum() < _MIN_STILLS:
-        raise ValueError(f"found a face on {valid.sum()} of {len(valid)} sharp stills")
-    found, truth = found[valid], truth[valid]
-    along, across = _axes(found, axis)
+        raise ValueError(f"a face on {valid.sum()} of {len(valid)} sharp stills")
+    predicted, truth = predicted[valid], truth[valid]
+    along, across = _axes(predicted, axis)
     scale = np.linalg.norm(along, axis=-1)
     if same_points:
         vertices = np.arange(truth.shape[1])
     else:
-        apart = np.linalg.norm(truth[:, :, None] - found[:, None], axis=-1) / scale[:, None, None]
+        apart = (
+            np.linalg.norm(truth[:, :, None] - predicted[:, None], axis=-1) / scale[:, None, None]
+        )
         vertices = np.median(apart, axis=0).argmin(-1)
-    gap = truth - found[:, vertices]
+    gap = truth - predicted[:, vertices]
     within = np.stack([(gap * along[:, None]).sum(-1), (gap * across[:, None]).sum(-1)], -1)
     offsets = np.median(within / scale[:, None, None] ** 2, axis=0)
     raw = Alignment(vertices, np.zeros_like(offsets), axis, np.nan, np.nan)
@@ -108,14 +110,14 @@ def fit(
         vertices,
         offsets,
         axis,
-        100 * float(error(fitted(found), truth).mean()),
-        100 * float(error(raw(found), truth).mean()),
+        100 * float(error(fitted(predicted), truth).mean()),
+        100 * float(error(raw(predicted), truth).mean()),
     )
 
 
-def _axes(found: Points, axis: tuple[int, int]) -> tuple[Points, Points]:
+def _axes(predicted: Points, axis: tuple[int, int]) -> tuple[Points, Points]:
     """Return the axis (N, 2), and the axis rotated by 90 degrees."""
-    along = found[:, axis[1]] - found[:, axis[0]]
+    along = predicted[:, axis[1]] - predicted[:, axis[0]]
     return along, np.stack([-along[:, 1], along[:, 0]], -1)
 
 

@@ -139,10 +139,10 @@ class YuNet:
         scale = YUNET_SIDE_PX / max(frame.shape[:2])
         image = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
         self._network.setInputSize((image.shape[1], image.shape[0]))
-        _, found = self._network.detect(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-        if found is None or not len(found):
+        _, faces = self._network.detect(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        if faces is None or not len(faces):
             return np.full((self.POINTS, 2), np.nan)
-        best = found[np.argmax(found[:, -1])]
+        best = faces[np.argmax(faces[:, -1])]
         return (best[4:14].reshape(5, 2) + 0.5) / scale - 0.5
 
     def close(self) -> None:
@@ -236,14 +236,14 @@ def run(clips: Any, landmarkers: Any, makers: Any) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    found = {}
+    installed = {}
     packages = ("mediapipe", "opencv-contrib-python", "opencv-python-headless", "event-pienet")
     for package in (*packages, "torch"):
         try:
-            found[package] = importlib.metadata.version(package)
+            installed[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 if __name__ == "__main__":

@@ -42,8 +42,8 @@ def _text(path: Path) -> str:
 
 
 def _processor(root: Path) -> str:
-    found = re.search(r"^model name\s*:\s*(.+)$", _text(root / "proc/cpuinfo"), re.MULTILINE)
-    return found[1].strip() if found else platform.processor() or platform.machine()
+    match = re.search(r"^model name\s*:\s*(.+)$", _text(root / "proc/cpuinfo"), re.MULTILINE)
+    return match[1].strip() if match else platform.processor() or platform.machine()
 
 
 def _cores() -> str:
@@ -57,8 +57,8 @@ def _release() -> str:
 
 
 def _memory(root: Path) -> str:
-    found = re.search(r"^MemTotal:\s*(\d+) kB", _text(root / "proc/meminfo"), re.MULTILINE)
-    return f"{int(found[1]) * 1024 / 1e9:.1f} GB" if found else ""
+    match = re.search(r"^MemTotal:\s*(\d+) kB", _text(root / "proc/meminfo"), re.MULTILINE)
+    return f"{int(match[1]) * 1024 / 1e9:.1f} GB" if match else ""
 
 
 def _board(root: Path) -> str:

@@ -63,7 +63,7 @@ class Peak:
 
 
 def measure_peak(seconds: float = 1.0) -> Peak:
-    """Measure the peak, about `seconds` for each way. Pin the thread before (`latency.pinned`)."""
+    """Measure each operation for about `seconds`. Pin the thread before (`latency.pinned`)."""
     calls = _onnxruntime_calls()
     if importlib.util.find_spec("openvino") is not None:
         calls |= _openvino_calls()

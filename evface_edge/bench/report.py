@@ -1,21 +1,21 @@
-"""Tables of a benchmark, for a terminal and for a document."""
+"""Tables of a benchmark for a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evface_edge.bench.output import markdown_table, number, text_table
+from evface_edge.bench.output import number, text_table
 from evface_edge.bench.stages import PERIOD_US, STAGES
 
 Table = tuple[list[str], list[list[str]]]
 
 _STAGE_NOTE = (
     "Events to landmarks in sensor pixels at 100 results a second, one face, one thread; median of "
-    "each stage in ms; all: sum of the stages of one result. The events are those of the demo "
-    "recording, enlarged to the sensor and thinned out or repeated to the rate, in memory. events: "
-    "events of one inference. max Mev/s: event rate that can be processed on average, including "
-    "the search. face: results with a face."
+    "each stage in ms (more percentiles: end_to_end.csv); all: sum of the stages. The events are "
+    "those of the demo recording, enlarged to the sensor and thinned out or repeated to the rate, "
+    "in memory. events: events of one inference. max Mev/s: event rate that can be processed on "
+    "average, including the search. face: results with a face."
 )
 _CPU_NOTE = (
     "CPU time of one result in all threads, median in ms; it depends less on other programs. "
@@ -95,21 +95,6 @@ def stage_table(results: Mapping[str, Any]) -> Table:
         for row in _measured(results["end_to_end"])
     ]
     return heading, cells
-
-
-def percentile_table(results: Mapping[str, Any]) -> Table:
-    """Return heading and cells of p50, p95 and p99 of every stage."""
-    cells = [
-        [
-            *_setting(row),
-            *(
-                " / ".join(f"{row[f'{prefix}p{percent}_ms']:.2f}" for percent in (50, 95, 99))
-                for prefix in (*(f"{stage}_" for stage in STAGES), "")
-            ),
-        ]
-        for row in _measured(results["end_to_end"])
-    ]
-    return ["model", "on", "sensor", "Mev/s", *STAGES, "all"], cells
 
 
 def cpu_table(results: Mapping[str, Any]) -> Table:
@@ -208,34 +193,13 @@ def notes(results: Mapping[str, Any]) -> list[str]:
 
 def as_text(results: Mapping[str, Any]) -> str:
     """Return the report for a terminal."""
-    return "\n\n".join(_parts(results, text_table, lambda items: "\n".join(items)))
-
-
-def as_markdown(results: Mapping[str, Any]) -> str:
-    """Return the report for a document."""
-
-    def bullets(items: Sequence[str]) -> str:
-        return "\n".join(f"- {item}" for item in items)
-
-    machine = bullets([f"{key}: {value}" for key, value in results["machine"].items()])
-    parts = _parts(results, markdown_table, bullets)
-    return "\n\n".join(["### Machine", machine, "### Network and end to end", *parts])
-
-
-def _parts(
-    results: Mapping[str, Any],
-    table: Callable[[Sequence[str], Sequence[Sequence[str]]], str],
-    listed: Callable[[Sequence[str]], str],
-) -> list[str]:
-    parts = []
+    parts = ["\n".join(notes(results))]
     if _measured(results["network"]):
-        parts.append(table(*network_table(results)))
-    parts.append(listed(notes(results)))
+        parts.insert(0, text_table(*network_table(results)))
     if _measured(results["end_to_end"]):
-        parts += [table(*stage_table(results)), _STAGE_NOTE]
-        parts += ["p50 / p95 / p99 in ms:", table(*percentile_table(results))]
-        parts += [table(*cpu_table(results)), _CPU_NOTE]
+        parts += [text_table(*stage_table(results)), _STAGE_NOTE]
+        parts += [text_table(*cpu_table(results)), _CPU_NOTE]
     missing = not_measured(results)
     if missing:
-        parts += ["Not measured:", listed(missing)]
-    return parts
+        parts += ["Not measured:", "\n".join(missing)]
+    return "\n\n".join(parts)

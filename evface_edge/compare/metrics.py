@@ -146,13 +146,11 @@ def _pair(instants: Instants, one: ModelResult, other: ModelResult) -> dict[str,
     if both.any():
         truth = instants.truth[both]
         shift = other.landmarks[both] - one.landmarks[both]
-        distance = 100 * point_errors(truth + shift, truth)  # with the scale of the truth
         difference_by_point = 100 * (
             point_errors(other.landmarks[both], truth) - point_errors(one.landmarks[both], truth)
         )
         pair |= {
             "distance_px": float(np.linalg.norm(shift, axis=-1).mean()),
-            "landmark_distance_percent": [round(float(v), 4) for v in distance.mean(0)],
             "landmark_difference_percent": [
                 round(float(v), 4) for v in difference_by_point.mean(0)
             ],
