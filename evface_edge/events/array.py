@@ -128,28 +128,41 @@ def check_events(events: Any, size: SensorSize) -> EventArray:
     if not isinstance(events, np.ndarray) or events.dtype != EVENT_DTYPE or events.ndim != 1:
         found = getattr(events, "dtype", type(events).__name__)
         raise EventFormatError(
-            f"expected a 1-D array of evface_edge.EVENT_DTYPE, found {found}; "
-            "make_events(t, x, y, p) builds one"
+            f"expected a 1-D array of evface_edge.EVENT_DTYPE, found {found}",
+            field="events",
+            value=found,
+            expected="a 1-D array of evface_edge.EVENT_DTYPE",
+            fix="make_events(t, x, y, p) builds one",
         )
     if not len(events):
         return events
     outside = (events["x"] >= size.width) | (events["y"] >= size.height)
     if outside.any():
         index = int(outside.argmax())
+        x, y = int(events["x"][index]), int(events["y"][index])
         raise EventFormatError(
-            f"event {index} at ({events['x'][index]}, {events['y'][index]}) lies outside the "
-            f"{size} sensor; give the size of the sensor that recorded it"
+            f"event {index} at ({x}, {y}) lies outside the {size} sensor",
+            field="x, y",
+            value=(x, y),
+            fix="give the size of the sensor that recorded it",
         )
     backward = np.diff(events["t"]) < 0
     if backward.any():
         index = int(backward.argmax()) + 1
+        before, t = (int(value) for value in events["t"][index - 1 : index + 1])
         raise EventFormatError(
-            f"event {index} at {events['t'][index]} µs is earlier than the previous one at "
-            f"{events['t'][index - 1]} µs; sort the events by t first"
+            f"event {index} at {t} µs is earlier than the previous one at {before} µs",
+            field="t",
+            value=t,
+            fix="sort the events by t first",
         )
     if events["p"].max() > 1:
         index = int((events["p"] > 1).argmax())
+        p = int(events["p"][index])
         raise EventFormatError(
-            f"event {index} has polarity {events['p'][index]}, expected 0 (darker) or 1 (brighter)"
+            f"event {index} has polarity {p}, expected 0 (darker) or 1 (brighter)",
+            field="p",
+            value=p,
+            expected="0 or 1",
         )
     return events

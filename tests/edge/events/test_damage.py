@@ -168,8 +168,9 @@ def test_python_objects_are_never_loaded(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", t=objects, x=objects, y=objects, p=objects)
     (tmp_path / "pickle.npy").write_bytes(pickle.dumps([1, 2]))
     for name in ("a.npy", "a.npz", "pickle.npy"):
-        with pytest.raises(EventFormatError, match=r"Python objects|header of the array"):
+        with pytest.raises(EventFormatError, match=r"Python objects|header of the array") as raised:
             open_events(tmp_path / name, size=SIZE)
+        assert raised.value.path == tmp_path / name
 
 
 @pytest.mark.parametrize(
