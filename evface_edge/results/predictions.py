@@ -9,11 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from evface_edge.geometry import SensorSize
+from evface_edge.results.aspect_ratios import aspect_ratios
 from evface_edge.results.blinks import Blink, BlinkRule
 from evface_edge.results.face import FaceLandmarks
 from evface_edge.results.output_file import check_output, whole_file
 from evface_edge.results.plot import PLOT_SUFFIXES, draw_plot
-from evface_edge.results.table import Derived, arrow_table, csv_text, derive, face_dicts
+from evface_edge.results.table import (
+    Derived,
+    arrow_table,
+    blinks_of,
+    csv_text,
+    derive,
+    face_dicts,
+    stacked,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -82,8 +91,8 @@ class Predictions(Sequence[FaceLandmarks]):
         Held landmarks count only if their time is new, which means that the eyes were observed. A
         blink that has not ended by the last result is left out. Needs 20 results a second or more.
         """
-        derived = self._derived if rule is None else derive(self._faces, rule)
-        return list(derived.blinks)
+        ratios = aspect_ratios(stacked(self._faces)[0])
+        return blinks_of(self._faces, ratios, rule or BlinkRule())[0]
 
     def to_dict(self) -> dict[str, Any]:
         """The run in plain numbers, strings, lists and dicts, as `to_json` writes them.

@@ -67,6 +67,13 @@ def derive(faces: Sequence[FaceLandmarks], rule: BlinkRule) -> Derived:
     poses = fit_head_poses(landmarks, sigma)
     angles = np.array([[getattr(pose, name) for name in _POSE] for pose in poses])
     ratios = aspect_ratios(landmarks)
+    return Derived(angles.reshape(-1, 3), ratios, *blinks_of(faces, ratios, rule))
+
+
+def blinks_of(
+    faces: Sequence[FaceLandmarks], ratios: NDArray[np.floating], rule: BlinkRule
+) -> tuple[list[Blink], list[Blink | bool | None]]:
+    """`Derived.blinks` and `Derived.blink`."""
     rows: dict[int, list[int]] = {}
     for row, face in enumerate(faces):
         own = rows.setdefault(face.face_id, [])
@@ -84,7 +91,7 @@ def derive(faces: Sequence[FaceLandmarks], rule: BlinkRule) -> Derived:
                 under_way = (each for each in found if each.onset_us <= now_us < each.end_us)
                 blink[row] = next(under_way, False)
     blinks.sort(key=lambda each: each.onset_us)
-    return Derived(angles.reshape(-1, 3), ratios, blinks, blink)
+    return blinks, blink
 
 
 def _nearest_us(t_us: NDArray[np.int64]) -> NDArray[np.int64]:
