@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evface_edge.errors import ConfigError
+from evface_edge.errors import ConfigError, InputTypeError
 
 
 @dataclass(frozen=True, order=True)
@@ -89,3 +91,50 @@ class Box:
         """The tight box around points (N, 2); at least one pixel wide and high."""
         (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
         return cls(left, top, max(right - left, 1.0), max(bottom - top, 1.0))
+
+
+#: A SensorSize, or (width, height).
+Size: TypeAlias = SensorSize | tuple[int, int]
+#: A Box, or (x, y, width, height).
+BoxLike: TypeAlias = Box | tuple[float, float, float, float]
+
+
+def to_size(value: Any) -> SensorSize:
+    """A SensorSize, or width and height in a tuple or list.
+
+    Raises:
+        InputTypeError: anything else.
+        ConfigError: a size out of range.
+    """
+    if isinstance(value, SensorSize):
+        return value
+    numbers = _numbers(value, 2, Integral)
+    if numbers is None:
+        raise InputTypeError("size", value, "a SensorSize, or two integers (width, height)")
+    return SensorSize(int(numbers[0]), int(numbers[1]))
+
+
+def to_box(value: Any) -> Box:
+    """A Box, or x, y, width and height in a tuple, list or array.
+
+    Raises:
+        InputTypeError: anything else.
+        ConfigError: a box without area, or a number that is not finite.
+    """
+    if isinstance(value, Box):
+        return value
+    numbers = _numbers(value, 4, Real)
+    if numbers is None:
+        raise InputTypeError("box", value, "a Box, or four numbers (x, y, width, height) in pixels")
+    x, y, width, height = (float(number) for number in numbers)
+    return Box(x, y, width, height)
+
+
+def _numbers(value: Any, count: int, kind: type) -> list[Any] | None:
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if not isinstance(value, (tuple, list)) or len(value) != count:
+        return None
+    numbers = list(value)
+    valid = all(isinstance(n, kind) and not isinstance(n, bool) for n in numbers)
+    return numbers if valid else None

@@ -1,20 +1,17 @@
-"""What callers pass for events, sizes and boxes → the types of the SDK, or a clear error."""
+"""What callers pass as events → an event source, or a clear error."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from numbers import Integral, Real
-from pathlib import Path
 from typing import Any, Protocol, TypeAlias, cast
-
-import numpy as np
 
 from evface_edge.errors import ConfigError, InputTypeError
 from evface_edge.events import open_events
 from evface_edge.events.array import EventArray, as_events, check_events
 from evface_edge.events.source import Counters, EventSource
-from evface_edge.geometry import Box, SensorSize
+from evface_edge.geometry import SensorSize, Size, to_size
 
 
 class EventTable(Protocol):
@@ -24,52 +21,7 @@ class EventTable(Protocol):
 
 
 #: Events in memory, a path or URI, or an open source.
-Events: TypeAlias = EventArray | EventTable | str | Path | EventSource
-#: A SensorSize, or (width, height).
-Size: TypeAlias = SensorSize | tuple[int, int]
-#: A Box, or (x, y, width, height).
-BoxLike: TypeAlias = Box | tuple[float, float, float, float]
-
-
-def to_size(value: Any) -> SensorSize:
-    """A SensorSize, or width and height in a tuple or list.
-
-    Raises:
-        InputTypeError: anything else.
-        ConfigError: a size out of range.
-    """
-    if isinstance(value, SensorSize):
-        return value
-    numbers = _numbers(value, 2, Integral)
-    if numbers is None:
-        raise InputTypeError("size", value, "a SensorSize, or two integers (width, height)")
-    return SensorSize(int(numbers[0]), int(numbers[1]))
-
-
-def to_box(value: Any) -> Box:
-    """A Box, or x, y, width and height in a tuple, list or array.
-
-    Raises:
-        InputTypeError: anything else.
-        ConfigError: a box without area, or a number that is not finite.
-    """
-    if isinstance(value, Box):
-        return value
-    numbers = _numbers(value, 4, Real)
-    if numbers is None:
-        raise InputTypeError("box", value, "a Box, or four numbers (x, y, width, height) in pixels")
-    x, y, width, height = (float(number) for number in numbers)
-    return Box(x, y, width, height)
-
-
-def _numbers(value: Any, count: int, kind: type) -> list[Any] | None:
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    if not isinstance(value, (tuple, list)) or len(value) != count:
-        return None
-    numbers = list(value)
-    valid = all(isinstance(n, kind) and not isinstance(n, bool) for n in numbers)
-    return numbers if valid else None
+Events: TypeAlias = EventArray | EventTable | str | os.PathLike[str] | EventSource
 
 
 def open_input(events: Events, size: Size | None) -> AbstractContextManager[EventSource]:
@@ -84,11 +36,11 @@ def open_input(events: Events, size: Size | None) -> AbstractContextManager[Even
         EventFormatError: a damaged file, or events in memory that are not valid.
     """
     sensor = None if size is None else to_size(size)
-    if isinstance(events, (str, Path)):
+    if isinstance(events, (str, os.PathLike)):
         return open_events(events, size=sensor)
     if isinstance(getattr(events, "size", None), SensorSize):
         return nullcontext(cast(EventSource, events))
-    if isinstance(events, (list, tuple)) and events and isinstance(events[0], (str, Path)):
+    if isinstance(events, (list, tuple)) and events and isinstance(events[0], (str, os.PathLike)):
         raise InputTypeError("events", events, "one recording", fix="call it once for each path")
     array = as_events(events)
     if sensor is None:

@@ -13,8 +13,8 @@ from evface_edge.card import ModelCard
 from evface_edge.errors import ConfigError
 from evface_edge.events.array import make_events
 from evface_edge.events.source import EventSource
-from evface_edge.geometry import Box, SensorSize
-from evface_edge.inputs import BoxLike, Events, Size, open_input, to_box
+from evface_edge.geometry import Box, BoxLike, SensorSize, Size, to_box
+from evface_edge.inputs import Events, open_input
 from evface_edge.instants import FixedRate, FrameSkipper, Schedule, Timestamps, instants
 from evface_edge.models import find_model
 from evface_edge.results import FaceLandmarks, Predictions

@@ -6,14 +6,14 @@ import importlib.metadata
 import os
 from typing import TYPE_CHECKING, Protocol
 
-from evface_edge.errors import ConfigError, EventFormatError
+from evface_edge.errors import ConfigError, EventFormatError, InputTypeError
 from evface_edge.events import uri
 from evface_edge.events.array import EventArray, joined
 from evface_edge.events.cameras.table import SCHEMES, find
 from evface_edge.events.formats.table import detect
 from evface_edge.events.recording import Recording
 from evface_edge.events.source import EventSource
-from evface_edge.geometry import SensorSize
+from evface_edge.geometry import SensorSize, Size, to_size
 
 if TYPE_CHECKING:
     from evface_edge.events.cameras.live import LiveSource
@@ -35,7 +35,7 @@ class SourceFactory(Protocol):
 
 
 def open_events(
-    source: str | os.PathLike[str], *, size: SensorSize | None = None, strict: bool = False
+    source: str | os.PathLike[str], *, size: Size | None = None, strict: bool = False
 ) -> EventSource:
     """Opens a recording, or any other source of events.
 
@@ -43,22 +43,25 @@ def open_events(
         source: a path; `FILE?width=640&height=480` if the file does not state the sensor size;
             `replay:FILE?speed=1` for a recording in real time; `camera:NAME` or `dv://host:port`
             (docs/reference/cameras.md); or what a package offers, such as `synthetic:avatar`.
-        size: of the sensor; has priority over the file.
+        size: of the sensor, a SensorSize or (width, height); has priority over the file.
         strict: raise at damage. By default the events before it are delivered, then
             EventFormatWarning is issued.
 
     Raises:
+        InputTypeError: a source or size of an unsupported type.
         EventFormatError: there is no such file, or it cannot be read.
         ConfigError: an unknown scheme or option.
         CameraError: the camera or network stream is not available.
         RuntimeUnavailable: the driver of the camera is not installed.
     """
-    name = uri.parse(source)
+    if not isinstance(source, (str, os.PathLike)):
+        raise InputTypeError("source", source, "one path or URI")
+    name, sensor = uri.parse(source), None if size is None else to_size(size)
     if name.scheme in SCHEMES:
-        return open_camera(name, size=size, strict=strict)
+        return open_camera(name, size=sensor, strict=strict)
     if name.scheme:
-        return _open_entry_point(name, size)
-    return open_recording(name, size=size, strict=strict)
+        return _open_entry_point(name, sensor)
+    return open_recording(name, size=sensor, strict=strict)
 
 
 def open_recording(
@@ -126,7 +129,7 @@ def _open_entry_point(name: uri.SourceName, size: SensorSize | None) -> EventSou
 
 
 def read_events(
-    source: str | os.PathLike[str], *, size: SensorSize | None = None, strict: bool = False
+    source: str | os.PathLike[str], *, size: Size | None = None, strict: bool = False
 ) -> tuple[EventArray, SensorSize]:
     """All events of a recording (N,) and the size of its sensor; see `open_events`.
 

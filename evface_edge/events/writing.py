@@ -10,7 +10,7 @@ from evface_edge.events import uri
 from evface_edge.events.array import EventArray, check_events
 from evface_edge.events.formats.table import for_writing
 from evface_edge.events.limits import MAX_STEP_FORWARD_US, MAX_TIME_US
-from evface_edge.geometry import SensorSize
+from evface_edge.geometry import Size, to_size
 
 
 class EventWriter:
@@ -25,7 +25,7 @@ class EventWriter:
         events: written so far.
     """
 
-    def __init__(self, target: str | os.PathLike[str], size: SensorSize) -> None:
+    def __init__(self, target: str | os.PathLike[str], size: Size) -> None:
         """
         Args:
             target: a path. Its suffix defines the format; or name it: `out.raw?format=evt2`.
@@ -45,7 +45,7 @@ class EventWriter:
         if unknown:
             allowed = ", ".join(("format", *self.format.write_options))
             raise ConfigError(f"option of {name.name}", unknown[0], allowed)
-        self.size = size
+        self.size = to_size(size)
         self.events = 0
         self._last_us: int | None = None
         if self.path.is_dir():
@@ -56,7 +56,7 @@ class EventWriter:
         except OSError as error:
             raise EventFormatError(f"cannot be written: {error.strerror}", path=self.path) from None
         try:
-            self._writer = self.format.open_writer(self._file, size, options)
+            self._writer = self.format.open_writer(self._file, self.size, options)
         except BaseException:
             self._remove()
             raise
@@ -124,7 +124,7 @@ class EventWriter:
             self.discard()
 
 
-def write_events(target: str | os.PathLike[str], events: EventArray, size: SensorSize) -> None:
+def write_events(target: str | os.PathLike[str], events: EventArray, size: Size) -> None:
     """Writes events (N,) of EVENT_DTYPE to a file, in the format of its suffix.
 
     Raises:

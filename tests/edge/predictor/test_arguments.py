@@ -23,9 +23,9 @@ from evface_edge.errors import (
     ModelError,
     RuntimeUnavailable,
 )
+from evface_edge.events import open_events, read_events, write_events
 from evface_edge.events.array import EVENT_DTYPE, EventArray, as_events, make_events
-from evface_edge.geometry import Box, SensorSize
-from evface_edge.inputs import to_box, to_size
+from evface_edge.geometry import Box, SensorSize, to_box, to_size
 from evface_edge.models import find_model
 from evface_edge.predictor import Predictor
 from evface_runtimes import MockRuntime
@@ -164,13 +164,20 @@ def test_instants_that_do_not_increase(predictor: Predictor, at_us: list[int], r
 
 
 @pytest.mark.parametrize(
-    "events",
-    [make_events([5, 4], [0, 0], [0, 0], [1, 1]), make_events([5], [160], [0], [1])],
-    ids=["order", "outside"],
+    ("events", "field", "value"),
+    [
+        (make_events([5, 4], [0, 0], [0, 0], [1, 1]), "t", 4),
+        (make_events([5], [160], [0], [1]), "x, y", (160, 0)),
+        (make_events([5], [0], [0], [2]), "p", 2),
+    ],
+    ids=["order", "outside", "polarity"],
 )
-def test_events_that_are_not_valid(predictor: Predictor, events: EventArray) -> None:
-    with pytest.raises(EventFormatError):
+def test_events_that_are_not_valid(
+    predictor: Predictor, events: EventArray, field: str, value: object
+) -> None:
+    with pytest.raises(EventFormatError) as caught:
         predictor.run(events, size=SIZE)
+    assert (caught.value.field, caught.value.value) == (field, value)
 
 
 def test_events_in_memory_need_a_size(predictor: Predictor) -> None:
@@ -352,3 +359,22 @@ def test_boxes_and_sizes_are_validated(predictor: Predictor, ring: Ring) -> None
     tuples = predictor.run(events, size=(160, 120), box=(40, 30, 60, 60))
     objects = predictor.run(events, size=SIZE, box=Box(40, 30, 60, 60))
     np.testing.assert_array_equal(tuples[-1].landmarks, objects[-1].landmarks)
+
+
+# Recordings.
+
+
+def test_recordings_take_sizes_as_tuples(tmp_path: Path, ring: Ring) -> None:
+    events, path = ring(0, 10_000, (70, 60)), tmp_path / "ring.npz"
+    write_events(path, events, (160, 120))
+    for size in (None, (160, 120), SIZE):
+        found, found_size = read_events(path, size=size)
+        assert found_size == SIZE
+        np.testing.assert_array_equal(found, events)
+
+
+@pytest.mark.parametrize("source", [["a.raw"], None, 5, np.zeros(3)])
+def test_recordings_of_an_unsupported_type(source: Any) -> None:
+    with pytest.raises(InputTypeError) as caught:
+        open_events(source)
+    assert caught.value.field == "source"
