@@ -59,7 +59,7 @@ def curves(report: Mapping[str, Any]) -> bytes:
         axes.minorticks_off()
         axes.set_ylim(2, _TOP_PERCENT * 1.08)
         axes.grid(alpha=0.3)
-    label = f"median {report['error']}, %\n(×: beyond {_TOP_PERCENT:g}, or no face)"
+    label = f"median NME-{report['error'][3:]}, %\n(×: beyond {_TOP_PERCENT:g}, or no face)"
     panels[0].set_ylabel(label)
     figure.legend(
         list(lines.values()), list(lines), loc="outside lower center", ncols=3, fontsize=9
@@ -94,8 +94,8 @@ def board(report: Mapping[str, Any]) -> bytes:
         axes.set_title(f"compared with {peers}", fontsize=11)
     figure.suptitle(
         f"{report['ours']} (upper number) and the best peer of each bin (lower): median "
-        f"{report['error']}, %\ngreen: ours is better in AUC@10, orange: the peer, grey: no "
-        "significant difference",
+        f"NME-{report['error'][3:]}, %\n"
+        "green: ours is better in AUC@10, orange: the peer, grey: no significant difference",
         fontsize=11,
     )
     return _png(figure)

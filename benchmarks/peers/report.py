@@ -30,10 +30,12 @@ def markdown(report: Mapping[str, Any]) -> str:
     ]
     parts = [markdown_table(_HEADING, rows)]
     for peers, entries in report["by_bin"].items():
-        parts.append(f"{report['ours']} compared with {peers}, median {report['error']} in %:")
+        parts.append(f"{report['ours']} compared with {peers}, median NME-{report['error'][3:]}:")
         parts.append(_grid(entries))
         worse = [entry for entry in entries if entry.get("better") == "peer"]
-        parts.append("\n".join(_worse(entry) for entry in worse) or "- No peer is better.")
+        parts.append(
+            "\n".join(_worse(entry) for entry in worse) or "- No peer is significantly better."
+        )
     times = report["network_cpu_ms"]
     if times:
         first = next(iter(times.values()))
