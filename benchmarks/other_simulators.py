@@ -1,22 +1,24 @@
-"""Students on the events of other simulators: have they learnt faces, or our model of a pixel?
+"""Accuracy on the events of other simulators: have the students learnt our pixel model?
 
-    python -m benchmarks other_simulators --faces faces/300w_train --count 100
+    python -m benchmarks other_simulators --faces faces/300w_train --count 100 --json other.json
     python -m benchmarks other_simulators                  # with the bundled avatars
 
-Images of people kept for validation are moved, turned and scaled in the image plane, and become
-events in three ways that share no code: frame by frame as v2e has it (Hu et al., CVPR workshops
-2021), along lines between log intensities as ESIM has it (Rebecq et al., CoRL 2018), and by the
-camera of this package. Both others are written anew from what is published of them; they are not
-the programs of their authors. NME-68 at the end of each recording, the box given as to `evaluate`.
+Images of people from the validation split are moved, turned and scaled in the image plane, and
+converted to events by three models that share no code: frame by frame as in v2e (Hu et al., CVPR
+workshops 2021), along lines between log intensities as in ESIM (Rebecq et al., CoRL 2018), and by
+the camera of this package. The first two are written from their publications; they are not the
+programs of their authors. The result is the NME-68 at the end of each recording, with a given box.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +30,7 @@ from evface_edge.events.array import EventArray, make_events
 from evface_edge.geometry import Box, SensorSize
 from evface_edge.metrics import nme68
 from evface_training.data.avatars import load_avatars
-from evface_training.data.faces import CROP_SIDE_PX
+from evface_training.data.faces import CROP_SIDE_PX, FaceSet
 from evface_training.data.loading import load_faces
 from evface_training.data.split import split_faces
 from evface_training.evaluation.benchmark_sets import CONDITIONS
@@ -36,18 +38,18 @@ from evface_training.simulation.light import Frame
 from evface_training.simulation.recording import one_camera, record
 
 SIZE = SensorSize(CROP_SIDE_PX, CROP_SIDE_PX)
-#: Nothing moves before; the farthest way between two frames; how the box is moved and scaled.
+#: Rest at the start, largest motion between two frames, relative jitter of the box.
 SETTLE_S, STEP_PX, BOX_JITTER = 0.03, 0.35, 0.04
 SPEEDS = ("normal", "fast")
 
-#: Seconds, and the image as it is coded (H, W), 0 to 255.
-Film = Iterator[tuple[float, NDArray[np.float32]]]
-Firings = list[tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64], int]]
+#: Seconds, and the gamma-coded image (H, W), 0 to 255.
+Video = Iterator[tuple[float, NDArray[np.float32]]]
+Events = list[tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64], int]]
 
 
 @dataclass(frozen=True)
 class V2e:
-    """Frame by frame: codes below 20 as they are, others as logarithms; bandwidth by brightness."""
+    """Frame by frame: linear below code 20, logarithmic above; bandwidth grows with brightness."""
 
     threshold: float = 0.2
     mismatch: float = 0.03
@@ -56,8 +58,8 @@ class V2e:
     shot_hz: float = 0.001
     refractory_s: float = 0.0005
 
-    def __call__(self, video: Film, rng: np.random.Generator) -> EventArray:
-        found: Firings = []
+    def __call__(self, video: Video, rng: np.random.Generator) -> EventArray:
+        events: Events = []
         before_s, first = next(video)
         on, off = (rng.normal(self.threshold, self.mismatch, first.shape).clip(0.01) for _ in "ab")
         filtered = self._log(first)
@@ -71,22 +73,22 @@ class V2e:
             held -= passed_s * self.leak_hz * on
             brighter = np.floor((filtered - held).clip(0) / on).astype(int)
             darker = np.floor((held - filtered).clip(0) / off).astype(int)
-            turns = max(int(brighter.max()), int(darker.max()), 1)
-            chance = self.shot_hz / 2 * passed_s / turns * (1 - 0.75 * bright)
-            for turn in range(turns):
-                t_s = before_s + passed_s * (turn + 1) / turns
+            steps = max(int(brighter.max()), int(darker.max()), 1)
+            chance = self.shot_hz / 2 * passed_s / steps * (1 - 0.75 * bright)
+            for step in range(steps):
+                t_s = before_s + passed_s * (step + 1) / steps
                 draw = rng.random(first.shape)
                 noise = draw > 1 - chance, draw < chance
                 free = t_s - last_s > self.refractory_s
-                fired = (brighter > turn) & free, (darker > turn) & free
+                fired = (brighter > step) & free, (darker > step) & free
                 held += fired[0] * on - fired[1] * off
-                for polarity, own, unseen in zip((1, 0), fired, noise, strict=True):
-                    held[unseen] = filtered[unseen]
-                    y, x = np.nonzero(own | unseen)
+                for polarity, own, extra in zip((1, 0), fired, noise, strict=True):
+                    held[extra] = filtered[extra]
+                    y, x = np.nonzero(own | extra)
                     last_s[y, x] = t_s
-                    found.append((np.full(len(x), t_s), x, y, polarity))
+                    events.append((np.full(len(x), t_s), x, y, polarity))
             before_s = now_s
-        return _events(found)
+        return _sorted(events)
 
     @staticmethod
     def _log(image: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -103,8 +105,8 @@ class Esim:
     refractory_s: float = 0.0001
     linear_light: bool = False
 
-    def __call__(self, video: Film, rng: np.random.Generator) -> EventArray:
-        found: Firings = []
+    def __call__(self, video: Video, rng: np.random.Generator) -> EventArray:
+        events: Events = []
         before_s, first = next(video)
         light = self._log(first)
         level, last_s = light.copy(), np.full(first.shape, -np.inf)
@@ -117,15 +119,15 @@ class Esim:
                     if not len(x):
                         break
                     level[y, x] += sign * step[y, x]
-                    # A level that was left open by the dead time is crossed at once.
-                    way = (level[y, x] - light[y, x]) / (new[y, x] - light[y, x])
-                    t_s = before_s + (now_s - before_s) * way.clip(0, 1)
+                    # A level that was not crossed because of the dead time is crossed at once.
+                    fraction = (level[y, x] - light[y, x]) / (new[y, x] - light[y, x])
+                    t_s = before_s + (now_s - before_s) * fraction.clip(0, 1)
                     free = t_s - last_s[y, x] > self.refractory_s
                     y, x, t_s = y[free], x[free], t_s[free]
                     last_s[y, x] = t_s
-                    found.append((t_s, x, y, polarity))
+                    events.append((t_s, x, y, polarity))
             before_s, light = now_s, new
-        return _events(found)
+        return _sorted(events)
 
     def _log(self, image: NDArray[np.float32]) -> NDArray[np.float64]:
         fraction = image.astype(np.float64) / 255
@@ -135,8 +137,8 @@ class Esim:
         return logarithm
 
 
-def ours(video: Film, rng: np.random.Generator) -> EventArray:
-    """The camera of this package, drawn as the set `normal` draws it."""
+def ours(video: Video, rng: np.random.Generator) -> EventArray:
+    """The camera of this package, drawn as for the benchmark set `normal`."""
     generator = torch.Generator().manual_seed(int(rng.integers(1 << 31)))
     prior = CONDITIONS["normal"].camera
     light = ((t_s, torch.from_numpy(image / 255).pow(2.2)) for t_s, image in video)
@@ -145,7 +147,7 @@ def ours(video: Film, rng: np.random.Generator) -> EventArray:
     return np.concatenate(parts) if parts else make_events([], [], [], [])
 
 
-SIMULATORS: dict[str, Callable[[Film, np.random.Generator], EventArray]] = {
+SIMULATORS: dict[str, Callable[[Video, np.random.Generator], EventArray]] = {
     "ours": ours,
     "as v2e, its defaults": V2e(),
     "as v2e, clean": V2e(mismatch=0.02, cutoff_hz=0, leak_hz=0, shot_hz=0, refractory_s=0),
@@ -156,9 +158,9 @@ SIMULATORS: dict[str, Callable[[Film, np.random.Generator], EventArray]] = {
 }
 
 
-def _events(found: Firings) -> EventArray:
-    t_s, x, y = (np.concatenate([one[k] for one in found]) for k in range(3))
-    p = np.concatenate([np.full(len(one[0]), one[3]) for one in found])
+def _sorted(events: Events) -> EventArray:
+    t_s, x, y = (np.concatenate([one[k] for one in events]) for k in range(3))
+    p = np.concatenate([np.full(len(one[0]), one[3]) for one in events])
     t_us = np.round(t_s * 1e6).astype(np.int64)
     order = np.argsort(t_us, kind="stable")
     return make_events(t_us[order], x[order], y[order], p[order])
@@ -169,8 +171,8 @@ def video(
     points: NDArray[np.float32],
     condition: str,
     rng: np.random.Generator,
-) -> Film:
-    """The image arrives where it is, at the speed of a benchmark set, turning and growing."""
+) -> Video:
+    """Yield the image as it moves, turns and grows to its own place, at the speed of a set."""
     wanted = CONDITIONS[condition]
     speed = math.exp(rng.uniform(*np.log(wanted.speed_px_per_s)))
     duration_s = min(wanted.max_duration_us * 1e-6, wanted.max_travel_px / speed)
@@ -204,6 +206,30 @@ def _box(points: NDArray[np.float32], rng: np.random.Generator) -> Box:
     return Box(x - width / 2, y - height / 2, width, height)
 
 
+def measure(
+    simulate: Callable[[Video, np.random.Generator], EventArray],
+    faces: FaceSet,
+    predictors: dict[str, Predictor],
+    seed: int,
+) -> dict[str, Any]:
+    """Return the median number of events and, for each model and speed, the mean NME-68 in %."""
+    errors: dict[str, list[float]] = {f"{m}, {speed}": [] for m in predictors for speed in SPEEDS}
+    counts: list[int] = []
+    for index, speed in ((index, speed) for index in range(len(faces)) for speed in SPEEDS):
+        rng = np.random.default_rng([seed, index])
+        points = faces.points[index]
+        events = simulate(video(faces.images[index], points, speed, rng), rng)
+        box = _box(points, rng)
+        counts.append(len(events))
+        for name, predictor in predictors.items():
+            predictions = predictor.run(events, size=SIZE, box=box)
+            # No prediction counts as an error of 100 %.
+            error = nme68(predictions[-1].landmarks, points) if len(predictions) else 1.0
+            errors[f"{name}, {speed}"].append(100 * float(error))
+    means = {name: round(float(np.mean(values)), 2) for name, values in errors.items()}
+    return {"events": float(np.median(counts)), **means}
+
+
 def main() -> None:
     options = _options()
     torch.set_num_threads(1)
@@ -213,34 +239,23 @@ def main() -> None:
         faces = faces.select(faces.human) if faces.human.any() else faces
     chosen = np.linspace(0, len(faces) - 1, min(options.count, len(faces))).round().astype(int)
     predictors = {name: Predictor(name) for name in options.model}
-    columns = [f"{name}, {speed}" for name in predictors for speed in SPEEDS]
-    print(f"| pixels | events | {' | '.join(columns)} |")  # noqa: T201
-    print("|---" * (2 + len(columns)) + "|")  # noqa: T201
+    rows = []
     for title, simulate in SIMULATORS.items():
-        errors: dict[str, list[float]] = {column: [] for column in columns}
-        counts: list[int] = []
-        for index, speed in ((int(i), speed) for i in chosen for speed in SPEEDS):
-            rng = np.random.default_rng([options.seed, index])
-            points = faces.points[index]
-            events = simulate(video(faces.images[index], points, speed, rng), rng)
-            box = _box(points, rng)
-            counts.append(len(events))
-            for name, predictor in predictors.items():
-                found = predictor.run(events, size=SIZE, box=box)
-                # Without an answer, as far off as a face is from a place beside it.
-                error = float(nme68(found[-1].landmarks, points)) if len(found) else 1.0
-                errors[f"{name}, {speed}"].append(100 * error)
-        cells = [f"{np.mean(errors[column]):.2f}" for column in columns]
-        print(f"| {title} | {np.median(counts):,.0f} | {' | '.join(cells)} |", flush=True)  # noqa: T201
+        row = measure(simulate, faces.select(chosen), predictors, options.seed)
+        rows.append({"simulator": title, **row})
+        print(", ".join(f"{key} {value}" for key, value in rows[-1].items()), flush=True)  # noqa: T201
+    if options.json is not None:
+        options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--faces", type=Path, action="append", help="without: avatars")
-    parser.add_argument("--cache", type=Path, help="file that keeps the packed faces")
-    parser.add_argument("--count", type=int, default=100, help="faces")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--faces", type=Path, action="append", help="Default: bundled avatars.")
+    parser.add_argument("--cache", type=Path, help="File for the packed faces.")
+    parser.add_argument("--count", type=int, default=100, help="Number of faces.")
+    parser.add_argument("--seed", type=int, default=0, help="Random seed.")
     parser.add_argument("--model", nargs="+", default=["evface-s-int8", "evface-n-int8"])
+    parser.add_argument("--json", type=Path, help="Write the rows as JSON.")
     return parser.parse_args()
 
 

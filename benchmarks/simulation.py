@@ -1,21 +1,24 @@
-"""Training samples a second: 128 × 128, full noise, with and without what costs extra.
+"""Speed of the simulator: training clips of 128 × 128, with and without its costly parts.
 
     python -m benchmarks simulation --processes 2
     python -m benchmarks simulation --avatars
     python -m benchmarks simulation --device cuda --batch 1024
 
-`processes` simulate at once, each on one thread, as the workers of a training do. Two figures for
-each: samples per second of wall clock, which other work on the machine lowers, and per second of
-processor time, which it hardly does. --avatars times our own head instead: an image of 256 × 256
-with its labels, in milliseconds of wall clock and of processor, of all threads together.
+Each of `processes` simulates on one thread, as the workers of a training do. The results are
+samples per second of wall-clock time, which other processes on the machine lower, and per second of
+CPU time, which they hardly affect. --avatars times rendered avatars instead: milliseconds for an image
+of 256 × 256 with its labels, in wall-clock and in CPU time of all threads.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import multiprocessing
 import time
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +32,6 @@ from evface_training.avatar import (
     PinholeCamera,
     Pose,
 )
-from evface_training.avatar.model import AvatarModel
 from evface_training.data.avatars import load_avatars
 from evface_training.simulation.clip_prior import ClipPrior
 from evface_training.simulation.clips import ClipSimulator
@@ -50,14 +52,14 @@ class Case:
 CASES = (
     Case("full model, 8 + 2 steps"),
     Case("full model, 12 + 4 steps", ClipPrior(bins=5, steps_per_bin=3)),
-    Case("avatars turn as ellipsoids", ClipPrior(motion=MotionPrior(depth="smooth"))),
+    Case("heads turn as ellipsoids", ClipPrior(motion=MotionPrior(depth="smooth"))),
     Case("with RGB frames", frames=True),
     Case("with event lists", lists=True),
 )
 
 
 def run(case: Case, batch: int, seconds: float, device: str, seed: int) -> tuple[int, float, float]:
-    """→ samples, seconds of wall clock, seconds of processor."""
+    """Return samples, seconds of wall-clock time, seconds of CPU time."""
     torch.set_num_threads(1)
     avatars = load_avatars()
     chosen = np.arange(batch) % len(avatars)
@@ -69,46 +71,57 @@ def run(case: Case, batch: int, seconds: float, device: str, seed: int) -> tuple
     for _ in range(2):
         simulator(images, points)
     _wait(device)
-    began, worked, samples = time.perf_counter(), time.process_time(), 0
+    began, cpu_began, samples = time.perf_counter(), time.process_time(), 0
     while time.perf_counter() - began < seconds:
         simulator(images, points)
         _wait(device)
         samples += batch
-    return samples, time.perf_counter() - began, time.process_time() - worked
-
-
-def time_avatars(count: int) -> None:
-    size = SensorSize(256, 256)
-    camera = PinholeCamera(size, focal_px=400.0)
-    rng = np.random.default_rng(1)
-    identity, light = AvatarIdentity.sample(rng), Light.sample(rng)
-    animation = AvatarAnimation.sample(
-        rng, speed="fast", seconds=10, center=Pose(y_mm=10.0, distance_mm=650.0)
-    )
-    states = [animation.state(t_us) for t_us in np.linspace(0, 9e6, count)]
-    model = AvatarModel(identity)
-    triangles = len(model.skin_attributes()[2]) + len(model.part_attributes()[2])
-    print(f"{triangles} triangles, medians of {count} images")  # noqa: T201
-    print(f"{'':26}{'ms':>12}{'CPU ms':>16}")  # noqa: T201
-    for name, oversample, antialias in (
-        ("antialiased", 1, True),
-        ("jagged outlines", 1, False),
-        ("recordings: twice as fine", 2, True),
-    ):
-        with AvatarRenderer(size, oversample=oversample, antialias=antialias) as renderer:
-            renderer.render(identity, *states[0], camera, light)
-            spent = []
-            for expression, pose in states:
-                began = time.perf_counter(), time.process_time()
-                renderer.render(identity, expression, pose, camera, light, contour="outline")
-                spent.append((time.perf_counter() - began[0], time.process_time() - began[1]))
-        wall, work = 1e3 * np.median(spent, axis=0)
-        print(f"{name:26}{wall:12.1f}{work:16.1f}")  # noqa: T201
+    return samples, time.perf_counter() - began, time.process_time() - cpu_began
 
 
 def _wait(device: str) -> None:
     if device.startswith("cuda"):
         torch.cuda.synchronize()
+
+
+def time_clips(processes: int, batch: int, seconds: float, device: str) -> list[dict[str, Any]]:
+    rows = []
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        for case in CASES:
+            jobs = [(case, batch, seconds, device, seed) for seed in range(processes)]
+            results = pool.starmap(run, jobs, chunksize=1)
+            samples = sum(count for count, _, _ in results)
+            rows.append(
+                {
+                    "case": case.name,
+                    "samples_per_s": round(sum(n / wall for n, wall, _ in results), 1),
+                    "samples_per_cpu_s": round(samples / sum(cpu for _, _, cpu in results), 1),
+                }
+            )
+    return rows
+
+
+def time_avatars(count: int) -> list[dict[str, Any]]:
+    size = SensorSize(256, 256)
+    camera = PinholeCamera(size, focal_px=400.0)
+    rng = np.random.default_rng(1)
+    identity, light = AvatarIdentity.sample(rng), Light.sample(rng)
+    center = Pose(y_mm=10.0, distance_mm=650.0)
+    animation = AvatarAnimation.sample(rng, speed="fast", seconds=10, center=center)
+    states = [animation.state(t_us) for t_us in np.linspace(0, 9e6, count)]
+    rows = []
+    for oversample in (1, 2):
+        spent = []
+        with AvatarRenderer(size, oversample=oversample) as renderer:
+            renderer.render(identity, *states[0], camera, light)
+            for expression, pose in states:
+                began, cpu_began = time.perf_counter(), time.process_time()
+                renderer.render(identity, expression, pose, camera, light, contour="outline")
+                spent.append((time.perf_counter() - began, time.process_time() - cpu_began))
+        wall, cpu = 1e3 * np.median(spent, axis=0)
+        case = f"avatar, oversampled {oversample} times"
+        rows.append({"case": case, "ms": round(float(wall), 2), "cpu_ms": round(float(cpu), 2)})
+    return rows
 
 
 def main() -> None:
@@ -117,26 +130,23 @@ def main() -> None:
     )
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--batch", type=int, default=96)
-    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--seconds", type=float, default=5.0, help="Duration of each case.")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--avatars", action="store_true")
-    arguments = parser.parse_args()
-    if arguments.avatars:
-        time_avatars(40)
-        return
-    count = arguments.processes
-    print(f"{arguments.device}, torch {torch.__version__}, {count} processes of one thread")  # noqa: T201
-    print(f"{'':26}{'samples/s':>12}{'per CPU second':>16}")  # noqa: T201
-    with multiprocessing.get_context("spawn").Pool(count) as pool:
-        for case in CASES:
-            jobs = [
-                (case, arguments.batch, arguments.seconds, arguments.device, seed)
-                for seed in range(count)
-            ]
-            results = pool.starmap(run, jobs, chunksize=1)
-            wall = sum(samples / seconds for samples, seconds, _ in results)
-            work = sum(samples for samples, _, _ in results) / sum(w for _, _, w in results)
-            print(f"{case.name:26}{wall:12.0f}{work:16.0f}")  # noqa: T201
+    parser.add_argument("--avatars", action="store_true", help="Time rendered avatars instead.")
+    parser.add_argument("--json", type=Path, help="Write the rows as JSON.")
+    options = parser.parse_args()
+    if options.avatars:
+        rows = time_avatars(40)
+    else:
+        rows = time_clips(options.processes, options.batch, options.seconds, options.device)
+    for row in rows:
+        print(", ".join(f"{name} {value}" for name, value in row.items()))  # noqa: T201
+    if options.json is not None:
+        settings = {key: value for key, value in vars(options).items() if key != "json"}
+        text = json.dumps(
+            {"settings": settings, "torch": torch.__version__, "rows": rows}, indent=1
+        )
+        options.json.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,26 +1,22 @@
-"""Does the simulation matter? Small students, each trained on another part of it.
+"""Ablation of the simulation: small students, each trained with a part of the simulation removed.
 
-    python -m benchmarks simulation_ablation --faces faces/300w_train -o runs/ablation --steps 3000
-    python -m benchmarks simulation_ablation --document runs/ablation/results.json
+    python -m benchmarks simulation_ablation --faces faces/300w_train --json ablation.json
 
-All students see the same faces and the same number of clips, in the same order of identities; they
+All students get the same faces and the same number of clips, in the same order of identities. They
 differ in the simulation alone:
 
-    full          the whole prior: noise of every kind, pauses, avatars that turn in depth
-    clean         thresholds, bandwidth and everything else of an ideal camera
-    plane         avatars do not turn: they move in the image plane
+    full          the whole prior: noise of every kind, pauses, heads that turn in depth
+    clean         the thresholds and the bandwidth of an ideal camera, without noise
+    plane         heads do not turn: they move in the image plane
     no pauses     motion never stops or starts within a window
-    ellipsoid     avatars turn as ellipsoids, in small turns
-    static        no objects that pass, no shaking camera
+    ellipsoid     heads turn as ellipsoids, by small angles
+    static        no passing objects, no camera shake
 
-They are tested on people kept for validation, on recordings that none of them was trained on: lists
-of events through cameras and speeds drawn apart from the training prior, and avatars that turn
-exactly; and on clips of unseen cameras whose motion stops or starts within the window.
+They are tested on people from the validation split, with recordings unlike the training clips:
+lists of events from cameras and speeds drawn apart from the training prior, of heads that turn
+exactly; and with clips of unseen cameras whose motion stops or starts within the window.
 
-The students take turns, --save steps each, and after each round the table compares all of them at
-the same step. Run it again after it was stopped, or with more --steps, and it goes on from there.
-Without --faces it trains on the avatars of the package (a smoke test). --document writes a
-copy of the results in docs/data, and their table into docs/explanation/simulation.md.
+The JSON file keeps the errors of each face. Students that are already in it are not trained again.
 """
 
 from __future__ import annotations
@@ -28,9 +24,8 @@ from __future__ import annotations
 import argparse
 import json
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,17 +51,11 @@ from evface_training.simulation.presets import PRESETS
 from evface_training.tasks.student import student_loss
 
 BATCH = 64
-#: Each clip is drawn so often on average, from the newest of so many groups; a stretch begins with
-#: some new ones.
+#: Mean number of uses of a clip, groups of clips in the pool, and groups before the first step.
 REUSE, GROUPS, FIRST_GROUPS = 4, 128, 16
 CROP_SCALE = 1.35
-RATE = 1.5e-3
-LATEST, LONGEST_US = 12_000, 200_000
-DOCS = Path(__file__).parents[1] / "docs"
-BEGIN, END = (
-    "<!-- ablation: written by python -m benchmarks simulation_ablation -->",
-    "<!-- end of ablation -->",
-)
+LEARNING_RATE, EMA_DECAY = 1.5e-3, 0.99
+MAX_EVENTS, MAX_WINDOW_US = 12_000, 200_000
 Floats = NDArray[np.floating]
 
 
@@ -75,7 +64,7 @@ def student(side: int) -> StudentConfig:
 
 
 def resolutions(side: int) -> tuple[tuple[int, float], ...]:
-    """Of sensors across the crop, and how often each is drawn: none finer than the input."""
+    """Sensor pixels across the crop and their probabilities; none finer than the input."""
     return (side, 0.7), (side * 3 // 4, 0.3)
 
 
@@ -93,7 +82,7 @@ VARIANTS: dict[str, ClipPrior] = {
     "static": replace(_changed(shake_fraction=0.0), passing_fraction=0.0),
 }
 
-#: Cameras that no student has seen: other ranges, and the noise of other sensors.
+#: Cameras outside the training prior: other ranges, and the noise of other sensors.
 _UNSEEN = CameraPrior(
     threshold=(0.12, 0.5),
     asymmetry=(0.6, 1.6),
@@ -127,67 +116,44 @@ _PAUSED = replace(
 )
 
 
-class Training:
-    """A student of one variant, on its way; from its last checkpoint where there is one.
-
-    The rate of learning stays what it is and the student that is tested is the running average of
-    its weights, so that students may be compared at any step.
-    """
-
-    def __init__(self, variant: str, seed: int, side: int, folder: Path) -> None:
-        torch.manual_seed(seed)
-        self.variant, self.seed, self.step = variant, seed, 0
-        self._side = side
-        self._network = Student(student(side))
-        self.average = AveragedModel(
-            self._network,
-            multi_avg_fn=get_ema_multi_avg_fn(0.99),  # type: ignore[no-untyped-call]
-            use_buffers=True,
-        )
-        self._optimiser = torch.optim.AdamW(self._network.parameters(), lr=RATE, weight_decay=0.02)
-        self._path = folder / f"{variant.replace(' ', '_')}_{seed}.pt"
-        if self._path.is_file():
-            stored = torch.load(self._path, weights_only=True)
-            self.step = stored["step"]
-            for name, part in self._parts().items():
-                part.load_state_dict(stored[name])
-
-    def _parts(self) -> dict[str, Any]:
-        return {"network": self._network, "average": self.average, "optimiser": self._optimiser}
-
-    def go_on(self, faces: FaceSet, until: int) -> float:
-        """Train up to a step, and keep it; the last loss."""
-        # A new seed for each stretch: a run that goes on sees new clips.
-        seed = 1_000_003 * self.seed + self.step
-        simulator = ClipSimulator(VARIANTS[self.variant], self._side, seed)
-        simulator.RESOLUTIONS = resolutions(self._side)
-        random, loss = np.random.default_rng(seed), float("nan")
-        pool: deque[list[torch.Tensor]] = deque(maxlen=GROUPS)
-        pool.extend(_simulated(simulator, faces, random) for _ in range(FIRST_GROUPS))
-        self._network.train()
-        while self.step < until:
-            pool.append(_simulated(simulator, faces, random))
-            inputs, points, present, weights = _drawn(pool, random)
-            for group in self._optimiser.param_groups:
-                group["lr"] = RATE * min(1, (self.step + 1) / 100)
-            head = self._network.head
-            with torch.autocast("cpu", torch.bfloat16):
-                raw, presence = head.logits(self._network.backbone(inputs))
-            losses = student_loss(head, raw.float(), presence.float(), points, weights, present)
-            self._optimiser.zero_grad(set_to_none=True)
-            losses["total"].backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(self._network.parameters(), 5.0)
-            self._optimiser.step()
-            self.average.update_parameters(self._network)
-            self.step += 1
+def train(faces: FaceSet, variant: str, seed: int, side: int, steps: int) -> nn.Module:
+    """Train a student; the result is the running average of its weights."""
+    torch.manual_seed(seed)
+    network = Student(student(side))
+    average = AveragedModel(
+        network,
+        multi_avg_fn=get_ema_multi_avg_fn(EMA_DECAY),  # type: ignore[no-untyped-call]
+        use_buffers=True,
+    )
+    optimiser = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=0.02)
+    simulator = ClipSimulator(VARIANTS[variant], side, seed)
+    simulator.RESOLUTIONS = resolutions(side)
+    random = np.random.default_rng(seed)
+    pool: deque[list[torch.Tensor]] = deque(maxlen=GROUPS)
+    pool.extend(_simulated(simulator, faces, random) for _ in range(FIRST_GROUPS))
+    network.train()
+    for step in range(steps):
+        pool.append(_simulated(simulator, faces, random))
+        inputs, points, present, weights = _drawn(pool, random)
+        for group in optimiser.param_groups:
+            group["lr"] = LEARNING_RATE * min(1, (step + 1) / 100)
+        head = network.head
+        with torch.autocast("cpu", torch.bfloat16):
+            raw, presence = head.logits(network.backbone(inputs))
+        losses = student_loss(head, raw.float(), presence.float(), points, weights, present)
+        optimiser.zero_grad(set_to_none=True)
+        losses["total"].backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+        optimiser.step()
+        average.update_parameters(network)
+        if step % 100 == 99 or step == steps - 1:
             loss = losses["total"].item()
-        state = {name: part.state_dict() for name, part in self._parts().items()}
-        _replace(self._path, partial(torch.save, {**state, "step": self.step}))
-        return loss
+            print(f"{variant}, seed {seed}: step {step + 1}, loss {loss:.3f}", flush=True)  # noqa: T201
+    return average
 
 
 def _drawn(pool: Sequence[list[torch.Tensor]], random: np.random.Generator) -> list[torch.Tensor]:
-    """A batch: inputs, points, presence, weights."""
+    """Return a batch from the pool: inputs, points, presence, weights."""
     size = BATCH // REUSE
     places = random.choice(size * len(pool), BATCH, replace=False)
     drawn = [[part[place % size] for part in pool[place // size]] for place in places]
@@ -197,7 +163,7 @@ def _drawn(pool: Sequence[list[torch.Tensor]], random: np.random.Generator) -> l
 def _simulated(
     simulator: ClipSimulator, faces: FaceSet, random: np.random.Generator
 ) -> list[torch.Tensor]:
-    """New clips of the pool: inputs in half the memory, points, presence, weights."""
+    """Return new clips: inputs as float16, points, presence, weights."""
     chosen = random.integers(len(faces), size=BATCH // REUSE)
     clips = simulator(
         torch.from_numpy(faces.images[chosen]), torch.from_numpy(faces.points[chosen])
@@ -207,17 +173,10 @@ def _simulated(
     return [clips.inputs.half(), clips.points, clips.presence, weights]
 
 
-def test_set(faces: FaceSet, name: str, side: int, folder: Path) -> tuple[torch.Tensor, Floats]:
-    """Inputs (N, 10, side, side) and points (N, 98, 2), fractions of the crop; made only once."""
-    path = folder / f"test_{name.replace(' ', '_')}.npz"
-    if not path.is_file():
-        inputs, points = (
-            _paused(faces, side) if name == PAUSED else _recorded(faces, SETS[name], side)
-        )
-        half = inputs.astype(np.float16)
-        _replace(path, partial(_save_npz, inputs=half, points=points))
-    with np.load(path) as stored:
-        return torch.from_numpy(stored["inputs"].astype(np.float32)), stored["points"]
+def test_sets(faces: FaceSet, side: int) -> dict[str, tuple[Floats, Floats]]:
+    """Return inputs (N, 10, side, side) and points (N, 98, 2), crop fractions, of each set."""
+    sets = {name: _recorded(faces, condition, side) for name, condition in SETS.items()}
+    return sets | {PAUSED: _paused(faces, side)}
 
 
 def _recorded(faces: FaceSet, condition: Condition, side: int) -> tuple[Floats, Floats]:
@@ -229,9 +188,9 @@ def _recorded(faces: FaceSet, condition: Condition, side: int) -> tuple[Floats, 
         inside = (np.abs(events["x"] - box.center[0]) < box.width / 2) & (
             np.abs(events["y"] - box.center[1]) < box.height / 2
         )
-        events = events[inside][-LATEST:]
+        events = events[inside][-MAX_EVENTS:]
         if len(events):
-            events = events[events["t"] > events["t"][-1] - LONGEST_US]
+            events = events[events["t"] > events["t"][-1] - MAX_WINDOW_US]
         inputs.append(grid.crop(events, box, (side, side)))
         points.append((recording.points - (box.x, box.y)) / box.width)
     return np.stack(inputs), np.stack(points).astype(np.float32)
@@ -245,19 +204,20 @@ def _paused(faces: FaceSet, side: int) -> tuple[Floats, Floats]:
 
 
 @torch.no_grad()
-def test(network: nn.Module, inputs: torch.Tensor, points: Floats) -> list[float]:
-    """NME-68 of each face in percent, at most 100."""
+def test(network: nn.Module, inputs: Floats, points: Floats) -> list[float]:
+    """Return the NME-68 of each face in percent, at most 100."""
     network.eval()
     errors = []
-    for index in range(len(inputs)):
-        found = network(inputs[index : index + 1])[0][0].numpy()
-        errors.append(100 * min(float(nme(to_68(found), to_68(points[index]), (36, 45))), 1.0))
-    return [round(error, 2) for error in errors]
+    for image, truth in zip(torch.from_numpy(inputs).float(), points, strict=True):
+        landmarks = network(image[None])[0][0].numpy()
+        error = float(nme(to_68(landmarks), to_68(truth), (36, 45)))
+        errors.append(round(100 * min(error, 1.0), 2))
+    return errors
 
 
 def as_table(results: Mapping[str, Any]) -> str:
-    """Rows: students. Cells: mean error, and in brackets how far it is from the first row's, with
-    the standard error of the mean difference over faces (and seeds)."""
+    """Return a table of mean errors, with the paired difference from the full model and its
+    standard error over faces and seeds in brackets."""
     errors: dict[str, dict[str, Floats]] = {}
     for key, row in results["rows"].items():
         known = errors.setdefault(key.rpartition("_")[0], {})
@@ -266,9 +226,7 @@ def as_table(results: Mapping[str, Any]) -> str:
     names = list(next(iter(errors.values())))
     lines = ["| NME-68 % | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
     first = errors.get("full")
-    for variant in VARIANTS:
-        if variant not in errors:
-            continue
+    for variant in [name for name in VARIANTS if name in errors]:
         cells = []
         for name in names:
             cell = f"{errors[variant][name].mean():.1f}"
@@ -278,115 +236,59 @@ def as_table(results: Mapping[str, Any]) -> str:
                 cell += f" ({more.mean():+.1f} ± {more.std(ddof=1) / count**0.5:.1f})"
             cells.append(cell)
         lines.append(f"| {variant} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def write_document(results_path: Path) -> None:
-    """The table into docs/explanation/simulation.md, and its figures in docs/data."""
-    results = json.loads(results_path.read_text(encoding="utf-8"))
-    page = DOCS / "explanation" / "simulation.md"
-    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise SystemExit(f"{page}: expected the lines {BEGIN!r} and {END!r}")
-    settings = results["settings"]
-    about = (
-        f"{results['steps']} steps of {settings['batch']} clips of {settings['faces']} faces, "
-        f"{settings['parameters']} parameters, inputs {settings['side']} px; tested on "
-        f"{settings['test_faces']} faces of other people. In brackets: against the full model, "
-        "± standard error over faces."
-    )
-    page.write_text(f"{before}{BEGIN}\n{about}\n\n{as_table(results)}{END}{after}", "utf-8")
-    _save_json(results, DOCS / "data" / "simulation_ablation.json")
-
-
-def _save_npz(path: Path, **arrays: Floats) -> None:
-    with path.open("wb") as stream:
-        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
-
-
-def _save_json(values: Mapping[str, Any], path: Path) -> None:
-    path.write_text(json.dumps(values) + "\n", encoding="utf-8")
-
-
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    """A file that is whole or not there."""
-    unfinished = path.with_name(path.name + ".partial")
-    write(unfinished)
-    unfinished.replace(path)
+    return "\n".join(lines)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--faces", type=Path, action="append")
-    parser.add_argument("--cache", type=Path)
-    parser.add_argument("-o", "--output", type=Path, default=Path("runs/ablation"))
-    parser.add_argument("--side", type=int, default=96, help="of the inputs, pixels")
-    parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--save", type=int, default=100)
-    parser.add_argument("--test-faces", type=int, default=100)
-    parser.add_argument("--variant", action="append", choices=list(VARIANTS))
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--document", type=Path, help="write the table of these results, no more")
-    arguments = parser.parse_args()
-    if arguments.document:
-        write_document(arguments.document)
-        return
-    torch.set_num_threads(arguments.threads)
-    folder: Path = arguments.output
-    folder.mkdir(parents=True, exist_ok=True)
-    if arguments.faces:
-        faces, held = split_faces(load_faces(arguments.faces, arguments.cache))
+    options = _options()
+    torch.set_num_threads(options.threads)
+    if options.faces:
+        faces, held = split_faces(load_faces(options.faces, options.cache))
         held = held.select(held.human)
     else:
         avatars = load_avatars()
         faces, held = avatars.select(np.arange(80)), avatars.select(np.arange(80, len(avatars)))
-    count = min(arguments.test_faces, len(held))
+    count = min(options.test_faces, len(held))
     held = held.select(np.linspace(0, len(held) - 1, count).round().astype(int))
     settings = {
         "batch": BATCH,
-        "side": arguments.side,
-        "rate": RATE,
-        "parameters": sum(p.numel() for p in Student(student(arguments.side)).parameters()),
+        "side": options.side,
+        "rate": LEARNING_RATE,
+        "parameters": sum(p.numel() for p in Student(student(options.side)).parameters()),
         "faces": len(faces),
         "test_faces": count,
-        "seeds": arguments.seeds,
-        "variants": arguments.variant or list(VARIANTS),
-        "round": arguments.save,
     }
-    stored = folder / "results.json"
-    known: dict[str, Any] = {"settings": settings, "steps": 0}
-    if stored.is_file():
-        known = json.loads(stored.read_text())
-    if known["settings"] != settings:
-        raise SystemExit(
-            f"{folder} holds another ablation, {known['settings']}: name another folder"
-        )
-    trainings = [
-        Training(variant, seed, arguments.side, folder)
-        for seed in range(arguments.seeds)
-        for variant in settings["variants"]
-    ]
-    while known["steps"] < arguments.steps:
-        until = known["steps"] + arguments.save
-        rows = {}
-        for training in trainings:
-            key = f"{training.variant}_{training.seed}"
-            if training.step < until:
-                loss = training.go_on(faces, until)
-                print(f"{key}: step {until}, loss {loss:.3f}", flush=True)  # noqa: T201
-            rows[key] = {
-                name: test(training.average, *test_set(held, name, arguments.side, folder))
-                for name in (*SETS, PAUSED)
-            }
-        known |= {"steps": until, "rows": rows}
-        _replace(stored, partial(_save_json, known))
-        table = as_table(known)
-        (folder / "table.md").write_text(f"step {until}\n\n{table}")
-        print(table, flush=True)  # noqa: T201
+    results: dict[str, Any] = {"settings": settings, "steps": options.steps, "rows": {}}
+    if options.json.is_file():
+        stored = json.loads(options.json.read_text(encoding="utf-8"))
+        if (stored["settings"], stored["steps"]) != (settings, options.steps):
+            raise SystemExit(f"{options.json}: results of other settings; name another file")
+        results = stored
+    sets = test_sets(held, options.side)
+    for seed in range(options.seeds):
+        for variant in options.variant or VARIANTS:
+            key = f"{variant}_{seed}"
+            if key not in results["rows"]:
+                network = train(faces, variant, seed, options.side, options.steps)
+                results["rows"][key] = {name: test(network, *data) for name, data in sets.items()}
+                options.json.write_text(json.dumps(results) + "\n", encoding="utf-8")
+    print(as_table(results))  # noqa: T201
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", type=Path, required=True, help="Results; to read and to write.")
+    parser.add_argument("--faces", type=Path, action="append", help="Default: bundled avatars.")
+    parser.add_argument("--cache", type=Path, help="File for the packed faces.")
+    parser.add_argument("--side", type=int, default=96, help="Side of the inputs in pixels.")
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--seeds", type=int, default=1, help="Number of seeds.")
+    parser.add_argument("--test-faces", type=int, default=100)
+    parser.add_argument("--variant", action="append", choices=list(VARIANTS))
+    parser.add_argument("--threads", type=int, default=1)
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -48,18 +48,18 @@ def draw(
     )
 
 
-def at(head: RenderedAvatar, point: np.ndarray) -> np.ndarray:
+def at(rendered: RenderedAvatar, point: np.ndarray) -> np.ndarray:
     x, y = np.round(point).astype(int)
-    return head.image[y, x]
+    return rendered.image[y, x]
 
 
 def test_shapes_and_types(renderer: AvatarRenderer) -> None:
-    head = draw(renderer)
-    assert head.image.shape == (320, 320, 3)
-    assert head.image.dtype == head.landmarks.dtype == head.depth.dtype == np.float32
-    assert head.landmarks.shape == (98, 2)
-    assert head.visible.shape == (98,)
-    assert 0 <= head.image.min() < head.image.max() <= 1
+    rendered = draw(renderer)
+    assert rendered.image.shape == (320, 320, 3)
+    assert rendered.image.dtype == rendered.landmarks.dtype == rendered.depth.dtype == np.float32
+    assert rendered.landmarks.shape == (98, 2)
+    assert rendered.visible.shape == (98,)
+    assert 0 <= rendered.image.min() < rendered.image.max() <= 1
 
 
 def test_grey_is_the_luminance_of_colour(renderer: AvatarRenderer) -> None:
@@ -78,20 +78,12 @@ def test_oversampling_only_refines_the_edges(renderer: AvatarRenderer) -> None:
     assert fine.depth.shape == plain.depth.shape
     np.testing.assert_array_equal(fine.landmarks, plain.landmarks)
     assert np.abs(fine.image - plain.image).mean() < 5e-3
-    with pytest.raises(ConfigError, match="oversample"):
+    with pytest.raises(ConfigError) as error:
         AvatarRenderer(CAMERA.size, oversample=9)
+    assert error.value.field == "AvatarRenderer.oversample"
 
 
-def test_without_antialiasing_only_edges_differ(renderer: AvatarRenderer) -> None:
-    smooth = draw(renderer)
-    with AvatarRenderer(CAMERA.size, color=True, antialias=False) as jagged_renderer:
-        jagged = draw(jagged_renderer)
-    np.testing.assert_array_equal(jagged.landmarks, smooth.landmarks)
-    far = np.abs(jagged.image - smooth.image).max(axis=-1) > 0.05
-    assert 0 < far.mean() < 0.03
-
-
-def test_the_same_again_gives_the_same_picture(renderer: AvatarRenderer) -> None:
+def test_the_same_scene_gives_the_same_image(renderer: AvatarRenderer) -> None:
     first = draw(renderer, Expression(jaw_open=0.2))
     draw(renderer, Expression(smile=1.0), Pose(yaw_deg=40))
     again = draw(renderer, Expression(jaw_open=0.2))
@@ -102,10 +94,10 @@ def test_the_same_again_gives_the_same_picture(renderer: AvatarRenderer) -> None
 def test_landmarks_project_like_an_independent_projection(renderer: AvatarRenderer) -> None:
     pose = Pose(yaw_deg=18, pitch_deg=-7, roll_deg=11, x_mm=12, y_mm=-9, distance_mm=720)
     expression = Expression(jaw_open=0.5, blink_left=0.4)
-    head = draw(renderer, expression, pose)
+    rendered = draw(renderer, expression, pose)
     model = AvatarModel(IDENTITY)
     points = model.landmarks.points(expression, model.bare_skin(expression))
-    # A 4 × 4 matrix of homogeneous coordinates, built by hand from the axes of the head.
+    # A 4 × 4 matrix of homogeneous coordinates, built by hand from the axes of the rendered.
     yaw, pitch, roll = np.radians([18, -7, 11])
     x, y, z = np.eye(3)
     axes = []
@@ -122,19 +114,22 @@ def test_landmarks_project_like_an_independent_projection(renderer: AvatarRender
     intrinsics = np.array([[720, 0, 159.5, 0], [0, 720, 159.5, 0], [0, 0, 1, 0]])
     homogeneous = (intrinsics @ matrix @ np.c_[points, np.ones(98)].T).T
     expected = homogeneous[:, :2] / homogeneous[:, 2:]
-    np.testing.assert_allclose(head.landmarks, expected, atol=1e-3)
-    np.testing.assert_allclose(head.landmark_depth, homogeneous[:, 2], rtol=1e-6)
+    np.testing.assert_allclose(rendered.landmarks, expected, atol=1e-3)
+    np.testing.assert_allclose(rendered.landmark_depth, homogeneous[:, 2], rtol=1e-6)
 
 
 @pytest.mark.parametrize("gaze", [(0, 0), (20, 0), (-18, 6)])
 def test_pupils_are_the_darkest_of_the_eye(renderer: AvatarRenderer, gaze: tuple[int, int]) -> None:
     expression = Expression(gaze_yaw_deg=gaze[0], gaze_pitch_deg=gaze[1])
     identity = AvatarIdentity(iris=(0.3, 0.35, 0.4))
-    head = draw(renderer, expression, Pose(yaw_deg=8, y_mm=5), identity)
+    rendered = draw(renderer, expression, Pose(yaw_deg=8, y_mm=5), identity)
     for pupil, corners in ((96, (60, 64)), (97, (68, 72))):
-        pupil_light = at(head, head.landmarks[pupil]).mean()
+        points = rendered.landmarks
+        pupil_light = at(rendered, points[pupil]).mean()
         whites = [
-            at(head, 0.75 * head.landmarks[corner] + 0.25 * head.landmarks[pupil]).mean()
+            at(
+                rendered, 0.75 * rendered.landmarks[corner] + 0.25 * rendered.landmarks[pupil]
+            ).mean()
             for corner in corners
         ]
         assert pupil_light < 0.25
@@ -144,10 +139,10 @@ def test_pupils_are_the_darkest_of_the_eye(renderer: AvatarRenderer, gaze: tuple
 def test_the_iris_is_centred_on_the_pupil(renderer: AvatarRenderer) -> None:
     identity = AvatarIdentity(iris=(0.02, 0.35, 0.02))  # a green that nothing else has
     for pose in (Pose(y_mm=5), Pose(yaw_deg=20, roll_deg=15, y_mm=5)):
-        head = draw(renderer, Expression(), pose, identity)
-        green = head.image[..., 1] > 1.6 * head.image[..., 0] + 0.01
+        rendered = draw(renderer, Expression(), pose, identity)
+        green = rendered.image[..., 1] > 1.6 * rendered.image[..., 0] + 0.01
         for pupil in (96, 97):
-            x, y = head.landmarks[pupil]
+            x, y = rendered.landmarks[pupil]
             rows, columns = np.mgrid[:320, :320]
             near = green & (np.hypot(columns - x, rows - y) < 14)
             assert near.sum() > 40
@@ -155,45 +150,45 @@ def test_the_iris_is_centred_on_the_pupil(renderer: AvatarRenderer) -> None:
 
 
 def test_lip_points_lie_on_the_edges_of_the_lips(renderer: AvatarRenderer) -> None:
-    head = draw(renderer)
+    rendered = draw(renderer)
 
     def redness(point: np.ndarray) -> float:
-        red, green, _ = at(head, point)
+        red, green, _ = at(rendered, point)
         return float(red / (green + 0.01))
 
-    middle = head.landmarks[[90, 94]].mean(axis=0)
+    middle = rendered.landmarks[[90, 94]].mean(axis=0)
     for edge in (78, 79, 80, 84, 85, 86):
-        outward = head.landmarks[edge] - middle
+        outward = rendered.landmarks[edge] - middle
         unit = outward / np.linalg.norm(outward)
-        assert redness(head.landmarks[edge] - 3 * unit) > 1.6 * redness(
-            head.landmarks[edge] + 3 * unit
+        assert redness(rendered.landmarks[edge] - 3 * unit) > 1.6 * redness(
+            rendered.landmarks[edge] + 3 * unit
         )
     # The line between the lips is darker than the lips.
-    line = at(head, middle).mean()
-    for lip in (0.5 * (head.landmarks[79] + middle), 0.5 * (head.landmarks[85] + middle)):
-        assert line < 0.8 * at(head, lip).mean()
+    line = at(rendered, middle).mean()
+    for lip in (0.5 * (rendered.landmarks[79] + middle), 0.5 * (rendered.landmarks[85] + middle)):
+        assert line < 0.8 * at(rendered, lip).mean()
 
 
 def test_brow_points_enclose_the_brows(renderer: AvatarRenderer) -> None:
-    head = draw(renderer)
+    rendered = draw(renderer)
     for upper, lower in ((35, 40), (34, 41), (44, 49), (45, 48)):
-        inside = at(head, head.landmarks[[upper, lower]].mean(axis=0)).mean()
-        out = head.landmarks[upper] - head.landmarks[lower]
-        above = at(head, head.landmarks[upper] + 0.8 * out).mean()
+        inside = at(rendered, rendered.landmarks[[upper, lower]].mean(axis=0)).mean()
+        out = rendered.landmarks[upper] - rendered.landmarks[lower]
+        above = at(rendered, rendered.landmarks[upper] + 0.8 * out).mean()
         assert inside < 0.7 * above
 
 
 def test_the_contour_is_the_outline_of_the_face(renderer: AvatarRenderer) -> None:
     identity = AvatarIdentity(hair_style="bald")
-    head = draw(renderer, pose=Pose(y_mm=5), identity=identity)
-    depth = np.where(np.isfinite(head.depth), head.depth, 2000.0)
-    center = head.landmarks[[51, 57]].mean(axis=0)
+    rendered = draw(renderer, pose=Pose(y_mm=5), identity=identity)
+    depth = np.where(np.isfinite(rendered.depth), rendered.depth, 2000.0)
+    center = rendered.landmarks[[51, 57]].mean(axis=0)
     # A little outside, what is seen lies far behind the face: the neck, ears, or nothing.
     for index in (4, 6, 12, 14, 16, 18, 20, 26, 28):
-        out = head.landmarks[index] - center
+        out = rendered.landmarks[index] - center
         out /= np.linalg.norm(out)
-        x, y = np.round(head.landmarks[index] + 4 * out).astype(int)
-        assert depth[y, x] > head.landmark_depth[index] + 10, index
+        x, y = np.round(rendered.landmarks[index] + 4 * out).astype(int)
+        assert depth[y, x] > rendered.landmark_depth[index] + 10, index
 
 
 def test_a_closed_eye_shows_skin(renderer: AvatarRenderer) -> None:
@@ -208,10 +203,10 @@ def test_a_closed_eye_shows_skin(renderer: AvatarRenderer) -> None:
 
 
 def test_an_open_mouth_is_dark_inside(renderer: AvatarRenderer) -> None:
-    head = draw(renderer, Expression(jaw_open=1.0))
-    x, top = np.round(head.landmarks[90]).astype(int)
-    bottom = round(float(head.landmarks[94, 1]))
-    column = head.image[top + 2 : bottom - 1, x].mean(axis=1)
+    rendered = draw(renderer, Expression(jaw_open=1.0))
+    x, top = np.round(rendered.landmarks[90]).astype(int)
+    bottom = round(float(rendered.landmarks[94, 1]))
+    column = rendered.image[top + 2 : bottom - 1, x].mean(axis=1)
     assert len(column) > 12
     assert column.min() < 0.06
     assert column.max() > 4 * column.min()  # teeth or tongue
@@ -219,13 +214,13 @@ def test_an_open_mouth_is_dark_inside(renderer: AvatarRenderer) -> None:
 
 def test_depth_at_visible_points_is_theirs(renderer: AvatarRenderer) -> None:
     for pose in (Pose(y_mm=5), Pose(yaw_deg=25, pitch_deg=10, y_mm=5)):
-        head = draw(renderer, pose=pose)
+        rendered = draw(renderer, pose=pose)
         inner = np.r_[33:98]  # on the outline the neighbours' depth is another
-        chosen = inner[head.visible[inner]]
+        chosen = inner[rendered.visible[inner]]
         assert len(chosen) > 50
-        x, y = np.round(head.landmarks[chosen]).astype(int).T
+        x, y = np.round(rendered.landmarks[chosen]).astype(int).T
         # Half a pixel is 0.4 mm across; slopes of 60 degrees and more make it millimetres.
-        difference = np.abs(head.depth[y, x] - head.landmark_depth[chosen])
+        difference = np.abs(rendered.depth[y, x] - rendered.landmark_depth[chosen])
         assert np.median(difference) < 0.7
         assert np.percentile(difference, 90) < 3.0
 
@@ -233,9 +228,9 @@ def test_depth_at_visible_points_is_theirs(renderer: AvatarRenderer) -> None:
 def test_turned_away_points_are_hidden(renderer: AvatarRenderer) -> None:
     assert draw(renderer, identity=AvatarIdentity(hair_style="bald")).visible.all()
     for yaw, far, near in ((60, slice(20, 31), slice(2, 13)), (-60, slice(2, 13), slice(20, 31))):
-        head = draw(renderer, pose=Pose(yaw_deg=yaw, y_mm=5))
-        assert not head.visible[far].any()
-        assert head.visible[near].all()
+        rendered = draw(renderer, pose=Pose(yaw_deg=yaw, y_mm=5))
+        assert not rendered.visible[far].any()
+        assert rendered.visible[near].all()
     outside = draw(renderer, pose=Pose(x_mm=-110))
     beyond = outside.landmarks[:, 0] < -0.5
     assert beyond.any()
@@ -265,7 +260,7 @@ def test_the_outline_contour_follows_the_visible_edge(renderer: AvatarRenderer) 
 
 
 def test_an_unknown_contour_is_refused(renderer: AvatarRenderer) -> None:
-    with pytest.raises(ConfigError, match="contour"):
+    with pytest.raises(ConfigError) as error:
         renderer.render(
             IDENTITY,
             Expression(),
@@ -273,35 +268,41 @@ def test_an_unknown_contour_is_refused(renderer: AvatarRenderer) -> None:
             CAMERA,
             contour="jaw",  # type: ignore[arg-type]
         )
+    assert error.value.field == "contour"
 
 
-def test_a_mirrored_scene_gives_the_mirrored_picture(renderer: AvatarRenderer) -> None:
+def test_a_mirrored_scene_gives_the_mirrored_image(renderer: AvatarRenderer) -> None:
     expression = Expression(blink_left=0.8, brow_right=0.6, gaze_yaw_deg=15)
     pose = Pose(yaw_deg=25, pitch_deg=5, roll_deg=8, x_mm=10, y_mm=4)
-    head = draw(renderer, expression, pose)
-    other = draw(renderer, expression.mirrored(), pose.mirrored())
+    rendered = draw(renderer, expression, pose)
+    other = draw(
+        renderer,
+        Expression(blink_right=0.8, brow_left=0.6, gaze_yaw_deg=-15),
+        Pose(yaw_deg=-25, pitch_deg=5, roll_deg=-8, x_mm=-10, y_mm=4),
+    )
     flipped = other.landmarks[MIRROR] * [-1, 1] + [319, 0]
-    np.testing.assert_allclose(head.landmarks, flipped, atol=0.1)
-    assert (head.visible == other.visible[MIRROR]).mean() > 0.97
+    np.testing.assert_allclose(rendered.landmarks, flipped, atol=0.1)
+    assert (rendered.visible == other.visible[MIRROR]).mean() > 0.97
     mirrored_depth = other.depth[:, ::-1]
-    both = np.isfinite(head.depth) & np.isfinite(mirrored_depth)
+    both = np.isfinite(rendered.depth) & np.isfinite(mirrored_depth)
     assert both.mean() > 0.3
-    assert np.median(np.abs(head.depth[both] - mirrored_depth[both])) < 0.5
+    assert np.median(np.abs(rendered.depth[both] - mirrored_depth[both])) < 0.5
 
 
 def test_every_style_renders_with_all_points_finite(renderer: AvatarRenderer) -> None:
     for seed in range(6):
         rng = np.random.default_rng(seed)
         identity = AvatarIdentity.sample(rng)
-        head = renderer.render(identity, Expression(), Pose(y_mm=5), CAMERA, Light.sample(rng))
-        assert np.isfinite(head.landmarks).all()
-        assert np.isfinite(head.image).all()
-        assert head.visible[60:97].mean() > 0.8
+        rendered = renderer.render(identity, Expression(), Pose(y_mm=5), CAMERA, Light.sample(rng))
+        assert np.isfinite(rendered.landmarks).all()
+        assert np.isfinite(rendered.image).all()
+        assert rendered.visible[60:97].mean() > 0.8
 
 
 def test_a_camera_of_another_size_is_refused(renderer: AvatarRenderer) -> None:
-    with pytest.raises(ConfigError, match=r"camera\.size"):
+    with pytest.raises(ConfigError) as error:
         renderer.render(IDENTITY, Expression(), Pose(), PinholeCamera(SensorSize(64, 64)))
+    assert error.value.field == "camera.size"
 
 
 def test_without_egl_the_error_names_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -311,5 +312,5 @@ def test_without_egl_the_error_names_the_packages(monkeypatch: pytest.MonkeyPatc
         raise ImportError("libEGL.so: cannot open shared object file")
 
     monkeypatch.setattr(moderngl, "create_context", refuse)
-    with pytest.raises(RuntimeUnavailable, match=r"apt-get install -y libegl1.*libgl1-mesa-dri"):
+    with pytest.raises(RuntimeUnavailable, match=r"apt-get install -y libegl1"):
         AvatarRenderer(CAMERA.size)

@@ -66,12 +66,11 @@ def test_values_out_of_range_name_their_field(make: object, field: str) -> None:
     assert error.value.field == field
 
 
-def test_mirrors_twice_are_the_same() -> None:
-    expression = Expression(blink_left=0.3, brow_right=-0.2, gaze_yaw_deg=11, smile=0.5)
-    pose = Pose(yaw_deg=10, roll_deg=-3, x_mm=14)
-    assert expression.mirrored().mirrored() == expression
-    assert expression.mirrored().blink_right == 0.3
-    assert pose.mirrored().mirrored() == pose
+def test_the_gaze_is_a_direction_in_head_coordinates() -> None:
+    np.testing.assert_allclose(Expression().gaze, [0, 0, 1], atol=1e-12)
+    half = np.sqrt(0.5)
+    np.testing.assert_allclose(Expression(gaze_yaw_deg=45).gaze, [half, 0, half])
+    assert Expression(gaze_pitch_deg=10).gaze[1] == pytest.approx(np.sin(np.radians(10)))
 
 
 def test_identities_and_lights_follow_their_seed() -> None:
@@ -81,8 +80,8 @@ def test_identities_and_lights_follow_their_seed() -> None:
         assert first != kind.sample(np.random.default_rng(8))
     avatars = {AvatarIdentity.sample(np.random.default_rng(seed)) for seed in range(40)}
     assert len(avatars) == 40
-    assert {head.hair_style for head in avatars} >= {"short", "swept", "long", "fringe"}
-    assert {head.glasses for head in avatars} == {True, False}
+    assert {avatar.hair_style for avatar in avatars} >= {"short", "swept", "long", "fringe"}
+    assert {avatar.glasses for avatar in avatars} == {True, False}
 
 
 def test_an_identity_is_frozen() -> None:

@@ -1,4 +1,4 @@
-"""python -m benchmarks simulation_ablation: goes on where it was stopped, and writes its table."""
+"""`python -m benchmarks simulation_ablation`: it skips finished students and compares pairs."""
 
 from __future__ import annotations
 
@@ -20,51 +20,37 @@ def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-def run(script: ModuleType, monkeypatch: pytest.MonkeyPatch, folder: Path, steps: int) -> None:
-    options = ["--steps", str(steps), "--save", "1", "--test-faces", "2", "--side", "64"]
-    monkeypatch.setattr(sys, "argv", ["ablate", "-o", str(folder), *options, "--variant", "full"])
+def run(script: ModuleType, monkeypatch: pytest.MonkeyPatch, path: Path, *variants: str) -> None:
+    options = ["--json", str(path), "--steps", "2", "--test-faces", "2", "--side", "64"]
+    for variant in variants:
+        options += ["--variant", variant]
+    monkeypatch.setattr(sys, "argv", ["simulation_ablation", *options])
     script.main()
 
 
-def test_a_run_that_was_stopped_goes_on_to_the_same_end(
+def test_finished_students_are_not_trained_again(
     script: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    run(script, monkeypatch, tmp_path / "whole", 2)
-    run(script, monkeypatch, tmp_path / "parts", 1)
-    run(script, monkeypatch, tmp_path / "parts", 2)
-    whole, parts = (
-        json.loads((tmp_path / name / "results.json").read_text()) for name in ("whole", "parts")
-    )
-    assert whole == parts
-    assert whole["steps"] == 2
-    monkeypatch.setattr(script, "BATCH", 3)
-    with pytest.raises(SystemExit, match="holds another ablation"):
-        run(script, monkeypatch, tmp_path / "parts", 2)
+    path = tmp_path / "ablation.json"
+    run(script, monkeypatch, path, "full")
+    first = json.loads(path.read_text())
+    assert list(first["rows"]) == ["full_0"]
+    assert len(first["rows"]["full_0"][script.PAUSED]) == 2
+    trained = []
+    train = script.train
+    monkeypatch.setattr(script, "train", lambda *a: (trained.append(a[1]), train(*a))[1])
+    run(script, monkeypatch, path, "full", "clean")
+    again = json.loads(path.read_text())
+    assert trained == ["clean"]
+    assert again["rows"]["full_0"] == first["rows"]["full_0"]
+    monkeypatch.setattr(script, "BATCH", 4)
+    with pytest.raises(SystemExit, match=r"ablation\.json"):
+        run(script, monkeypatch, path, "full")
 
 
-def test_the_table_compares_faces_in_pairs(
-    script: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    results = {
-        "settings": {
-            "batch": 64, "side": 96, "parameters": 5, "faces": 10, "test_faces": 4,
-        },
-        "steps": 100,
-        "rows": {"full_0": {"dark": [5, 7, 9, 11]}, "clean_0": {"dark": [6, 8, 10, 14]}},
-    }  # fmt: skip
-    (tmp_path / "data").mkdir()
-    (tmp_path / "explanation").mkdir()
-    page = tmp_path / "explanation" / "simulation.md"
-    page.write_text(f"before\n{script.BEGIN}\nold\n{script.END}\nafter\n")
-    (tmp_path / "results.json").write_text(json.dumps(results))
-    monkeypatch.setattr(script, "DOCS", tmp_path)
-    script.write_document(tmp_path / "results.json")
-    text = page.read_text()
-    assert text.startswith("before\n")
-    assert text.endswith("\nafter\n")
-    assert "old" not in text
-    assert "| full | 8.0 |" in text
+def test_the_table_compares_faces_in_pairs(script: ModuleType) -> None:
+    rows = {"full_0": {"dark": [5, 7, 9, 11]}, "clean_0": {"dark": [6, 8, 10, 14]}}
+    table = script.as_table({"rows": rows})
+    assert "| full | 8.0 |" in table
     # Differences 1, 1, 1, 3: mean 1.5, standard deviation 1, over the root of 4.
-    assert "| clean | 9.5 (+1.5 ± 0.5) |" in text
-    kept = json.loads((tmp_path / "data" / "simulation_ablation.json").read_text())
-    assert kept == results
+    assert "| clean | 9.5 (+1.5 ± 0.5) |" in table

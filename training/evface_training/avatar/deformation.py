@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from evface_training.avatar.layout import smooth_step
 from evface_training.avatar.mesh import NeutralAvatar
 from evface_training.avatar.scene import Expression
 
@@ -66,12 +67,6 @@ def _side_of_lips(head: NeutralAvatar) -> Floats:
     return np.clip(fraction, 0.0, 1.0)
 
 
-def _smooth(low: float, high: float, x: Floats) -> Floats:
-    fraction = np.clip((x - low) / (high - low), 0, 1)
-    result: Floats = fraction * fraction * (3 - 2 * fraction)
-    return result
-
-
 def _jaw_weight(head: NeutralAvatar) -> Floats:
     """(rows, columns) fraction of the turn of the jaw that a point follows."""
     layout, points = head.layout, head.points
@@ -79,15 +74,15 @@ def _jaw_weight(head: NeutralAvatar) -> Floats:
     line = points[head.upper_row, :, 1][None]
     s = np.abs(x) / layout.mouth_half
     below = _side_of_lips(head)
-    corner = 0.42 * _smooth(0.35, 1.05, s)
-    lower = 1 - (1 - 0.42) * _smooth(0.35, 1.05, s) * np.exp(-(((y - line) / 14) ** 2))
+    corner = 0.42 * smooth_step(0.35, 1.05, s)
+    lower = 1 - (1 - 0.42) * smooth_step(0.35, 1.05, s) * np.exp(-(((y - line) / 14) ** 2))
     upper = corner * np.exp(-(((y - line) / 13) ** 2))
     mouth = below * lower + (1 - below) * upper
     # Far from the mouth the cheek hangs between the skull and the jaw.
-    cheek = _smooth(-18.0, layout.chin_y + 32, y)
-    beside = _smooth(1.0, 1.5, s)
+    cheek = smooth_step(-18.0, layout.chin_y + 32, y)
+    beside = smooth_step(1.0, 1.5, s)
     weight = mouth * (1 - beside) + np.maximum(cheek, 0.0) * beside * 0.9
-    return weight * _smooth(-5.0, 35.0, z)
+    return weight * smooth_step(-5.0, 35.0, z)
 
 
 def _fields(head: NeutralAvatar) -> tuple[Floats, list[str]]:
@@ -96,7 +91,7 @@ def _fields(head: NeutralAvatar) -> tuple[Floats, list[str]]:
     x, y, z = points[..., 0], points[..., 1], points[..., 2]
     side, ax = np.sign(x), np.abs(x)
     s = ax / layout.mouth_half
-    front = _smooth(20.0, 45.0, z)
+    front = smooth_step(20.0, 45.0, z)
     line = points[head.upper_row, :, 1][None]
     lips = np.exp(-(((y - line) / 17) ** 2)) * front
     below = _side_of_lips(head)
@@ -125,7 +120,7 @@ def _fields(head: NeutralAvatar) -> tuple[Floats, list[str]]:
     narrow = np.stack([-side * 2.6 * narrowing, zero, zero], axis=-1)
 
     over = y - (layout.brow_y - 10.0)
-    lift = _smooth(0.0, 7.0, over) * np.exp(-((np.maximum(over - 8, 0) / 24) ** 2)) * front
+    lift = smooth_step(0.0, 7.0, over) * np.exp(-((np.maximum(over - 8, 0) / 24) ** 2)) * front
     wide = np.exp(-(((ax - layout.eye_x) / 36) ** 4))
     fraction_left = 0.5 + 0.5 * np.tanh(x / 7)
     raised = np.stack([zero, 7.0 * lift * wide, 0.6 * lift * wide], axis=-1)

@@ -1,14 +1,14 @@
 """The ICT head (USC Institute for Creative Technologies, MIT), from the user's own copy of it.
 
-It is driven as our own head is: the same expressions, poses, cameras and lights, the same labels.
-The file holds a neutral mesh in centimetres (x to the subject's left, y up, z forward), identity
-and expression shapes as bytes with a scale each, and the vertices of the 68 points of iBUG.
+It takes the same expressions, poses, cameras and lights as the parametric avatar, and gives the
+same labels. The file holds a neutral mesh in centimetres (x to the subject's left, y up, z
+forward), identity and expression shapes as bytes with a scale each, and the vertices of the 68
+points of iBUG.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -21,29 +21,22 @@ from scipy.sparse.csgraph import connected_components
 from evface_edge.errors import ConfigError
 from evface_edge.geometry import SensorSize
 from evface_edge.landmarks import LEFT_PUPIL, RIGHT_PUPIL
+from evface_training.avatar import shaders
 from evface_training.avatar.identity import AvatarIdentity
-from evface_training.avatar.renderer import AvatarRenderer, Contour, RenderedAvatar
-from evface_training.avatar.scene import Expression, Light, PinholeCamera, Pose
+from evface_training.avatar.renderer import Contour, Landmarks, Renderer
+from evface_training.avatar.scene import Expression, Pose
 from evface_training.data.schemes import from_68
 
 Floats = NDArray[np.floating]
 
-_NEEDED = (
-    "neutral",
-    "identity_q8",
-    "identity_scale",
-    "expression_q8",
-    "expression_scale",
-    "expression_names",
-    "tri",
-    "lm68",
-)
+_SHAPE_ARRAYS = ("identity_q8", "identity_scale", "expression_q8", "expression_scale")
+_ARRAYS = ("neutral", *_SHAPE_ARRAYS, "expression_names", "tri", "lm68")
 _MM = 10.0
 #: The origin of head coordinates lies this far behind the plane of the eyes' corners.
 _BEHIND_EYES_MM = 80.0
 _IRIS_MM = 5.8
 _TOLERANCE_MM = 6.0
-#: What each of our expressions is made of: (shape, weight).
+#: Each field of Expression as a sum of the file's shapes: (shape, weight).
 _SHAPES: dict[str, tuple[tuple[str, float], ...]] = {
     "jaw_open": (("jawOpen", 0.7),),
     "smile": (("mouthSmile_L", 1.0), ("mouthSmile_R", 1.0)),
@@ -67,11 +60,11 @@ _SHAPES: dict[str, tuple[tuple[str, float], ...]] = {
 
 @dataclass(frozen=True)
 class IctIdentity:
-    """Shape and looks of one ICT head.
+    """Shape and looks of one ICT avatar.
 
     Attributes:
         coefficients: of the identity shapes, each about N(0, 1).
-        looks: of our own identities, the colours of skin, lips, iris and hair.
+        looks: an identity of the parametric avatar, for the colours of skin, lips, iris and hair.
     """
 
     coefficients: tuple[float, ...]
@@ -88,10 +81,10 @@ class IctAvatar:
     def __init__(self, path: Path) -> None:
         try:
             with np.load(path, allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in _NEEDED}
+                arrays = {name: stored[name] for name in _ARRAYS}
         except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise ConfigError(
-                "ICT head", str(path), f"arrays {', '.join(_NEEDED)} ({error})"
+                "ICT head", str(path), f"arrays {', '.join(_ARRAYS)} ({error})"
             ) from None
         vertices = len(arrays["neutral"])
         if arrays["lm68"].shape != (68,) or arrays["identity_q8"].shape[1:] != (vertices, 3):
@@ -111,7 +104,7 @@ class IctAvatar:
         self._split(arrays["tri"])
 
     def _split(self, triangles: NDArray[np.int32]) -> None:
-        """Tell the skin from the eyeballs; the clear shells before those are left out."""
+        """Separate the skin from the eyeballs; drop the transparent shells in front of those."""
         edges = np.concatenate([triangles[:, :2], triangles[:, 1:]])
         count = len(self._neutral)
         graph = coo_matrix((np.ones(len(edges)), edges.T), (count, count))
@@ -153,7 +146,7 @@ class IctAvatar:
         return result
 
     def moved(self, neutral: Floats, expression: Expression) -> tuple[Floats, Floats]:
-        """→ vertices (V, 3) and pupils (2, 3), right then left; mm, head coordinates."""
+        """Return vertices (V, 3) and pupils (2, 3), right then left; mm, head coordinates."""
         points = neutral.copy()
         for name, parts in _SHAPES.items():
             value = getattr(expression, name.lstrip("-"))
@@ -164,7 +157,7 @@ class IctAvatar:
                     weight * fraction * float(self._expression_scale[row]) * _MM
                 )
         pupils = np.empty((2, 3))
-        gaze = gaze_direction(expression)
+        gaze = expression.gaze
         for index, ball in enumerate(self._eyes):
             center = (neutral[ball].min(axis=0) + neutral[ball].max(axis=0)) / 2
             turn = _rotation_to(gaze)
@@ -210,14 +203,8 @@ class IctAvatar:
         return colors
 
 
-def gaze_direction(expression: Expression) -> Floats:
-    """Unit vector in head coordinates."""
-    yaw, pitch = np.radians([expression.gaze_yaw_deg, expression.gaze_pitch_deg])
-    return np.array([np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)])
-
-
 def _rotation_to(direction: Floats) -> Floats:
-    """The rotation (3, 3) that brings straight ahead to a direction on the shortest way."""
+    """Return the shortest rotation (3, 3) of the forward axis to a direction."""
     x, y, z = direction
     cross = np.array([[0, 0, x], [0, 0, y], [-x, -y, 0]])
     result: Floats = np.eye(3) + cross + cross @ cross / (1 + z)
@@ -230,11 +217,15 @@ def _tint(colors: Floats, points: Floats, around: Floats, color: Floats, reach_m
     colors[:, :3] = colors[:, :3] * (1 - fraction) + color * fraction
 
 
-class IctRenderer(AvatarRenderer):
-    """Renders ICT avatars; used like `AvatarRenderer`.
+class IctRenderer(Renderer[IctIdentity]):
+    """Renders ICT avatars; see `Renderer`. Contour points are those of the mesh, lower brows are
+    guesses.
 
     Args:
         path: of the user's copy.
+
+    Raises:
+        ConfigError: a missing file, or arrays that do not fit.
     """
 
     def __init__(
@@ -242,79 +233,21 @@ class IctRenderer(AvatarRenderer):
     ) -> None:
         self.head = IctAvatar(path)
         super().__init__(size, color=color, oversample=oversample)
-        self._ict: dict[IctIdentity, _LoadedIct] = {}
+        self._part = self._program(shaders.PART_VERTEX, shaders.PART_FRAGMENT)
 
-    def sample_identity(self, rng: np.random.Generator) -> IctIdentity:
-        return self.head.sample_identity(rng)
-
-    def close(self) -> None:
-        self._ict.clear()
-        super().close()
-
-    def render(  # type: ignore[override]
-        self,
-        identity: IctIdentity,
-        expression: Expression,
-        pose: Pose,
-        camera: PinholeCamera,
-        light: Light | None = None,
-        *,
-        contour: Contour = "skin",
-    ) -> RenderedAvatar:
-        """One image with its labels. Contour points are those of the mesh, whatever `contour`;
-        lower brows are guesses.
-
-        Raises:
-            ConfigError: a camera of another size than the renderer.
-        """
-        if camera.size != self.size:
-            raise ConfigError("camera.size", str(camera.size), f"the renderer's, {self.size}")
-        light = light or Light()
-        with self._context:
-            if identity not in self._ict:
-                self._ict.clear()
-                self._ict[identity] = _LoadedIct(self._context, self._part, self.head, identity)
-            loaded = self._ict[identity]
-            points, pupils = self.head.moved(loaded.neutral, expression)
-            loaded.update(points)
-            self._place((self._part,), pose, camera, light)
-            image, depth = self._draw(loaded, light)
-        in_head = from_68(points[self.head.lm68])[0].astype(np.float64)
-        in_head[[RIGHT_PUPIL, LEFT_PUPIL]] = pupils
-        in_camera = pose.to_camera(in_head)
-        landmarks = camera.project(in_camera)
-        column, row = np.round(landmarks).astype(int).T
-        height, width = depth.shape
-        inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-        before = np.full(len(landmarks), -np.inf)
-        for down in (-1, 0, 1):
-            for right in (-1, 0, 1):
-                near = depth[
-                    np.clip(row + down, 0, height - 1), np.clip(column + right, 0, width - 1)
-                ]
-                before = np.maximum(before, near)
-        visible = inside & (in_camera[:, 2] <= before + _TOLERANCE_MM)
-        visible[RIGHT_PUPIL] &= expression.blink_right < 0.6
-        visible[LEFT_PUPIL] &= expression.blink_left < 0.6
-        return RenderedAvatar(
-            image,
-            landmarks.astype(np.float32),
-            visible,
-            depth,
-            in_camera[:, 2].astype(np.float32),
-            pose,
-        )
+    def _load(self, identity: IctIdentity) -> _LoadedIct:
+        return _LoadedIct(self._context, self._part, self.head, identity)
 
 
 class _LoadedIct:
-    """The buffers of one identity. Make and use it while its context is current."""
+    """See `LoadedAvatar`."""
 
     def __init__(self, context: Any, program: Any, head: IctAvatar, identity: IctIdentity) -> None:
-        self.neutral = head.neutral(identity)
-        self._triangles = head.triangles
-        self._context = context
-        colors = head.colors(self.neutral, identity.looks).astype("f4")
-        self._moving = context.buffer(reserve=len(self.neutral) * 6 * 4, dynamic=True)
+        self.programs = (program,)
+        self._context, self._head = context, head
+        self._neutral = head.neutral(identity)
+        colors = head.colors(self._neutral, identity.looks).astype("f4")
+        self._moving = context.buffer(reserve=len(self._neutral) * 6 * 4, dynamic=True)
         self._mesh = context.vertex_array(
             program,
             [
@@ -323,21 +256,26 @@ class _LoadedIct:
             ],
             context.buffer(head.triangles.astype("i4").tobytes()),
         )
+        # (V, T): which triangles meet in each vertex.
+        rows = head.triangles.ravel()
+        columns = np.repeat(np.arange(len(head.triangles)), 3)
+        shape = (len(self._neutral), len(head.triangles))
+        self._corners = csr_matrix((np.ones(len(rows)), (rows, columns)), shape)
 
-    @cached_property
-    def _corners(self) -> csr_matrix:
-        """(V, T): which triangles meet in each vertex."""
-        count = len(self._triangles)
-        rows, columns = self._triangles.ravel(), np.repeat(np.arange(count), 3)
-        return csr_matrix((np.ones(3 * count), (rows, columns)), (len(self.neutral), count))
-
-    def update(self, points: Floats) -> None:
-        a, b, c = (points[self._triangles[:, k]] for k in range(3))
+    def update(self, expression: Expression, pose: Pose, contour: Contour) -> Landmarks:
+        points, pupils = self._head.moved(self._neutral, expression)
+        a, b, c = (points[self._head.triangles[:, k]] for k in range(3))
         normals = self._corners @ np.cross(b - a, c - a)
         normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
         self._moving.write(np.concatenate([points, normals], axis=1).astype("f4").tobytes())
+        landmarks = from_68(points[self._head.lm68])[0].astype(np.float64)
+        landmarks[[RIGHT_PUPIL, LEFT_PUPIL]] = pupils
+        return Landmarks(landmarks, None, np.full(len(landmarks), _TOLERANCE_MM))
 
     def draw(self) -> None:
-        self._context.front_face = "cw"  # the image is upside down for OpenGL
         self._context.disable(self._context.CULL_FACE)
         self._mesh.render()
+
+    def release(self) -> None:
+        self._mesh.release()
+        self._moving.release()

@@ -15,34 +15,32 @@ HAIR_STYLES: tuple[HairStyle, ...] = ("bald", "short", "swept", "fringe", "long"
 
 Color = tuple[float, float, float]
 
-#: Allowed range of each proportion: (low, high). Samples stay well inside.
-_RANGES: dict[str, tuple[float, float]] = {
-    "face_width": (0.85, 1.18),
-    "jaw_width": (0.8, 1.25),
-    "chin_length_mm": (36.0, 56.0),
-    "chin_protrusion_mm": (-4.0, 6.0),
-    "forehead_height_mm": (55.0, 90.0),
-    "eye_distance_mm": (54.0, 72.0),
-    "eye_width_mm": (25.0, 34.0),
-    "eye_height_mm": (6.5, 14.0),
-    "eye_tilt_deg": (-6.0, 10.0),
-    "nose_length_mm": (40.0, 60.0),
-    "nose_width_mm": (27.0, 48.0),
-    "nose_protrusion_mm": (14.0, 32.0),
-    "philtrum_mm": (13.0, 24.0),
-    "mouth_width_mm": (40.0, 62.0),
-    "upper_lip_mm": (3.0, 12.0),
-    "lower_lip_mm": (4.5, 14.0),
-    "brow_height_mm": (13.0, 27.0),
-    "brow_thickness_mm": (3.0, 12.0),
-    "brow_arch_mm": (0.0, 7.0),
-    "brow_ridge_mm": (0.0, 6.0),
-    "cheek_fullness_mm": (-3.0, 6.0),
-    "beard": (0.0, 1.0),
-    "freckles": (0.0, 1.0),
-    "lashes": (0.0, 1.0),
-    "brow_darkness": (0.0, 1.0),
+#: Allowed range of each proportion and the standard deviation of samples: (low, high, sigma).
+_PROPORTIONS: dict[str, tuple[float, float, float]] = {
+    "face_width": (0.85, 1.18, 0.045),
+    "jaw_width": (0.8, 1.25, 0.06),
+    "chin_length_mm": (36.0, 56.0, 2.8),
+    "chin_protrusion_mm": (-4.0, 6.0, 1.5),
+    "forehead_height_mm": (55.0, 90.0, 4.5),
+    "eye_distance_mm": (54.0, 72.0, 2.6),
+    "eye_width_mm": (25.0, 34.0, 1.3),
+    "eye_height_mm": (6.5, 14.0, 1.2),
+    "eye_tilt_deg": (-6.0, 10.0, 2.2),
+    "nose_length_mm": (40.0, 60.0, 2.8),
+    "nose_width_mm": (27.0, 48.0, 2.8),
+    "nose_protrusion_mm": (14.0, 32.0, 2.2),
+    "philtrum_mm": (13.0, 24.0, 1.6),
+    "mouth_width_mm": (40.0, 62.0, 3.0),
+    "upper_lip_mm": (3.0, 12.0, 1.6),
+    "lower_lip_mm": (4.5, 14.0, 1.6),
+    "brow_height_mm": (13.0, 27.0, 1.6),
+    "brow_thickness_mm": (3.0, 12.0, 1.4),
+    "brow_arch_mm": (0.0, 7.0, 1.2),
+    "brow_ridge_mm": (0.0, 6.0, 1.0),
+    "cheek_fullness_mm": (-3.0, 6.0, 1.4),
 }
+#: Strengths in 0 to 1.
+_STRENGTHS = ("beard", "freckles", "lashes", "brow_darkness")
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,8 @@ class AvatarIdentity:
     texture_seed: int = 0  # pores, freckles, hair strands
 
     def __post_init__(self) -> None:
-        for name, (low, high) in _RANGES.items():
+        ranges = {name: (low, high) for name, (low, high, _) in _PROPORTIONS.items()}
+        for name, (low, high) in (ranges | dict.fromkeys(_STRENGTHS, (0.0, 1.0))).items():
             value = getattr(self, name)
             if not (math.isfinite(value) and low <= value <= high):
                 raise ConfigError(f"AvatarIdentity.{name}", value, f"{low:g} to {high:g}")
@@ -107,35 +106,15 @@ class AvatarIdentity:
     def sample(cls, rng: np.random.Generator) -> AvatarIdentity:
         """A plausible adult: proportions about normal, looks from the whole human range."""
 
-        def normal(name: str, sigma: float) -> float:
-            low, high = _RANGES[name]
-            return float(np.clip(_DEFAULTS[name] + sigma * rng.standard_normal(), low, high))
-
         bearded = rng.random() < 0.3
         skin, lips = _skin_and_lips(rng, lipstick=not bearded and rng.random() < 0.25)
         hair = _hair(rng)
+        proportions = {
+            name: float(np.clip(_DEFAULTS[name] + sigma * rng.standard_normal(), low, high))
+            for name, (low, high, sigma) in _PROPORTIONS.items()
+        }
         return cls(
-            face_width=normal("face_width", 0.045),
-            jaw_width=normal("jaw_width", 0.06),
-            chin_length_mm=normal("chin_length_mm", 2.8),
-            chin_protrusion_mm=normal("chin_protrusion_mm", 1.5),
-            forehead_height_mm=normal("forehead_height_mm", 4.5),
-            eye_distance_mm=normal("eye_distance_mm", 2.6),
-            eye_width_mm=normal("eye_width_mm", 1.3),
-            eye_height_mm=normal("eye_height_mm", 1.2),
-            eye_tilt_deg=normal("eye_tilt_deg", 2.2),
-            nose_length_mm=normal("nose_length_mm", 2.8),
-            nose_width_mm=normal("nose_width_mm", 2.8),
-            nose_protrusion_mm=normal("nose_protrusion_mm", 2.2),
-            philtrum_mm=normal("philtrum_mm", 1.6),
-            mouth_width_mm=normal("mouth_width_mm", 3.0),
-            upper_lip_mm=normal("upper_lip_mm", 1.6),
-            lower_lip_mm=normal("lower_lip_mm", 1.6),
-            brow_height_mm=normal("brow_height_mm", 1.6),
-            brow_thickness_mm=normal("brow_thickness_mm", 1.4),
-            brow_arch_mm=normal("brow_arch_mm", 1.2),
-            brow_ridge_mm=normal("brow_ridge_mm", 1.0),
-            cheek_fullness_mm=normal("cheek_fullness_mm", 1.4),
+            **proportions,
             skin=skin,
             lips=lips,
             iris=_iris(rng, skin),

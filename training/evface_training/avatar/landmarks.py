@@ -67,23 +67,15 @@ class LandmarkModel:
             cells: other places than those of `cells(expression)`.
         """
         points = sample_grid(skin, self.cells(expression) if cells is None else cells)
-        centers, gaze = eyeballs(self._head, expression)
-        points[[RIGHT_PUPIL, LEFT_PUPIL]] = centers + EYEBALL_RADIUS * gaze
+        x, z = self._head.layout.eye_x, self._head.eye_z
+        centers = np.array([[-x, 0.0, z], [x, 0.0, z]])
+        points[[RIGHT_PUPIL, LEFT_PUPIL]] = centers + EYEBALL_RADIUS * expression.gaze
         return points
 
 
 def squint(expression: Expression) -> float:
     """How far the lower lids rise in a smile."""
     return 0.35 * max(expression.smile, 0.0)
-
-
-def eyeballs(head: NeutralAvatar, expression: Expression) -> tuple[Floats, Floats]:
-    """Centres of right and left eyeball (2, 3), and the unit direction of gaze (3,)."""
-    x = head.layout.eye_x
-    centers = np.array([[-x, 0.0, head.eye_z], [x, 0.0, head.eye_z]])
-    yaw, pitch = np.radians([expression.gaze_yaw_deg, expression.gaze_pitch_deg])
-    gaze = np.array([np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)])
-    return centers, gaze
 
 
 def sample_grid(grid: Floats, cells: Floats) -> Floats:

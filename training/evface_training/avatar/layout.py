@@ -74,9 +74,6 @@ class Layout:
 
     # Eyes. s runs from -1 at the inner corner to 1 at the outer one.
 
-    def eye_s(self, x: Floats) -> Floats:
-        return (np.abs(x) - self.eye_x) / self.eye_half
-
     def eye_axis_y(self, s: Floats) -> Floats:
         """The line through both corners."""
         return s * self.eye_half * self.eye_slope - 1.2
@@ -139,3 +136,16 @@ def lid_arch(s: Floats, skew: float) -> Floats:
     moved = s - skew * (1 - s**2)
     arch: Floats = np.maximum(1 - moved**2, 0) ** 0.85
     return arch
+
+
+def bump(x: Floats, y: Floats, at: tuple[float, float], size: tuple[float, float]) -> Floats:
+    """A Gaussian of height 1."""
+    result: Floats = np.exp(-(((x - at[0]) / size[0]) ** 2) - ((y - at[1]) / size[1]) ** 2)
+    return result
+
+
+def smooth_step(low: float, high: float, x: Floats) -> Floats:
+    """0 below `low`, 1 above `high`, smooth in between."""
+    fraction = np.clip((x - low) / (high - low), 0, 1)
+    result: Floats = fraction * fraction * (3 - 2 * fraction)
+    return result

@@ -9,6 +9,7 @@ from evface_training.avatar.deformation import Deformer, turn_jaw
 from evface_training.avatar.hair import hair_volume
 from evface_training.avatar.identity import AvatarIdentity
 from evface_training.avatar.landmarks import LandmarkModel
+from evface_training.avatar.layout import smooth_step
 from evface_training.avatar.mesh import build, grid_normals
 from evface_training.avatar.parts import build_parts
 from evface_training.avatar.scene import Expression, Pose
@@ -98,8 +99,7 @@ class AvatarModel:
                 points = turn_jaw(points, np.ones(len(points)), expression.jaw_open)
             elif part.follows == "body":
                 back = pose.rotation.T @ Pose(yaw_deg=0.15 * pose.yaw_deg).rotation
-                fraction = np.clip((points[:, 1:2] + 190) / 110, 0, 1)
-                fraction = fraction * fraction * (3 - 2 * fraction)
+                fraction = smooth_step(-190, -80, points[:, 1:2])
                 points = fraction * points + (1 - fraction) * (points @ back.T)
                 normals = fraction * normals + (1 - fraction) * (normals @ back.T)
             moved.append(np.concatenate([points, normals], axis=1))

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
 from evface_training.avatar.identity import AvatarIdentity
-from evface_training.avatar.layout import EYEBALL_RADIUS, LID_THICKNESS, Layout
+from evface_training.avatar.layout import EYEBALL_RADIUS, LID_THICKNESS, Layout, bump
 
 Floats = NDArray[np.floating]
 
@@ -36,26 +36,21 @@ def smooth_max(a: Floats, b: Floats, radius: float) -> Floats:
     return result
 
 
-def _bump(x: Floats, y: Floats, at: tuple[float, float], size: tuple[float, float]) -> Floats:
-    result: Floats = np.exp(-(((x - at[0]) / size[0]) ** 2) - ((y - at[1]) / size[1]) ** 2)
-    return result
-
-
 def _bones(identity: AvatarIdentity, layout: Layout, ax: Floats, y: Floats) -> Floats:
     """Brow ridge, eye sockets, cheekbones, chin."""
     eye = layout.eye_x
     inner = eye - layout.eye_half
     ridge_y = layout.brow_y - 3.0
-    ridge = identity.brow_ridge_mm * _bump(ax, y, (27, ridge_y), (21, 6.5))
-    ridge += 0.35 * identity.brow_ridge_mm * _bump(ax, y, (0, ridge_y - 2), (12, 7))
-    socket = 8.5 * _bump(ax, y, (inner - 0.5, 0.5), (9.0, 12))
-    socket += 5.0 * _bump(ax, y, (eye - 3, 9.5), (16, 5.5))
-    socket += 3.5 * _bump(ax, y, (eye - 2, -12.5), (15, 6))
-    socket += 2.5 * _bump(ax, y, (eye + layout.eye_half + 2, 1), (7, 9))
-    cheekbone = 3.6 * _bump(ax, y, (50, -15), (13, 10))
-    temple = -3.0 * _bump(ax, y, (66, 28), (14, 18))
-    chin = 4.0 * _bump(ax, y, (0, layout.chin_y + 11), (14, 9))
-    chin -= 3.2 * _bump(ax, y, (0, layout.mouth_y - layout.lower_lip - 8), (17, 4.5))
+    ridge = identity.brow_ridge_mm * bump(ax, y, (27, ridge_y), (21, 6.5))
+    ridge += 0.35 * identity.brow_ridge_mm * bump(ax, y, (0, ridge_y - 2), (12, 7))
+    socket = 8.5 * bump(ax, y, (inner - 0.5, 0.5), (9.0, 12))
+    socket += 5.0 * bump(ax, y, (eye - 3, 9.5), (16, 5.5))
+    socket += 3.5 * bump(ax, y, (eye - 2, -12.5), (15, 6))
+    socket += 2.5 * bump(ax, y, (eye + layout.eye_half + 2, 1), (7, 9))
+    cheekbone = 3.6 * bump(ax, y, (50, -15), (13, 10))
+    temple = -3.0 * bump(ax, y, (66, 28), (14, 18))
+    chin = 4.0 * bump(ax, y, (0, layout.chin_y + 11), (14, 9))
+    chin -= 3.2 * bump(ax, y, (0, layout.mouth_y - layout.lower_lip - 8), (17, 4.5))
     result: Floats = ridge - socket + cheekbone + temple + chin
     return result
 
@@ -63,8 +58,8 @@ def _bones(identity: AvatarIdentity, layout: Layout, ax: Floats, y: Floats) -> F
 def _cheeks(identity: AvatarIdentity, layout: Layout, ax: Floats, y: Floats) -> Floats:
     base, mouth = layout.nose_base_y, layout.mouth_y
     fullness = identity.cheek_fullness_mm
-    apple = (2.6 + 0.4 * fullness) * _bump(ax, y, (34, base + 12), (13, 12))
-    hollow = (fullness - 2.0) * _bump(ax, y, (48, mouth + 6), (13, 16))
+    apple = (2.6 + 0.4 * fullness) * bump(ax, y, (34, base + 12), (13, 12))
+    hollow = (fullness - 2.0) * bump(ax, y, (48, mouth + 6), (13, 16))
     # The fold from the wing of the nose past the corner of the mouth: higher outside.
     top = np.array([layout.nose_half + 1.5, base + 7.0])
     end = np.array([layout.mouth_half + 7.0, mouth - 3.0])
@@ -97,7 +92,7 @@ def _nose(layout: Layout, ax: Floats, y: Floats) -> Floats:
     across = (ax - wing_x) / np.where(ax > wing_x, 5.6, 9.0)
     along = (v + 37.0) / np.where(v > -37.0, 9.0, 6.6)
     wings = 0.50 * layout.nose_protrusion * np.exp(-((across**2 + along**2) ** 1.7))
-    side = 0.14 * layout.nose_protrusion * _bump(ax, v, (13.0 * scale, -27), (6, 9))
+    side = 0.14 * layout.nose_protrusion * bump(ax, v, (13.0 * scale, -27), (6, 9))
     return smooth_max(ridge, wings, 3.5) + side - 0.9
 
 
@@ -109,10 +104,10 @@ def _mouth(layout: Layout, ax: Floats, y: Floats) -> Floats:
     roll_up = 2.6 * taper * np.exp(-(((y - line - 0.55 * above) / (0.62 * above + 1.0)) ** 2))
     roll_down = 4.0 * taper * np.exp(-(((y - line + 0.5 * below) / (0.6 * below + 1.2)) ** 2))
     groove = -2.2 * np.maximum(1 - s**4, 0) * np.exp(-(((y - line) / 1.4) ** 2))
-    corner = -2.0 * _bump(ax, y, (layout.mouth_half + 1, layout.mouth_y), (5, 4.5))
+    corner = -2.0 * bump(ax, y, (layout.mouth_half + 1, layout.mouth_y), (5, 4.5))
     middle = (layout.nose_base_y + layout.mouth_y + layout.upper_lip) / 2
     reach = (layout.nose_base_y - layout.mouth_y - layout.upper_lip) * 0.5 + 1.5
-    philtrum = -0.9 * _bump(ax, y, (0, middle), (2.6, reach))
-    philtrum += 0.7 * _bump(ax, y, (5, middle), (2.2, reach))
+    philtrum = -0.9 * bump(ax, y, (0, middle), (2.6, reach))
+    philtrum += 0.7 * bump(ax, y, (5, middle), (2.2, reach))
     result: Floats = roll_up + roll_down + groove + corner + philtrum
     return result

@@ -1,44 +1,47 @@
-"""Renders a head with moderngl on EGL: no screen and no GPU needed (Mesa's llvmpipe)."""
+"""Renders an avatar with moderngl on EGL: no screen and no GPU needed (Mesa's llvmpipe)."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import OrderedDict
+from collections.abc import Hashable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evface_edge.errors import ConfigError, RuntimeUnavailable
 from evface_edge.geometry import SensorSize
-from evface_edge.landmarks import CONTOUR
+from evface_edge.landmarks import LEFT_PUPIL, RIGHT_PUPIL
 from evface_training.avatar import shaders
 from evface_training.avatar.background import background
-from evface_training.avatar.buffers import LoadedAvatar
-from evface_training.avatar.identity import AvatarIdentity
-from evface_training.avatar.landmarks import eyeballs, squint
-from evface_training.avatar.layout import EYEBALL_RADIUS, IRIS_RADIUS
-from evface_training.avatar.model import AvatarModel
-from evface_training.avatar.outline import outline_cells
 from evface_training.avatar.scene import Expression, Light, PinholeCamera, Pose
-from evface_training.avatar.visibility import visible_points
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Contour = Literal["skin", "outline"]
+Floats = NDArray[np.floating]
 
 _NEAR, _FAR = 40.0, 4000.0
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
+#: Identities whose buffers are kept.
+_MAX_LOADED = 8
+#: A lid that is closed further hides the pupil.
+_PUPIL_HIDDEN = 0.6
 
 
 @dataclass(frozen=True, eq=False)
 class RenderedAvatar:
-    """One image and its exact labels.
+    """One image with exact labels.
 
     Attributes:
-        image: (H, W) float32 linear light in [0, 1], or (H, W, 3) where colour was asked for.
-        landmarks: (98, 2) float32 pixels, centres at integers; outside the image too.
-        visible: (98,) bool: inside the image and hidden by nothing.
-        depth: (H, W) float32 mm along the optical axis; inf where the background is.
+        image: (H, W) float32 linear light in [0, 1], or (H, W, 3) from a renderer in colour.
+        landmarks: (98, 2) float32 pixels, centres at integers; they may lie outside the image.
+        visible: (98,) bool: inside the image and not hidden.
+        depth: (H, W) float32 mm along the optical axis; inf at the background.
         landmark_depth: (98,) float32 mm along the optical axis.
     """
 
@@ -50,53 +53,64 @@ class RenderedAvatar:
     pose: Pose
 
 
-class Drawable(Protocol):
+@dataclass(frozen=True, eq=False)
+class Landmarks:
+    """The landmarks of one expression and pose.
+
+    Attributes:
+        points: (98, 3) mm, head coordinates.
+        normals: (98, 3) of the skin, unit vectors; None if unknown.
+        tolerance_mm: (98,) depth by which a surface in front of a point does not hide it.
+    """
+
+    points: Floats
+    normals: Floats | None
+    tolerance_mm: Floats
+
+
+class LoadedAvatar(Protocol):
+    """The buffers of one identity. All methods need the current context of its renderer."""
+
+    @property
+    def programs(self) -> tuple[Any, ...]:
+        """The shader programs that draw it."""
+
+    def update(self, expression: Expression, pose: Pose, contour: Contour) -> Landmarks:
+        """Move the mesh and return the landmarks on it."""
+
     def draw(self) -> None: ...
 
+    def release(self) -> None: ...
 
-class AvatarRenderer:
-    """Renders avatars at one size; a context manager. Use it from the thread that made it.
+
+IdentityT = TypeVar("IdentityT", bound=Hashable)
+
+
+class Renderer(ABC, Generic[IdentityT]):
+    """Renders avatars of one kind at one size; a context manager. Not for use across threads.
 
     Args:
         size: of the images.
         color: RGB images instead of luminance.
-        oversample: renders at so many times the width and height and averages, 1 to 4. Eyes,
-            lips and brows are smooth at 1; an outline that moves less than a pixel a frame is
-            four steps at 1 and sixteen at 2, which takes about twice as long.
-        antialias: four samples to a pixel of the render; without, outlines are jagged and Mesa
-            takes less than half the time.
+        oversample: factor on width and height at which the scene is rendered and averaged, 1 to 4.
+            Eyes, lips and brows are smooth at 1; an outline that moves by a pixel takes four steps
+            at 1 and sixteen at 2, which takes about twice as long.
 
     Raises:
         ConfigError: `oversample` out of range.
-        RuntimeUnavailable: no moderngl, or no EGL on this machine.
+        RuntimeUnavailable: moderngl or EGL is missing.
     """
 
-    def __init__(
-        self,
-        size: SensorSize,
-        *,
-        color: bool = False,
-        oversample: int = 1,
-        antialias: bool = True,
-    ) -> None:
+    def __init__(self, size: SensorSize, *, color: bool = False, oversample: int = 1) -> None:
         if oversample not in (1, 2, 3, 4):
             raise ConfigError("AvatarRenderer.oversample", oversample, "1 to 4")
         self.size, self.color = size, color
         self._context = _create_context()
-        self._models: OrderedDict[AvatarIdentity, LoadedAvatar] = OrderedDict()
-        context = self._context
-        self._skin, self._eyes, self._part = (
-            context.program(vertex, shaders.fragment(body, color))
-            for vertex, body in (
-                (shaders.SKIN_VERTEX, shaders.SKIN_FRAGMENT),
-                (shaders.SKIN_VERTEX, shaders.EYES_FRAGMENT),
-                (shaders.PART_VERTEX, shaders.PART_FRAGMENT),
-            )
-        )
+        self._avatars: OrderedDict[IdentityT, LoadedAvatar] = OrderedDict()
         self._channels = 4 if color else 2
         self._oversample = oversample
-        shape = (size.width * oversample, size.height * oversample)
-        samples = min(4, context.max_samples) if antialias else 0
+        context, shape = self._context, (size.width * oversample, size.height * oversample)
+        samples = min(4, context.max_samples)
         self._target = context.framebuffer(
             context.renderbuffer(shape, self._channels, samples=samples, dtype="f2"),
             context.depth_renderbuffer(shape, samples=samples),
@@ -107,7 +121,14 @@ class AvatarRenderer:
         )
         self._back: tuple[object, NDArray[np.float32]] | None = None
 
-    def __enter__(self) -> AvatarRenderer:
+    @abstractmethod
+    def _load(self, identity: IdentityT) -> LoadedAvatar:
+        """Build the buffers of an identity."""
+
+    def _program(self, vertex: str, fragment: str) -> Any:
+        return self._context.program(vertex, shaders.fragment(fragment, self.color))
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -119,13 +140,13 @@ class AvatarRenderer:
         self.close()
 
     def close(self) -> None:
-        """Frees the context; the renderer cannot be used after it."""
-        self._models.clear()
+        """Free the context; the renderer cannot be used afterwards."""
+        self._avatars.clear()
         self._context.release()
 
     def render(
         self,
-        identity: AvatarIdentity,
+        identity: IdentityT,
         expression: Expression,
         pose: Pose,
         camera: PinholeCamera,
@@ -133,12 +154,12 @@ class AvatarRenderer:
         *,
         contour: Contour = "skin",
     ) -> RenderedAvatar:
-        """One image with its labels; the first of an identity builds its mesh and texture.
+        """Render one image with its labels; the first of an identity also builds its mesh.
 
         Args:
             contour: "skin" keeps the 33 contour points on the same skin, hidden when it turns
-                away; "outline" lets them slide to the visible edge of the face, as the
-                annotators of 300-W and WFLW place them.
+                away; "outline" lets them slide to the visible edge of the face, as in the
+                annotations of 300-W and WFLW.
 
         Raises:
             ConfigError: a camera of another size than the renderer, or an unknown contour.
@@ -149,18 +170,17 @@ class AvatarRenderer:
             raise ConfigError("camera.size", str(camera.size), f"the renderer's, {self.size}")
         light = light or Light()
         with self._context:  # makes it current: there may be other renderers
-            loaded = self._loaded(identity)
-            self._set_scene(loaded, expression, pose, camera, light)
-            loaded.update(*loaded.model.skin(expression), expression, pose)
-            image, depth = self._draw(loaded, light)
-        bare, placing = loaded.model.bare_skin(expression), loaded.model.landmarks
-        cells = placing.cells(expression)
-        if contour == "outline":
-            cells[CONTOUR] = outline_cells(loaded.model.head, cells, bare, pose)
-        points = placing.points(expression, bare, cells)
-        in_camera = pose.to_camera(points)
+            avatar = self._loaded(identity)
+            on_head = avatar.update(expression, pose, contour)
+            self._set_uniforms(avatar.programs, pose, camera, light)
+            image, depth = self._draw(avatar, light)
+        in_camera = pose.to_camera(on_head.points)
         landmarks = camera.project(in_camera)
-        visible = visible_points(loaded.model, expression, pose, cells, in_camera, landmarks, depth)
+        visible = _uncovered(landmarks, in_camera[:, 2] - on_head.tolerance_mm, depth)
+        if on_head.normals is not None:
+            visible &= _facing(on_head.normals @ pose.rotation.T, in_camera)
+        visible[RIGHT_PUPIL] &= expression.blink_right < _PUPIL_HIDDEN
+        visible[LEFT_PUPIL] &= expression.blink_left < _PUPIL_HIDDEN
         return RenderedAvatar(
             image,
             landmarks.astype(np.float32),
@@ -170,44 +190,17 @@ class AvatarRenderer:
             pose,
         )
 
-    def _loaded(self, identity: AvatarIdentity) -> LoadedAvatar:
-        if identity not in self._models:
-            while len(self._models) >= 8:
-                self._models.popitem(last=False)[1].release()
-            self._models[identity] = LoadedAvatar(
-                self._context, (self._skin, self._eyes, self._part), AvatarModel(identity)
-            )
-        self._models.move_to_end(identity)
-        return self._models[identity]
+    def _loaded(self, identity: IdentityT) -> LoadedAvatar:
+        if identity not in self._avatars:
+            while len(self._avatars) >= _MAX_LOADED:
+                self._avatars.popitem(last=False)[1].release()
+            self._avatars[identity] = self._load(identity)
+        self._avatars.move_to_end(identity)
+        return self._avatars[identity]
 
-    def _set_scene(
-        self,
-        loaded: LoadedAvatar,
-        expression: Expression,
-        pose: Pose,
-        camera: PinholeCamera,
-        light: Light,
-    ) -> None:
-        self._place((self._skin, self._eyes, self._part), pose, camera, light)
-        head, identity = loaded.model.head, loaded.model.identity
-        layout = head.layout
-        _, gaze = eyeballs(head, expression)
-        raised = squint(expression)
-        eyes: dict[str, tuple[float, ...] | float] = {
-            "eye_shape": (layout.eye_x, layout.eye_half, layout.eye_height, layout.eye_slope),
-            "eyeball": (head.eye_z, EYEBALL_RADIUS, IRIS_RADIUS),
-            "lids": (expression.blink_right, expression.blink_left, raised, raised),
-            "gaze": tuple(gaze),
-            "iris_color": identity.iris,
-            "lashes": identity.lashes,
-        }
-        for name, value in eyes.items():
-            self._eyes[name].value = value
-
-    def _place(
+    def _set_uniforms(
         self, programs: tuple[Any, ...], pose: Pose, camera: PinholeCamera, light: Light
     ) -> None:
-        """Where the head stands, and the lamp."""
         rotation, translation = pose.rotation, pose.translation
         values: dict[str, tuple[float, ...] | float] = {
             "rotation": tuple(rotation.T.ravel()),
@@ -227,13 +220,15 @@ class AvatarRenderer:
                 program[name].value = value
 
     def _draw(
-        self, loaded: Drawable, light: Light
+        self, avatar: LoadedAvatar, light: Light
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return image and depth."""
         context = self._context
         self._target.use()
         self._target.clear(depth=1.0)
         context.enable(context.DEPTH_TEST)
-        loaded.draw()
+        context.front_face = "cw"  # the image is upside down for OpenGL
+        avatar.draw()
         context.copy_framebuffer(self._resolved, self._target)
         height, width, times = self.size.height, self.size.width, self._oversample
         raw = self._resolved.read(components=self._channels, dtype="f2")
@@ -249,12 +244,36 @@ class AvatarRenderer:
         return image, np.where(stored >= 1.0, np.inf, depth).astype(np.float32)
 
     def _background(self, light: Light) -> NDArray[np.float32]:
-        """(H, W, 3), or (H, W, 1) luminance; the last one is kept."""
-        wanted = (light.background, light.background_level, light.background_seed)
-        if self._back is None or self._back[0] != wanted:
+        """Return (H, W, 3), or (H, W, 1) luminance; the last one is cached."""
+        key = (light.background, light.background_level, light.background_seed)
+        if self._back is None or self._back[0] != key:
             pixels = background(light, self.size)
-            self._back = wanted, pixels if self.color else pixels @ _LUMINANCE[:, None]
+            self._back = key, pixels if self.color else pixels @ _LUMINANCE[:, None]
         return self._back[1]
+
+
+def _uncovered(
+    landmarks: Floats, nearest_mm: Floats, depth: NDArray[np.float32]
+) -> NDArray[np.bool_]:
+    """(98,): inside the image, and no surface in its 3 × 3 pixels is all nearer than that depth."""
+    height, width = depth.shape
+    column, row = np.round(landmarks).astype(int).T
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    farthest = np.zeros(len(landmarks))
+    for down in (-1, 0, 1):
+        for right in (-1, 0, 1):
+            near = depth[np.clip(row + down, 0, height - 1), np.clip(column + right, 0, width - 1)]
+            farthest = np.maximum(farthest, near)
+    result: NDArray[np.bool_] = inside & (nearest_mm <= farthest)
+    return result
+
+
+def _facing(normals: Floats, in_camera: Floats) -> NDArray[np.bool_]:
+    """(98,): the skin faces the camera; points on an outline are seen edge on."""
+    sight = -in_camera / np.linalg.norm(in_camera, axis=1, keepdims=True)
+    facing: NDArray[np.bool_] = np.einsum("ij,ij->i", normals, sight) > -0.3
+    facing[[RIGHT_PUPIL, LEFT_PUPIL]] = True
+    return facing
 
 
 def _create_context() -> Any:

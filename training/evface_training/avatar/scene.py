@@ -50,13 +50,11 @@ class Expression:
             if not low <= value <= high:
                 raise ConfigError(f"Expression.{field.name}", value, f"{low:g} to {high:g}")
 
-    def mirrored(self) -> Expression:
-        """The same expression seen in a mirror."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        values["brow_right"], values["brow_left"] = self.brow_left, self.brow_right
-        values["blink_right"], values["blink_left"] = self.blink_left, self.blink_right
-        values["gaze_yaw_deg"] = -self.gaze_yaw_deg
-        return Expression(**values)
+    @property
+    def gaze(self) -> NDArray[np.float64]:
+        """(3,) unit vector in head coordinates."""
+        yaw, pitch = np.radians([self.gaze_yaw_deg, self.gaze_pitch_deg])
+        return np.array([np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)])
 
 
 @dataclass(frozen=True)
@@ -104,12 +102,6 @@ class Pose:
         """Points (..., 3) in head coordinates → camera coordinates, mm."""
         result: NDArray[np.float64] = points @ self.rotation.T + self.translation
         return result
-
-    def mirrored(self) -> Pose:
-        """The same pose seen in a mirror."""
-        return Pose(
-            -self.yaw_deg, self.pitch_deg, -self.roll_deg, -self.x_mm, self.y_mm, self.distance_mm
-        )
 
 
 def _rotation(yaw_deg: float, pitch_deg: float, roll_deg: float) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from evface_edge.errors import ConfigError
 from evface_edge.geometry import SensorSize
 from evface_training.avatar.animation import AvatarAnimation
 from evface_training.avatar.identity import AvatarIdentity
-from evface_training.avatar.renderer import AvatarRenderer
+from evface_training.avatar.parametric import AvatarRenderer
 from evface_training.avatar.scene import Light, PinholeCamera, Pose
 from evface_training.data.crop import crop_face
 from evface_training.data.faces import FaceSet

@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from evface_training.avatar.hair import hair_cover
 from evface_training.avatar.identity import AvatarIdentity
-from evface_training.avatar.layout import Layout
+from evface_training.avatar.layout import Layout, bump
 from evface_training.avatar.mesh import NeutralAvatar
 
 Floats = NDArray[np.floating]
@@ -90,11 +90,6 @@ def _cloud(rng: np.random.Generator, x: Floats, y: Floats, size_mm: float) -> Fl
     return result
 
 
-def _bump(x: Floats, y: Floats, at: tuple[float, float], size: tuple[float, float]) -> Floats:
-    result: Floats = np.exp(-(((x - at[0]) / size[0]) ** 2) - ((y - at[1]) / size[1]) ** 2)
-    return result
-
-
 def _skin(
     identity: AvatarIdentity,
     layout: Layout,
@@ -106,14 +101,14 @@ def _skin(
     ax = np.abs(x)
     grain = 0.025 * _cloud(rng, around, y, 6.0) + 0.025 * _cloud(rng, around, y, 1.5)
     grain += 0.025 * _cloud(rng, around, y, 0.6)
-    red = 0.7 * _bump(ax, y, (38, layout.nose_base_y + 10), (15, 15))
-    red += 0.6 * _bump(ax, y, (0, layout.nose_base_y + 8), (14, 9))
-    red += 0.35 * _bump(ax, y, (0, layout.chin_y + 12), (14, 10))
-    dark = 0.13 * _bump(ax, y, (layout.eye_x - 4, -11), (13, 4.5))
-    dark += 0.15 * _bump(ax, y, (layout.eye_x - layout.eye_half + 1, 1), (6, 8))
-    dark += 0.10 * _bump(ax, y, (layout.eye_x, 8), (15, 5))
+    red = 0.7 * bump(ax, y, (38, layout.nose_base_y + 10), (15, 15))
+    red += 0.6 * bump(ax, y, (0, layout.nose_base_y + 8), (14, 9))
+    red += 0.35 * bump(ax, y, (0, layout.chin_y + 12), (14, 10))
+    dark = 0.13 * bump(ax, y, (layout.eye_x - 4, -11), (13, 4.5))
+    dark += 0.15 * bump(ax, y, (layout.eye_x - layout.eye_half + 1, 1), (6, 8))
+    dark += 0.10 * bump(ax, y, (layout.eye_x, 8), (15, 5))
     freckles = np.clip(_cloud(rng, x, y, 1.6) - 1.25, 0, 1)
-    freckles *= _bump(ax, y, (22, layout.nose_base_y + 18), (26, 20)) * identity.freckles
+    freckles *= bump(ax, y, (22, layout.nose_base_y + 18), (26, 20)) * identity.freckles
     moles = np.zeros_like(x)
     for _ in range(int(rng.integers(0, 5))):
         at = (float(rng.uniform(-55, 55)), float(rng.uniform(layout.chin_y, 60)))
@@ -135,8 +130,8 @@ def _nostrils(layout: Layout, x: Floats, y: Floats) -> Floats:
     v = (y - center[1] - 0.10 * (ax - center[0])) / 1.75
     hole = np.clip(1.6 - 1.1 * (u**2 + v**2), 0, 1)
     wing_x = layout.nose_half + 0.6
-    crease = 0.40 * _bump(ax, y, (wing_x, layout.nose_base_y + 6), (1.1, 4.5))
-    crease += 0.30 * _bump(ax, y, (0.62 * layout.nose_half, layout.nose_base_y - 0.4), (5.0, 0.9))
+    crease = 0.40 * bump(ax, y, (wing_x, layout.nose_base_y + 6), (1.1, 4.5))
+    crease += 0.30 * bump(ax, y, (0.62 * layout.nose_half, layout.nose_base_y - 0.4), (5.0, 0.9))
     return np.clip(hole + crease, 0, 1)
 
 

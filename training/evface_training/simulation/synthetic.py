@@ -16,7 +16,7 @@ from evface_edge.geometry import SensorSize
 from evface_training.avatar.animation import SPEEDS, AvatarAnimation
 from evface_training.avatar.ict import IctRenderer
 from evface_training.avatar.identity import AvatarIdentity
-from evface_training.avatar.renderer import AvatarRenderer
+from evface_training.avatar.parametric import AvatarRenderer
 from evface_training.avatar.scene import Light, PinholeCamera, Pose
 from evface_training.simulation.light import IMAGES_HZ, LABELS_HZ, Frame, LabelledFrame
 from evface_training.simulation.tone import STRAY_LIGHT
@@ -108,7 +108,7 @@ class SyntheticAvatarSource:
         with self._renderer() as renderer:
             identity: Any = scene.identity
             if isinstance(renderer, IctRenderer):
-                identity = renderer.sample_identity(np.random.default_rng(self.seed))
+                identity = renderer.head.sample_identity(np.random.default_rng(self.seed))
             for index in range(int(self.seconds * rate_hz) + 1):
                 t_us = round(index * 1e6 / rate_hz)
                 expression, pose = scene.animation.state(t_us)
@@ -119,7 +119,7 @@ class SyntheticAvatarSource:
                 points = None if index % every else rendered.landmarks
                 yield LabelledFrame(Frame(t_us, log), points)
 
-    def _renderer(self) -> AvatarRenderer:
+    def _renderer(self) -> AvatarRenderer | IctRenderer:
         # Oversampled, because a jump of one jagged edge is an event that no camera would record.
         if self.ict:
             return IctRenderer(self.size, Path(self.ict), oversample=2)
