@@ -6,7 +6,7 @@ For each recording: events per pixel and second over the quiet pixels (below the
 that moving objects and hot pixels count little), the fraction of ON events, the fraction of pixels
 above twenty times the median (hot), and the time between events of one pixel: the shortest, the
 median, and the coefficient of variation (1 for Poisson noise, above 1 for bursts). The same for
-still grey light through each camera preset, and for the middle and the limits of the training prior.
+still grey light through each camera preset, and for three cameras of the training prior.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@
 
 Each of `processes` simulates on one thread, as the workers of a training do. The results are
 samples per second of wall-clock time, which other processes on the machine lower, and per second of
-CPU time, which they hardly affect. --avatars times rendered avatars instead: milliseconds for an image
-of 256 × 256 with its labels, in wall-clock and in CPU time of all threads.
+CPU time, which they hardly affect. --avatars times rendered avatars instead: milliseconds for an
+image of 256 × 256 with its labels, in wall-clock and in CPU time of all threads.
 """
 
 from __future__ import annotations

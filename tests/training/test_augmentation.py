@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from evface_edge.landmarks import MIRROR
-from evface_training.augmentation import FARTHEST, augmented
+from evface_training.augmentation import MAX_SHIFT, augmented
 
 SIDE, CLIPS = 64, 40
 
@@ -58,7 +58,7 @@ def test_shifts_are_small_and_differ() -> None:
     straight, mirrored = batch["points"].mean(1), batch["points"].mean(1) * torch.tensor([-1, 1])
     mirrored = mirrored + torch.tensor([1, 0])
     moved = torch.minimum((mean - straight).abs().amax(1), (mean - mirrored).abs().amax(1))
-    assert float(moved.max()) <= FARTHEST
+    assert float(moved.max()) <= MAX_SHIFT
     assert len(set((mean - straight)[:, 1].mul(SIDE).round().tolist())) > 4
 
 

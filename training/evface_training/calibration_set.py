@@ -1,4 +1,4 @@
-"""The clips of one file: some for INT8 to be calibrated with, the others to judge the result."""
+"""The clips of a calibration file: some calibrate INT8 models, the others evaluate them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from evface_training.data.faces import FaceSet
 from evface_training.simulation.clip_prior import ClipPrior
 from evface_training.simulation.clips import ClipSimulator
 
-#: More do not move the ranges that calibration finds.
+#: More clips do not change the calibrated ranges.
 MAX_CALIBRATION = 512
 _BATCH = 64
 
 
 def draw_clip_set(
     calibration: FaceSet,
-    judging: FaceSet,
+    evaluation: FaceSet,
     prior: ClipPrior,
     side: int,
     count: int,
@@ -29,22 +29,22 @@ def draw_clip_set(
     *,
     advance: Callable[[int], None] = lambda clips: None,
 ) -> dict[str, NDArray[np.generic]]:
-    """The arrays of a calibration file; the same ones every time.
+    """Simulate the arrays of a calibration file.
 
-    Faces that people labelled are preferred where there are any. Every kind of clip of the prior
-    is in it, those without a face too, so that the range of the presence logit is seen; but no
-    occlusion, so that a landmark's true place can be found.
+    Human-labelled faces are used if there are any. The file holds every kind of clip of the prior,
+    also those without a face, because calibration needs the range of the presence logit; but no
+    occlusions, because their landmarks cannot be found.
 
     Args:
-        calibration, judging: faces of people that are in one of the two only.
-        count: of clips: at most half of them, and at most 512, are of `calibration`.
-        advance: gets the number of clips after every batch.
+        calibration, evaluation: faces without a common identity.
+        count: number of clips: half of them, at most 512, are of `calibration`.
+        advance: called with the number of clips of every batch.
 
     Returns:
         inputs: (M, C, side, side) uint8, 255 stands for 1.
-        landmarks: (M, 98, 2) float32 fractions of the crop; of no meaning without a face.
-        presence: (M,) bool, is there a face?
-        judging: (M,) bool, the clips of `judging`.
+        landmarks: (M, 98, 2) float32 fractions of the crop; undefined without a face.
+        presence: (M,) bool, whether there is a face.
+        judging: (M,) bool, the clips of `evaluation`.
 
     Raises:
         ConfigError: no faces, or fewer than 2 clips.
@@ -54,14 +54,14 @@ def draw_clip_set(
     first = min(count // 2, MAX_CALIBRATION)
     arrays: dict[str, NDArray[np.generic]] = {
         "inputs": np.empty((count, 2 * prior.bins, side, side), np.uint8),
-        "landmarks": np.empty((count, *judging.points.shape[1:]), np.float32),
+        "landmarks": np.empty((count, *evaluation.points.shape[1:]), np.float32),
         "presence": np.empty(count, bool),
         "judging": np.arange(count) >= first,
     }
     done = 0
     for faces, amount, own_seed in (
         (calibration, first, seed),
-        (judging, count - first, seed + 1),
+        (evaluation, count - first, seed + 1),
     ):
         for inputs, landmarks, presence in _batches(faces, prior, side, amount, own_seed):
             rows = slice(done, done + len(inputs))
@@ -78,7 +78,7 @@ def _batches(
 ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_]]]:
     people = faces.select(faces.human) if faces.human.any() else faces
     if not len(people):
-        raise ConfigError("faces", 0, "one face or more to draw clips of")
+        raise ConfigError("faces", 0, "at least one face")
     order = np.random.default_rng(seed).permutation(len(people))
     simulator = ClipSimulator(replace(prior, occlusion_fraction=0.0), side, seed)
     for start in range(0, count, _BATCH):

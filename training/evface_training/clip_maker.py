@@ -1,4 +1,4 @@
-"""Faces → labelled training clips, as the recipe wants them."""
+"""Faces → labelled training clips of a recipe."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from evface_training.ssmer.events import PackedEvents
 from evface_training.trainer.data_stream import mixed_seed
 
 _MIRROR = torch.from_numpy(MIRROR)
-#: Share of cells that are not zero from which on a clip counts fully.
+#: Fraction of non-zero cells above which a clip has its full weight.
 ENOUGH_FILLED = 0.01
-_FACES, _CLIPS = 3, 4  # what is drawn from a seed, a rank and an index
-_TOGETHER = 32  # clips of `draw_clips` that are simulated at once
+_FACES, _CLIPS = 3, 4  # random streams of a seed, a rank and an index
+_BATCH = 32  # clips of `draw_clips` that are simulated at once
 
 
 class ClipMaker:
     """Group index → `size` clips: a function of (seed, rank, index); see `stream.MakeClips`.
 
     Args:
-        device: where the simulation runs, and where its tensors stay.
-        needs: what the task reads of a batch.
+        device: of the simulation and of the result.
+        needs: the entries of a batch that the task reads.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class ClipMaker:
         self._source = ClipSource(recipe, recipe.seed, needs, device)
 
     def __call__(self, index: int) -> dict[str, Tensor]:
-        """events, points, weights, presence; rgb and lists where needed; see `task`."""
+        """Return events, points, weights, presence; rgb and lists if needed; see `tasks.base`."""
         rng = np.random.default_rng(mixed_seed(*self._seed, index, _FACES))
         chosen = rng.choice(len(self._faces), self._size, p=self._chances)
         faces = self._faces
@@ -58,12 +58,12 @@ class ClipMaker:
             torch.from_numpy(faces.images[chosen]), torch.from_numpy(faces.points[chosen])
         )
         weights = torch.from_numpy(faces.weights[chosen]).to(clips.inputs.device)
-        # Faces may be mirrored, and a clip with hardly an event has hardly an answer.
+        # Faces may be mirrored. Clips with few events determine their landmarks badly.
         weights = (weights + weights[:, _MIRROR.to(weights.device)]) / 2
         filled = (clips.inputs != 0).float().mean((1, 2, 3))
         weights = weights * (filled / ENOUGH_FILLED).clamp(0.1, 1.0)[:, None]
         inputs = clips.inputs
-        if self._source.in_bytes:  # enough for what will be quantised to bytes; quarters the pool
+        if self._source.in_bytes:  # bytes suffice for INT8 models, and take a quarter of the memory
             inputs = inputs.mul_(255).round_().to(torch.uint8)
         batch = {
             "events": inputs,
@@ -79,7 +79,7 @@ class ClipMaker:
 
 
 def chances(faces: FaceSet, recipe: TrainRecipe) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """How often each face is drawn."""
+    """Return the probability of each face."""
     video = np.char.startswith(faces.identities, "video:")
     groups = (
         (faces.human, recipe.human_fraction),
@@ -99,7 +99,7 @@ def chances(faces: FaceSet, recipe: TrainRecipe) -> np.ndarray[Any, np.dtype[np.
 
 
 def with_fraction_of_people(faces: FaceSet, fraction: float) -> FaceSet:
-    """The faces of that share of identities: always the same ones, small shares within large."""
+    """Return the faces of a fraction of the identities; smaller fractions are subsets of larger."""
     if fraction == 1:
         return faces
     people = np.unique(faces.identities)
@@ -111,17 +111,17 @@ def with_fraction_of_people(faces: FaceSet, fraction: float) -> FaceSet:
 def draw_clips(
     faces: FaceSet, recipe: TrainRecipe, count: int, seed: int, needs: Sequence[str] = ()
 ) -> Clips:
-    """The same clips every time, with a face in each: human-labelled ones where there are any.
+    """Simulate the same clips every time, each with a face: human-labelled ones if there are any.
 
-    Whatever the recipe's batch and the number of threads: how many numbers a simulation draws hangs
-    on the last digits of its light, so every few clips begin from a seed of their own.
+    The result does not depend on the recipe's batch: every few clips begin from their own seed,
+    because the number of random draws of a simulation depends on the last digits of its light.
     """
     people = faces.select(faces.human) if faces.human.any() else faces
     source = ClipSource(recipe, seed, needs, negative_fraction=0.0, occlusion_fraction=0.0)
     parts = []
-    for start in range(0, count, _TOGETHER):
+    for start in range(0, count, _BATCH):
         source.generator.manual_seed(mixed_seed(seed, start))
-        chosen = np.arange(start, min(start + _TOGETHER, count)) % len(people)
+        chosen = np.arange(start, min(start + _BATCH, count)) % len(people)
         images, points = people.images[chosen], people.points[chosen]
         parts.append(source(torch.from_numpy(images), torch.from_numpy(points)))
     lists = [part.events for part in parts]
@@ -132,14 +132,14 @@ def draw_clips(
         for f in fields(Clips)
         if f.name != "events"
     }
-    joined["events"] = None if lists[0] is None else _joined(lists, _TOGETHER)
+    joined["events"] = None if lists[0] is None else _joined(lists, _BATCH)
     return Clips(**joined)
 
 
 def _joined(lists: Sequence[ClipEvents | None], clips: int) -> ClipEvents:
-    """The lists of several batches of `clips` clips, in pixels of the finest sensor."""
-    found = [events for events in lists if events is not None]
-    side = max(events.side_px for events in found)
+    """Join the lists of several batches of `clips` clips, in pixels of the finest sensor."""
+    batches = [events for events in lists if events is not None]
+    side = max(events.side_px for events in batches)
     parts = [
         replace(
             events,
@@ -147,7 +147,7 @@ def _joined(lists: Sequence[ClipEvents | None], clips: int) -> ClipEvents:
             x=events.x * side // events.side_px,
             y=events.y * side // events.side_px,
         )
-        for index, events in enumerate(found)
+        for index, events in enumerate(batches)
     ]
     columns = {
         name: torch.cat([getattr(part, name) for part in parts])
@@ -157,7 +157,7 @@ def _joined(lists: Sequence[ClipEvents | None], clips: int) -> ClipEvents:
 
 
 def fingerprint(faces: FaceSet) -> dict[str, Any]:
-    """How many faces, and the SHA-256 of their images and labels."""
+    """Return the number of faces, and the SHA-256 of their images and labels."""
     digest = hashlib.sha256()
     for array in (faces.images, faces.points, faces.weights):
         digest.update(str(array.shape).encode())

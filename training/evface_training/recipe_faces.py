@@ -1,4 +1,4 @@
-"""The faces that a recipe trains and validates on: folders of the user, or our own avatars."""
+"""The faces that a recipe trains and validates on: folders of the user, or rendered avatars."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from evface_training.recipe import TrainRecipe
 def faces_of(
     recipe: TrainRecipe, folders: Sequence[Path], cache: Path | None
 ) -> tuple[FaceSet, FaceSet]:
-    """→ (training, validation); no identity is in both.
+    """Return (training, validation) faces; no identity is in both.
 
     Args:
-        folders: of faces; without any, the recipe's avatars.
-        cache: a file that keeps the packed faces.
+        folders: of faces; without any, the recipe's avatars are rendered.
+        cache: a file for the packed faces.
 
     Raises:
         ConfigError: no folders and no avatars in the recipe, or a folder without faces.
@@ -47,7 +47,7 @@ def faces_of(
 
 
 def avatars_of(avatars: AvatarStills, cache: Path | None) -> tuple[FaceSet, FaceSet]:
-    """Avatars: (training, validation), of different people."""
+    """Return (training, validation) avatars of different identities."""
     from rich.progress import Progress
 
     people = avatars.people + avatars.validation_people

@@ -33,7 +33,7 @@ def test_events_of_a_lone_face_lie_about_its_box() -> None:
     prior = ScenePrior(
         camera=replace(QUIET, threshold=(0.15, 0.2)),
         face_fraction=(1.0, 0.0),
-        thing_fraction=(0.0, 0.0),
+        object_fraction=(0.0, 0.0),
         side=(0.3, 0.4),
         speed=(0.5, 0.8),
         still_background_fraction=1.0,

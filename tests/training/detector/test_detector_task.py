@@ -11,7 +11,7 @@ import torch
 from evface_edge.tracking.detector_grid import GridShape
 from evface_training.detector.network import STRIDE, Detector, DetectorConfig
 from evface_training.detector.scenes import Scenes
-from evface_training.detector.task import DetectorTask, detector_loss, figures
+from evface_training.detector.task import DetectorTask, detector_loss, detection_metrics
 
 H, W = 18, 24
 
@@ -60,12 +60,12 @@ def test_where_nobody_can_tell_nothing_is_asked() -> None:
 def test_figures_count_faces_and_false_peaks() -> None:
     heat, place = _perfect(BOXES, STATE)
     scenes = Scenes(torch.zeros(2, 6, 72, 96), BOXES, STATE)
-    found = figures(heat.numpy(), place.numpy(), scenes)
+    found = detection_metrics(heat.numpy(), place.numpy(), scenes)
     assert found["found_percent"] == 100
     assert found["iou_percent"] == pytest.approx(100, abs=1e-3)
     heat[1, 0] = -12.0
     heat[0, 0, 1, 1] = 13.0  # a false peak that outdoes the face: the threshold passes both by
-    found = figures(heat.numpy(), place.numpy(), scenes)
+    found = detection_metrics(heat.numpy(), place.numpy(), scenes)
     assert found["found_percent"] == 0
     assert found["threshold"] > 0.999
 

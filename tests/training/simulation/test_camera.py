@@ -68,7 +68,7 @@ def test_the_photoreceptor_is_a_first_order_low_pass() -> None:
     for index in range(1, 31):
         array.step(dark + level, torch.tensor([step_s]))
         expected = level * (1 - math.exp(-2 * math.pi * cutoff_hz * index * step_s))
-        assert float(array.light[0, 3, 3]) == pytest.approx(expected, abs=1e-5)
+        assert float(array._light[0, 3, 3]) == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_pixel_keeps_its_dead_time() -> None:

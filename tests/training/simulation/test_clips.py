@@ -217,10 +217,10 @@ def test_what_passes_covers_and_moves() -> None:
         )
         assert (mass > 20).float().mean() > 0.8
     # Slow ones that stay inside move as far as they are said to.
-    slow = (passing.way.norm(dim=1) < 0.15) & (passing.size < 0.4)
+    slow = (passing.shift.norm(dim=1) < 0.15) & (passing.size < 0.4)
     slow &= ((passing.at - 0.5).abs() < 0.25).all(1)
     assert slow.sum() >= 2
-    error = ((middles[1] - middles[0]) - passing.way)[slow].norm(dim=1)
+    error = ((middles[1] - middles[0]) - passing.shift)[slow].norm(dim=1)
     assert error.max() < 0.03
     part = passing[slice(5, 9)]
     assert part.clip.tolist() == [0, 1, 2, 3]

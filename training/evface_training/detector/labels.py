@@ -1,4 +1,4 @@
-"""Which faces of a scene are to be found."""
+"""Labels of a scene: which faces count."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from torch import Tensor
 
 from evface_training.detector.recorder import PIXELS_PER_CELL, Recorded
 
-#: A face of fewer events per pixel than this is not there for anyone to see ...
-_LEAST_EVENTS = 0.02
-#: ... or of fewer than this for each event of noise ...
-_LEAST_OF_NOISE = 0.2
-#: ... nor one of which less than this is in view.
-_LEAST_IN_VIEW = 0.6
+#: A face counts with at least so many events per pixel,
+_MIN_EVENTS = 0.02
+#: so many events per noise event,
+_MIN_PER_NOISE = 0.2
+#: and this fraction of it visible. Below the last fraction it is no face.
+_MIN_VISIBLE, _HIDDEN = 0.6, 0.1
 
 
 def face_state(
     box: Tensor, present: Tensor, later: list[Tensor], recorded: Recorded, extent: Tensor
 ) -> Tensor:
-    """(B,) int64: 1 a face to be found, 0 no face, -1 one that may be found or not.
+    """Return (B,) int64: 1 a face, 0 no face, -1 a face that is ignored.
 
     Args:
-        box: (B, 3) middle x, y and longer side in cells; present: (B,) whether there is a face.
-        later: what covers it, each (B, 1, height, width).
+        box: (B, 3) centre x, y and longer side in cells; present: (B,) whether there is a face.
+        later: coverage of the layers in front of it, each (B, 1, height, width).
         extent: (B, 2) width and height of the sensor in cells.
     """
     height, width = recorded.moved.shape[1:]
@@ -30,7 +30,7 @@ def face_state(
     middle, side = box[:, :2], box[:, 2:]
     x = torch.arange(width, device=box.device) + 0.5
     y = torch.arange(height, device=box.device) + 0.5
-    # Tight boxes of faces are about as wide as high; the middle of them is what counts.
+    # Tight boxes of faces are about as wide as high; only their central part is used.
     across = (x - middle[:, :1]).abs() < side * 0.4
     down = (y - middle[:, 1:]).abs() < side * 0.45
     within = (down[:, :, None] & across[:, None]).float()
@@ -45,9 +45,9 @@ def face_state(
     low = (middle - side / 2).clamp_min(0)
     high = torch.minimum(middle + side / 2, extent)
     in_view = (high - low).clamp_min(0).prod(1) / (side * side)[:, 0]
-    seen = (open_fraction * within).sum((1, 2)) / area
-    enough = events >= (_LEAST_OF_NOISE * noise).clamp_min(_LEAST_EVENTS)
-    clear = enough & (seen >= _LEAST_IN_VIEW) & (in_view >= _LEAST_IN_VIEW)
-    # One that is hidden altogether is no face at all.
-    gone = (seen < 0.1) | (in_view < 0.1) | ~present
+    uncovered = (open_fraction * within).sum((1, 2)) / area
+    visible = uncovered.minimum(in_view)
+    enough = events >= (_MIN_PER_NOISE * noise).clamp_min(_MIN_EVENTS)
+    clear = enough & (visible >= _MIN_VISIBLE)
+    gone = (visible < _HIDDEN) | ~present
     return torch.where(gone, 0, torch.where(clear, 1, -1))

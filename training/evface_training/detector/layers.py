@@ -1,4 +1,4 @@
-"""Flat images that move over a scene: backgrounds, things, faces."""
+"""Flat images that move over a scene: backgrounds, objects, faces."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from evface_training.data.faces import CROP_SIDE_PX
 
-#: Finest and coarsest level of the images that small layers are drawn from: 1, 1/2, 1/4, 1/8.
+#: Levels of resolution of a texture: 1, 1/2, 1/4, 1/8.
 _LEVELS = 4
 
 
@@ -21,15 +21,15 @@ class Layer:
     """One image for each of B scenes, and its trajectory; time 0 is the end of the scene.
 
     Attributes:
-        texture: (B, 2, P, P): grey, gamma-coded, and what it covers, both in [0, 1].
-        place: (B, 2) where its middle is in the end, in cells of the grid; side: (B,) cells.
+        texture: (B, 2, P, P): grey, gamma-coded, and coverage, both in [0, 1].
+        place: (B, 2) centre at the end, in cells of the grid; side: (B,) cells.
         angle: (B,) radians.
-        velocity: (B, 2) cells a second; growth: (B,) a second; roll: (B,) radians a second.
-        inner: (B, 2) pixels of the image a second that its middle moves against its edge.
-        anchor: (B, 3) of a face: the middle of its box and the longer side, in the image's
-            own coordinates, -1 to 1 across.
-        delay_s: (B,) how long before the end the motion began; infinite: it has gone on.
-        edged: ends at its edges; a background goes on, mirrored.
+        velocity: (B, 2) cells per second; growth: (B,) per second; roll: (B,) radians per second.
+        inner: (B, 2) pixels of the image per second: motion of its centre relative to its edge.
+        anchor: (B, 3) of a face: the centre of its box and the longer side, in coordinates of the
+            image, -1 to 1.
+        delay_s: (B,) duration of the motion before the end; infinite: there was no rest.
+        edged: transparent outside its edges; a background is mirrored there.
     """
 
     texture: Tensor
@@ -45,7 +45,7 @@ class Layer:
     edged: bool = True
 
     def starting(self, delay_s: Tensor) -> Layer:
-        """The same, at rest until then; and as fine as it will be seen."""
+        """Return the layer at rest until `delay_s` before the end, blurred to its size."""
         return replace(self, delay_s=delay_s, texture=_softened(self.texture, self.side))
 
     def placed(
@@ -58,7 +58,7 @@ class Layer:
         roll: Tensor,
         inner: Tensor,
     ) -> Layer:
-        """A face whose box has its middle at `place` and its longer side `side`, in the end."""
+        """Return a face whose box has this centre and longer side at the end."""
         assert self.anchor is not None  # only faces are placed by their boxes
         own = 2 * side / self.anchor[:, 2]
         moved = _rotated(self.anchor[:, :2] * own[:, None] / 2, angle)
@@ -67,13 +67,13 @@ class Layer:
         )
 
     def box(self, grid: Tensor) -> Tensor:
-        """(B, 3): middle and longer side of the face box in the end, in cells."""
+        """Return centre and longer side of the face box at the end, in cells (B, 3)."""
         assert self.anchor is not None  # only faces have boxes
         middle = self.place + _rotated(self.anchor[:, :2] * self.side[:, None] / 2, self.angle)
         return torch.cat([middle, (self.side * self.anchor[:, 2] / 2)[:, None]], 1)
 
     def show(self, t_s: float, shape: tuple[int, int], pixels_per_cell: int) -> Tensor:
-        """Grey and cover (B, 2, height, width) at a time, 0 or before."""
+        """Render grey and coverage (B, 2, height, width) at a time, 0 or before."""
         height, width = shape
         at = torch.full_like(self.side, t_s)
         if self.delay_s is not None:
@@ -96,7 +96,7 @@ class Layer:
         return F.grid_sample(self.texture, grid, "bilinear", edge, align_corners=False)
 
     def only(self, rows: Tensor) -> Layer:
-        """Of some scenes, by their indices."""
+        """Select scenes by their indices."""
         parts: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
         for name, value in parts.items():
             if isinstance(value, Tensor):
@@ -111,9 +111,9 @@ def _rotated(offset: Tensor, angle: Tensor) -> Tensor:
 
 
 def _softened(texture: Tensor, side: Tensor) -> Tensor:
-    """Each image as coarse as its side asks for, so that no detail flickers as it moves."""
+    """Blur each image to the resolution of its side, against flicker of moving details."""
     size = texture.shape[-1]
-    # At two pixels a cell; one level is left to the sharpness of a better sensor.
+    # For two pixels per cell; one level finer, as sensors with more pixels are.
     level = torch.log2(size / (side * 2).clamp_min(1)).round().clamp(0, _LEVELS - 1)
     result = texture.clone()
     for k in range(1, _LEVELS):
@@ -130,13 +130,13 @@ def _coordinates(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def _step(distance: Tensor, softness: Tensor) -> Tensor:
-    """1 where `distance` is below 0, 0 beyond `softness`."""
+    """Return 1 where `distance` is below 0, and 0 above `softness`."""
     fraction = (1 - distance / softness).clamp(0, 1)
     return fraction * fraction * (3 - 2 * fraction)
 
 
 def plain_layer(grey: Tensor, drawn: Tensor) -> Tensor:
-    """Images (B, P, P) cut to ellipses or rectangles → textures (B, 2, P, P)."""
+    """Cut images (B, P, P) to ellipses or rectangles, as textures (B, 2, P, P)."""
     x, y = _coordinates(grey.shape[-1], grey.device)
     width, height = (0.4 + 0.55 * drawn[:, k, None, None] for k in (0, 1))
     round_ = ((x / width) ** 2 + (y / height) ** 2).sqrt() - 1
@@ -146,14 +146,14 @@ def plain_layer(grey: Tensor, drawn: Tensor) -> Tensor:
 
 
 def face_layer(pixels: Tensor, points: Tensor, flip: Tensor, drawn: Tensor) -> Layer:
-    """Faces (B, 1, P, P) cut from their images: the head alone, or with more around it.
+    """Cut faces from images (B, 1, P, P): the head alone, or with its surroundings.
 
     Args:
         points: (B, 98, 2) pixels; flip: (B,) which are mirrored.
-        drawn: (B, 4) numbers in [0, 1] that decide the cut.
+        drawn: (B, 4) random numbers in [0, 1] for the cut.
 
     Returns:
-        a layer that has no place yet.
+        a layer without a place.
     """
     size = pixels.shape[-1]
     pixels = torch.where(flip[:, None, None, None], pixels.flip(3), pixels)
@@ -163,14 +163,14 @@ def face_layer(pixels: Tensor, points: Tensor, flip: Tensor, drawn: Tensor) -> L
     width, height = ((high - low) * (2 / size)).unbind(1)
     x, y = _coordinates(size, pixels.device)
     column = (slice(None), None, None)
-    # Landmarks reach from brow to chin: a head is higher.
+    # Landmarks reach from brow to chin: a head is taller.
     grown = 1 + 0.5 * drawn[:, 0].square()
     across = (0.56 * width * grown)[column]
     down = (0.72 * height * grown)[column]
     centre_y = (middle[:, 1] - 0.16 * height)[column]
     x, y = x - middle[:, 0][column], y - centre_y
     head = ((x / across) ** 2 + (y / down) ** 2).sqrt() - 1
-    # Neck and shoulders come with half of the heads.
+    # Half of the heads have neck and shoulders.
     below = (
         torch.maximum(
             x.abs() / (across * (0.6 + 0.9 * drawn[:, 2])[column]), (0.6 - y / down) / 0.4

@@ -1,9 +1,8 @@
-"""Faces → labelled scenes, as the recipe wants them; the face detector's `clip_maker`."""
+"""Faces → labelled scenes of a recipe; the `clip_maker` of the face detector."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,12 +10,10 @@ from torch import Tensor
 
 from evface_training.data.faces import FaceSet
 from evface_training.detector.scenes import MAX_FACES, Scenes, SceneSimulator
+from evface_training.recipe import TrainRecipe
 from evface_training.trainer.data_stream import mixed_seed
 
-if TYPE_CHECKING:
-    from evface_training.recipe import TrainRecipe
-
-_FACES, _SCENES = 5, 6  # what is drawn from a seed, a rank and an index
+_FACES, _SCENES = 5, 6  # random streams of a seed, a rank and an index
 
 
 class SceneMaker:
@@ -35,7 +32,7 @@ class SceneMaker:
         self._simulator = SceneSimulator(recipe.scenes, recipe.detector.grid, recipe.seed, device)
 
     def __call__(self, index: int) -> dict[str, Tensor]:
-        """events (bytes), boxes, state; see `Scenes`."""
+        """Return events (bytes), boxes, state; see `Scenes`."""
         rng = np.random.default_rng(mixed_seed(*self._seed, index, _FACES))
         chosen = rng.choice(len(self._faces), MAX_FACES * self._size)
         self._simulator.generator.manual_seed(mixed_seed(*self._seed, index, _SCENES))
@@ -50,7 +47,7 @@ class SceneMaker:
 def draw_scenes(
     faces: FaceSet, recipe: TrainRecipe, count: int, seed: int, needs: Sequence[str] = ()
 ) -> Scenes:
-    """The same scenes every time."""
+    """Simulate the same scenes every time."""
     simulator = SceneSimulator(recipe.scenes, recipe.detector.grid, seed)
     rng = np.random.default_rng(seed)
     parts = []

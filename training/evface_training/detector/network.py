@@ -1,7 +1,8 @@
-"""Coarse grid of the whole sensor → where faces are, and how large (CenterNet's way).
+"""The face detector: coarse grid of the whole sensor → places and sizes of faces.
 
-Zhou et al., "Objects as Points", 2019: the middle of a face is a peak of a heat map, its size
-stands at the peak. Plain convolutions, ReLU6 and additions, as the student, so that INT8 is fast.
+CenterNet (Zhou et al., "Objects as Points", 2019): the centre of a face is a peak of a heat map,
+its size is given at the peak. Plain convolutions, ReLU6 and additions, as in the student, so that
+INT8 is fast.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from evface_training.networks.student import ConvUnit
 
 #: Cells of the input to one of the heat map, along one axis.
 STRIDE = 4
-#: What the heat map says of an ordinary place before training: faces are rare.
+#: Initial logit of the heat map: faces are rare.
 _PRIOR_LOGIT = -4.0
 
 
@@ -26,7 +27,7 @@ class DetectorConfig:
     """Size of a face detector.
 
     Attributes:
-        grid: what it looks at.
+        grid: its input.
         channels: of the stages at 1/2, 1/4, 1/8 and 1/16 of the grid's resolution.
     """
 
@@ -61,7 +62,7 @@ class Detector(nn.Module):
 
 
 class _Backbone(nn.Module):
-    """Down to 1/16, so that the largest face is seen as one, and up again to 1/4."""
+    """Down to 1/16, for the largest faces, and up again to 1/4."""
 
     def __init__(self, config: DetectorConfig) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Layers in motion → the events that a camera makes of them, counted on the face detector's grid.
+"""Layers in motion → the events of a camera, counted on the face detector's grid.
 
 layers ─▶ light over time ─▶ pixels ─▶ events and noise ─▶ counts in cells
 """
@@ -27,12 +27,12 @@ _WARM_UP = 1
 
 @dataclass(frozen=True)
 class Recorded:
-    """What B scenes became.
+    """The events of B scenes.
 
     Attributes:
         counts: (B, windows, 2, height, width) all events.
-        moved: (B, height, width) those without noise, of the longest window.
-        covers: of each layer (B, 1, height, width), what it covers in the end.
+        moved: (B, height, width) events without noise, of the longest window.
+        covers: of each layer (B, 1, height, width), its coverage at the end.
     """
 
     counts: Tensor
@@ -41,11 +41,11 @@ class Recorded:
 
 
 class Recorder:
-    """A camera before scenes.
+    """A camera in front of scenes.
 
     Args:
         shape: of the face detector's grid; a cell is two pixels wide and high.
-        generator: of the noise, on the device that all of it runs on.
+        generator: of the noise; its device is that of the computation.
 
     Attributes:
         times_s: (T,) instants at which light is computed; the last is 0.
@@ -58,20 +58,20 @@ class Recorder:
         self.times_s = times_s.to(generator.device)
 
     def __call__(self, layers: list[Layer], camera: CameraBatch, tone: Tone) -> Recorded:
-        """Layers, the farthest first, of as many scenes as there are cameras."""
+        """Record layers, the farthest first, of as many scenes as there are cameras."""
         batch = len(camera.lux)
         shape = (self.shape.height * PIXELS_PER_CELL, self.shape.width * PIXELS_PER_CELL)
         counts = torch.zeros(batch, len(FRACTIONS), 2, *shape, device=self.times_s.device)
         pixels: PixelArray | None = None
         filled = [torch.nonzero(layer.texture[:, 1].amax((1, 2)))[:, 0] for layer in layers]
-        there = [
+        present = [
             (rows, layer.only(rows))
             for rows, layer in zip(filled[1:], layers[1:], strict=True)
             if len(rows)
         ]
         for index, t_s in enumerate(self.times_s.tolist()):
             light = layers[0].show(t_s, shape, PIXELS_PER_CELL)[:, :1]
-            for rows, layer in there:
+            for rows, layer in present:
                 shown = layer.show(t_s, shape, PIXELS_PER_CELL)
                 light[rows] = torch.lerp(light[rows], shown[:, :1], shown[:, 1:])
             log_light = tone.log_light(light)[:, 0]
@@ -89,7 +89,7 @@ class Recorder:
             counts.view(-1).index_add_(0, plane * area + fired.cell % area, fired.count)
         moved = _in_cells(counts.sum((1, 2)))
         self._add_noise(counts, camera, log_light)
-        counts = counts.cumsum(1)  # windows lie in each other, the latest first
+        counts = counts.cumsum(1)  # each window contains the next, the shortest first
         covers = [layer.show(0.0, shape, PIXELS_PER_CELL)[:, 1:] for layer in layers]
         covers = [F.avg_pool2d(cover, PIXELS_PER_CELL) for cover in covers]
         return Recorded(_in_cells(counts), moved, covers)
@@ -107,7 +107,7 @@ class Recorder:
 
 
 def _times(shape: GridShape) -> tuple[Tensor, list[int]]:
-    """Instants in seconds, the last one 0; and the window of the step to each of them."""
+    """Return instants in seconds, the last one 0, and the window of the step before each."""
     edges = [-fraction * shape.lookback_us * 1e-6 for fraction in reversed(FRACTIONS)] + [0.0]
     parts, windows = [], []
     for number, (begin, end) in enumerate(pairwise(edges)):
@@ -120,6 +120,6 @@ def _times(shape: GridShape) -> tuple[Tensor, list[int]]:
 
 
 def _in_cells(counts: Tensor) -> Tensor:
-    """Events of pixels (..., H, W) → of the cells that they lie in."""
+    """Sum counts of pixels (..., H, W) over cells."""
     pooled = F.avg_pool2d(counts.reshape(-1, 1, *counts.shape[-2:]), PIXELS_PER_CELL)
     return pooled.reshape(*counts.shape[:-2], *pooled.shape[-2:]) * PIXELS_PER_CELL**2

@@ -1,9 +1,9 @@
-"""Simulated scenes for the face detector: faces and other things, moving before a background.
+"""Simulated scenes for the face detector: faces and objects in motion in front of a background.
 
     images ─▶ layers (texture, cover, trajectory) ─▶ light over time ─▶ pixels ─▶ counts on the grid
 
-A scene is simulated at two pixels to a cell of the grid. What counts there is events per pixel, so
-that finer sensors give nearly the same numbers.
+A scene is simulated with two by two pixels per cell of the grid. Inputs are events per pixel, so
+that sensors with more pixels give nearly the same values.
 """
 
 from __future__ import annotations
@@ -27,28 +27,29 @@ from evface_training.simulation.occluders import occluder_bank
 from evface_training.simulation.textures import texture_bank
 from evface_training.simulation.tone import Tone, grey
 
-#: Faces of one scene, at most.
+#: Most faces of one scene.
 MAX_FACES = 2
+#: Scenes that are simulated together on a CPU: their pixels fit into the cache of a core.
 _CHUNK = 8
-#: How fast things go that have hidden a face, in its sides a second.
+#: Speed of objects that leave a face they have hidden, in sides of the face per second.
 _LEAVING = (3.0, 15.0)
 
 
 @dataclass(frozen=True)
 class ScenePrior:
-    """From which scenes are drawn.
+    """The distribution of scenes.
 
     Attributes:
-        camera: of the event camera.
-        face_fraction: how often there is a first, and where there is one a second face.
-        thing_fraction: how often something else is behind the faces, and before them.
+        camera: the distribution of event cameras.
+        face_fraction: of scenes with a face; and of those, with a second one.
+        object_fraction: of scenes with an object behind the faces, and in front of them.
         side: longer side of the face box ÷ shorter side of the sensor, log-uniform.
-        speed: of whatever moves, in sides of it a second, log-uniform.
-        turn_rad_per_s: standard deviation of the rolling of whatever moves.
-        still_background_fraction: of scenes whose camera stands still.
-        begins_fraction: of scenes in which faces and things are at rest first, and begin to move;
-            in half of these the background, too.
-        uncovered_fraction: of scenes in which something has just moved away from before a face.
+        speed: of each layer, in its sides per second, log-uniform.
+        turn_rad_per_s: standard deviation of the roll of each layer.
+        still_background_fraction: of scenes with a static camera.
+        begins_fraction: of scenes in which faces and objects begin to move during the window; in
+            half of these, the background too.
+        uncovered_fraction: of scenes in which an object has just uncovered a face.
         wide_fraction: of scenes on a sensor of 16:9; the others fill the grid.
     """
 
@@ -58,7 +59,7 @@ class ScenePrior:
         )
     )
     face_fraction: tuple[float, float] = (0.7, 0.35)
-    thing_fraction: tuple[float, float] = (0.6, 0.35)
+    object_fraction: tuple[float, float] = (0.6, 0.35)
     side: tuple[float, float] = (0.1, 1.0)
     speed: tuple[float, float] = (0.03, 4.0)
     turn_rad_per_s: float = 0.5
@@ -72,15 +73,10 @@ class ScenePrior:
             low, high = getattr(self, name)
             if not 0 < low <= high:
                 raise ConfigError(f"ScenePrior.{name}", (low, high), "0 < low <= high")
-        fractions = (
-            "still_background_fraction",
-            "begins_fraction",
-            "uncovered_fraction",
-            "wide_fraction",
-        )
-        for name in fractions:
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"ScenePrior.{name}", getattr(self, name), "0 to 1")
+        for kind in ("still_background", "begins", "uncovered", "wide"):
+            value = getattr(self, f"{kind}_fraction")
+            if not 0 <= value <= 1:
+                raise ConfigError(f"ScenePrior.{kind}_fraction", value, "0 to 1")
 
 
 @dataclass(frozen=True)
@@ -88,9 +84,9 @@ class Scenes:
     """B scenes.
 
     Attributes:
-        inputs: (B, C, height, width) float32 in [0, 1], as `SensorGrid` gives them.
-        boxes: (B, 2, 3) float32: middle x, y and longer side of each face box, in cells.
-        state: (B, 2) int64: 1 a face to be found, 0 no face, -1 one that may be found or not.
+        inputs: (B, C, height, width) float32 in [0, 1], as from `SensorGrid`.
+        boxes: (B, 2, 3) float32: centre x, y and longer side of each face box, in cells.
+        state: (B, 2) int64: 1 a face, 0 no face, -1 a face that is ignored.
     """
 
     inputs: Tensor
@@ -99,14 +95,14 @@ class Scenes:
 
 
 class SceneSimulator:
-    """Draws scenes; one instance per process, seeded.
+    """Simulates scenes; one instance per process.
 
     Args:
-        prior: what to draw from.
+        prior: the distribution of scenes.
         shape: of the face detector's grid.
-        seed: of everything it draws.
-        device: where it runs.
-        images: how many textures, and objects, there are to draw from.
+        seed: random seed.
+        device: of the computation.
+        images: number of textures, and of objects.
     """
 
     def __init__(
@@ -140,10 +136,10 @@ class SceneSimulator:
 
     @torch.no_grad()
     def __call__(self, images: Tensor, points: Tensor) -> Scenes:
-        """Faces → half as many scenes, two faces to draw from for each.
+        """Simulate B scenes from 2 B faces.
 
         Args:
-            images: (2 B, 192, 192) uint8 grey; points: (2 B, 98, 2) pixels of them.
+            images: (2 B, 192, 192) uint8 grey; points: (2 B, 98, 2) pixels of the images.
         """
         prior, batch = self.prior, len(images) // 2
         pixels = images[: 2 * batch].to(self.device).float().div_(255)[:, None]
@@ -160,16 +156,16 @@ class SceneSimulator:
         present[:, 1] &= present[:, 0]
         layers = [
             self._background(batch, extent),
-            self._thing(batch, extent, prior.thing_fraction[0]),
+            self._object(batch, extent, prior.object_fraction[0]),
         ]
         for k in range(MAX_FACES):
             rows = slice(k * batch, (k + 1) * batch)
             layers.append(self._face(pixels[rows], points[rows], extent, present[:, k]))
-        goes = self._uniform(batch) < prior.uncovered_fraction
-        layers.append(self._leaving(layers[2], extent, goes))
+        leaves = self._uniform(batch) < prior.uncovered_fraction
+        layers.append(self._leaving(layers[2], extent, leaves))
         always = torch.full_like(delay, math.inf)
         behind = torch.where(self._uniform(batch) < 0.5, delay, always)
-        delays = [behind, delay, delay, delay, torch.where(goes, always, delay)]
+        delays = [behind, delay, delay, delay, torch.where(leaves, always, delay)]
         layers = [layer.starting(since) for layer, since in zip(layers, delays, strict=True)]
         camera = prior.camera.sample(batch, self.generator, self.device)
         parts = [
@@ -226,10 +222,10 @@ class SceneSimulator:
         )
 
     def _motion(self, batch: int, side: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Velocity in cells a second (B, 2), growth a second, roll in radians a second (B,)."""
-        way = self._uniform(batch) * 2 * math.pi
+        """Draw velocity in cells per second (B, 2), growth and roll (radians) per second (B,)."""
+        heading = self._uniform(batch) * 2 * math.pi
         speed = self._log_uniform(self.prior.speed, batch) * side
-        velocity = speed[:, None] * torch.stack([way.cos(), way.sin()], 1)
+        velocity = speed[:, None] * torch.stack([heading.cos(), heading.sin()], 1)
         drawn = torch.randn(2, batch, generator=self.generator, device=self.device)
         return velocity, 0.3 * drawn[0], self.prior.turn_rad_per_s * drawn[1]
 
@@ -240,7 +236,7 @@ class SceneSimulator:
         still = self._uniform(batch) < self.prior.still_background_fraction
         velocity[still], growth[still], roll[still] = 0.0, 0.0, 0.0
         texture = self._chosen(self._textures, batch)[:, None]
-        # A quarter of the backgrounds is nearly plain: walls.
+        # A quarter of the backgrounds is nearly uniform, like walls.
         plain = (self._uniform(batch) < 0.25).float()[:, None, None, None]
         texture = texture * (1 - 0.9 * plain) + 0.9 * plain * texture.mean((2, 3), keepdim=True)
         texture = torch.cat([texture, torch.ones_like(texture)], 1)
@@ -249,8 +245,8 @@ class SceneSimulator:
             texture, extent / 2, side, angle, velocity, growth * 0.3, roll * 0.3, edged=False
         )
 
-    def _thing(self, batch: int, extent: Tensor, fraction: float) -> Layer:
-        """Hands, objects, and textures in the shape of heads: what is no face."""
+    def _object(self, batch: int, extent: Tensor, fraction: float) -> Layer:
+        """Draw hands, objects, and textures in the shape of heads."""
         shorter = extent.amin(1)
         side = shorter * self._log_uniform((0.15, 1.6), batch)
         place = extent * self._uniform(batch, 2)
@@ -258,45 +254,45 @@ class SceneSimulator:
         drawn = self._chosen(self._objects, batch)
         shaped = plain_layer(self._chosen(self._textures, batch), self._uniform(batch, 3))
         texture = torch.where((self._uniform(batch) < 0.5)[:, None, None, None], drawn, shaped)
-        there = (self._uniform(batch) < fraction).float()
-        texture[:, 1] *= there[:, None, None]
+        visible = (self._uniform(batch) < fraction).float()
+        texture[:, 1] *= visible[:, None, None]
         angle = 0.5 * torch.randn(batch, generator=self.generator, device=self.device)
         return Layer(texture, place, side, angle, velocity, growth, roll)
 
-    def _leaving(self, face: Layer, extent: Tensor, goes: Tensor) -> Layer:
-        """What is before all faces; where it goes, it has hidden the face a moment ago."""
-        batch = len(goes)
-        layer = self._thing(batch, extent, self.prior.thing_fraction[1])
-        hiding = self._thing(batch, extent, 1.0)
+    def _leaving(self, face: Layer, extent: Tensor, leaves: Tensor) -> Layer:
+        """Draw an object in front of all faces; where `leaves`, it has just uncovered the face."""
+        batch = len(leaves)
+        layer = self._object(batch, extent, self.prior.object_fraction[1])
+        hiding = self._object(batch, extent, 1.0)
         box = face.box(self._side)
-        way = self._uniform(batch) * 2 * math.pi
-        ahead = torch.stack([way.cos(), way.sin()], 1) * box[:, 2:]
-        # In sides of the face; what is twice as large has passed it after one and a half.
+        heading = self._uniform(batch) * 2 * math.pi
+        ahead = torch.stack([heading.cos(), heading.sin()], 1) * box[:, 2:]
+        # In sides of the face; an object twice as large has passed it after 1.5.
         place = box[:, :2] + ahead * (0.5 + 2.5 * self._uniform(batch, 1))
         velocity = ahead * self._log_uniform(_LEAVING, batch, 1)
         side = box[:, 2] * (1.2 + 1.2 * self._uniform(batch))
-        row = goes[:, None]
+        row = leaves[:, None]
         return replace(
             layer,
             texture=torch.where(row[..., None, None], hiding.texture, layer.texture),
             place=torch.where(row, place, layer.place),
             velocity=torch.where(row, velocity, layer.velocity),
-            side=torch.where(goes, side, layer.side),
+            side=torch.where(leaves, side, layer.side),
         )
 
     def _face(self, pixels: Tensor, points: Tensor, extent: Tensor, present: Tensor) -> Layer:
         prior, batch = self.prior, len(pixels)
         side = extent.amin(1) * self._log_uniform(prior.side, batch)
         side = side.clamp(min=5.0)
-        # Anywhere, a part of the face out of view at times.
+        # Anywhere, sometimes partly out of view.
         margin = 0.35 * side[:, None]
         room = (extent - 2 * margin).clamp(min=0.0)
         place = margin.minimum(extent / 2) + room * self._uniform(batch, 2)
         velocity, growth, roll = self._motion(batch, side)
         flip = self._uniform(batch) < 0.5
         angle = 0.3 * torch.randn(batch, generator=self.generator, device=self.device)
-        # The outline may rest while what is within moves: a head that turns, speaks, nods.
-        way = self._uniform(batch) * 2 * math.pi
+        # The outline may rest while the inside moves, as when a head turns, speaks or nods.
+        heading = self._uniform(batch) * 2 * math.pi
         inner = self._log_uniform(prior.speed, batch) * 0.5 * CROP_SIDE_PX / 2
         inner = inner.clamp(max=80.0) * (self._uniform(batch) < 0.6)
         rests = self._uniform(batch) < 0.25
@@ -310,12 +306,12 @@ class SceneSimulator:
             velocity,
             growth,
             roll,
-            inner=inner[:, None] * torch.stack([way.cos(), way.sin()], 1),
+            inner=inner[:, None] * torch.stack([heading.cos(), heading.sin()], 1),
         )
 
 
 def _chunks(batch: int, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
-    """Scenes whose pixels fit into a core's cache; on a GPU all at once."""
+    """Yield parts of a batch of scenes; on a GPU all at once."""
     count = _CHUNK if device.type == "cpu" else batch
     for start in range(0, batch, count):
         stop = min(start + count, batch)

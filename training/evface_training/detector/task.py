@@ -1,4 +1,4 @@
-"""What the face detector is asked to minimise, and how it is judged."""
+"""The loss of the face detector, and its metrics."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from evface_training.detector.network import STRIDE, Detector
 from evface_training.detector.scenes import Scenes
 from evface_training.tasks.base import Batch, Task, as_input, for_log
 
-#: Weight of the error of middle (cells of the heat map) and of the logarithm of the side.
+#: Weights of the errors of the centre (cells of the heat map) and of the logarithm of the side.
 MIDDLE_WEIGHT, SIDE_WEIGHT = 0.5, 1.0
-#: Spread of a peak: as a fraction of the face's side, and at least, in cells of the heat map.
+#: Width of a peak: as a fraction of the face's side, and the minimum in cells of the heat map.
 _SPREAD, _LEAST_SPREAD = 0.1, 0.7
 #: Exponents of the focal loss (Zhou et al., "Objects as Points", 2019, eq. 1).
 _ALPHA, _BETA = 2.0, 4.0
-#: A box that overlaps a face this much has found it.
+#: Smallest overlap of a detection with a face.
 FOUND_IOU = 0.5
-#: False peaks for each scene at which faces found are counted.
-FALSE_A_SCENE = 0.1
+#: False detections per scene at which the detection rate is measured.
+FALSE_PER_SCENE = 0.1
 _BATCH = 64
 
 
 class DetectorTask(Task):
-    """Heat, middle and side from labelled scenes; half of them mirrored, half with ON and OFF
-    exchanged, so that a scene may be shown more than once."""
+    """Heat, centre and side from labelled scenes, with augmentation: a random half is mirrored, a
+    random half has ON and OFF exchanged."""
 
     needs = ("events", "boxes", "state")
 
@@ -43,12 +43,12 @@ class DetectorTask(Task):
         return self.detector
 
     def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        inputs, boxes = _varied(as_input(batch["events"]), batch["boxes"])
+        inputs, boxes = _augmented(as_input(batch["events"]), batch["boxes"])
         heat, place = self.detector(inputs)
         return for_log(detector_loss(heat.float(), place.float(), boxes, batch["state"]))
 
 
-def _varied(inputs: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+def _augmented(inputs: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
     mirror, swap = torch.rand(2, len(inputs), device=inputs.device) < 0.5
     inputs = torch.where(mirror[:, None, None, None], inputs.flip(3), inputs)
     x, y, side = boxes.unbind(-1)
@@ -60,11 +60,11 @@ def _varied(inputs: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def detector_loss(heat: Tensor, place: Tensor, boxes: Tensor, state: Tensor) -> dict[str, Tensor]:
-    """Focal loss of the heat map, distances of middles and of logarithms of sides.
+    """Return the focal loss of the heat map and the L1 errors of centres and logarithms of sides.
 
     Args:
         heat: (B, 1, h, w) logits; place: (B, 3, h, w), see `Detector`.
-        boxes: (B, K, 3) middle and side in cells of the grid; state: (B, K), see `Scenes`.
+        boxes: (B, K, 3) centre and side in cells of the grid; state: (B, K), see `Scenes`.
 
     Returns:
         total, heat, middle, side: scalars.
@@ -77,9 +77,9 @@ def detector_loss(heat: Tensor, place: Tensor, boxes: Tensor, state: Tensor) -> 
     dy = (middle[..., 1, None] - row)[:, :, :, None]  # (B, K, h, 1)
     spread = (side * _SPREAD).clamp_min(_LEAST_SPREAD)[..., None, None]
     bell = torch.exp(-(dx * dx + dy * dy) / (2 * spread * spread))
-    found = (state == 1)[..., None, None]
-    target = (bell * found).amax(1)
-    peak = ((dx >= -0.5) & (dx < 0.5) & (dy >= -0.5) & (dy < 0.5) & found).any(1)
+    is_face = (state == 1)[..., None, None]
+    target = (bell * is_face).amax(1)
+    peak = ((dx >= -0.5) & (dx < 0.5) & (dy >= -0.5) & (dy < 0.5) & is_face).any(1)
     half = side[..., None, None] / 2
     unsure = ((dx.abs() < half) & (dy.abs() < half) & (state == -1)[..., None, None]).any(1)
     unsure &= ~peak & (target < 0.1)
@@ -91,8 +91,8 @@ def detector_loss(heat: Tensor, place: Tensor, boxes: Tensor, state: Tensor) -> 
     count = peak.sum().clamp_min(1)
     heat_loss = -torch.where(peak, of_peak, of_rest * ~unsure).sum() / count
 
-    # Around each middle, of the face whose bell is highest there.
-    nearest = (bell * found).argmax(1, keepdim=True)
+    # Around each centre, of the face with the highest target there.
+    nearest = (bell * is_face).argmax(1, keepdim=True)
     weight = target * (target > 0.4)
 
     def of_nearest(values: Tensor) -> Tensor:
@@ -113,9 +113,9 @@ def detector_loss(heat: Tensor, place: Tensor, boxes: Tensor, state: Tensor) -> 
 
 @torch.no_grad()
 def validate_detector(
-    network: Detector, scenes: Scenes, false_a_scene: float = FALSE_A_SCENE
+    network: Detector, scenes: Scenes, false_per_scene: float = FALSE_PER_SCENE
 ) -> Mapping[str, float]:
-    """Faces found, in percent, at the threshold at which scenes have so many false peaks."""
+    """Return the metrics of a network on scenes; see `detection_metrics`."""
     network.eval()
     device = next(network.parameters()).device
     heat, place = [], []
@@ -124,19 +124,20 @@ def validate_detector(
         heat.append(outputs[0].float().cpu())
         place.append(outputs[1].float().cpu())
     maps = torch.cat(heat).numpy(), torch.cat(place).numpy()
-    return figures(*maps, scenes, false_a_scene)
+    return detection_metrics(*maps, scenes, false_per_scene)
 
 
-def figures(
+def detection_metrics(
     heat: NDArray[np.float32],
     place: NDArray[np.float32],
     scenes: Scenes,
-    false_a_scene: float = FALSE_A_SCENE,
+    false_per_scene: float = FALSE_PER_SCENE,
 ) -> dict[str, float]:
-    """Of outputs on scenes: found_percent, iou_percent of those found, threshold.
+    """Return found_percent (faces detected), iou_percent of the detected ones, and the threshold.
 
     Args:
-        false_a_scene: false peaks a scene that the threshold allows.
+        heat, place: outputs of the network on the scenes.
+        false_per_scene: false detections per scene that the threshold allows.
     """
     hits: list[tuple[float, float]] = []
     false: list[float] = []
@@ -159,17 +160,17 @@ def figures(
                     hits.append((peak.score, peak.iou(best[1])))
             elif all(_beside(peak, box) for _, box in truth):
                 false.append(peak.score)
-    allowed = int(false_a_scene * len(heat))
+    allowed = int(false_per_scene * len(heat))
     ranked = sorted(false, reverse=True)
     threshold = ranked[allowed] if len(ranked) > allowed else 1e-3
-    found = [iou for score, iou in hits if score > threshold]
+    ious = [iou for score, iou in hits if score > threshold]
     return {
-        "found_percent": 100 * len(found) / max(faces, 1),
-        "iou_percent": 100 * float(np.mean(found)) if found else 0.0,
+        "found_percent": 100 * len(ious) / max(faces, 1),
+        "iou_percent": 100 * float(np.mean(ious)) if ious else 0.0,
         "threshold": float(threshold),
     }
 
 
 def _beside(peak: Peak, box: Peak) -> bool:
-    """Whether its middle is outside the box: a second peak on a face is no false face."""
+    """Whether a peak is outside the box: a second peak on a face is no false detection."""
     return max(abs(peak.x - box.x), abs(peak.y - box.y)) > box.side / 2

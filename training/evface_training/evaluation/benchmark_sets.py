@@ -1,8 +1,8 @@
-"""Benchmark sets: short recordings of still faces that move, made from a seed, not kept as files.
+"""Benchmark sets: short recordings of still faces in motion, simulated from a seed.
 
-Each is an event list with the truth at its end, and an RGB frame of that instant where one is asked
-for. They go through the list form of the camera and through `Predictor`, and heads turn exactly at
-every instant, so they share no step with training but the drawing of motions.
+Each is an event list with the ground truth at its end, and an optional RGB frame of that instant.
+They use the list form of the camera and heads that turn exactly at every instant, so they share
+only the distribution of motions with training.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from evface_training.simulation.motion import MotionPrior, sample_motion
 from evface_training.simulation.occluders import occluder_bank, sample_passing
 from evface_training.simulation.recording import one_camera, record
 from evface_training.simulation.relief import fit_head
-from evface_training.simulation.scene import Film, Scenes, crop_fields, exposed
+from evface_training.simulation.scene import SceneRenderer, Scenes, crop_fields, exposed
 from evface_training.simulation.tone import Tone, grey
 
-#: Upper edges of the bins of light and of speed in which results are told apart.
+#: Edges of the bins of light and of speed in which results are reported.
 LIGHT_BINS_LUX = (1.0, 10.0, 100.0)
 SPEED_BINS_DEG_PER_S = (10.0, 100.0, 300.0)
 _TONE = Tone(gamma=torch.full((1, 1, 1, 1), 2.2), stray=torch.full((1, 1, 1, 1), 0.01))
@@ -40,16 +40,16 @@ _GRID = 65
 
 @dataclass(frozen=True)
 class Condition:
-    """Light, speed and hindrances of a benchmark set.
+    """Light, speed and difficulties of a benchmark set.
 
     Attributes:
         speed_px_per_s: speed of the middle of the face (low, high), log-uniform, for a face 96
-            pixels tall; 100 px/s is a turn of about 80 degrees a second.
-        camera: from which each recording's camera is drawn.
-        max_travel_px: a recording ends after this way, or after `max_duration_us`.
-        settle_us: how long nothing moves before.
+            pixels tall; 100 px/s is a turn of about 80 degrees per second.
+        camera: the distribution of event cameras.
+        max_travel_px: a recording ends after this distance, or after `max_duration_us`.
+        settle_us: time without motion at the start.
         passing_fraction: of recordings in which a hand or an object passes.
-        blink_fraction: of recordings in which lids close, are closed or open at the end.
+        blink_fraction: of recordings in which lids move or are closed at the end.
         side_px: of the sensor; the face is half as tall.
     """
 
@@ -105,15 +105,15 @@ CONDITIONS: dict[str, Condition] = {
 
 @dataclass(frozen=True, eq=False)
 class BenchmarkRecording:
-    """Events, the face box, and where the 98 points are when the recording ends.
+    """Events, with the face box and the 98 points at the end of the recording.
 
     Attributes:
         points: (98, 2) float32 sensor pixels at the last instant.
-        box: the true face box, moved and scaled a little as a tracker's would be.
-        speed_px_per_s: of the middle of the face, as if it were 96 pixels tall.
+        box: the true face box with a jitter like that of a tracker.
+        speed_px_per_s: of the middle of the face, for a face 96 pixels tall.
         speed_deg_per_s: the same, as a turn of the head.
-        lux: light of the scene.
-        rgb: (H, W, 3) uint8 frame exposed about the last instant, where one was asked for.
+        lux: illuminance of the scene.
+        rgb: (H, W, 3) uint8 frame, exposed around the last instant; None without `frames`.
     """
 
     events: EventArray
@@ -136,7 +136,7 @@ class BenchmarkRecording:
 
 
 def bin_of(value: float, edges: tuple[float, ...], unit: str) -> str:
-    """Such as "10–100 lux"; a value on an edge belongs to the upper bin."""
+    """Return the name of a bin, such as "10–100 lux"; an edge belongs to the upper bin."""
     place = int(np.searchsorted(edges, value, side="right"))
     low = 0.0 if place == 0 else edges[place - 1]
     return f"over {low:g} {unit}" if place == len(edges) else f"{low:g}–{edges[place]:g} {unit}"
@@ -150,11 +150,12 @@ def recordings(
     *,
     frames: FrameCameraPrior | None = None,
 ) -> Iterator[BenchmarkRecording]:
-    """One recording of each face.
+    """Simulate one recording of each face.
 
     Args:
-        frames: also make an RGB frame of the last instant, by a camera drawn from this; the events
-            are the same without.
+        box_jitter: standard deviation of the box's shift and scale, relative to its size.
+        frames: also simulate an RGB frame of the last instant, by a camera drawn from this prior;
+            the events do not depend on it.
     """
     objects = occluder_bank(48, seed)
     for index in range(len(faces)):
@@ -179,13 +180,13 @@ def _one(
         image = F.interpolate(image, (side, side), mode="bilinear", antialias=True)
     points = (torch.from_numpy(faces.points[index])[None] + 0.5) * (side / CROP_SIDE_PX) - 0.5
     lids = fit_eyelids(points)
-    # A generator of its own: the other sets are what they were.
+    # A separate generator, so that other sets do not change.
     blinks = sample_blinks(1, condition.blink_fraction, torch.Generator().manual_seed(index))
     points = lids.closed(points, blinks.at(torch.zeros(1)))
     crop = (points + 0.5) / side
     head = fit_head(crop)
     camera = one_camera(condition.camera, generator)
-    # Speeds are of a face that is 96 of 192 pixels tall, whatever the sensor.
+    # Speeds refer to a face 96 of 192 pixels tall, on every sensor.
     px_per_rad = float(head.lever()[0]) * CROP_SIDE_PX
     low, high = (math.degrees(px / px_per_rad) for px in condition.speed_px_per_s)
     travel = condition.max_travel_px * 128 / CROP_SIDE_PX
@@ -209,11 +210,11 @@ def _one(
 
     def frames() -> Iterator[Frame]:
         shown = replace(scenes, passing=passing.lit(_TONE.log_light, color=False))
-        video = Film(shown, _TONE.log_light(grey(image)))
-        yield Frame(0, video.at(torch.zeros(1))[0, 0])  # noise alone, while nothing moves
+        renderer = SceneRenderer(shown, _TONE.log_light(grey(image)))
+        yield Frame(0, renderer.render(torch.zeros(1))[0, 0])  # only noise until `settle_us`
         for fraction in np.linspace(0, 1, steps + 1):
             t_us = round(condition.settle_us + float(fraction) * duration_s * 1e6)
-            yield Frame(t_us, video.at(torch.tensor([float(fraction)]))[0, 0])
+            yield Frame(t_us, renderer.render(torch.tensor([float(fraction)]))[0, 0])
 
     lit = with_flicker(frames(), float(camera.flicker[0]), float(camera.flicker_hz[0]))
     parts = list(record(lit, camera, size, generator, condition.camera.readout))
@@ -254,7 +255,7 @@ def _jittered(tight: Box, amount: float, generator: torch.Generator) -> Box:
 
 
 def condition_named(name: str) -> Condition:
-    """Raises: ConfigError, with the names there are."""
+    """Raises: ConfigError: an unknown name."""
     if name not in CONDITIONS:
         raise ConfigError("condition", name, f"one of {', '.join(CONDITIONS)}")
     return CONDITIONS[name]

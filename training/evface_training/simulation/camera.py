@@ -1,4 +1,4 @@
-"""Event cameras: what they are drawn from, and one drawn camera per clip."""
+"""Event cameras: the prior, and a batch of cameras drawn from it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ from torch import Tensor
 from evface_edge.errors import ConfigError
 from evface_training.simulation.readout import Readout
 
-#: Illuminance of the scene at which photoreceptors have half of their bandwidth.
+#: Illuminance at which photoreceptors have half of their bandwidth.
 DARK_LUX = 2.0
-#: Noise of a pixel in the dark ÷ noise in bright light (v2e: 4, within one image).
+#: Noise rate in the dark ÷ in bright light (v2e: 4, within one image).
 DARK_NOISE = 3.0
 
 
 @dataclass(frozen=True)
 class CameraPrior:
-    """Ranges from which a camera is drawn for each clip: (low, high), log-uniform; (0, 0) is none.
+    """Ranges from which a camera is drawn for each clip: (low, high), log-uniform; (0, 0) is off.
 
-    Widths follow Stoffregen et al. 2020 (on how wide they must be) and the settings of v2e (Hu et
-    al. 2021).
+    The widths follow Stoffregen et al. 2020 and the settings of v2e (Hu et al. 2021).
 
     Attributes:
         threshold: contrast threshold of ON events, in natural log units.
@@ -32,13 +31,13 @@ class CameraPrior:
             shot noise grows up to DARK_NOISE times.
         cutoff_hz: bandwidth of the photoreceptor of a white pixel in bright light.
         shot_hz: noise events per pixel and second in bright light, both polarities.
-        leak_hz: ON events per pixel and second that leak brings.
+        leak_hz: ON events per pixel and second caused by leak.
         refractory_us: dead time of a pixel after an event.
         hot_fraction: fraction of hot pixels.
-        hot_hz: their rate.
+        hot_hz: events per second of a hot pixel.
         flicker_fraction: fraction of clips under flickering lamps.
-        flicker_depth: of the lamps' light, in log intensity.
-        readout: how events leave the sensor; of recordings only.
+        flicker_depth: amplitude of the flicker in log intensity.
+        readout: used by recordings only.
     """
 
     threshold: tuple[float, float] = (0.1, 0.8)
@@ -70,7 +69,7 @@ class CameraPrior:
             raise ConfigError("CameraPrior.flicker_fraction", self.flicker_fraction, "0 to 1")
 
     def sample(self, batch: int, generator: torch.Generator, device: torch.device) -> CameraBatch:
-        """One camera for each of `batch` clips."""
+        """Draw one camera for each of `batch` clips."""
 
         def draw(bounds: tuple[float, float]) -> Tensor:
             if bounds[1] == 0:

@@ -1,4 +1,4 @@
-"""From which training clips are drawn."""
+"""The distribution of training clips."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from evface_training.simulation.motion import MotionPrior
 
 @dataclass(frozen=True)
 class ClipPrior:
-    """From which training clips are drawn.
+    """The distribution of training clips.
 
     Attributes:
-        duration_us: shortest and longest window; speed and displacement of the motion decide.
+        motion, camera: the distributions of motions and of event cameras.
+        duration_us: shortest and longest window; the motion determines the length.
         crop_scale: side of the crop ÷ longer side of the face box, (low, high).
         shift: standard deviation of the crop's centre, in sides of the face box.
         roll_deg: standard deviation of an added rotation.
-        negative_fraction: of clips that show no face, or not where the crop is.
-        occlusion_fraction: of faces that something hides a part of, and moves with.
-        passing_fraction: of clips in which a hand or an object passes before the face.
-        blink_fraction: of faces that blink about the end of the window, or have their eyes closed.
+        negative_fraction: of clips without a face in the crop.
+        occlusion_fraction: of faces with an occluder that moves with the face.
+        passing_fraction: of clips in which a hand or an object passes in front of the face.
+        blink_fraction: of faces that blink at the end of the window, or have their eyes closed.
+        bins: of time, in the voxel grid.
         steps_per_bin: simulation steps between two time bins.
     """
 
@@ -43,13 +45,9 @@ class ClipPrior:
             low, high = getattr(self, name)
             if not 0 < low <= high:
                 raise ConfigError(f"ClipPrior.{name}", (low, high), "0 < low <= high")
-        for name in (
-            "negative_fraction",
-            "occlusion_fraction",
-            "passing_fraction",
-            "blink_fraction",
-        ):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"ClipPrior.{name}", getattr(self, name), "0 to 1")
+        for kind in ("negative", "occlusion", "passing", "blink"):
+            value = getattr(self, f"{kind}_fraction")
+            if not 0 <= value <= 1:
+                raise ConfigError(f"ClipPrior.{kind}_fraction", value, "0 to 1")
         if self.bins < 2 or self.steps_per_bin < 1:
             raise ConfigError("ClipPrior.bins", self.bins, "2 or more, steps_per_bin 1 or more")

@@ -1,4 +1,4 @@
-"""Faces (images and landmarks) → network inputs, straight from simulated pixels."""
+"""Batches of training clips: faces (images and landmarks) → network inputs, without event lists."""
 
 from __future__ import annotations
 
@@ -19,30 +19,31 @@ from evface_training.simulation.frame_camera import FrameCameraPrior, FrameCamer
 from evface_training.simulation.lids import Blinking, Blinks, Eyelids, fit_eyelids, sample_blinks
 from evface_training.simulation.motion import sample_motion
 from evface_training.simulation.noise import NoiseEvents, draw_noise
-from evface_training.simulation.occluders import occluder_bank, sample_passing, strewn
+from evface_training.simulation.occluders import occluder_bank, sample_passing, with_objects
 from evface_training.simulation.pixels import Firings, PixelArray
 from evface_training.simulation.relief import fit_head
-from evface_training.simulation.scene import Film, Scenes, crop_fields, exposed
+from evface_training.simulation.scene import SceneRenderer, Scenes, crop_fields, exposed
 from evface_training.simulation.textures import texture_bank
 from evface_training.simulation.tone import Tone, grey
 from evface_training.simulation.voxels import Voxels
 
 _MIRROR = torch.from_numpy(MIRROR)
-_CHUNK = 16  # clips whose pixels fit into a core's cache; a GPU takes a whole batch at once
-#: Under flickering lamps a window fills at once, and steps must be finer than the flicker.
+#: Clips that are simulated together on a CPU: their pixels fit into the cache of a core.
+_CHUNK = 16
+#: Longest window under flickering lamps: it fills fast, and steps must be finer than the flicker.
 _FLICKER_WINDOW_S = 0.02
 
 
 @dataclass(frozen=True)
 class ClipEvents:
-    """The events of B clips, in order of clip and time; (N,) each.
+    """The events of B clips, sorted by clip and time; (N,) each.
 
     Attributes:
-        clip: int64, which clip.
-        t_us: int64, 0 is the start of the window.
+        clip: int64, index of the clip.
+        t_us: int64, from the start of the window.
         x, y: int64 pixels of a square sensor of `side_px`.
         p: int64, 1 brighter, 0 darker.
-        side_px: of the sensor across the crop; at most that of the inputs.
+        side_px: pixels of the sensor across the crop; at most the side of the inputs.
     """
 
     clip: Tensor
@@ -61,13 +62,13 @@ class Clips:
         inputs: (B, C, side, side) float32 in [0, 1].
         points: (B, 98, 2) float32, fractions of the crop, at the end of the window.
         presence: (B,) float32, 1 where there is a face.
-        rgb: (B, 3, side, side) float32 in [0, 1], gamma-coded: the same crop, exposed about the
-            end of the window, that is the instant of the landmarks, with the motion blur, shot and
-            read noise of a frame camera in that light. None where no frames were asked for. Grey
-            images give three equal scenes, each with its own noise.
+        rgb: (B, 3, side, side) float32 in [0, 1], gamma-coded: the same crop, exposed around the
+            end of the window (the instant of the landmarks), with the motion blur, shot and read
+            noise of a frame camera in that light. None without `frames`. The channels of a grey
+            image differ by their noise alone.
         duration_s, lux, speed_deg_per_s: (B,) float32: length of the window, light of the scene,
             mean speed of the head.
-        events: the same events as a list. None where no lists were asked for.
+        events: the same events as a list. None without `lists`.
     """
 
     inputs: Tensor
@@ -81,18 +82,18 @@ class Clips:
 
 
 class ClipSimulator:
-    """Draws clips; one instance per process, seeded.
+    """Simulates clips; one instance per process.
 
     Args:
-        prior: what to draw from.
+        prior: the distribution of clips.
         side: of the network input, in pixels.
-        seed: of everything it draws.
-        device: where it runs.
-        frames: also make RGB frames of the same clips, by cameras drawn from this.
-        lists: also give the events as lists.
+        seed: random seed.
+        device: of the computation.
+        frames: also simulate RGB frames of the same clips, by cameras drawn from this prior.
+        lists: also return the events as lists.
     """
 
-    #: Sensor resolutions across the crop, and how often each is drawn (a batch shares one).
+    #: Sensor pixels across the crop and their probabilities; a batch shares one.
     RESOLUTIONS: tuple[tuple[int, float], ...] = ((128, 0.62), (104, 0.14), (80, 0.14), (60, 0.10))
 
     def __init__(
@@ -122,7 +123,7 @@ class ClipSimulator:
         return torch.randn(*shape, generator=self.generator, device=self.device)
 
     def __call__(self, images: Tensor, points: Tensor) -> Clips:
-        """Images and landmarks → clips.
+        """Simulate one clip for each image.
 
         Args:
             images: (B, 192, 192) uint8 grey, or (B, 192, 192, 3) uint8 RGB.
@@ -140,7 +141,7 @@ class ClipSimulator:
         pixels, hidden = self._occlude(pixels)
         lids = fit_eyelids(points)
         blinks = sample_blinks(len(points), self.prior.blink_fraction, self.generator)
-        blinks = blinks.only(~hidden)  # what hides a face does not close with its lids
+        blinks = blinks.only(~hidden)  # an occluder over the eyes does not move with the lids
         points = lids.closed(points, blinks.at(torch.zeros(len(points), device=self.device)))
         to_source, moved, presence = self._place(points)
         textured = (presence == 0) & (self._uniform(len(points)) < 0.6)
@@ -150,7 +151,7 @@ class ClipSimulator:
             generator=self.generator,
             device=self.device,
         )
-        textures = strewn(self._textures[chosen][:, None], 0.5, self._objects, self.generator)
+        textures = with_objects(self._textures[chosen][:, None], 0.5, self._objects, self.generator)
         pixels[textured] = textures
         return self._simulate(pixels, to_source, moved, presence, lids, blinks.only(~textured))
 
@@ -162,7 +163,11 @@ class ClipSimulator:
         return pixels, torch.where(flip[:, None, None], mirrored, points)
 
     def _occlude(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Hide a rectangle of some images behind a piece of another image; which (B,)."""
+        """Cover a rectangle of some images with a part of another image.
+
+        Returns:
+            the images, and which of them are covered (B,).
+        """
         occluded = self._uniform(len(pixels)) < self.prior.occlusion_fraction
         hidden = torch.nonzero(occluded)[:, 0]
         size = (CROP_SIDE_PX * (0.08 + 0.22 * self._uniform(len(hidden), 2))).long().tolist()
@@ -179,7 +184,11 @@ class ClipSimulator:
         return result, occluded
 
     def _place(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Draw crops → affine maps crop → image (B, 2, 3), points in the crop, presence."""
+        """Draw crops.
+
+        Returns:
+            affine maps from crop to image (B, 2, 3), points in the crop, presence.
+        """
         prior, batch = self.prior, len(points)
         low, high = points.amin(1), points.amax(1)
         box_side = (high - low).amax(-1)
@@ -187,7 +196,7 @@ class ClipSimulator:
         scale_low, scale_high = prior.crop_scale
         scale = scale_low + (scale_high - scale_low) * self._uniform(batch)
         shift = self._normal(batch, 2).clamp_(-2, 2) * prior.shift
-        # No face at this place: the crop lies beside it, or is far too small or too large.
+        # A crop without a face lies beside it, or is much too small or too large.
         way = self._uniform(batch, 1) * 2 * math.pi
         beside = torch.cat([way.cos(), way.sin()], 1) * (0.65 + 0.5 * self._uniform(batch, 1))
         kind = self._uniform(batch)
@@ -269,7 +278,7 @@ class ClipSimulator:
     def _events(
         self, pixels: Tensor, scenes: Scenes, tone: Tone, camera: CameraBatch, duration_s: Tensor
     ) -> tuple[Tensor, ClipEvents | None]:
-        """→ counts (B, 2 × bins, side, side), OFF bins first, and the list of the same events."""
+        """Return counts (B, 2 × bins, side, side), OFF bins first, and the list of the events."""
         batch, side, bins = len(pixels), scenes.side, self.prior.bins
         light = tone.log_light(grey(pixels))
         blur = self._uniform(batch) < 0.25
@@ -286,17 +295,17 @@ class ClipSimulator:
         )
         counts = torch.zeros(batch, 2, bins, side, side, device=self.device)
         first = torch.empty(batch, side, side, device=self.device)
-        listed = _Listed(duration_s, side) if self._lists else None
+        event_list = _EventList(duration_s, side) if self._lists else None
         chunk = _CHUNK if self.device.type == "cpu" else batch
         for start in range(0, batch, chunk):
             part = slice(start, min(start + chunk, batch))
-            video = Film(scenes[part], light[part])
+            renderer = SceneRenderer(scenes[part], light[part])
             voxels = Voxels(counts[part])
 
-            def frame(index: int, part: slice = part, video: Film = video) -> Tensor:
+            def frame(index: int, part: slice = part, renderer: SceneRenderer = renderer) -> Tensor:
                 at = times[index].expand(part.stop - part.start)
-                shown = video.at(at, amounts[part, :, index])[:, 0]
-                return shown.add_(lamp[part, index, None, None])
+                rendered = renderer.render(at, amounts[part, :, index])[:, 0]
+                return rendered.add_(lamp[part, index, None, None])
 
             first[part] = frame(0)
             array = PixelArray(first[part], camera[part], self.generator)
@@ -306,14 +315,14 @@ class ClipSimulator:
                 if index > warm_up:
                     began = (index - warm_up - 1) / steps
                     voxels.add(firings, began, began + 1 / steps)
-                    if listed is not None:
-                        listed.add(firings, start, began, began + 1 / steps)
+                    if event_list is not None:
+                        event_list.add(firings, start, began, began + 1 / steps)
         noise = draw_noise(camera, (side, side), duration_s, self.generator, first)
         Voxels(counts).add_noise(noise)
-        if listed is None:
+        if event_list is None:
             return counts.flatten(1, 2), None
-        listed.add_noise(noise)
-        return counts.flatten(1, 2), listed.events()
+        event_list.add_noise(noise)
+        return counts.flatten(1, 2), event_list.events()
 
     def _expose(
         self,
@@ -323,7 +332,7 @@ class ClipSimulator:
         tone: Tone,
         duration_s: Tensor,
     ) -> Tensor:
-        """RGB (B, 3, side, side), gamma-coded: mean light about the window's end, developed."""
+        """Return the RGB frames (B, 3, side, side), gamma-coded."""
         passing = scenes.passing.lit(tone[scenes.passing.clip].light, color=True)
         scenes = replace(scenes, side=self.side, passing=passing)
         light = tone.light(pixels).expand(-1, 3, -1, -1)
@@ -331,8 +340,8 @@ class ClipSimulator:
         return frames.develop(mean, self.generator).pow_(1 / tone.gamma)
 
 
-class _Listed:
-    """Gathers the events of all clips as a list."""
+class _EventList:
+    """Collects the events of all clips."""
 
     def __init__(self, duration_s: Tensor, side: int) -> None:
         self._duration_us, self._side = duration_s.double() * 1e6, side

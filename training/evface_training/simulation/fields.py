@@ -1,4 +1,4 @@
-"""Displacement fields that a face with given landmarks can show, on a coarse grid."""
+"""Displacement fields of a face with given landmarks, on a coarse grid."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from torch import Tensor
 from evface_training.simulation.relief import FittedHead, source_places
 
 GRID = 25
-#: Samples along a ray where a whole batch of heads is turned.
+#: Samples along a ray, for the turn of a whole batch of heads.
 _MARCH = 8
 
 
 def grid_places(grid: int, side: int, device: torch.device) -> Tensor:
-    """(grid, grid, 2): a grid from the centre of the first pixel to that of the last, in crops."""
+    """Return (grid, grid, 2) crop fractions, from the first pixel's centre to the last one's."""
     axis = torch.linspace(0.5 / side, 1 - 0.5 / side, grid, device=device)
     return torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1)
 
 
 def basis_fields(points: Tensor, places: Tensor) -> Tensor:
-    """The fields whose amounts `motion.Trajectories.at` gives.
+    """Return the fields for the amounts of `motion.Trajectories.at`.
 
     Args:
         points: (B, 98, 2) fractions of the crop.
-        places: (G, G, 2) where the fields are wanted, fractions of the crop.
+        places: (G, G, 2) grid points, fractions of the crop.
 
     Returns:
-        (B, 14, 2, G, G): x and y of each field; those of the head have a root mean square of 1 over
-        the head.
+        (B, 14, 2, G, G): x and y of each field; the fields of the head have a root mean square of
+        1 over the head.
     """
     batch = len(points)
     grid = places.expand(batch, -1, -1, -1)
@@ -46,7 +46,7 @@ def basis_fields(points: Tensor, places: Tensor) -> Tensor:
     x, y = in_face(grid)
 
     def bump(index: list[int], width: float, height: float) -> tuple[Tensor, Tensor]:
-        """A Gaussian around the mean of some landmarks, and the distance below it."""
+        """Return a Gaussian around the mean of some landmarks, and the distance below the mean."""
         at_x, at_y = in_face(points[:, index].mean(1, keepdim=True))
         dx, dy = x - at_x[..., None], y - at_y[..., None]
         return torch.exp(-((dx / width) ** 2) - (dy / height) ** 2), dy
@@ -98,7 +98,7 @@ def basis_fields(points: Tensor, places: Tensor) -> Tensor:
 
 
 def turning_fields(head: FittedHead, farthest_turn: Tensor, places: Tensor) -> Tensor:
-    """Displacement of a head's surface at half of its farthest turn and at all of it.
+    """Return the displacements of a head's surface at half of its largest turn and at all of it.
 
     Args:
         farthest_turn: (B, 2) yaw and pitch, radians.

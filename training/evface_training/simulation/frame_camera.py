@@ -1,8 +1,8 @@
-"""An ordinary camera at the same place: what it makes of the same moment.
+"""A frame camera at the same place: the RGB image of the same instant.
 
-A shutter that is open for a while blurs what moves; photons come one by one, and the amplifier adds
-noise of its own. In bright light the exposure is shortened until white just fits, in the dark it is
-as long as allowed and the image is amplified.
+It has motion blur by the exposure, shot noise of photons and read noise. In bright light the
+exposure is shortened so that white just fits; in the dark it has its limit and the image is
+amplified.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from evface_training.simulation.motion import log_uniform
 
 @dataclass(frozen=True)
 class FrameCameraPrior:
-    """From which frame cameras are drawn, (low, high), log-uniform.
+    """Ranges from which frame cameras are drawn, (low, high), log-uniform.
 
     Attributes:
-        exposure_us: longest exposure; 33,000 is a video in a living room.
-        electrons_per_lux_s: of a white pixel, of each colour. 1,000 is a pixel of 3 µm behind an
-            f/2 lens: 1e4 photons per lux, second and µm², 9 µm², 1 ÷ (4 · 2²) through the lens,
-            a fifth of them through the colour filter and caught.
-        full_well_e: electrons at which a pixel is full.
-        read_noise_e: standard deviation of the read-out.
-        max_gain: beyond it a dark scene gives a dark image.
-        samples: instants that make up one exposure.
+        exposure_us: longest exposure; 33,000 is usual for video indoors.
+        electrons_per_lux_s: of a white pixel, per colour. 1,000 is a pixel of 3 µm behind an f/2
+            lens: 1e4 photons per lux, second and µm², 9 µm², 1 ÷ (4 · 2²) through the lens, a
+            fifth of them through the colour filter and converted.
+        full_well_e: capacity of a pixel in electrons.
+        read_noise_e: standard deviation of the readout in electrons.
+        max_gain: largest amplification.
+        samples: number of instants that are averaged for one exposure.
     """
 
     exposure_us: tuple[float, float] = (2_000, 33_000)
@@ -51,7 +51,7 @@ class FrameCameraPrior:
             raise ConfigError("FrameCameraPrior.samples", self.samples, "1 or more")
 
     def sample(self, lux: Tensor, generator: torch.Generator) -> FrameCameras:
-        """A camera for each clip, set for the light lux (B,) of its scene."""
+        """Draw a camera for each clip, adjusted to the illuminance lux (B,) of its scene."""
         device, batch = lux.device, len(lux)
 
         def draw(bounds: tuple[float, float]) -> Tensor:
@@ -71,14 +71,14 @@ class FrameCameraPrior:
 
 @dataclass(frozen=True)
 class FrameCameras:
-    """One camera per clip, set for its light; (B,) each.
+    """One camera per clip, adjusted to its light; (B,) each.
 
     Attributes:
-        exposure_s: how long the shutter is open.
+        exposure_s: duration of the exposure.
         white_e: electrons of a white pixel.
-        shown_e: electrons that are shown as white; more than `white_e` where gain runs out.
+        shown_e: electrons displayed as white; more than `white_e` where the gain has its limit.
         read_noise_e: standard deviation, electrons.
-        samples: instants that make up one exposure.
+        samples: number of instants that are averaged.
     """
 
     exposure_s: Tensor
@@ -88,7 +88,7 @@ class FrameCameras:
     samples: int
 
     def develop(self, light: Tensor, generator: torch.Generator) -> Tensor:
-        """Mean linear light over an exposure (B, C, H, W), 1 is white → as shown, in [0, 1]."""
+        """Convert mean linear light (B, C, H, W), 1 is white, to pixel values in [0, 1]."""
         shape = (-1, 1, 1, 1)
         electrons = torch.poisson(light.clamp_min(0) * self.white_e.view(shape), generator)
         noise = torch.randn(light.shape, generator=generator, device=light.device)

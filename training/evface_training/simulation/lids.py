@@ -1,7 +1,7 @@
-"""Eyelids of a still that close: the skin above an eye is drawn down over it.
+"""Blinks of a still face: the skin above an eye is drawn down over it.
 
 Each lid is a cubic through the corners of an eye, fitted to its landmarks. The skin between brow
-and lid stretches, lashes at its edge, and covers the eye, which itself stays where it is.
+and lid, with lashes at its edge, stretches over the eye.
 """
 
 from __future__ import annotations
@@ -12,30 +12,30 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-#: Of the right and of the left eye: corners, upper lid, lower lid, pupil, lower edge of the brow.
+#: Landmarks of the right and the left eye: corners, upper lid, lower lid, pupil, lower brow edge.
 _CORNERS = torch.tensor([[60, 64], [68, 72]])
 _UPPER = torch.tensor([[61, 62, 63], [69, 70, 71]])
 _LOWER = torch.tensor([[67, 66, 65], [75, 74, 73]])
 _PUPIL = torch.tensor([[96], [97]])
 _BROW = torch.tensor([[38, 39, 40, 41], [47, 48, 49, 50]])
-#: A closed lid leaves this fraction of the eye's height to the lower one.
+#: Fraction of the eye's height that stays between the closed lids.
 _LEFT_OPEN = 0.06
-#: Of an eye's width: lashes below the lid's edge, its rim above, the least and the most skin.
+#: In widths of an eye: lashes below the edge of the lid, its rim above, least and most skin.
 _LASHES, _RIM, _LEAST_SKIN, _MOST_SKIN = 0.05, 0.08, 0.18, 0.6
-#: Of an eye's width: how far a lid has come down when its lashes are seen in full.
+#: In widths of an eye: motion of the lid at which its lashes are fully visible.
 _LASHES_OUT = 0.1
-#: Of the way from lid to brow that is the lid's own skin.
+#: Fraction of the distance from lid to brow that is skin of the lid.
 _SKIN = 0.75
 
 
 @dataclass(frozen=True)
 class Eyelids:
-    """Both eyes of B images, in pixels of them; right eye first.
+    """Both eyes of B images, in pixels; right eye first.
 
     Attributes:
-        middle, across: (B, 2, 2) between the corners, and half the way from the one to the other.
-        upper, lower: (B, 2, 2) the lids: (1 - s²)(a + b s) below the corners' line, s = ±1 at
-            the corners.
+        middle, across: (B, 2, 2) midpoint of the corners, and half the vector between them.
+        upper, lower: (B, 2, 2) the lids as (a, b): (1 - s²)(a + b s) below the line through the
+            corners, with s = ±1 at the corners.
         skin: (B, 2) height of the skin that stretches.
     """
 
@@ -46,16 +46,10 @@ class Eyelids:
     skin: Tensor
 
     def __getitem__(self, part: slice | Tensor) -> Eyelids:
-        return Eyelids(
-            self.middle[part],
-            self.across[part],
-            self.upper[part],
-            self.lower[part],
-            self.skin[part],
-        )
+        return Eyelids(**{name: value[part] for name, value in vars(self).items()})
 
     def closed(self, points: Tensor, closure: Tensor) -> Tensor:
-        """Landmarks (B, 98, 2) once the lids are closed by fractions (B, 2)."""
+        """Return landmarks (B, 98, 2) with the lids closed by fractions (B, 2)."""
         result = points.clone()
         for index in (_UPPER, _PUPIL):
             at = points[:, index.to(points.device)]
@@ -70,14 +64,14 @@ class Eyelids:
         return result
 
     def cover(self, images: Tensor, closure: Tensor) -> Tensor:
-        """Images (B, C, H, W) with lids closed by fractions (B, 2); eyes at 0 are left alone."""
+        """Draw closed lids in images (B, C, H, W), by fractions (B, 2); 0 changes nothing."""
         closing = (closure > 0).any(1)
         if not closing.any():
             return images
         return LidPainter(self, images, closing).draw(closure)
 
     def _eye(self, at: Tensor) -> tuple[Tensor, Tensor]:
-        """Places (B, E, N, 2) → s along the corners' line, and pixels below it, (B, E, N)."""
+        """Return s along the line through the corners and pixels below it, (B, E, N) each."""
         offset = at - self.middle[:, :, None]
         across = self.across[:, :, None]
         half = across.norm(dim=-1).clamp_min(1e-3)
@@ -98,32 +92,31 @@ class Eyelids:
         return (1 - s * s).clamp_min(0) * (lid[..., :1] + lid[..., 1:] * s)
 
     def _edge(self, s: Tensor, closure: Tensor) -> Tensor:
-        """Where the edge of the upper lid is, pixels below the corners' line."""
+        """Return the edge of the upper lid in pixels below the line through the corners."""
         rest = self._curve(self.upper, s)
         return rest + closure * self._travel(s)
 
     def _travel(self, s: Tensor) -> Tensor:
-        """How far the edge of the upper lid goes down until it is shut, pixels."""
+        """Return the motion of the edge of the upper lid until it is closed, pixels."""
         gap = self._curve(self.lower, s) - self._curve(self.upper, s)
         return (1 - _LEFT_OPEN) * gap.clamp_min(0)
 
 
 class LidPainter:
-    """Images whose lids are drawn at one closure after the other.
+    """Draws the lids of images at one closure after the other.
 
-    All work is done on a flat list of the K pixels that a lid may cover.
+    Works on a flat list of the K pixels that a lid may cover.
 
     Args:
-        lids: of the images.
-        images: (B, C, H, W); they stay as they are.
-        chosen: (B,) bool, one at least: those that are drawn on.
+        images: (B, C, H, W); they are not changed.
+        chosen: (B,) bool, images that blink; at least one.
     """
 
     def __init__(self, lids: Eyelids, images: Tensor, chosen: Tensor) -> None:
         clips = torch.nonzero(chosen)[:, 0]
         some = lids[clips]
         channels, height, width = images.shape[1:]
-        # Whole pixels of a square about each eye, (N, 2, h × w, 2).
+        # Whole pixels of a square around each eye, (N, 2, h × w, 2).
         reach = some.across.norm(dim=-1)
         tall = 0.5 * reach + some.skin + (some.lower - some.upper)[..., 0].clamp_min(0)
         half = int((1.25 * reach).maximum(tall).amax()) + 2
@@ -147,7 +140,7 @@ class LidPainter:
         self._rim = _RIM * 2 * reach[clip, self._eye]
         self._clip, self._size = clips[clip], (width, height)
         self._clean, self._shown = images.reshape(-1), images.clone().contiguous()
-        # (C, K) where planes of the images begin, in a flat list of all their pixels.
+        # (C, K) start of the plane of each pixel in the flattened images.
         channel = torch.arange(channels, device=images.device)[:, None]
         self._plane = (self._clip * channels + channel) * (height * width)
         self._pixel = self._plane + self._y * width + self._x
@@ -155,9 +148,9 @@ class LidPainter:
         self._drawn: Tensor | None = None
 
     def draw(self, closure: Tensor) -> Tensor:
-        """The images (B, C, H, W) with lids closed by fractions (B, 2).
+        """Return the images (B, C, H, W) with lids closed by fractions (B, 2).
 
-        The same tensor each time, drawn anew: use it before the next call.
+        The tensor is reused by the next call.
         """
         if self._drawn is None or not torch.equal(closure, self._drawn):
             self._drawn = closure
@@ -169,9 +162,9 @@ class LidPainter:
         return self._shown
 
     def _skin_from(self, shift: Tensor) -> Tensor:
-        """What is drawn at each of K pixels (C, K) once the lid's edge has gone down by `shift`."""
-        # The lid's rim is carried along, and the skin above it stretches evenly. Lashes below the
-        # lid's edge look like the edge: what was seen there was white of the eye.
+        """Return the values (C, K) of the skin when the edge of the lid has moved by `shift`."""
+        # The rim of the lid moves rigidly, the skin above it stretches evenly. Lashes repeat the
+        # edge of the lid, because the image shows the white of the eye below it.
         stretch = shift * (self._under + self._skin) / (self._skin + shift - self._rim)
         carried = shift.maximum(self._under + 0.5)
         up = torch.where(self._under > shift - self._rim, carried, stretch)
@@ -188,7 +181,7 @@ class LidPainter:
 
 
 def fit_eyelids(points: Tensor) -> Eyelids:
-    """The lids of faces with landmarks (B, 98, 2), pixels."""
+    """Fit the lids of faces to landmarks (B, 98, 2), pixels."""
     device = points.device
     corners = points[:, _CORNERS.to(device)]
     middle, across = corners.mean(2), (corners[:, :, 1] - corners[:, :, 0]) / 2
@@ -199,7 +192,7 @@ def fit_eyelids(points: Tensor) -> Eyelids:
         s, below = bare._eye(points[:, index.to(device)])
         bow = (1 - s * s).clamp_min(0.05)
         design = torch.stack([bow, bow * s], -1)
-        # A little ridge: three points that lie together leave the slope open.
+        # Ridge regression: three points in one place do not determine the slope.
         square = design.transpose(2, 3) @ design + 1e-3 * torch.eye(2, device=device)
         solved: Tensor = torch.linalg.solve(square, design.transpose(2, 3) @ below[..., None])
         return solved[..., 0]
@@ -216,10 +209,9 @@ class Blinks:
     """One blink of each of B faces, or none.
 
     Attributes:
-        depth: (B, 2) how far the right and the left eye close, fractions; 0 for a face that does
-            not blink.
-        begins_s: (B,) when the lids begin to close, against the end of the window.
-        closes_s, holds_s, opens_s: (B,) how long each phase takes.
+        depth: (B, 2) largest closure of the right and the left eye, fractions; 0 without a blink.
+        begins_s: (B,) start of the closing phase, relative to the end of the window.
+        closes_s, holds_s, opens_s: (B,) durations of the phases.
     """
 
     depth: Tensor
@@ -229,20 +221,14 @@ class Blinks:
     opens_s: Tensor
 
     def __getitem__(self, part: slice) -> Blinks:
-        return Blinks(
-            self.depth[part],
-            self.begins_s[part],
-            self.closes_s[part],
-            self.holds_s[part],
-            self.opens_s[part],
-        )
+        return Blinks(**{name: value[part] for name, value in vars(self).items()})
 
     def only(self, faces: Tensor) -> Blinks:
-        """Where `faces` (B,) is False, eyes stay as they are."""
+        """Remove the blinks where `faces` (B,) is False."""
         return replace(self, depth=self.depth * faces[:, None])
 
     def at(self, t_s: Tensor) -> Tensor:
-        """Closures (B, 2) at times (B,), seconds against the end of the window."""
+        """Return closures (B, 2) at times (B,), seconds relative to the end of the window."""
         since = t_s - self.begins_s
         down = _smooth(since / self.closes_s)
         up = _smooth((since - self.closes_s - self.holds_s) / self.opens_s)
@@ -255,11 +241,14 @@ def _smooth(fraction: Tensor) -> Tensor:
 
 
 def sample_blinks(batch: int, fraction: float, generator: torch.Generator) -> Blinks:
-    """Draw blinks that the end of a window falls into, or nearly.
+    """Draw blinks in progress at, or shortly before, the end of a window.
 
     Lids close in 60 to 130 ms, open in 100 to 300 ms (spontaneous blinks, VanderWerf et al., J.
-    Neurophysiol. 2003) and stay shut for 5 ms to 2 s, so that sleepers are among them. One in ten
-    winks.
+    Neurophysiol. 2003) and stay closed for 5 ms to 2 s, which includes drowsiness. One blink in ten
+    is of one eye.
+
+    Args:
+        fraction: of the faces that blink.
     """
     device = generator.device
 
@@ -289,10 +278,10 @@ class Blinking:
         return Blinking(self.lids[part], self.blinks[part], self.duration_s[part])
 
     def painter(self, images: Tensor) -> LidPainter | None:
-        """What draws their lids; None where nobody blinks."""
+        """Return what draws the lids; None if no face blinks."""
         blinking = self.blinks.depth.any(1)
         return LidPainter(self.lids, images, blinking) if blinking.any() else None
 
     def closure(self, times: Tensor) -> Tensor:
-        """(B, 2) at times (B,), in windows."""
+        """Return closures (B, 2) at times (B,), in windows."""
         return self.blinks.at((times - 1) * self.duration_s)

@@ -1,9 +1,9 @@
-"""How things move while one window of events is recorded.
+"""The motion prior, and trajectories during one window of events.
 
-The image is what the camera sees at the *end* of the window, so its landmarks are the answer as
-they stand; motion says where the content of each pixel was before. A displacement field is a sum
-of smooth basis fields (head, background, mouth, lids, brows, the whole camera; see `fields`), each
-with its own trajectory in time: a closed form, so that any instant may be asked for.
+The image shows the *end* of the window, so its landmarks are the labels without a change; the
+motion gives the earlier place of each pixel. A displacement field is a sum of smooth basis fields
+(head, background, mouth, lids, brows, the whole camera; see `fields`), each with a trajectory in
+closed form, which can be evaluated at any time.
 """
 
 from __future__ import annotations
@@ -16,30 +16,29 @@ from torch import Tensor
 
 from evface_edge.errors import ConfigError
 
-#: Of `fields.basis_fields`: head x, y, roll, size, two of turning; background x, y; mouth, right
+#: Indices of `fields.basis_fields`: head x, y, roll, size, two turns; background x, y; mouth, right
 #: lid, left lid, brows; camera x, y.
 HEAD, BACKGROUND, CAMERA = slice(0, 6), slice(6, 8), slice(12, 14)
 MOUTH, BROWS = 8, 11
-NUM_FIELDS = 14
 DEPTHS = ("none", "smooth", "relief")
-#: Farther than this a still shows what was never photographed.
+#: Beyond this angle a still would show parts of the head that are not in the image.
 MAX_TURN_RAD = math.radians(28.0)
 
 
 @dataclass(frozen=True)
 class MotionPrior:
-    """From which motions are drawn; lengths in pixels of a crop 128 wide.
+    """The distribution of motions; lengths in pixels of a crop 128 wide.
 
     Attributes:
-        speed_deg_per_s: of the head, log-uniform: what moves in the image plane moves as fast as
-            the middle of a face that turns so.
+        speed_deg_per_s: of the head, log-uniform; motion in the image plane is as fast as the
+            middle of a face that turns at this speed.
         displacement_px: lowest and highest root-mean-square displacement of the head over a
-            window, log-uniform; together with speed it makes the window's length.
+            window, log-uniform; it and the speed determine the length of the window.
         pause_fraction: of clips in which the motion stops or starts within the window.
         face_px: highest displacement of mouth, lids and brows.
-        moving_background_fraction: of clips whose background moves on its own.
-        shake_fraction: of clips in which the camera shakes.
-        shake_px: highest amplitude of that.
+        moving_background_fraction: of clips with a background that moves on its own.
+        shake_fraction: of clips with camera shake.
+        shake_px: highest amplitude of the shake.
         depth: how heads turn. "relief": on a surface fitted to the landmarks, with self-occlusion;
             "smooth": small turns of an ellipsoid; "none": not at all, they move in the image
             plane only.
@@ -70,24 +69,24 @@ class MotionPrior:
 
 
 def log_uniform(bounds: tuple[float, float], u: Tensor) -> Tensor:
-    """u in [0, 1] → values between the bounds, evenly spread over their logarithm."""
+    """Map u in [0, 1] to values between the bounds, uniform in their logarithm."""
     low, high = (math.log(bound) for bound in bounds)
     return torch.exp(low + (high - low) * u)
 
 
 @dataclass(frozen=True)
 class Trajectories:
-    """How far everything is from where it is at the end of the window, at any time.
+    """Displacements relative to the end of the window, at any time.
 
-    Time is in windows: 0 its start, 1 its end; earlier and later times are allowed.
+    Time is in windows: 0 is the start, 1 the end; earlier and later times are allowed.
 
     Attributes:
-        peak: (B, 14) of each field over a window of steady motion, fractions of the crop.
-        turn_rad: (B, 2) yaw and pitch over a window of steady motion; zero without relief.
-        swing, rate, phase: (B, 14) speed is 1 + swing · sin(2π · rate · t + phase).
-        begins, ends: (B, 1) when motion begins and ends; -inf and inf where it does not.
+        peak: (B, 14) amount of each field for a window of steady motion, fractions of the crop.
+        turn_rad: (B, 2) yaw and pitch for a window of steady motion; zero without relief.
+        swing, rate, phase: (B, 14) the speed is 1 + swing · sin(2π · rate · t + phase).
+        begins, ends: (B, 1) start and end of the motion; -inf and inf without a pause.
         shake: (B, 2, 3) amplitude (crop), cycles per window and phase of camera shake.
-        earliest: of the times that will be asked for.
+        earliest: the earliest time of use.
     """
 
     peak: Tensor
@@ -105,7 +104,11 @@ class Trajectories:
         return Trajectories(**values, earliest=self.earliest)
 
     def travelled(self, times: Tensor) -> Tensor:
-        """Distance since t = 0 ÷ that of a whole window, (B, 14, T), for times (T,) or (B, T)."""
+        """Return the distance since t = 0, in windows of steady motion, (B, 14, T).
+
+        Args:
+            times: (T,) or (B, T).
+        """
         t = times[None] if times.ndim == 1 else times
         t = t.maximum(self.begins).minimum(self.ends)[:, None]
         omega = 2 * math.pi * self.rate[..., None]
@@ -113,14 +116,14 @@ class Trajectories:
         return t + swing * (torch.cos(phase) - torch.cos(omega * t + phase)) / omega
 
     def at(self, times: Tensor) -> Tensor:
-        """The amount of each field, (B, 14, T), fractions of the crop; all zero at time 1."""
+        """Return the amount of each field, (B, 14, T), fractions of the crop; zero at time 1."""
         one = torch.ones(1, device=times.device)
-        gone = self.travelled(times) - self.travelled(one)
-        amounts = self.peak[..., None] * gone
+        distance = self.travelled(times) - self.travelled(one)
+        amounts = self.peak[..., None] * distance
         if self.turn_rad.any():
-            # Fields 4 and 5 are the displacement at half of the farthest turn and at all of it;
-            # in between goes the parabola through them and no turn.
-            fraction = self._turned(gone)
+            # Fields 4 and 5 are the displacements at half of the largest turn and at all of it;
+            # a parabola through these and no turn interpolates.
+            fraction = self._turned(distance)
             amounts[:, 4], amounts[:, 5] = (
                 4 * fraction * (1 - fraction),
                 fraction * (2 * fraction - 1),
@@ -129,20 +132,22 @@ class Trajectories:
         return amounts
 
     def turn_at(self, times: Tensor) -> Tensor:
-        """Yaw and pitch against the end of the window, radians (B, 2, T)."""
+        """Return yaw and pitch relative to the end of the window, radians (B, 2, T)."""
         one = torch.ones(1, device=times.device)
-        gone = (self.travelled(times) - self.travelled(one))[:, :1]
-        return self.turn_rad[..., None] * gone
+        distance = (self.travelled(times) - self.travelled(one))[:, :1]
+        return self.turn_rad[..., None] * distance
 
     def farthest_turn(self) -> Tensor:
-        """Yaw and pitch (B, 2) at the earliest time, radians."""
+        """Return yaw and pitch (B, 2) at the earliest time, radians."""
         return self.turn_at(torch.tensor([self.earliest], device=self.peak.device))[..., 0]
 
-    def _turned(self, gone: Tensor) -> Tensor:
-        first = torch.tensor([self.earliest], device=gone.device)
-        one = torch.ones(1, device=gone.device)
+    def _turned(self, distance: Tensor) -> Tensor:
+        first = torch.tensor([self.earliest], device=distance.device)
+        one = torch.ones(1, device=distance.device)
         farthest = (self.travelled(first) - self.travelled(one))[:, 0]
-        return gone[:, 0] / torch.where(farthest.abs() < 1e-6, -torch.ones_like(farthest), farthest)
+        return distance[:, 0] / torch.where(
+            farthest.abs() < 1e-6, -torch.ones_like(farthest), farthest
+        )
 
     def _shaken(self, times: Tensor) -> Tensor:
         amplitude, rate, phase = (self.shake[..., k, None] for k in range(3))
@@ -158,16 +163,16 @@ def sample_motion(
     earliest: float,
     generator: torch.Generator,
 ) -> tuple[Trajectories, Tensor, Tensor]:
-    """Draw motions and the windows that they need.
+    """Draw motions and the lengths of their windows.
 
     Args:
-        lever: (B,) how far a turning face moves, crop ÷ radian.
-        duration_s: shortest window, and longest (B,); displacement gives way, speed does not.
-        earliest: time that the trajectories will be asked for, in windows; 0 or below.
+        lever: (B,) motion of a turning face, crop ÷ radian.
+        duration_s: shortest window, and longest (B,); they limit the displacement, not the speed.
+        earliest: the earliest time of use, in windows; 0 or below.
 
     Returns:
-        trajectories; duration of each window (B,), seconds; mean speed of the head (B,), degrees a
-        second.
+        trajectories; duration of each window (B,), seconds; mean speed of the head (B,), degrees
+        per second.
     """
     device = lever.device
 
@@ -190,20 +195,19 @@ def sample_motion(
     turn = torch.zeros(batch, 2, device=device)
     if prior.depth == "relief":
         turn = head[:, 4:] / lever[:, None].clamp_min(1e-3)
-        # `travelled` can exceed a window's way by its swing, and begins before the window.
+        # `travelled` can exceed 1 because of the swing, and begins before the window.
         most = MAX_TURN_RAD / (2.3 - earliest)
         turn = turn * (most / turn.norm(dim=1, keepdim=True).clamp_min(1e-6)).clamp_max(1.0)
         head = torch.cat([head[:, :4], torch.ones_like(turn)], 1)
     moving = (uniform(batch, 1) < prior.moving_background_fraction).float()
-    # A background at rest, moving on its own, or with the head (a camera that pans).
+    # The background rests, moves on its own, or moves with the head (a panning camera).
     pans = (uniform(batch, 1) < 0.2).float()
     background = normal(batch, 2) * amount * 0.7 * moving * (1 - pans) + head[:, :2] * pans
     face_amount = log_uniform((0.1, prior.face_px), uniform(batch, 4)) / 128
     face = normal(batch, 4).sign() * face_amount * (uniform(batch, 4) < 0.4).float()
     peak = torch.cat([head, background, face, torch.zeros(batch, 2, device=device)], 1)
 
-    # Speed over time: steady, with a swing; head and background share theirs, the parts of a face
-    # have their own.
+    # Variation of speed: shared by head and background, separate for the parts of a face.
     owner = torch.tensor([0] * 8 + [1, 2, 3, 4] + [0, 0], device=device)
     swing, rate, phase = uniform(batch, 5) * 1.2, 0.3 + 1.2 * uniform(batch, 5), uniform(batch, 5)
     kind, edge = uniform(batch, 1), uniform(batch, 1)

@@ -1,8 +1,8 @@
-"""Events that nothing in the scene made: shot noise and hot pixels.
+"""Noise events: shot noise and hot pixels.
 
-Recordings of sensors at rest show that pixels differ widely in how noisy they are, and that one
-noise event is often followed by another of the other polarity in the same pixel (Graca & Delbruck,
-2021): neither is the case for Poisson noise of one rate.
+In recordings of a static scene, noise rates differ widely between pixels, and a noise event is
+often followed by one of the other polarity in the same pixel (Graca & Delbruck, 2021). Poisson
+noise of one rate shows neither.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from torch import Tensor
 
 from evface_training.simulation.camera import CameraBatch
 
-#: Share of its noise that the brightest pixel of an image lacks against a dark one (v2e).
+#: The brightest pixel has this fraction less noise than a dark one (v2e).
 _LESS_IN_LIGHT = 0.75
-#: The fraction x of the noisiest pixels makes the fraction x^(1 ÷ UNEVEN) of the noise.
+#: The noisiest fraction x of the pixels gives the fraction x^(1 ÷ UNEVEN) of the noise.
 UNEVEN = 1.6
-#: Share of events that are followed by one of the other polarity, and the mean time until then.
+#: Fraction of events that are followed by one of the other polarity, and the mean delay.
 ECHO_FRACTION, ECHO_S = 0.25, 0.008
 
 
@@ -35,10 +35,7 @@ class NoiseEvents:
 
 
 class Noise:
-    """What is noisy about the pixels of B sensors (height, width), which lasts, and their events.
-
-    Draw one stretch of time after the other.
-    """
+    """The noise of B sensors (height, width); draws the events of one interval after the other."""
 
     def __init__(
         self, camera: CameraBatch, shape: Sequence[int], generator: torch.Generator
@@ -48,7 +45,7 @@ class Noise:
         self._pixels = self._height * self._width
         device = camera.lux.device
         self._device = device
-        # From the noisiest pixel to the quietest, in another order on each sensor.
+        # From the noisiest pixel to the quietest, in a different order on each sensor.
         self._order = torch.randperm(self._pixels, generator=generator, device=device)
         self._turn = torch.randint(
             self._pixels, camera.lux.shape, generator=generator, device=device
@@ -64,15 +61,14 @@ class Noise:
         return torch.rand(count, generator=self._generator, device=self._device)
 
     def _spread(self, rate: Tensor) -> Tensor:
-        """Indices into `rate`, each as often as a Poisson draw of it says."""
+        """Return indices into `rate`, each repeated by a Poisson draw of its rate."""
         return torch.repeat_interleave(torch.poisson(rate, generator=self._generator).long())
 
     def draw(self, duration_s: Tensor, light: Tensor | None = None) -> NoiseEvents:
-        """The events of the next duration_s (B,) seconds; dead time kept within them.
+        """Draw the events of the next duration_s (B,) seconds; the dead time applies within them.
 
         Args:
-            light: (B, H, W) log intensity; brighter pixels make less noise. None: brightness
-                makes no difference.
+            light: (B, H, W) log intensity: brighter pixels are less noisy. None: no dependence.
         """
         camera, pixels = self._camera, self._pixels
         clip = self._spread(camera.shot_hz * duration_s * (pixels / (1 + ECHO_FRACTION)))
@@ -81,8 +77,8 @@ class Noise:
         if light is not None:
             brightest = light.amax((1, 2))
             relative = torch.exp(light.reshape(-1)[clip * pixels + where] - brightest[clip])
-            seen = self._uniform(len(clip)) > _LESS_IN_LIGHT * relative
-            clip, where = clip[seen], where[seen]
+            kept = self._uniform(len(clip)) > _LESS_IN_LIGHT * relative
+            clip, where = clip[kept], where[kept]
         time_s = self._uniform(len(clip)) * duration_s[clip]
         on = self._uniform(len(clip)) < 0.5
         echoes = self._uniform(len(clip)) < ECHO_FRACTION
@@ -114,7 +110,7 @@ class Noise:
     def _keep_dead_time(
         self, clip: Tensor, time: Tensor, where: Tensor, on: Tensor, duration_s: Tensor
     ) -> NoiseEvents:
-        """A counter that every event, seen or not, makes blind for the dead time."""
+        """Drop events within the dead time of the event before, dropped or not."""
         place = clip * self._pixels + where
         order = torch.argsort(place + time.double())
         place, time, on = place[order], time[order], on[order]
@@ -134,5 +130,5 @@ def draw_noise(
     generator: torch.Generator,
     light: Tensor | None = None,
 ) -> NoiseEvents:
-    """The noise of one window of B clips, see `Noise`."""
+    """Draw the noise of one window of B clips; see `Noise`."""
     return Noise(camera, shape, generator).draw(duration_s, light)

@@ -1,4 +1,4 @@
-"""What passes before a face: hands, cups, phones, sticks, cloth; drawn, so free of any licence."""
+"""Objects in front of a face: hands, cups, phones, sticks; drawn, so free of any licence."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TEXTURE_SIDE = 96
 
 
 def occluder_bank(count: int, seed: int) -> Tensor:
-    """→ (count, 4, 96, 96) float32 in [0, 1]: gamma-coded red, green, blue, and what they cover."""
+    """Return (count, 4, 96, 96) float32 in [0, 1]: gamma-coded red, green, blue, and coverage."""
     rng = np.random.default_rng(seed)
     cloth = texture_bank(count, TEXTURE_SIDE, seed + 1).numpy()
     drawn = []
@@ -72,7 +72,7 @@ def _finger(
     draw.line((*base, *tip), fill=255, width=thickness)
     radius = thickness / 2
     draw.ellipse((*(tip - radius), *(tip + radius)), fill=255)
-    for sign in (-1, 1):  # the dark seam between fingers
+    for sign in (-1, 1):  # the dark line between fingers
         lines.line((*(base + sign * across), *(tip + sign * across)), fill=255, width=1)
 
 
@@ -88,7 +88,7 @@ def _cup(rng: np.random.Generator, cover: Image.Image, shade: np.ndarray) -> np.
 
 
 def _stick(rng: np.random.Generator, cover: Image.Image, shade: np.ndarray) -> np.ndarray:
-    """A pen, a microphone, the frame of something, a strand of hair."""
+    """A pen, a microphone, a frame, a strand of hair."""
     draw = ImageDraw.Draw(cover)
     for _ in range(int(rng.integers(1, 4))):
         ends = rng.uniform(0, TEXTURE_SIDE, 4)
@@ -107,46 +107,46 @@ def _blob(rng: np.random.Generator, cover: Image.Image, shade: np.ndarray) -> np
 
 @dataclass(frozen=True)
 class Passing:
-    """Objects that pass some of B images, one each; lengths in fractions of the crop.
+    """Objects in front of some of B images, at most one each; lengths in fractions of the crop.
 
     Attributes:
-        clip: (N,) which image.
-        texture: (N, C + 1, 96, 96): C channels of what is drawn, and how far it covers.
-        at: (N, 2) middle at the end of the window.
-        way: (N, 2) moved during one window.
-        spin_rad: (N,) turned during one window.
+        clip: (N,) index of the image.
+        texture: (N, C + 1, 96, 96): C channels of colour or light, and coverage.
+        at: (N, 2) centre at the end of the window.
+        shift: (N, 2) motion during one window.
+        spin_rad: (N,) rotation during one window.
         angle_rad, size: (N,) at the end of the window.
     """
 
     clip: Tensor
     texture: Tensor
     at: Tensor
-    way: Tensor
+    shift: Tensor
     spin_rad: Tensor
     angle_rad: Tensor
     size: Tensor
 
     def __getitem__(self, part: slice) -> Passing:
-        """What passes the images of this part, which are numbered anew."""
+        """Return the objects of a part of the images; their indices start at 0."""
         chosen = (self.clip >= part.start) & (self.clip < part.stop)
         values = {name: value[chosen] for name, value in vars(self).items()}
         return Passing(**values | {"clip": values["clip"] - part.start})
 
     def lit(self, light: Callable[[Tensor], Tensor], *, color: bool) -> Passing:
-        """With textures of light: three channels, or one, and how far they cover.
+        """Convert the textures to light, in three channels or one.
 
         Args:
-            light: gamma-coded images (N, C, H, W), one for each of these objects → light.
+            light: converts gamma-coded textures (N, C, H, W), one for each object.
         """
         code = self.texture[:, :3] if color else grey(self.texture[:, :3])
         return replace(self, texture=torch.cat([light(code), self.texture[:, 3:]], 1))
 
     def cover_(self, images: Tensor, time: Tensor) -> Tensor:
-        """Draw the objects over images (B, C, S, S), as they are at time (B,) of the window."""
+        """Draw the objects at times (B,), in windows, over images (B, C, S, S), in place."""
         if not len(self.clip):
             return images
         since = time[self.clip] - 1
-        middle = self.at + self.way * since[:, None]
+        middle = self.at + self.shift * since[:, None]
         angle = self.angle_rad + self.spin_rad * since
         cos, sin = angle.cos() / self.size, angle.sin() / self.size
         # Crop in [-1, 1] → texture in [-1, 1].
@@ -158,7 +158,7 @@ class Passing:
         drawn = F.grid_sample(
             self.texture, torch.stack([across, down], -1), "bilinear", "border", align_corners=False
         )
-        # A texture ends softly within a twentieth of its side.
+        # The edge of a texture is soft over a twentieth of its side.
         within = across.abs().maximum(down.abs()).mul_(-20).add_(20).clamp_(0, 1)
         images[self.clip] = torch.lerp(
             images[self.clip], drawn[:, :-1], drawn[:, -1:] * within[:, None]
@@ -166,10 +166,12 @@ class Passing:
         return images
 
 
-def strewn(images: Tensor, fraction: float, bank: Tensor, generator: torch.Generator) -> Tensor:
-    """Grey images (B, 1, S, S), about `fraction` of them with a large object in it.
+def with_objects(
+    images: Tensor, fraction: float, bank: Tensor, generator: torch.Generator
+) -> Tensor:
+    """Draw a large object in about `fraction` of grey images (B, 1, S, S).
 
-    What a hand before a camera looks like is not a face either, and it moves like one.
+    A hand in front of a camera is no face, but moves like one.
     """
     objects = sample_passing(len(images), fraction, bank, generator, images.device)
     count = len(objects.clip)
@@ -181,7 +183,7 @@ def strewn(images: Tensor, fraction: float, bank: Tensor, generator: torch.Gener
 def sample_passing(
     batch: int, fraction: float, bank: Tensor, generator: torch.Generator, device: torch.device
 ) -> Passing:
-    """Objects for about `fraction` of B clips; textures as in the bank, four channels."""
+    """Draw objects for about `fraction` of B clips; with textures of the bank, four channels."""
 
     def uniform(*shape: int) -> Tensor:
         return torch.rand(*shape, generator=generator, device=device)
@@ -189,14 +191,14 @@ def sample_passing(
     clip = torch.nonzero(uniform(batch) < fraction)[:, 0]
     count = len(clip)
     chosen = torch.randint(len(bank), (count,), generator=generator, device=device)
-    way = torch.exp(math.log(0.005) + math.log(100) * uniform(count))
+    distance = torch.exp(math.log(0.005) + math.log(100) * uniform(count))
     heading = 2 * math.pi * uniform(count)
     return Passing(
         clip=clip,
         texture=bank[chosen],
         at=0.1 + 0.8 * uniform(count, 2),
-        way=way[:, None] * torch.stack([heading.cos(), heading.sin()], -1),
-        spin_rad=0.6 * (uniform(count) - 0.5) * (way / 0.3).clamp(max=1),
+        shift=distance[:, None] * torch.stack([heading.cos(), heading.sin()], -1),
+        spin_rad=0.6 * (uniform(count) - 0.5) * (distance / 0.3).clamp(max=1),
         angle_rad=2 * math.pi * uniform(count),
         size=0.2 + 0.4 * uniform(count),
     )

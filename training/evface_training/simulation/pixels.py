@@ -1,10 +1,9 @@
-"""The pixels of event cameras: log light in, exact firing times out.
+"""The pixel model: log light → exact times of threshold crossings.
 
-A pixel remembers the log intensity at its last event and fires each time the (low-passed) log
-intensity has moved by a contrast threshold from there (Lichtsteiner et al. 2008; Hu et al. 2021).
-Between two frames log intensity is a straight line, so that every crossing of every threshold has
-a closed form. What fired is kept as one row a pixel; a list of events and any accumulated
-representation are two readings of the same rows.
+A pixel stores the log intensity of its last event and fires each time the (low-passed) log
+intensity differs from it by a contrast threshold (Lichtsteiner et al. 2008; Hu et al. 2021).
+Between two frames log intensity is linear, so that all crossings have a closed form. The result has
+one row per pixel; lists of events and accumulated representations are derived from the same rows.
 """
 
 from __future__ import annotations
@@ -22,16 +21,15 @@ from evface_training.simulation.camera import CameraBatch
 
 @dataclass(frozen=True)
 class Firings:
-    """What fired between two frames: one row for each pixel that did; (N,) each.
+    """The events between two frames: one row for each pixel that fired; (N,) each.
 
     Attributes:
         shape: (B, H, W) of the pixels.
         cell: int64, index of the pixel in the flattened shape.
         on: bool, polarity.
-        count: float32, events, 1 or more.
-        first: float32 in [0, 1], when the first one comes, as a fraction of the time between
-        frames.
-        spacing: float32, from each event to the next, likewise.
+        count: float32, number of events, 1 or more.
+        first: float32 in [0, 1], time of the first event, as a fraction of the time between frames.
+        spacing: float32, time from one event to the next, likewise.
     """
 
     shape: tuple[int, int, int]
@@ -46,7 +44,7 @@ class Firings:
         return self.first + (self.count - 1) * self.spacing
 
     def events(self) -> tuple[Tensor, Tensor, Tensor]:
-        """One row an event: cell (M,) int64, on (M,) bool, fraction of the time (M,) float64."""
+        """Return one row per event: cell (M,) int64, on (M,) bool, time (M,) float64 in [0, 1]."""
         count = self.count.long()
         row = torch.repeat_interleave(count)
         nth = torch.arange(len(row), device=row.device) - (torch.cumsum(count, 0) - count)[row]
@@ -55,12 +53,12 @@ class Firings:
 
 
 class PixelArray:
-    """The pixels of B sensors; feed them frames in order of time.
+    """The pixels of B sensors; takes frames in order of time.
 
     Args:
-        first: (B, H, W) log intensity when the recording starts.
+        first: (B, H, W) log intensity at the start of the recording.
         camera: one per clip.
-        generator: for mismatch and for the state in which each pixel starts.
+        generator: for mismatch and for the initial state of each pixel.
     """
 
     def __init__(self, first: Tensor, camera: CameraBatch, generator: torch.Generator) -> None:
@@ -70,10 +68,10 @@ class PixelArray:
         spread.mul_(camera.mismatch[:, None, None]).add_(1).clamp_(0.3, 3.0)
         self._threshold_on = spread * camera.threshold_on[:, None, None]
         self._minus_threshold_off = spread.mul_(-camera.threshold_off[:, None, None])
-        # A pixel fires where the change is this far from the middle between its thresholds.
+        # A pixel fires if the change is farther than `_half` from the middle of its thresholds.
         self._middle = (self._threshold_on + self._minus_threshold_off) / 2
         self._half = (self._threshold_on - self._minus_threshold_off) / 2
-        # Between its last event and the next, a pixel may be anywhere within its thresholds.
+        # At the start, a pixel is anywhere between its last event and the next.
         start = torch.rand(shape, generator=generator, device=device).sub_(0.5)
         self._reference = torch.addcmul(first, start, self._threshold_on)
         self._light = first.clone()
@@ -82,15 +80,11 @@ class PixelArray:
         self._decay_for: Tensor | None = None
         self.adapt(first)
 
-    @property
-    def light(self) -> Tensor:
-        """(B, H, W): log intensity as the photoreceptors pass it on."""
-        return self._light
-
     def adapt(self, log_intensity: Tensor) -> None:
-        """Let the bandwidth of each pixel follow a frame (B, H, W): darker pixels are slower.
+        """Set the bandwidth of each pixel from a frame (B, H, W): darker pixels are slower.
 
-        In proportion to intensity, down to a tenth of the brightest pixel's (v2e, eq. 2).
+        It is proportional to intensity, with an offset of a tenth of the brightest pixel (v2e,
+        eq. 2).
         """
         brightest = log_intensity.amax((1, 2), keepdim=True)
         relative = torch.exp(log_intensity - brightest).add_(0.1).clamp_(max=1.0)
@@ -98,13 +92,13 @@ class PixelArray:
         self._decay_for = None
 
     def step(self, log_intensity: Tensor, duration_s: Tensor) -> Firings:
-        """Advance to a frame (B, H, W) that comes duration_s (B,) later."""
+        """Advance by duration_s (B,) to the next frame (B, H, W) and return the events."""
         if self._decay_for is not duration_s:
             self._decay = torch.exp(self._rate * duration_s[:, None, None])
             self._decay_for = duration_s
         camera, before = self.camera, self._light
         after = torch.lerp(log_intensity, before, self._decay)
-        # Leak pulls the reference down at a steady rate, until an ON event puts it back.
+        # Leak lowers the reference at a constant rate; ON events restore it.
         leak = camera.leak_hz * camera.threshold_on * duration_s
         self._reference.sub_(leak[:, None, None])
         change = after - self._reference
@@ -116,7 +110,7 @@ class PixelArray:
             on, self._threshold_on.view(-1)[cell], self._minus_threshold_off.view(-1)[cell]
         )
         clip = cell // before[0].numel()
-        # From here on upwards, whatever the polarity: in thresholds from the last event.
+        # From here on in thresholds from the last event, positive for both polarities.
         end = end / threshold
         moved = (after.view(-1)[cell] - before.view(-1)[cell] + leak[clip]) / threshold
         begin = (end - moved).clamp_(max=1.0)
@@ -139,14 +133,14 @@ class PixelArray:
         spacing: Tensor,
         duration_s: Tensor,
     ) -> Firings:
-        """Leave out what a pixel would fire within the dead time of its last event.
+        """Drop the events within the dead time of the pixel's last event.
 
-        Evenly spaced events: after one that counts, the next is the one a dead time later.
+        The events of a row are evenly spaced, so every `stride`-th one remains.
         """
         step_s = duration_s[clip].double()
         dead = (self.camera.refractory_us * 1e-6)[clip] / step_s
         wait = (self._ready_s[cell] - self._now_s[clip]) / step_s
-        slack = 1e-6  # of rounding, in events
+        slack = 1e-6  # for rounding errors, in events
         skipped = torch.ceil((wait - first) / spacing - slack).clamp_min_(0).float()
         stride = torch.ceil(dead / spacing - slack).clamp_min_(1).float()
         kept = ((count - 1 - skipped) / stride).floor_().add_(1)
@@ -167,11 +161,7 @@ class PixelArray:
 
 
 def event_list(firings: Firings, start_us: int, end_us: int) -> EventArray:
-    """The events of a single sensor as a list.
-
-    Returns:
-        EVENT_DTYPE (N,), sorted by time, in (start_us, end_us].
-    """
+    """Return the events of a single sensor: EVENT_DTYPE (N,), sorted, in (start_us, end_us]."""
     cell, on, fraction = (tensor.numpy() for tensor in firings.events())
     events = np.empty(len(cell), EVENT_DTYPE)
     events["t"] = start_us + np.maximum(np.ceil(fraction * (end_us - start_us)), 1)

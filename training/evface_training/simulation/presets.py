@@ -7,8 +7,8 @@ from evface_training.simulation.readout import Readout
 
 _BRIGHT = (1000.0, 1000.0)
 
-#: Cameras by name: a prior with no or little room. Figures follow the makers' data sheets and v2e's
-#: settings where they are given, and are otherwise estimates; none was fitted to a sensor.
+#: Name → a narrow prior. Values follow data sheets and the settings of v2e where they exist, and
+#: are estimates otherwise; none was fitted to a sensor.
 PRESETS: dict[str, CameraPrior] = {
     "ideal": CameraPrior(
         threshold=(0.2, 0.2),

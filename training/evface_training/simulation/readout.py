@@ -1,4 +1,4 @@
-"""How events leave the sensor: one bus, a delay, and a clock that ticks."""
+"""The readout of a sensor: a bus of limited rate, a latency, and a clock."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from evface_edge.events.array import EventArray
 
 @dataclass(frozen=True)
 class Readout:
-    """Events wait for the bus in the order in which they came; a clock stamps them as they leave.
+    """Events wait for the bus in order of time; the clock sets their timestamps after the wait.
 
     Attributes:
-        max_rate_hz: events per second that the bus carries; inf is as many as come.
-        max_wait_us: an event that would wait longer is lost: the pixel was not read in time.
-        latency_us: from the pixel to the clock, where nothing waits.
-        tick_us: of the clock; timestamps are multiples of it.
+        max_rate_hz: events per second of the bus; inf is no limit.
+        max_wait_us: an event that would wait longer is lost.
+        latency_us: from the pixel to the clock, without waiting.
+        tick_us: resolution of the clock; timestamps are multiples of it.
     """
 
     max_rate_hz: float = math.inf
@@ -41,10 +41,10 @@ class Readout:
 
 
 class Bus:
-    """The read-out of one recording; packets in order of time.
+    """The readout of one recording; takes packets in order of time.
 
     Attributes:
-        lost: events that no one will ever see, so far.
+        lost: number of lost events so far.
     """
 
     def __init__(self, readout: Readout) -> None:
@@ -53,7 +53,7 @@ class Bus:
         self.lost = 0
 
     def __call__(self, events: EventArray) -> EventArray:
-        """The events that get through, with the time at which they do; still in order."""
+        """Return the events that are read, with their timestamps; still sorted."""
         readout = self._readout
         result = events
         if len(events) and math.isfinite(readout.max_rate_hz):
@@ -85,7 +85,7 @@ def _queue() -> Callable[[_Floats, float, float, float], tuple[_Floats, float]]:
     def queue(
         arrives: _Floats, service_us: float, max_wait_us: float, free_us: float
     ) -> tuple[_Floats, float]:
-        """When each event has left (nan: lost), and from when on the bus is free."""
+        """Return when each event is read (nan: lost), and when the bus is free again."""
         leaves = np.empty_like(arrives)
         for index in range(len(arrives)):
             start = max(arrives[index], free_us)

@@ -1,12 +1,12 @@
-"""Turning a still in depth: a canonical surface is fitted to its landmarks and rotated.
+"""Turns of a still head in depth: a canonical surface is fitted to its landmarks and rotated.
 
-Rays from the pixels of the turned image are followed to their first hit on the surface (relief
-mapping, Policarpo et al., I3D 2005), so near parts move farther and hide what lies behind them.
-The view is a scaled orthographic one. Whatever the fit, a turn by zero is the still itself, and a
-landmark goes where the surface under it goes.
+Rays from the pixels of the turned image are traced to their first hit on the surface (relief
+mapping, Policarpo et al., I3D 2005), so near parts move farther and hide the parts behind them. The
+projection is scaled orthographic. With any fit, a turn by zero is the still itself, and a landmark
+moves with the surface under it.
 
-Coordinates of the image are fractions of the crop, x right, y down; depth is in the same unit,
-away from the camera.
+Image coordinates are fractions of the crop, x right, y down; depth is in the same unit, away from
+the camera.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from torch import Tensor
 CANONICAL_FILE = Path(__file__).with_name("canonical_head.npz")
 #: The height map reaches this far from the origin of head coordinates.
 HALF_WIDTH_MM, HALF_HEIGHT_MM = 125.0, 155.0
-#: Where the head turns about: the top of the neck, in head coordinates.
+#: Centre of the rotation: the top of the neck, in head coordinates.
 _PIVOT_MM = (0.0, -25.0, -20.0)
-#: Rays begin before the tip of any nose and end on a plane behind the ears.
+#: Rays begin in front of every nose and end on a plane behind the ears.
 _NEAR_MM, _FAR_MM = 125.0, -60.0
-#: Samples along a ray until it is inside, and steps that then find the surface.
+#: Samples along a ray, and steps of refinement of the hit.
 _MARCH, _REFINE = 14, 3
-#: A point is seen where the ray that leaves it meets the surface this close to it.
+#: A point is visible if the ray to it hits the surface within this distance.
 _SEEN_MM = 2.0
 
 
@@ -46,7 +46,7 @@ class FittedHead:
     Attributes:
         rotation: (B, 3, 3), head coordinates (x to the subject's left, y up, z forward) → image.
         scale: (B,) crop ÷ mm.
-        offset: (B, 3) where the origin of head coordinates lies.
+        offset: (B, 3) of the origin of head coordinates.
     """
 
     rotation: Tensor
@@ -54,7 +54,7 @@ class FittedHead:
     offset: Tensor
 
     def __getitem__(self, part: slice) -> FittedHead:
-        return FittedHead(self.rotation[part], self.scale[part], self.offset[part])
+        return FittedHead(**{name: value[part] for name, value in vars(self).items()})
 
     @property
     def pivot(self) -> Tensor:
@@ -63,17 +63,17 @@ class FittedHead:
         return self.scale[:, None] * (self.rotation @ at) + self.offset
 
     def lever(self) -> Tensor:
-        """(B,) how far the middle of the face moves in a small turn, crop ÷ radian."""
+        """Return the motion of the middle of the face in a small turn, crop ÷ radian (B,)."""
         return (90.0 - _PIVOT_MM[2]) * self.scale
 
 
 def fit_head(points: Tensor) -> FittedHead:
-    """The scaled orthographic pose of the canonical head that fits points (B, 98, 2) best.
+    """Fit the scaled orthographic pose of the canonical head to points (B, 98, 2).
 
     Least squares for the affine camera, then the nearest rotation and scale.
     """
     canonical = _canonical()[0].to(points.device)
-    # The contour slides along the skin when a head turns: it has less of a say.
+    # The contour slides along the skin when a head turns: it has a lower weight.
     weight = torch.ones(len(canonical), device=points.device)
     weight[:33] = 0.3
     design = torch.cat([canonical, torch.ones_like(canonical[:, :1])], 1)
@@ -91,13 +91,13 @@ def fit_head(points: Tensor) -> FittedHead:
 
 
 def turn_matrix(yaw: Tensor, pitch: Tensor) -> Tensor:
-    """Rotations (B, 3, 3) in the image's coordinates; angles (B,) in radians.
+    """Return rotations (B, 3, 3) in image coordinates; angles (B,) in radians.
 
     Yaw above 0 turns the face to the right of the image, pitch above 0 up.
     """
     zero, one = torch.zeros_like(yaw), torch.ones_like(yaw)
     cos, sin = yaw.cos(), yaw.sin()
-    # Depth points away from the camera: the near side, of negative depth, goes to the right.
+    # Depth points away from the camera: the near side, of negative depth, moves to the right.
     turn = torch.stack([cos, zero, -sin, zero, one, zero, sin, zero, cos], -1)
     cos, sin = pitch.cos(), pitch.sin()
     nod = torch.stack([one, zero, zero, zero, cos, sin, zero, -sin, cos], -1)
@@ -107,15 +107,15 @@ def turn_matrix(yaw: Tensor, pitch: Tensor) -> Tensor:
 def source_places(
     head: FittedHead, yaw: Tensor, pitch: Tensor, places: Tensor, march: int = _MARCH
 ) -> Tensor:
-    """Which place of the still is seen at each place after a turn.
+    """Return the place of the still that is visible at each place after a turn.
 
     Args:
         yaw, pitch: (B,) radians.
         places: (B, N, 2).
-        march: samples along each ray; a nose thinner than one in `march` of the head is missed.
+        march: samples along each ray; parts thinner than 1 ÷ `march` of the depth are missed.
 
     Returns:
-        (B, N, 2); beyond the head, the places themselves.
+        (B, N, 2); outside the head, the places themselves.
     """
     turn = turn_matrix(yaw, pitch)
     pivot = head.pivot[:, None]
@@ -128,7 +128,7 @@ def source_places(
 
 
 def surface_points(head: FittedHead, places: Tensor) -> Tensor:
-    """Places (B, N, 2) of the still → the points of the surface under them (B, N, 3)."""
+    """Return the points of the surface (B, N, 3) under places (B, N, 2) of the still."""
     start = F.pad(places, (0, 1))
     step = torch.tensor([0.0, 0.0, 1.0], device=places.device).expand(len(places), 3)
     return start + _first_hit(head, start, step, _MARCH)[..., None] * step[:, None]
@@ -137,9 +137,9 @@ def surface_points(head: FittedHead, places: Tensor) -> Tensor:
 def turned_points(
     head: FittedHead, yaw: Tensor, pitch: Tensor, points: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Where points (B, N, 2) of the still are after a turn, and which are seen, (B, N) bool.
+    """Return points (B, N, 2) of the still after a turn, and which are visible, (B, N) bool.
 
-    A point is hidden where the ray to its new place meets the surface before it.
+    A point is hidden if the ray to its new place hits the surface in front of it.
     """
     pivot = head.pivot[:, None]
     turn = turn_matrix(yaw, pitch)
@@ -150,9 +150,9 @@ def turned_points(
 
 
 def _first_hit(head: FittedHead, start: Tensor, step: Tensor, march: int) -> Tensor:
-    """How far along parallel rays from `start` (B, N, 3), amount × `step` (B, 3), the surface is
-    first met, (B, N)."""
-    # Rays in head coordinates, mm, which look the other way along depth.
+    """Return the amount (B, N) at which parallel rays, `start` (B, N, 3) + amount × `step` (B, 3),
+    first hit the surface."""
+    # Rays in head coordinates, mm; z there is opposite to depth.
     scale = head.scale[:, None]
     offset = (start - head.offset[:, None]) / scale[..., None]
     x, y, z = (offset @ head.rotation).unbind(-1)
@@ -161,24 +161,24 @@ def _first_hit(head: FittedHead, start: Tensor, step: Tensor, march: int) -> Ten
     dz = dz.clamp_max(-1e-3 / scale)
 
     def above(amount: Tensor) -> Tensor:
-        """Height over the surface, mm."""
+        """Return the height over the surface, mm."""
         return z + amount * dz - _surface(x + amount * dx, y + amount * dy)
 
     near, far = (_NEAR_MM - z) / dz, (_FAR_MM - z) / dz
     outside_at, inside_at = near, far
     outside, inside = z + near * dz, torch.zeros_like(near)
-    found = torch.zeros_like(near, dtype=torch.bool)
+    hit = torch.zeros_like(near, dtype=torch.bool)
     previous, before = near, torch.full_like(near, 1.0)
     for index in range(1, march + 1):
         amount = torch.lerp(near, far, index / march)
         height = above(amount)
-        new = (height <= 0) & ~found
+        new = (height <= 0) & ~hit
         outside_at, inside_at = (
             torch.where(new, previous, outside_at),
             torch.where(new, amount, inside_at),
         )
         outside, inside = torch.where(new, before, outside), torch.where(new, height, inside)
-        found |= new
+        hit |= new
         previous, before = amount, height
     # Regula falsi between the last sample outside and the first inside.
     for _ in range(_REFINE):
@@ -192,20 +192,20 @@ def _first_hit(head: FittedHead, start: Tensor, step: Tensor, march: int) -> Ten
         )
         inside_at, inside = torch.where(out, inside_at, amount), torch.where(out, inside, height)
     fraction = (outside / (outside - inside).clamp_min(1e-6)).clamp_(0, 1)
-    return torch.where(found, torch.lerp(outside_at, inside_at, fraction), far)
+    return torch.where(hit, torch.lerp(outside_at, inside_at, fraction), far)
 
 
 def _surface(x: Tensor, y: Tensor) -> Tensor:
-    """Height of the surface at head coordinates (B, N), mm."""
+    """Return the height of the surface at head coordinates (B, N), mm."""
     height = _canonical()[1].to(x.device)[None, None]
     places = torch.stack([x / HALF_WIDTH_MM, y / -HALF_HEIGHT_MM], -1)
     return F.grid_sample(height, places[None], "bilinear", "border", align_corners=True)[0, 0]
 
 
 def head_mask(head: FittedHead, places: Tensor) -> Tensor:
-    """1 on the head and close around it, falling to 0 at half a head's width from it, (B, N)."""
+    """Return (B, N): 1 on and close to the head, 0 from half a head's width away."""
     offset = (places - head.offset[:, None, :2]) / head.scale[:, None, None]
-    # Axes of the head as they lie in the image.
+    # Axes of the head in the image.
     up = F.normalize(head.rotation[:, :2, 1], dim=-1)
     across = torch.stack([-up[:, 1], up[:, 0]], -1)
     x = (offset * across[:, None]).sum(-1) / 105.0

@@ -1,4 +1,4 @@
-"""Still images that move: what crops of them show at any instant."""
+"""Still images in motion: renders crops of them at any instant."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from evface_training.simulation.relief import FittedHead, source_places
 
 @dataclass(frozen=True)
 class Scenes:
-    """B crops of images, their motion, and what passes before them.
+    """B crops of images, their motion, and the objects that pass in front of them.
 
     Attributes:
         to_source: (B, 2, 3) crop fractions → pixels of the image, centres at integers.
         fields: (B, 14, 2, G, G) displacement fields, fractions of the crop.
         trajectories: the amounts of the fields over time.
-        passing: textures of two channels, log light and cover; or of four, colour and cover.
+        passing: with textures of light and coverage, in as many channels as the images.
         side: of the crops, pixels.
-        exact_head: where given, it is turned anew at each instant, instead of along the parabola
-            of `trajectories`.
+        exact_head: if given, the head is turned exactly at each instant, instead of along the
+            parabola of `trajectories`.
         blinking: lids that close in the images.
     """
 
@@ -50,20 +50,12 @@ class Scenes:
             None if self.blinking is None else self.blinking[part],
         )
 
-    def show(self, images: Tensor, times: Tensor) -> Tensor:
-        """Images (B, C, P, P) as the crops show them at times (B,), in windows.
 
-        Returns:
-            (B, C, side, side).
-        """
-        return Film(self, images).at(times)
-
-
-class Film:
-    """Images (B, C, P, P) of scenes, ready to be shown at one instant after the other."""
+class SceneRenderer:
+    """Renders scenes with images (B, C, P, P) at one instant after the other."""
 
     def __init__(self, scenes: Scenes, images: Tensor) -> None:
-        self._scenes, self._pictures = scenes, images
+        self._scenes, self._images = scenes, images
         blinking = scenes.blinking
         self._painter = None if blinking is None else blinking.painter(images)
         batch, count, _, grid, _ = scenes.fields.shape
@@ -79,20 +71,20 @@ class Film:
         self._moves = moves.reshape(batch, count, -1)
         self._finer = _interpolation(grid, scenes.side, images.device)
 
-    def _in_image(self, way: Tensor) -> Tensor:
-        """Ways (B or 1, 2, G, G) in the crop → ways in the image, (B, 2, G, G)."""
-        return (self._linear @ way.flatten(-2)).reshape(-1, *way.shape[-3:])
+    def _in_image(self, shift: Tensor) -> Tensor:
+        """Convert displacements (B or 1, 2, G, G) from crop to image coordinates (B, 2, G, G)."""
+        return (self._linear @ shift.flatten(-2)).reshape(-1, *shift.shape[-3:])
 
-    def at(self, times: Tensor, amounts: Tensor | None = None) -> Tensor:
-        """What the crops show at times (B,), in windows.
+    def render(self, times: Tensor, amounts: Tensor | None = None) -> Tensor:
+        """Render the crops at times (B,), in windows.
 
         Args:
-            amounts: (B, 14), where the caller has them already.
+            amounts: (B, 14) of the fields, if already computed.
 
         Returns:
             (B, C, side, side).
         """
-        scenes, images = self._scenes, self._pictures
+        scenes, images = self._scenes, self._images
         if amounts is None:
             amounts = scenes.trajectories.at(times[:, None])[..., 0]
         if self._painter is not None and scenes.blinking is not None:
@@ -115,7 +107,7 @@ class Film:
         return scenes.passing.cover_(shown, times)
 
     def _turned(self, head: FittedHead, times: Tensor) -> Tensor:
-        """How far the turning head has moved, (B, 2, G, G)."""
+        """Return the displacement by the turn of the head, (B, 2, G, G)."""
         yaw, pitch = self._scenes.trajectories.turn_at(times[:, None])[..., 0].unbind(1)
         flat = self._places.reshape(1, -1, 2).expand(len(yaw), -1, -1)
         turned = flat - source_places(head, yaw, pitch, flat)
@@ -123,7 +115,7 @@ class Film:
 
 
 def _interpolation(grid: int, side: int, device: torch.device) -> Tensor:
-    """(side, grid): values at grid points → values at pixels, linear in between, ends at ends."""
+    """Return (side, grid): the linear interpolation from grid points to pixels."""
     return F.interpolate(
         torch.eye(grid, device=device)[None], side, mode="linear", align_corners=True
     )[0].T.contiguous()
@@ -132,7 +124,7 @@ def _interpolation(grid: int, side: int, device: torch.device) -> Tensor:
 def crop_fields(
     points: Tensor, head: FittedHead, trajectories: Trajectories, side: int, grid: int = GRID
 ) -> Tensor:
-    """The displacement fields of crops with these landmarks (B, 98, 2) and motions."""
+    """Return the displacement fields of crops with landmarks (B, 98, 2) and motions."""
     places = grid_places(grid, side, points.device)
     fields = basis_fields(points, places)
     if trajectories.turn_rad.any():
@@ -141,13 +133,13 @@ def crop_fields(
 
 
 def exposed(scenes: Scenes, light: Tensor, cameras: FrameCameras, duration_s: Tensor) -> Tensor:
-    """Mean of the light (B, C, P, P) over exposures about the end of each window.
+    """Return the mean of the light (B, C, P, P) over exposures centred on the windows' ends.
 
     Returns:
         (B, C, side, side).
     """
-    video, total = Film(scenes, light), torch.zeros((), device=light.device)
+    renderer, total = SceneRenderer(scenes, light), torch.zeros((), device=light.device)
     for index in range(cameras.samples):
         offset = (index + 0.5) / cameras.samples - 0.5
-        total = total + video.at(1 + offset * cameras.exposure_s / duration_s)
+        total = total + renderer.render(1 + offset * cameras.exposure_s / duration_s)
     return total / cameras.samples

@@ -1,4 +1,4 @@
-"""A still face that turns, speaks and blinks for as long as one likes: light and landmarks."""
+"""Light from a still image whose face turns, speaks and blinks."""
 
 from __future__ import annotations
 
@@ -25,25 +25,26 @@ from evface_training.simulation.tone import log_light
 
 _GRID = 65
 _DISTANCE_MM = 650.0
-#: Of a face's height: how far an open jaw carries the mouth, and raised brows go.
+#: In heights of a face: motion of the mouth with an open jaw, and of raised brows.
 _MOUTH, _BROWS = 0.07, 0.04
 _SOLVE_STEPS = 12
 
 
 @dataclass(frozen=True, eq=False)
 class StillSource:
-    """An image whose head moves as `AvatarAnimation` says; a seed decides all of it.
+    """An image whose head moves like an avatar; the motion follows from the seed.
 
-    The image itself is what the camera sees while the head is at rest; the background stays.
+    With the head at rest the light is that of the image. The background does not move.
 
     Attributes:
         image: (H, W) uint8 grey, gamma-coded.
-        points: (98, 2) pixels of it.
+        points: (98, 2) pixels of the image.
+        seed: of the motion.
         speed: "slow", "normal" or "fast".
 
     Raises:
-        ConfigError: arrays of another shape, points that are not finite or outside, an unknown
-            speed, a duration that is not above 0.
+        ConfigError: arrays of another shape, points that are not finite or mostly outside the
+            image, an unknown speed, or a duration that is not above 0.
     """
 
     image: NDArray[np.uint8]
@@ -100,7 +101,7 @@ class StillSource:
 
 
 class _Warp:
-    """Where each place of an image comes from, in units of its longer side."""
+    """The warp of an image for an expression and a pose; places in units of its longer side."""
 
     def __init__(self, points: NDArray[np.float32], size: SensorSize) -> None:
         self._size, self._unit = size, float(max(size.width, size.height))
@@ -119,7 +120,7 @@ class _Warp:
         self._fields = basis_fields(self._still, places)[:, [MOUTH, BROWS]].flatten(1, 2)
 
     def set(self, expression: Expression, pose: Pose) -> None:
-        # A still shows no more than its own half of a head.
+        # A still does not show the other half of the head.
         turn = torch.deg2rad(torch.tensor([pose.yaw_deg, pose.pitch_deg]))
         turn = turn * (MAX_TURN_RAD / turn.norm().clamp_min(1e-6)).clamp_max(1.0)
         self._yaw, self._pitch = turn[:1], turn[1:]
@@ -136,11 +137,11 @@ class _Warp:
         self._closure = torch.tensor([[expression.blink_right, expression.blink_left]])
 
     def blink(self, light: Tensor) -> Tensor:
-        """The still (1, 1, H, W) with its lids as far closed as they are now."""
+        """Return the still (1, 1, H, W) with its lids closed as set."""
         return self._lids.cover(light, self._closure)
 
     def source(self, places: Tensor) -> Tensor:
-        """Places (1, N, 2) of the moved image → places of the still."""
+        """Convert places (1, N, 2) of the moved image to places of the still."""
         middle = self._head.offset[:, None, :2]
         back = (places - middle - self._shift) @ self._rotate.T / self._scale + middle
         places = places + (back - places) * head_mask(self._head, places)[..., None]
@@ -150,13 +151,13 @@ class _Warp:
     def _expressed(self, places: Tensor) -> Tensor:
         extent = torch.tensor([self._size.width, self._size.height]) / self._unit
         at = places / extent * 2 - 1
-        # Grid points stand at the middles of the first and the last pixel.
+        # The grid reaches from the centre of the first pixel to that of the last.
         at = at / (1 - 1 / torch.tensor([self._size.width, self._size.height]))
         fields = F.grid_sample(self._fields, at[:, None], "bilinear", "border", align_corners=True)
         return torch.einsum("k,kcn->nc", self._amounts, fields[0, :, 0].reshape(2, 2, -1))[None]
 
     def landmarks(self) -> NDArray[np.float32]:
-        """(98, 2) pixels: where `source` is each landmark of the still, its lids closed."""
+        """Return (98, 2) pixels: the places that `source` maps to the landmarks of the still."""
         still = (self._lids.closed(self._points, self._closure) + 0.5) / self._unit
         turned, _ = turned_points(self._head, self._yaw, self._pitch, still)
         middle = self._head.offset[:, None, :2]
@@ -164,15 +165,15 @@ class _Warp:
         moved = guess + self._expressed(still)
         for _ in range(_SOLVE_STEPS):
             moved = moved + 0.7 * (still - self.source(moved))
-        # A hidden point is in no place of the image: it stays where the turn has carried it.
+        # A hidden point has no such place: it gets its place after the turn.
         error = (still - self.source(moved)).norm(dim=-1) * self._unit
         away = (moved - guess).norm(dim=-1) > 0.1 * self._face
-        found = torch.where(((error > 0.5) | away)[..., None], guess, moved)
-        result: NDArray[np.float32] = (found[0] * self._unit - 0.5).numpy()
+        solved = torch.where(((error > 0.5) | away)[..., None], guess, moved)
+        result: NDArray[np.float32] = (solved[0] * self._unit - 0.5).numpy()
         return result
 
     def show(self, images: Tensor, source: Tensor) -> Tensor:
-        """An image (1, 1, H, W) through source places (G, G, 2) → (H, W)."""
+        """Sample an image (1, 1, H, W) at source places (G, G, 2), enlarged to (H, W)."""
         height, width = self._size.height, self._size.width
         extent = torch.tensor([width, height]) / self._unit
         coarse = (source / extent * 2 - 1).permute(2, 0, 1)[None]
