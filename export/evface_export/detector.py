@@ -32,7 +32,7 @@ CALIBRATION, JUDGING = 192, 384
 _SEED = 4_242
 #: False peaks a scene that the threshold of the card lets pass: the landmark network, which judges
 #: them, is far better at telling a face than a few cells are.
-FALSE_PER_SCENE = 1.5
+FALSE_A_SCENE = 1.5
 #: Percentage points of faces found that INT8 may cost.
 MAX_LOSS = 2.0
 _BATCH = 32
@@ -67,7 +67,7 @@ def export_detector(
 ) -> ExportedDetector:
     """Quantise, compare, write.
 
-    The threshold of the card is the one at which simulated scenes have FALSE_PER_SCENE false peaks.
+    The threshold of the card is the one at which simulated scenes have FALSE_A_SCENE false peaks.
 
     Args:
         faces: to make scenes of; not those that the result will be measured with.
@@ -81,7 +81,7 @@ def export_detector(
     network, recipe = load_detector(checkpoint)
     calibrating = draw_scenes(faces, recipe, CALIBRATION, _SEED)
     judging = draw_scenes(faces, recipe, JUDGING, _SEED + 1)
-    before = validate_detector(network, judging, FALSE_PER_SCENE)
+    before = validate_detector(network, judging, FALSE_A_SCENE)
     grid = network.config.grid
     example = torch.zeros(2, grid.channels, grid.height, grid.width)
     with expected_warnings():
@@ -121,7 +121,7 @@ def export_detector(
             metrics={
                 "found_percent_fp32": before["found_percent"],
                 "found_percent": after["found_percent"],
-                "false_peaks_a_scene": FALSE_PER_SCENE,
+                "false_peaks_a_scene": FALSE_A_SCENE,
                 "iou_percent": after["iou_percent"],
             },
         )
@@ -144,4 +144,4 @@ def _measured(path: Path, scenes: Scenes) -> dict[str, float]:
             outputs = runtime.run({"cells": part.numpy()})
             heat.append(outputs["heat"])
             place.append(outputs["place"])
-    return detection_metrics(np.concatenate(heat), np.concatenate(place), scenes, FALSE_PER_SCENE)
+    return detection_metrics(np.concatenate(heat), np.concatenate(place), scenes, FALSE_A_SCENE)

@@ -11,7 +11,7 @@ import torch
 from evface_edge.tracking.detector_grid import GridShape
 from evface_training.detector.network import STRIDE, Detector, DetectorConfig
 from evface_training.detector.scenes import Scenes
-from evface_training.detector.task import DetectorTask, detector_loss, detection_metrics
+from evface_training.detector.task import DetectorTask, detection_metrics, detector_loss
 
 H, W = 18, 24
 
