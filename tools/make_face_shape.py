@@ -1,9 +1,9 @@
-"""Make evface_edge/data/face_shape.npz: the 98 points of a head in 3-D, and how they vary.
+"""Make evface_edge/data/face_shape.npz: mean and modes of the 98 points of a head in 3-D.
 
     python tools/make_face_shape.py
 
-Identities and expressions are drawn from the parametric head; the head's own axes are kept, so
-that a fitted rotation is the rotation of the head. Takes a few minutes.
+Identities and expressions are drawn from the parametric avatar, in head coordinates, so that a
+fitted rotation is that of the head. Takes a few minutes.
 """
 
 from __future__ import annotations

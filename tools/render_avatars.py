@@ -1,9 +1,9 @@
-"""Render the avatars that an export is calibrated with when nobody gives clips.
+"""Render the bundled avatars, which an export uses without a calibration file.
 
     python tools/render_avatars.py
 
 Writes training/evface_training/data/avatars.jpg, a sheet of grey crops, and avatars.npz, their
-landmarks. Every head is another identity, in another light, pose and expression.
+landmarks. Each avatar has another identity, light, pose and expression.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from evface_training.avatar import (
     AvatarRenderer,
     Light,
     PinholeCamera,
+    Pose,
 )
-from evface_training.avatar import Pose as HeadPose
 from evface_training.data.avatars import AVATARS, COLUMNS, FACE_FRACTION, FOLDER
 from evface_training.data.faces import CROP_SIDE_PX
 
@@ -37,16 +37,16 @@ def main(folder: Path) -> None:
         for index in range(AVATARS):
             rng = np.random.default_rng(index)
             animation = AvatarAnimation.sample(
-                rng, speed="fast", seconds=10, center=HeadPose(y_mm=10.0, distance_mm=650.0)
+                rng, speed="fast", seconds=10, center=Pose(y_mm=10.0, distance_mm=650.0)
             )
             identity, light = AvatarIdentity.sample(rng), Light.sample(rng)
             expression, pose = animation.state(rng.uniform(0, 10e6))
-            head = renderer.render(identity, expression, pose, camera, light, contour="outline")
-            box = Box.around(head.landmarks)
+            avatar = renderer.render(identity, expression, pose, camera, light, contour="outline")
+            box = Box.around(avatar.landmarks)
             side = max(box.width, box.height) / FACE_FRACTION
             left = np.array([box.x + box.width / 2, box.y + box.height / 2]) - side / 2
-            grey = (head.image.clip(0, 1) ** (1 / _GAMMA) * 255).round().astype(np.uint8)
-            # In Pillow's edges, which lie half a pixel before the centres that landmarks use.
+            grey = (avatar.image.clip(0, 1) ** (1 / _GAMMA) * 255).round().astype(np.uint8)
+            # Pillow counts from the edge of the first pixel, landmarks from its centre.
             edges = (*(left + 0.5), *(left + 0.5 + side))
             crop = Image.fromarray(grey).transform(
                 (CROP_SIDE_PX, CROP_SIDE_PX),
@@ -56,7 +56,7 @@ def main(folder: Path) -> None:
             )
             row, column = divmod(index, COLUMNS)
             sheet.paste(crop, (column * CROP_SIDE_PX, row * CROP_SIDE_PX))
-            points[index] = (head.landmarks - left) * (CROP_SIDE_PX / side) - 0.5
+            points[index] = (avatar.landmarks - left) * (CROP_SIDE_PX / side) - 0.5
     sheet.save(folder / "avatars.jpg", quality=90)
     np.savez_compressed(folder / "avatars.npz", points=points)
 

@@ -1,4 +1,4 @@
-"""Write the surface that stills are turned on: the average of our own head, neutral.
+"""Write the surface on which stills are turned: the neutral average avatar.
 
     python tools/write_canonical_head.py
 
@@ -34,13 +34,13 @@ def canonical_head() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     )
     surface, normals = model.skin(neutral)
     front = (normals[..., 2] > 0.02) & ~model.head.inside[:, None]
-    seen = surface[front]
+    visible = surface[front]
     x = np.arange(-HALF_WIDTH_MM, HALF_WIDTH_MM + 1, STEP_MM)
     y = np.arange(HALF_HEIGHT_MM, -HALF_HEIGHT_MM - 1, -STEP_MM)
     places = np.stack(np.meshgrid(x, y), axis=-1)
-    height = LinearNDInterpolator(seen[:, :2], seen[:, 2])(places)
-    away, nearest = cKDTree(seen[:, :2]).query(places)
-    fallen = np.maximum(seen[nearest, 2] - FALL * away, FLOOR_MM)
+    height = LinearNDInterpolator(visible[:, :2], visible[:, 2])(places)
+    away, nearest = cKDTree(visible[:, :2]).query(places)
+    fallen = np.maximum(visible[nearest, 2] - FALL * away, FLOOR_MM)
     # The convex hull of the points is a little larger than the head.
     height = np.where(np.isfinite(height) & (away < STEP_MM), height, fallen)
     height = gaussian_filter(height, 0.7)

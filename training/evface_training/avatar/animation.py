@@ -1,4 +1,4 @@
-"""A head in continuous time: how it turns, blinks, looks around, speaks and pauses."""
+"""Expression and pose of an avatar in continuous time: turns, blinks, gaze, speech and pauses."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _SACCADE_S = 0.045
 
 @dataclass(frozen=True, eq=False)
 class _Waves:
-    """A sum of sines: band-limited, smooth, exact at any time. Arrays (waves,)."""
+    """A sum of sines: band-limited and smooth; arrays (waves,)."""
 
     amplitude: NDArray[np.float64]
     omega: NDArray[np.float64]
@@ -77,13 +77,13 @@ class _Steps:
 
 @dataclass(frozen=True, eq=False)
 class AvatarAnimation:
-    """A trajectory of expression and pose, exact at every microsecond.
+    """A trajectory of expression and pose, in closed form.
 
-    Head and mouth move on sums of sines; a clock of their own stands still in pauses and takes
-    0.12 s to stop and start. Blinks and gaze shifts go on in pauses.
+    Head and mouth move by sums of sines of a clock that stops in pauses, with ramps of 0.12 s.
+    Blinks and gaze shifts continue in pauses.
 
     Attributes:
-        duration_us: length; states before 0 and after it are those of the ends.
+        duration_us: length; states outside are those of the ends.
     """
 
     duration_us: int
@@ -104,7 +104,7 @@ class AvatarAnimation:
         center: Pose | None = None,
         pauses: bool = True,
     ) -> AvatarAnimation:
-        """A random trajectory about `center`.
+        """Draw a trajectory around `center`.
 
         Raises:
             ConfigError: an unknown speed, or a duration that is not above 0.
@@ -154,14 +154,14 @@ class AvatarAnimation:
         )
 
     def state(self, t_us: float) -> tuple[Expression, Pose]:
-        """Expression and pose at a time, µs from the start."""
+        """Return expression and pose at a time, µs from the start."""
         t_s = min(max(t_us, 0), self.duration_us) / 1e6
         moved_s = _elapsed(self._clock, t_s)
         return self._expression(t_s, moved_s), self._pose_at(moved_s)
 
     @property
     def blinks_us(self) -> NDArray[np.int64]:
-        """When the lids begin to fall, µs from the start."""
+        """Starts of the blinks, µs from the start."""
         return (self._blinks_s * 1e6).astype(np.int64)
 
     def _pose_at(self, moved_s: float) -> Pose:
@@ -179,7 +179,7 @@ class AvatarAnimation:
         lips = talking * mouth["lips"](moved_s)
         brows = float(np.clip(mouth["brows"](moved_s), -0.4, 1.0))
         blink = self._blink(t_s)
-        # Lids follow the eyes down.
+        # Lids follow the eyes when they look down.
         gaze_pitch = self._gaze[1](t_s)
         lid = blink + (1 - blink) * float(np.clip(-gaze_pitch / 40, 0.0, 0.35))
         return Expression(
@@ -207,7 +207,7 @@ class AvatarAnimation:
 
 
 def _ease(fraction: float) -> float:
-    """0 to 1 with no jump in velocity or acceleration."""
+    """Smootherstep: from 0 to 1 with continuous velocity and acceleration."""
     u = min(max(fraction, 0.0), 1.0)
     return u * u * u * (u * (6 * u - 15) + 10)
 
@@ -218,7 +218,7 @@ _RAMP_S = 0.12
 def _clock(
     rng: np.random.Generator, seconds: float, pauses: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Starts and lengths (s) of the pauses, each at least two ramps long."""
+    """Draw starts and lengths (s) of the pauses, each at least two ramps long."""
     if not pauses or seconds < 2.0:
         return np.empty(0), np.empty(0)
     starts, lengths = [], []
@@ -232,7 +232,7 @@ def _clock(
 
 
 def _elapsed(clock: tuple[NDArray[np.float64], NDArray[np.float64]], t_s: float) -> float:
-    """Time that the head has moved for: t less the pauses so far.
+    """Return the time of the clock: t less the pauses so far.
 
     In a pause the rate falls from 1 to 0 as 1 - ease(u), stays, and rises likewise. The integral
     of `ease` over a whole ramp is half the ramp.

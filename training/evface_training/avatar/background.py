@@ -1,4 +1,4 @@
-"""What is behind the head."""
+"""The background behind an avatar."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from evface_training.avatar.scene import Light
 
 
 def background(light: Light, size: SensorSize) -> NDArray[np.float32]:
-    """(H, W, 3) linear light: one tone, a slope of tones, or edges of furniture and blurs."""
+    """Return linear light (H, W, 3): one tone, a gradient, or blurred rectangles."""
     rng = np.random.default_rng(light.background_seed)
     level = light.background_level
     shape = (size.height, size.width)

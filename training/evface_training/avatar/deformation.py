@@ -1,4 +1,4 @@
-"""How an expression moves the skin: a jaw that turns, and fields that move lips and brows."""
+"""Expressions: rotation of the jaw, and displacement fields of lips and brows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ JAW_RANGE_DEG = 19.0
 
 
 class Deformer:
-    """Applies expressions to one head. `apply` costs about a millisecond."""
+    """Applies expressions to one avatar; `apply` takes about a millisecond."""
 
     def __init__(self, head: NeutralAvatar) -> None:
         self._points = head.points
@@ -25,7 +25,7 @@ class Deformer:
         self.jaw_weight = _jaw_weight(head)
 
     def apply(self, expression: Expression) -> Floats:
-        """The skin (rows, columns, 3), mm, head coordinates."""
+        """Return the skin (rows, columns, 3), mm, head coordinates."""
         weights = _weights(expression)
         used = [index for index, name in enumerate(self._names) if weights[name]]
         points = self._points
@@ -36,7 +36,7 @@ class Deformer:
 
 
 def turn_jaw(points: Floats, weight: Floats, jaw_open: float) -> Floats:
-    """Points (..., 3) turned about the hinge by weight (...) × the angle of the jaw."""
+    """Rotate points (..., 3) about the hinge by weight (...) × the angle of the jaw."""
     if jaw_open == 0:
         return points
     angle = np.radians(JAW_RANGE_DEG) * jaw_open * weight
@@ -68,7 +68,7 @@ def _side_of_lips(head: NeutralAvatar) -> Floats:
 
 
 def _jaw_weight(head: NeutralAvatar) -> Floats:
-    """(rows, columns) fraction of the turn of the jaw that a point follows."""
+    """Return (rows, columns): by which fraction of the jaw's rotation each point moves."""
     layout, points = head.layout, head.points
     x, y, z = points[..., 0], points[..., 1], points[..., 2]
     line = points[head.upper_row, :, 1][None]
@@ -86,7 +86,7 @@ def _jaw_weight(head: NeutralAvatar) -> Floats:
 
 
 def _fields(head: NeutralAvatar) -> tuple[Floats, list[str]]:
-    """Displacements (fields, rows, columns, 3) of each full weight, mm, and their names."""
+    """Return displacements (fields, rows, columns, 3) at full weight, mm, and their names."""
     layout, points = head.layout, head.points
     x, y, z = points[..., 0], points[..., 1], points[..., 2]
     side, ax = np.sign(x), np.abs(x)

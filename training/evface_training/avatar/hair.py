@@ -1,4 +1,4 @@
-"""Hair and hats: which skin they cover, in which tone, and how far they stand out."""
+"""Hair and hats: coverage of the skin, tone, and volume."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Floats = NDArray[np.floating]
 
 
 def hairline_y(identity: AvatarIdentity, layout: Layout, angle: Floats) -> Floats:
-    """Height of the edge of the hair, or hat, at an angle around the head (radians)."""
+    """Return the height of the edge of the hair, or hat, at an angle around the head (radians)."""
     degrees = np.degrees(np.abs(angle))
     high = layout.hairline_y
     if identity.hair_style == "hat":
@@ -33,14 +33,14 @@ def hairline_y(identity: AvatarIdentity, layout: Layout, angle: Floats) -> Float
 
 
 def _combed(identity: AvatarIdentity, y: Floats, angle: Floats) -> Floats:
-    """Distance across the strands, mm: they lean to a side of the head by an identity's habit."""
+    """Return the distance across the strands, mm; their slope depends on the identity."""
     lean = (identity.texture_seed % 17 - 8) / 10.0
     result: Floats = angle * 75.0 + lean * (y - 60.0)
     return result
 
 
 def hair_volume(identity: AvatarIdentity, layout: Layout, points: Floats, angle: Floats) -> Floats:
-    """How far hair stands out of the skin at points (..., 3), mm; angle broadcasts."""
+    """Return the height of hair over the skin at points (..., 3), mm; angle broadcasts."""
     y, z = points[..., 1], points[..., 2]
     over = y - hairline_y(identity, layout, angle)
     rise = np.clip((over + 1.0) / 15.0, 0, 1)
@@ -72,7 +72,7 @@ def hair_cover(
     angle: Floats,
     strands: Callable[[Floats, Floats, float, float], Floats],
 ) -> tuple[Floats, Floats]:
-    """Cover (...) in 0 to 1 and tone (..., 3) of the hair or hat."""
+    """Return coverage (...) in 0 to 1 and tone (..., 3) of the hair or hat."""
     across = _combed(identity, y, angle)
     over = y - hairline_y(identity, layout, angle)
     if identity.hair_style == "hat":

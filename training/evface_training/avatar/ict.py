@@ -21,7 +21,6 @@ from scipy.sparse.csgraph import connected_components
 from evface_edge.errors import ConfigError
 from evface_edge.geometry import SensorSize
 from evface_edge.landmarks import LEFT_PUPIL, RIGHT_PUPIL
-from evface_training.avatar import shaders
 from evface_training.avatar.identity import AvatarIdentity
 from evface_training.avatar.renderer import Contour, Landmarks, Renderer
 from evface_training.avatar.scene import Expression, Pose
@@ -233,7 +232,7 @@ class IctRenderer(Renderer[IctIdentity]):
     ) -> None:
         self.head = IctAvatar(path)
         super().__init__(size, color=color, oversample=oversample)
-        self._part = self._program(shaders.PART_VERTEX, shaders.PART_FRAGMENT)
+        self._part = self._program("part", "part")
 
     def _load(self, identity: IctIdentity) -> _LoadedIct:
         return _LoadedIct(self._context, self._part, self.head, identity)

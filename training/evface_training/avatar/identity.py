@@ -1,9 +1,9 @@
-"""Who the head is: proportions in millimetres and looks, all drawn from one seed."""
+"""The identity of an avatar: proportions in millimetres and looks."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 import numpy as np
@@ -15,37 +15,22 @@ HAIR_STYLES: tuple[HairStyle, ...] = ("bald", "short", "swept", "fringe", "long"
 
 Color = tuple[float, float, float]
 
-#: Allowed range of each proportion and the standard deviation of samples: (low, high, sigma).
-_PROPORTIONS: dict[str, tuple[float, float, float]] = {
-    "face_width": (0.85, 1.18, 0.045),
-    "jaw_width": (0.8, 1.25, 0.06),
-    "chin_length_mm": (36.0, 56.0, 2.8),
-    "chin_protrusion_mm": (-4.0, 6.0, 1.5),
-    "forehead_height_mm": (55.0, 90.0, 4.5),
-    "eye_distance_mm": (54.0, 72.0, 2.6),
-    "eye_width_mm": (25.0, 34.0, 1.3),
-    "eye_height_mm": (6.5, 14.0, 1.2),
-    "eye_tilt_deg": (-6.0, 10.0, 2.2),
-    "nose_length_mm": (40.0, 60.0, 2.8),
-    "nose_width_mm": (27.0, 48.0, 2.8),
-    "nose_protrusion_mm": (14.0, 32.0, 2.2),
-    "philtrum_mm": (13.0, 24.0, 1.6),
-    "mouth_width_mm": (40.0, 62.0, 3.0),
-    "upper_lip_mm": (3.0, 12.0, 1.6),
-    "lower_lip_mm": (4.5, 14.0, 1.6),
-    "brow_height_mm": (13.0, 27.0, 1.6),
-    "brow_thickness_mm": (3.0, 12.0, 1.4),
-    "brow_arch_mm": (0.0, 7.0, 1.2),
-    "brow_ridge_mm": (0.0, 6.0, 1.0),
-    "cheek_fullness_mm": (-3.0, 6.0, 1.4),
-}
-#: Strengths in 0 to 1.
-_STRENGTHS = ("beard", "freckles", "lashes", "brow_darkness")
+
+def _proportion(default: float, low: float, high: float, sigma: float) -> float:
+    """Return a field with its allowed range and the standard deviation of samples."""
+    metadata = {"low": low, "high": high, "sigma": sigma}
+    value: float = field(default=default, metadata=metadata)
+    return value
+
+
+def _strength(default: float) -> float:
+    value: float = field(default=default, metadata={"low": 0.0, "high": 1.0})
+    return value
 
 
 @dataclass(frozen=True)
 class AvatarIdentity:
-    """Proportions and looks of one head. Frozen and hashable: it is the key of built meshes.
+    """Proportions and looks of one avatar. Hashable: it is the key of built meshes.
 
     Lengths are millimetres on the skin of a neutral face, colours linear RGB reflectances in
     [0, 1]. The defaults are an average adult (proportions as in Farkas, "Anthropometry of the
@@ -55,46 +40,47 @@ class AvatarIdentity:
         ConfigError: a value outside its range.
     """
 
-    face_width: float = 1.0  # scale of all widths of the skull
-    jaw_width: float = 1.0  # scale of the widths below the mouth
-    chin_length_mm: float = 44.0  # lip line to the bottom of the chin
-    chin_protrusion_mm: float = 0.0
-    forehead_height_mm: float = 74.0  # eye line to hairline
-    eye_distance_mm: float = 63.0  # between pupils
-    eye_width_mm: float = 29.0
-    eye_height_mm: float = 10.5
-    eye_tilt_deg: float = 3.0  # outer corner higher
-    nose_length_mm: float = 49.0  # root to base
-    nose_width_mm: float = 35.0
-    nose_protrusion_mm: float = 23.0
-    philtrum_mm: float = 19.5  # base of the nose to the lip line
-    mouth_width_mm: float = 50.0
-    upper_lip_mm: float = 7.0
-    lower_lip_mm: float = 10.0
-    brow_height_mm: float = 18.5  # eye line to the middle of the brow
-    brow_thickness_mm: float = 7.5
-    brow_arch_mm: float = 3.0
-    brow_ridge_mm: float = 3.0
-    cheek_fullness_mm: float = 0.0
+    face_width: float = _proportion(1.0, 0.85, 1.18, 0.045)  # scale of all widths of the skull
+    jaw_width: float = _proportion(1.0, 0.8, 1.25, 0.06)  # scale of the widths below the mouth
+    chin_length_mm: float = _proportion(44.0, 36.0, 56.0, 2.8)  # lip line to the bottom of the chin
+    chin_protrusion_mm: float = _proportion(0.0, -4.0, 6.0, 1.5)
+    forehead_height_mm: float = _proportion(74.0, 55.0, 90.0, 4.5)  # eye line to hairline
+    eye_distance_mm: float = _proportion(63.0, 54.0, 72.0, 2.6)  # between pupils
+    eye_width_mm: float = _proportion(29.0, 25.0, 34.0, 1.3)
+    eye_height_mm: float = _proportion(10.5, 6.5, 14.0, 1.2)
+    eye_tilt_deg: float = _proportion(3.0, -6.0, 10.0, 2.2)  # outer corner higher
+    nose_length_mm: float = _proportion(49.0, 40.0, 60.0, 2.8)  # root to base
+    nose_width_mm: float = _proportion(35.0, 27.0, 48.0, 2.8)
+    nose_protrusion_mm: float = _proportion(23.0, 14.0, 32.0, 2.2)
+    philtrum_mm: float = _proportion(19.5, 13.0, 24.0, 1.6)  # base of the nose to the lip line
+    mouth_width_mm: float = _proportion(50.0, 40.0, 62.0, 3.0)
+    upper_lip_mm: float = _proportion(7.0, 3.0, 12.0, 1.6)
+    lower_lip_mm: float = _proportion(10.0, 4.5, 14.0, 1.6)
+    brow_height_mm: float = _proportion(18.5, 13.0, 27.0, 1.6)  # eye line to the middle of the brow
+    brow_thickness_mm: float = _proportion(7.5, 3.0, 12.0, 1.4)
+    brow_arch_mm: float = _proportion(3.0, 0.0, 7.0, 1.2)
+    brow_ridge_mm: float = _proportion(3.0, 0.0, 6.0, 1.0)
+    cheek_fullness_mm: float = _proportion(0.0, -3.0, 6.0, 1.4)
     skin: Color = (0.52, 0.32, 0.23)
     lips: Color = (0.40, 0.16, 0.14)
     iris: Color = (0.10, 0.07, 0.04)
     hair: Color = (0.035, 0.024, 0.018)
     clothes: Color = (0.10, 0.14, 0.22)
     hair_style: HairStyle = "short"
-    brow_darkness: float = 0.95
-    lashes: float = 0.6  # 1 is mascara and eyeliner
-    beard: float = 0.0  # 0 shaven, 0.3 stubble, 1 full
-    freckles: float = 0.1
+    brow_darkness: float = _strength(0.95)
+    lashes: float = _strength(0.6)  # 1 is mascara and eyeliner
+    beard: float = _strength(0.0)  # 0 shaven, 0.3 stubble, 1 full
+    freckles: float = _strength(0.1)
     glasses: bool = False
     texture_seed: int = 0  # pores, freckles, hair strands
 
     def __post_init__(self) -> None:
-        ranges = {name: (low, high) for name, (low, high, _) in _PROPORTIONS.items()}
-        for name, (low, high) in (ranges | dict.fromkeys(_STRENGTHS, (0.0, 1.0))).items():
-            value = getattr(self, name)
-            if not (math.isfinite(value) and low <= value <= high):
-                raise ConfigError(f"AvatarIdentity.{name}", value, f"{low:g} to {high:g}")
+        for one in fields(self):
+            if one.metadata:
+                low, high = one.metadata["low"], one.metadata["high"]
+                value = getattr(self, one.name)
+                if not (math.isfinite(value) and low <= value <= high):
+                    raise ConfigError(f"AvatarIdentity.{one.name}", value, f"{low:g} to {high:g}")
         for name in ("skin", "lips", "iris", "hair", "clothes"):
             color = getattr(self, name)
             if len(color) != 3 or not all(0 <= channel <= 1 for channel in color):
@@ -104,15 +90,16 @@ class AvatarIdentity:
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> AvatarIdentity:
-        """A plausible adult: proportions about normal, looks from the whole human range."""
-
+        """Draw a plausible adult: normal proportions, looks from the whole human range."""
         bearded = rng.random() < 0.3
         skin, lips = _skin_and_lips(rng, lipstick=not bearded and rng.random() < 0.25)
         hair = _hair(rng)
-        proportions = {
-            name: float(np.clip(_DEFAULTS[name] + sigma * rng.standard_normal(), low, high))
-            for name, (low, high, sigma) in _PROPORTIONS.items()
-        }
+        proportions: dict[str, Any] = {}
+        for one in fields(cls):
+            if "sigma" in one.metadata:
+                value = one.default + one.metadata["sigma"] * rng.standard_normal()
+                low, high = one.metadata["low"], one.metadata["high"]
+                proportions[one.name] = float(np.clip(value, low, high))
         return cls(
             **proportions,
             skin=skin,
@@ -129,8 +116,6 @@ class AvatarIdentity:
             texture_seed=int(rng.integers(2**31)),
         )
 
-
-_DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(AvatarIdentity)}
 
 # Dark brown, brown, hazel, green, blue, grey.
 _IRISES: tuple[Color, ...] = (
@@ -149,7 +134,7 @@ def _color(values: np.ndarray[tuple[int, ...], np.dtype[np.floating]]) -> Color:
 
 
 def _skin_and_lips(rng: np.random.Generator, lipstick: bool) -> tuple[Color, Color]:
-    """Skin from deep brown to pale on a line of melanin, lips redder and darker."""
+    """Draw skin from deep brown to pale on a line of melanin, and redder and darker lips."""
     pale, deep = np.array([0.68, 0.46, 0.37]), np.array([0.11, 0.055, 0.035])
     melanin = rng.beta(1.3, 2.0)
     skin = pale ** (1 - melanin) * deep**melanin * rng.normal(1, 0.04, 3)
@@ -160,7 +145,7 @@ def _skin_and_lips(rng: np.random.Generator, lipstick: bool) -> tuple[Color, Col
 
 
 def _iris(rng: np.random.Generator, skin: Color) -> Color:
-    """Any colour with pale skin, brown with dark skin."""
+    """Draw any colour with pale skin, brown with dark skin."""
     kinds = len(_IRISES) if skin[0] > 0.4 else 2
     return _IRISES[int(rng.integers(kinds))]
 

@@ -1,4 +1,4 @@
-"""The 98 landmarks of WFLW as fixed places on the skin, and the pupils on the eyeballs."""
+"""The 98 landmarks of WFLW: fixed places on the skin, and the pupils on the eyeballs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LID_S = np.array([1.0, 0.5, 0.0, -0.5, -1.0, -0.5, 0.0, 0.5])
 
 
 class LandmarkModel:
-    """Finds the 98 points on one head in any expression."""
+    """The 98 points on one avatar in any expression."""
 
     def __init__(self, head: NeutralAvatar) -> None:
         self._head = head
@@ -36,14 +36,14 @@ class LandmarkModel:
         self._half_fields()
 
     def _half_fields(self) -> None:
-        """The right half was placed; the left is its mirror image on the grid."""
+        """Set the left half to the mirror image of the right half on the grid."""
         columns = self._head.points.shape[1]
         right = np.flatnonzero(self._cells[:, 0] == 0)
         mirrored = self._cells[MIRROR[right]]
         self._cells[right] = np.stack([mirrored[:, 0], columns - 1 - mirrored[:, 1]], axis=-1)
 
     def cells(self, expression: Expression) -> Floats:
-        """(98, 2) row and column of each landmark on the grid; pupils have none (0)."""
+        """Return row and column of each landmark on the grid (98, 2); those of pupils are 0."""
         cells = self._cells.copy()
         columns = self._head.points.shape[1]
         for start, blink, mirrored in (
@@ -61,10 +61,10 @@ class LandmarkModel:
         return cells
 
     def points(self, expression: Expression, skin: Floats, cells: Floats | None = None) -> Floats:
-        """Head coordinates (98, 3), mm, on the deformed skin (rows, columns, 3).
+        """Return head coordinates (98, 3), mm, on the deformed skin (rows, columns, 3).
 
         Args:
-            cells: other places than those of `cells(expression)`.
+            cells: instead of those of `cells(expression)`.
         """
         points = sample_grid(skin, self.cells(expression) if cells is None else cells)
         x, z = self._head.layout.eye_x, self._head.eye_z
@@ -74,12 +74,12 @@ class LandmarkModel:
 
 
 def squint(expression: Expression) -> float:
-    """How far the lower lids rise in a smile."""
+    """Return by which fraction the lower lids rise in a smile."""
     return 0.35 * max(expression.smile, 0.0)
 
 
 def sample_grid(grid: Floats, cells: Floats) -> Floats:
-    """Bilinear values of a grid (rows, columns, D) at cells (N, 2)."""
+    """Sample a grid (rows, columns, D) bilinearly at cells (N, 2)."""
     row = np.clip(cells[:, 0].astype(int), 0, grid.shape[0] - 2)
     column = np.clip(cells[:, 1].astype(int), 0, grid.shape[1] - 2)
     down, right = (cells[:, 0] - row)[:, None], (cells[:, 1] - column)[:, None]
@@ -98,7 +98,7 @@ def _at_step(table: Floats, value: float) -> Floats:
 
 
 class _Chart:
-    """From (x, y) on the front of the neutral face to row and column of its grid."""
+    """Conversion of (x, y) on the front of the neutral face to row and column of its grid."""
 
     def __init__(self, head: NeutralAvatar) -> None:
         self._points, self._head = head.points, head
@@ -107,7 +107,7 @@ class _Chart:
         self._tree = cKDTree(head.points[self._nodes[:, 0], self._nodes[:, 1], :2])
 
     def find(self, places: Floats) -> Floats:
-        """Cells (N, 2) of places (N, 2) by Newton's method from the nearest vertex."""
+        """Return cells (N, 2) of places (N, 2), by Newton's method from the nearest vertex."""
         cells = self._nodes[self._tree.query(places)[1]].astype(float)
         below = cells[:, 0] >= self._head.lower_row
         away = np.where(below, 0.25, -0.25)[:, None]  # never into the mouth
@@ -128,7 +128,7 @@ class _Chart:
 
 
 def _fixed_points(layout: Layout) -> dict[int, tuple[float, float]]:
-    """Brow, nose and outer lips of the right half and the middle, as (x, y)."""
+    """Return brow, nose and outer lips of the right half and the middle, as (x, y)."""
     points: dict[int, tuple[float, float]] = {}
 
     def put(index: int, x: float, y: Floats | float) -> None:
@@ -161,13 +161,13 @@ def _fixed_points(layout: Layout) -> dict[int, tuple[float, float]]:
 
 
 def _inner_lips(layout: Layout) -> dict[int, float]:
-    """x of the inner lip points of the right half and the middle."""
+    """Return x of the inner lip points of the right half and the middle."""
     mouth = layout.mouth_half
     return {88: -0.87 * mouth, 89: -0.34 * mouth, 90: 0.0, 94: 0.0, 95: -0.34 * mouth}
 
 
 def _lid_points(layout: Layout, closed: float) -> Floats:
-    """(8, 2): points 60 to 67 of the right eye with both lids closed that far."""
+    """Return points 60 to 67 of the right eye (8, 2), with both lids closed by a fraction."""
     x = -(layout.eye_x + _LID_S * layout.eye_half)
     upper = layout.upper_lid_y(_LID_S, closed)
     lower = layout.lower_lid_y(_LID_S, closed)
@@ -176,20 +176,20 @@ def _lid_points(layout: Layout, closed: float) -> Floats:
 
 
 def _contour(head: NeutralAvatar, distance: float = 700.0) -> Floats:
-    """Cells of the 33 points at equal steps along the outline seen from the front."""
+    """Return cells of the 33 points at equal distances along the outline in a frontal view."""
     points = head.points
     rows, columns = np.meshgrid(*(np.arange(n) for n in points.shape[:2]), indexing="ij")
     low = (points[..., 1] < 3.0) & (np.abs(head.angles) < 1.75)[None] & ~head.inside[:, None]
     picked = np.stack([rows[low], columns[low]], axis=-1)
-    seen = points[low][:, :2] * (distance / (distance - points[low][:, 2:]))
-    hull = ConvexHull(seen).vertices  # counter-clockwise
-    place = seen[hull]
+    projected = points[low][:, :2] * (distance / (distance - points[low][:, 2:]))
+    hull = ConvexHull(projected).vertices  # counter-clockwise
+    place = projected[hull]
     start = int(np.argmax(-place[:, 0] + 0.02 * place[:, 1]))
     order = np.roll(hull, -start)
-    place = seen[order]
+    place = projected[order]
     end = int(np.argmax(place[:, 0] + 0.02 * place[:, 1]))
     path = order[: end + 1]
-    cells, place = picked[path].astype(float), seen[path]
+    cells, place = picked[path].astype(float), projected[path]
     top = place[:, 1] < 0.5
     cells, place = cells[top], place[top]
     length = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(place, axis=0).T))])

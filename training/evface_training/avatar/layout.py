@@ -1,4 +1,4 @@
-"""Where the features of a neutral face lie, in head coordinates.
+"""Positions and curves of the features of a neutral face, in head coordinates.
 
 Head coordinates: millimetres, x to the subject's left (right in the image), y up, z forward. The
 pupils lie on y = 0, the ears near z = 0. All curves are functions of |x|: a face is symmetric.
@@ -66,7 +66,7 @@ class Layout:
         )
 
     def remap_y(self, y: Floats) -> Floats:
-        """Heights on the average face → the same features of this one."""
+        """Convert heights on the average face to the same features of this one."""
         average = [-200.0, -108.0, -63.5, -44.0, NASION_Y, 118.0, 200.0]
         low = self.chin_y - 92.0
         here = [low, self.chin_y, self.mouth_y, self.nose_base_y, NASION_Y, 118.0, 200.0]

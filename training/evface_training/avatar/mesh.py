@@ -1,4 +1,4 @@
-"""A neutral head as a grid of vertices, with an opening of the mouth and a way to find points."""
+"""The neutral skin as a grid of vertices, with the inside of the mouth."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BAG_HEIGHT = (1.5, 6.0, 0.0, -6.0, -1.5)
 
 @dataclass(frozen=True, eq=False)
 class NeutralAvatar:
-    """The skin of a neutral head.
+    """The skin of a neutral avatar.
 
     Attributes:
         points: (rows, columns, 3) mm, head coordinates; the last column repeats the first.
@@ -51,9 +51,9 @@ class NeutralAvatar:
         return grid_triangles(*self.points.shape[:2])
 
     def occlusion(self) -> Floats:
-        """(rows, columns) fraction of the ambient light that reaches the skin, 0 to 1.
+        """Return (rows, columns): the fraction of ambient light that reaches the skin, 0 to 1.
 
-        How far a point lies below its surroundings, on a height map of the face at three scales.
+        It falls with the depth below the surroundings, in a height map of the face at three scales.
         """
         frontal = grid_normals(self.points)[..., 2]
         skin = ~self.inside[:, None] & (np.abs(self.angles) < 1.45)[None] & (frontal > 0.1)
@@ -79,7 +79,7 @@ class NeutralAvatar:
 
 
 def grid_triangles(rows: int, columns: int) -> NDArray[np.int32]:
-    """(T, 3) triangles of a grid, in blocks of columns so that neighbours share cached vertices."""
+    """Return triangles (T, 3) of a grid, in blocks of columns that share cached vertices."""
     corner = np.arange(rows - 1)[:, None] * columns + np.arange(columns - 1)
     blocks = [corner[:, start : start + 24].ravel() for start in range(0, columns - 1, 24)]
     corner = np.concatenate(blocks)
@@ -89,7 +89,7 @@ def grid_triangles(rows: int, columns: int) -> NDArray[np.int32]:
 
 
 def grid_normals(points: Floats) -> Floats:
-    """Unit normals (rows, columns, 3) of a grid whose first and last column coincide."""
+    """Return unit normals (rows, columns, 3) of a grid whose first and last column coincide."""
     along = np.empty_like(points)
     along[:, 1:-1] = points[:, 2:] - points[:, :-2]
     along[:, 0] = along[:, -1] = points[:, 1] - points[:, -2]
@@ -108,7 +108,7 @@ def grid_normals(points: Floats) -> Floats:
 
 
 def build(identity: AvatarIdentity) -> NeutralAvatar:
-    """The neutral head of an identity; about 20 ms."""
+    """Build the neutral avatar of an identity, in about 20 ms."""
     layout = Layout.of(identity)
     levels, lip_row = row_levels()
     angles = column_angles()
@@ -126,7 +126,7 @@ def build(identity: AvatarIdentity) -> NeutralAvatar:
 
 
 def _bend_rows_to_lips(points: Floats, layout: Layout, lip_row: int) -> None:
-    """Moves rows near the mouth so that `lip_row` runs along the lip line."""
+    """Move rows near the mouth so that `lip_row` follows the lip line."""
     x, y = points[..., 0], points[..., 1]
     shift = layout.lip_line_y(x[lip_row]) - y[lip_row]
     s = np.abs(x[lip_row]) / layout.mouth_half
@@ -137,7 +137,7 @@ def _bend_rows_to_lips(points: Floats, layout: Layout, lip_row: int) -> None:
 
 
 def _eye_depth(layout: Layout, points: Floats) -> float:
-    """z of the eyeballs' centres: the lids stand out a little from brow and cheek."""
+    """Return z of the eyeballs' centres: the lids stand out a little from brow and cheek."""
     near = np.hypot(np.abs(points[..., 0]) - layout.eye_x, points[..., 1] - 0.0) < 2.5
     near &= points[..., 2] > 30
     return float(points[near][:, 2].mean()) + 3.0 - EYEBALL_RADIUS - LID_THICKNESS

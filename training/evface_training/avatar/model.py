@@ -1,4 +1,4 @@
-"""One identity, ready to move: mesh, texture, landmarks and parts."""
+"""The geometry of one identity: mesh, texture, landmarks and parts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Floats = NDArray[np.floating]
 
 
 class AvatarModel:
-    """All of one identity that does not depend on the renderer. Building takes under a second."""
+    """One identity, independent of the renderer; building it takes under a second."""
 
     def __init__(self, identity: AvatarIdentity) -> None:
         self.identity = identity
@@ -34,19 +34,19 @@ class AvatarModel:
         self._last: tuple[Expression, Floats] | None = None
 
     def bare_skin(self, expression: Expression) -> Floats:
-        """The skin under the hair (rows, columns, 3), mm, head coordinates."""
+        """Return the skin under the hair (rows, columns, 3), mm, head coordinates."""
         if self._last is None or self._last[0] != expression:
             self._last = (expression, self._deformer.apply(expression))
         return self._last[1]
 
     def skin(self, expression: Expression) -> tuple[Floats, Floats]:
-        """The surface to draw, hair and all, and its normals (rows, columns, 3)."""
+        """Return the surface to draw, with hair, and its normals (rows, columns, 3)."""
         surface = self.bare_skin(expression) + self._hair
         return surface, grid_normals(surface)
 
     def skin_attributes(self) -> tuple[Floats, Floats, NDArray[np.int32]]:
-        """Rest position, texture place, ambient light and depth in the mouth (N, 7); points and
-        normals (N, 6); triangles (T, 3)."""
+        """Return neutral positions, texture coordinates, ambient light and depth in the mouth
+        (N, 7); points and normals (N, 6); triangles (T, 3)."""
         head = self.head
         rows, columns = head.points.shape[:2]
         inside = head.inside
@@ -68,7 +68,7 @@ class AvatarModel:
         return fixed, moving, head.triangles()
 
     def eye_triangles(self) -> NDArray[np.bool_]:
-        """(T,): triangles around the eyes, which need the shader of the eyes."""
+        """Return (T,): triangles around the eyes, which have their own shader."""
         head, layout = self.head, self.head.layout
         x, y, z = head.points.reshape(-1, 3).T
         beside = np.abs(np.abs(x) - layout.eye_x) < 1.3 * layout.eye_half
@@ -77,7 +77,7 @@ class AvatarModel:
         return result
 
     def part_attributes(self) -> tuple[Floats, Floats, NDArray[np.int32]]:
-        """Colour and gloss (N, 5); points and normals (N, 6); triangles."""
+        """Return colour and gloss (N, 5); points and normals (N, 6); triangles (T, 3)."""
         fixed = [
             np.concatenate([part.color, np.full((len(part.color), 1), part.gloss)], axis=1)
             for part in self._parts
@@ -91,7 +91,7 @@ class AvatarModel:
         )
 
     def moved_parts(self, expression: Expression, pose: Pose) -> Floats:
-        """Points and normals (N, 6) of all parts, in head coordinates."""
+        """Return points and normals (N, 6) of all parts, in head coordinates."""
         moved = []
         for part in self._parts:
             points, normals = part.points, part.normals

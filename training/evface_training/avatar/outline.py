@@ -1,4 +1,4 @@
-"""The contour as annotators draw it: along the visible edge of the face, not on the skin."""
+"""The contour as in 2-D annotations: along the visible edge of the face, not fixed on the skin."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from evface_training.avatar.scene import Pose
 Floats = NDArray[np.floating]
 
 _STEPS = 28
-#: The contour slides no nearer to the middle of the face than this.
+#: The contour stays at least this far from the middle of the face.
 _NEAREST_RAD = np.radians(14.0)
 
 
 def outline_cells(head: NeutralAvatar, cells: Floats, skin: Floats, pose: Pose) -> Floats:
-    """Cells (33, 2) of the contour when each point slides along its row to the edge it forms.
+    """Return cells (33, 2) of the contour, with each point moved along its row to the visible edge.
 
-    On the side that turns away, the jaw of an image is where the skin curves out of sight:
-    2-D annotations (300-W, WFLW) follow that edge. "Contour marching" along the rows of the mesh
-    as in Zhu et al., "High-Fidelity Pose and Expression Normalization", CVPR 2015.
+    On the side that turns away, the jaw in an image is where the skin curves out of sight; 2-D
+    annotations (300-W, WFLW) follow that edge. This is the "contour marching" of Zhu et al.,
+    "High-Fidelity Pose and Expression Normalization", CVPR 2015.
 
     Args:
         cells: (98, 2) of the landmarks fixed on the skin.
@@ -46,7 +46,7 @@ def outline_cells(head: NeutralAvatar, cells: Floats, skin: Floats, pose: Pose) 
 
 
 def _peak(values: Floats) -> Floats:
-    """Position of the maximum of each line (N, S), between samples by a parabola."""
+    """Return the position of the maximum of each line (N, S), interpolated by a parabola."""
     best = values.argmax(axis=1)
     inner = np.clip(best, 1, values.shape[1] - 2)
     lines = np.arange(len(values))

@@ -8,7 +8,6 @@ import numpy as np
 
 from evface_edge.geometry import SensorSize
 from evface_edge.landmarks import CONTOUR, NUM_LANDMARKS
-from evface_training.avatar import shaders
 from evface_training.avatar.identity import AvatarIdentity
 from evface_training.avatar.landmarks import sample_grid, squint
 from evface_training.avatar.layout import EYEBALL_RADIUS, IRIS_RADIUS
@@ -30,9 +29,9 @@ class AvatarRenderer(Renderer[AvatarIdentity]):
     def __init__(self, size: SensorSize, *, color: bool = False, oversample: int = 1) -> None:
         super().__init__(size, color=color, oversample=oversample)
         self._programs = (
-            self._program(shaders.SKIN_VERTEX, shaders.SKIN_FRAGMENT),
-            self._program(shaders.SKIN_VERTEX, shaders.EYES_FRAGMENT),
-            self._program(shaders.PART_VERTEX, shaders.PART_FRAGMENT),
+            self._program("skin", "skin"),
+            self._program("skin", "eyes"),
+            self._program("part", "part"),
         )
 
     def _load(self, identity: AvatarIdentity) -> _LoadedParametric:

@@ -1,4 +1,4 @@
-"""What surrounds the face: ears, teeth, neck and shoulders, long hair, glasses."""
+"""Parts of an avatar besides the skin: ears, teeth, neck, shoulders, long hair, glasses."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Part:
     """A piece of mesh.
 
     Attributes:
-        points, normals: (N, 3), head coordinates of a neutral head facing the camera.
+        points, normals: (N, 3), head coordinates of a neutral avatar that faces the camera.
         color: (N, 4) linear RGB and fraction of the ambient light.
-        gloss: strength of its highlight.
+        gloss: strength of the highlight.
         follows: "head", "jaw", or "body", which turns less than the head.
     """
 

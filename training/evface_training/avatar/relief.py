@@ -1,4 +1,4 @@
-"""The features of a neutral face, as height above the smooth head (millimetres along z)."""
+"""The features of a neutral face: height above the smooth head, millimetres along z."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Floats = NDArray[np.floating]
 
 
 def relief(identity: AvatarIdentity, layout: Layout, x: Floats, y: Floats) -> Floats:
-    """Height of skull, cheeks, nose and lips at (x, y) of the front; eyelids come on top."""
+    """Return the height of bones, cheeks, nose and lips at (x, y) of the front."""
     ax = np.abs(x)
     height = _bones(identity, layout, ax, y) + _cheeks(identity, layout, ax, y)
     height += _mouth(layout, ax, y)
@@ -21,7 +21,7 @@ def relief(identity: AvatarIdentity, layout: Layout, x: Floats, y: Floats) -> Fl
 
 
 def eyelids(layout: Layout, x: Floats, y: Floats, z: Floats, center_z: float) -> Floats:
-    """z of the skin raised where the eyeball and the lids over it stand out."""
+    """Return z of the skin, raised over eyeballs and lids."""
     radius = EYEBALL_RADIUS + LID_THICKNESS
     across = (np.abs(x) - layout.eye_x) ** 2 + y**2
     ball = center_z + np.sqrt(np.maximum(radius**2 - across, 0))
@@ -30,7 +30,7 @@ def eyelids(layout: Layout, x: Floats, y: Floats, z: Floats, center_z: float) ->
 
 
 def smooth_max(a: Floats, b: Floats, radius: float) -> Floats:
-    """The larger of two, rounded where they are within `radius` of each other."""
+    """Return the maximum, rounded where both are within `radius` of each other."""
     fraction = np.clip(0.5 + 0.5 * (b - a) / radius, 0, 1)
     result: Floats = a + (b - a) * fraction + radius * fraction * (1 - fraction)
     return result

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from evface_edge.errors import ConfigError, RuntimeUnavailable
 from evface_edge.geometry import SensorSize
 from evface_edge.landmarks import LEFT_PUPIL, RIGHT_PUPIL
-from evface_training.avatar import shaders
 from evface_training.avatar.background import background
 from evface_training.avatar.scene import Expression, Light, PinholeCamera, Pose
+from evface_training.avatar.shaders import fragment_shader, vertex_shader
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -126,7 +126,7 @@ class Renderer(ABC, Generic[IdentityT]):
         """Build the buffers of an identity."""
 
     def _program(self, vertex: str, fragment: str) -> Any:
-        return self._context.program(vertex, shaders.fragment(fragment, self.color))
+        return self._context.program(vertex_shader(vertex), fragment_shader(fragment, self.color))
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""What happens in front of the camera: expression, head pose, camera and light."""
+"""The scene in front of the camera: expression, head pose, camera and light."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ANGLES = ("gaze_yaw_deg", "gaze_pitch_deg")
 
 @dataclass(frozen=True)
 class Expression:
-    """What the face does. "Right" is the subject's own. All zero is a neutral face, eyes open.
+    """The expression of a face. "Right" is the subject's own. All zero is neutral, eyes open.
 
     Weights lie in [0, 1], but for the brows and `smile`, which go from -1 (lowered; corners
     down) to 1. Gaze is relative to the head: yaw above 0 looks to the subject's left (right in
@@ -59,7 +59,7 @@ class Expression:
 
 @dataclass(frozen=True)
 class Pose:
-    """Where the head is. All zero but the distance faces the camera, at its optical axis.
+    """The pose of the head. The default faces the camera, on its optical axis.
 
     Angles in degrees about the middle of the head, applied roll · pitch · yaw: yaw above 0 turns
     the face to the subject's left (the nose moves right in the image), pitch above 0 looks up,
@@ -146,7 +146,7 @@ BACKGROUNDS: tuple[Background, ...] = ("plain", "gradient", "clutter")
 
 @dataclass(frozen=True)
 class Light:
-    """A lamp at infinity, ambient light, and what is behind the head.
+    """A lamp at infinity, ambient light, and the background.
 
     Directions are the camera's: azimuth above 0 comes from the right of the image, elevation
     above 0 from above. A white surface facing the lamp reflects `key + ambient`; the image is
@@ -188,7 +188,7 @@ class Light:
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> Light:
-        """Lamps from the front, the sides and above; every background."""
+        """Draw a lamp at the front, the sides or above, and any background."""
         ambient = float(rng.uniform(0.2, 0.7))
         return cls(
             azimuth_deg=float(np.clip(40 * rng.standard_normal(), -110, 110)),

@@ -1,4 +1,4 @@
-"""The head without features: closed rows around it, lofted through a table of sections."""
+"""The head without features: closed rows, lofted through a table of sections."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _levels_of_y(y: Floats) -> Floats:
 
 
 def loft(identity: AvatarIdentity, layout: Layout, levels: Floats, angles: Floats) -> Floats:
-    """The smooth head: (rows, columns, 3), mm."""
+    """Return the smooth head (rows, columns, 3), mm."""
     table = _sections(identity, layout)
     level = PchipInterpolator(np.arange(len(table)), table, axis=0)(levels)
     y_front, y_side, y_back, z_front, z_side, z_back, half_width, fullness = level.T[:, :, None]

@@ -1,4 +1,4 @@
-"""Stills of our own head, with landmarks: faces for a machine that has none."""
+"""Stills of avatars with landmarks: faces for training without data."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _SECONDS = 10.0
 
 @dataclass(frozen=True)
 class AvatarStills:
-    """Which avatars are rendered.
+    """The avatars of a recipe.
 
     Attributes:
         people: identities to train on; building one takes a second, each still 30 ms.
         validation_people: further identities, to validate on.
-        stills: images of each, in other poses, expressions and lights.
+        stills: images of each, with different poses, expressions and lights.
         seed: of the first identity.
     """
 
@@ -57,10 +57,10 @@ def render_stills(
     processes: int = 1,
     advance: Callable[[], None] = lambda: None,
 ) -> FaceSet:
-    """`stills` images of each identity, one identity a seed.
+    """Render `stills` images of each identity, one identity per seed.
 
     Args:
-        processes: to share the work; the result does not depend on it.
+        processes: number of processes; the result does not depend on it.
         advance: called after each identity.
 
     Raises:
@@ -79,7 +79,7 @@ def render_stills(
         np.ones((len(images), 98), np.float32),
         np.array(_names(seeds, stills)),
         np.array(people),
-        np.ones(len(images), bool),  # exact labels count as the best there are
+        np.ones(len(images), bool),  # exact labels are as good as human ones
     )
 
 
@@ -96,7 +96,7 @@ def _rendered(seeds: range, stills: int, processes: int) -> Iterator[_Stills]:
             for seed in seeds:
                 yield _one_person(renderer, seed, stills)
         return
-    # A fresh process each: a context of EGL does not survive a fork.
+    # New processes, because an EGL context does not survive a fork.
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
         yield from pool.map(_in_process, seeds, [stills] * len(seeds), chunksize=4)
 
@@ -117,9 +117,9 @@ def _one_person(renderer: AvatarRenderer, seed: int, stills: int) -> _Stills:
         )
         expression, pose = animation.state(rng.uniform(0, _SECONDS * 1e6))
         light = Light.sample(rng)
-        head = renderer.render(identity, expression, pose, camera, light, contour="outline")
-        grey = (head.image.clip(0, 1) ** (1 / _GAMMA) * 255).round().astype(np.uint8)
-        image, moved = crop_face(grey, head.landmarks)
+        avatar = renderer.render(identity, expression, pose, camera, light, contour="outline")
+        grey = (avatar.image.clip(0, 1) ** (1 / _GAMMA) * 255).round().astype(np.uint8)
+        image, moved = crop_face(grey, avatar.landmarks)
         images.append(image)
         points.append(moved)
     return images, points

@@ -1,4 +1,4 @@
-"""What the skin looks like: reflectance painted over a neutral head, strand by strand."""
+"""The reflectance of the skin, painted on the neutral avatar."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ SIZE = 1024
 
 
 def paint(identity: AvatarIdentity, head: NeutralAvatar) -> NDArray[np.float32]:
-    """Square roots of the reflectance, linear RGB, and gloss: (SIZE, SIZE, 4), 0 to 1.
+    """Return square roots of the reflectance, linear RGB, and gloss: (SIZE, SIZE, 4), 0 to 1.
 
-    (8 bits of the root hold dark brows and pale skin alike.)
-
-    Its rows follow the rows of the grid without the inside of the mouth, its columns the columns.
+    Square roots, because 8 bits then suffice for dark brows and pale skin. Rows and columns are
+    those of the grid without the inside of the mouth.
     """
     rng = np.random.default_rng(identity.texture_seed)
     x, y, z, angle = _positions(head)
@@ -50,7 +49,7 @@ def paint(identity: AvatarIdentity, head: NeutralAvatar) -> NDArray[np.float32]:
 
 
 def _positions(head: NeutralAvatar) -> tuple[Floats, Floats, Floats, Floats]:
-    """x, y, z and column angle of every texel."""
+    """Return x, y, z and column angle of every texel."""
     skin = ~head.inside
     skin[head.lower_row] = False
     grid = head.points[skin]
@@ -70,7 +69,7 @@ def _blend(color: Floats, paint_color: Floats, cover: Floats) -> None:
 
 
 class _Strands:
-    """Noise of fine lines: `strands(across, along, width, length)`, 0 to 1, mm."""
+    """Noise of fine lines, 0 to 1: `strands(across, along, width, length)`, mm."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._noise = rng.random((512, 512)).astype(np.float32)
@@ -82,7 +81,7 @@ class _Strands:
 
 
 def _cloud(rng: np.random.Generator, x: Floats, y: Floats, size_mm: float) -> Floats:
-    """Smooth noise of mean 0 and deviation 1."""
+    """Return smooth noise of mean 0 and standard deviation 1."""
     noise = gaussian_filter(rng.standard_normal((128, 128)), 1.0, mode="wrap")
     noise /= noise.std()
     at = np.stack([y / size_mm + 40, x / size_mm + 40])
@@ -123,7 +122,7 @@ def _skin(
 
 
 def _nostrils(layout: Layout, x: Floats, y: Floats) -> Floats:
-    """How far a point lies in a nostril: slanted drops on the underside of the nose."""
+    """Return the coverage by nostrils: slanted drops on the underside of the nose."""
     ax = np.abs(x)
     center = (0.44 * layout.nose_half, layout.nose_base_y + 3.0)
     u = (ax - center[0]) / (0.27 * layout.nose_half)
@@ -144,7 +143,7 @@ def _lips(
     y: Floats,
     front: Floats,
 ) -> Floats:
-    """Paints the lips; returns their cover."""
+    """Paint the lips and return their coverage."""
     upper, lower, line = layout.upper_lip_y(x), layout.lower_lip_y(x), layout.lip_line_y(x)
     edge = np.clip(np.minimum(upper - y, y - lower) / 0.9 + 0.5, 0, 1)
     inside = (np.abs(x) < layout.mouth_half).astype(np.float32) * front
@@ -171,7 +170,7 @@ def _brow(layout: Layout, strands: _Strands, x: Floats, y: Floats) -> Floats:
 
 
 def _beard(identity: AvatarIdentity, layout: Layout, x: Floats, y: Floats) -> Floats:
-    """Moustache, chin and jaw, with bare cheeks and lips."""
+    """Return the coverage of moustache, chin and jaw, without cheeks and lips."""
     ax = np.abs(x)
     upper_edge = np.interp(
         ax,
