@@ -25,7 +25,7 @@ def _clips() -> dict[str, torch.Tensor]:
     }
 
 
-def test_points_stay_on_what_they_mark() -> None:
+def test_points_stay_on_their_pixels() -> None:
     batch = _clips()
     before = {name: tensor.clone() for name, tensor in batch.items()}
     torch.manual_seed(5)
@@ -50,7 +50,7 @@ def test_points_stay_on_what_they_mark() -> None:
     assert moved_mirrored >= 10
 
 
-def test_shifts_are_small_and_differ() -> None:
+def test_shifts_are_small_and_different() -> None:
     batch = _clips()
     torch.manual_seed(5)
     result = augmented(batch)
@@ -71,7 +71,7 @@ def test_the_same_seed_gives_the_same_clips() -> None:
     torch.testing.assert_close(results[0], results[1], rtol=0, atol=0)
 
 
-def test_frames_move_with_the_events_and_may_come_alone() -> None:
+def test_frames_move_with_the_events_or_alone() -> None:
     batch = _clips()
     batch["rgb"] = batch["events"][:, :3].clone()
     torch.manual_seed(5)

@@ -1,4 +1,4 @@
-"""The clips of one file: who calibrates, who judges."""
+"""The clips of a calibration file."""
 
 from __future__ import annotations
 
@@ -34,22 +34,24 @@ def test_two_groups_of_people(drawn_faces: FaceSet) -> None:
         np.testing.assert_array_equal(array, again[name])
 
 
-def test_clips_without_a_face_are_among_them(drawn_faces: FaceSet) -> None:
+def test_some_clips_have_no_face(drawn_faces: FaceSet) -> None:
     prior = ClipPrior(bins=2, steps_per_bin=1, negative_fraction=0.5)
     presence = draw_clip_set(drawn_faces, drawn_faces, prior, 32, 80, 1)["presence"]
     assert 20 < presence.sum() < 60
 
 
-def test_shares_and_refusals(drawn_faces: FaceSet) -> None:
+def test_limits_and_errors(drawn_faces: FaceSet) -> None:
     assert MAX_CALIBRATION == 512
-    with pytest.raises(ConfigError, match="count = 1: expected 2 or more"):
+    with pytest.raises(ConfigError) as error:
         draw_clip_set(drawn_faces, drawn_faces, SMALL, 32, 1, 1)
+    assert error.value.field == "count"
     nobody = drawn_faces.select(np.zeros(12, bool))
-    with pytest.raises(ConfigError, match="faces = 0: expected one face or more"):
+    with pytest.raises(ConfigError) as error:
         draw_clip_set(nobody, drawn_faces, SMALL, 32, 4, 1)
+    assert error.value.field == "faces"
 
 
-def test_rendered_heads_are_faces_of_the_usual_size() -> None:
+def test_bundled_avatars_have_the_usual_size() -> None:
     avatars = load_avatars()
     assert len(avatars) == len(set(avatars.identities)) == AVATARS == 96
     assert avatars.images.shape == (96, CROP_SIDE_PX, CROP_SIDE_PX)

@@ -1,4 +1,4 @@
-"""What judges is the same whatever trains."""
+"""`draw_clips`: the same clips for every recipe."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from evface_training.simulation.camera import CameraPrior
 from evface_training.simulation.clip_prior import ClipPrior
 from evface_training.simulation.motion import MotionPrior
 
-#: Slow heads in little light: all but the noise hangs on the last digits of what is simulated.
+#: Slow heads in low light: most events are noise or depend on the last digits of the light.
 SLOW = ClipPrior(MotionPrior((1.0, 5.0)), CameraPrior(lux=(0.3, 1.0)), steps_per_bin=2)
 RECIPE = TrainRecipe(
     name="drawn",
@@ -25,7 +25,7 @@ RECIPE = TrainRecipe(
 )
 
 
-def test_the_batch_does_not_change_what_is_drawn(drawn_faces: FaceSet) -> None:
+def test_clips_do_not_depend_on_the_batch(drawn_faces: FaceSet) -> None:
     clips = draw_clips(drawn_faces, RECIPE, 40, seed=1)
     torch.testing.assert_close(
         draw_clips(drawn_faces, replace(RECIPE, batch=8), 40, seed=1).inputs, clips.inputs
@@ -35,7 +35,7 @@ def test_the_batch_does_not_change_what_is_drawn(drawn_faces: FaceSet) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 32, 33])
-def test_it_draws_as_many_as_asked_for(drawn_faces: FaceSet, count: int) -> None:
+def test_the_number_of_clips(drawn_faces: FaceSet, count: int) -> None:
     clips = draw_clips(drawn_faces, RECIPE, count, seed=1)
     assert len(clips.inputs) == len(clips.points) == count
     assert clips.presence.all()

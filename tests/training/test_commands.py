@@ -90,7 +90,7 @@ def test_frames_between_frames_follow_the_motion(tmp_path: Path) -> None:
     assert np.abs(center - np.polyval(np.polyfit(t_us, center, 1), t_us)).max() < 1.0
 
 
-def test_a_video_of_one_frame_is_refused(tmp_path: Path) -> None:
+def test_a_video_of_one_frame_is_rejected(tmp_path: Path) -> None:
     write_video(tmp_path / "one.mp4", frames=1)
     with pytest.raises(EventFormatError, match=r"one\.mp4: 1 frame"):
         list(VideoSource(tmp_path / "one.mp4"))
@@ -124,7 +124,7 @@ def test_bad_input_is_reported(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["text.mp4"]
 
 
-def test_labels_of_another_shape_are_named(tmp_path: Path) -> None:
+def test_labels_of_another_shape_are_rejected(tmp_path: Path) -> None:
     write_video(tmp_path / "square.mp4")
     np.savez(tmp_path / "square.npz", points98=np.zeros((8, 68, 2)))
     with pytest.raises(ConfigError, match=r"\(8, 68, 2\)") as error:
@@ -132,7 +132,7 @@ def test_labels_of_another_shape_are_named(tmp_path: Path) -> None:
     assert "square.npz" in error.value.field
 
 
-def test_options_of_the_head_are_read() -> None:
+def test_options_of_an_avatar() -> None:
     source = SyntheticAvatarSource.from_uri(
         "synthetic:avatar?seed=4&speed=fast&seconds=0.5&width=640"
     )

@@ -31,7 +31,7 @@ def test_a_symmetric_face_has_symmetric_landmarks(model: AvatarModel) -> None:
     np.testing.assert_allclose(points(model, expression), mirrored, atol=0.05)
 
 
-def test_the_measures_of_the_identity_are_met() -> None:
+def test_the_mesh_has_the_proportions_of_the_identity() -> None:
     identity = AvatarIdentity(
         eye_distance_mm=66, eye_width_mm=30, mouth_width_mm=56, nose_length_mm=52, philtrum_mm=18
     )

@@ -259,7 +259,7 @@ def test_the_outline_contour_follows_the_visible_edge(renderer: AvatarRenderer) 
         assert skin.landmarks[index, 0] < x
 
 
-def test_an_unknown_contour_is_refused(renderer: AvatarRenderer) -> None:
+def test_an_unknown_contour_is_rejected(renderer: AvatarRenderer) -> None:
     with pytest.raises(ConfigError) as error:
         renderer.render(
             IDENTITY,
@@ -299,7 +299,7 @@ def test_every_style_renders_with_all_points_finite(renderer: AvatarRenderer) ->
         assert rendered.visible[60:97].mean() > 0.8
 
 
-def test_a_camera_of_another_size_is_refused(renderer: AvatarRenderer) -> None:
+def test_a_camera_of_another_size_is_rejected(renderer: AvatarRenderer) -> None:
     with pytest.raises(ConfigError) as error:
         renderer.render(IDENTITY, Expression(), Pose(), PinholeCamera(SensorSize(64, 64)))
     assert error.value.field == "camera.size"

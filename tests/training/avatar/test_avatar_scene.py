@@ -60,7 +60,7 @@ def test_the_optical_axis_meets_the_middle_of_the_picture() -> None:
         (lambda: AvatarIdentity(hair_style="wig"), "AvatarIdentity.hair_style"),  # type: ignore[arg-type]
     ],
 )
-def test_values_out_of_range_name_their_field(make: object, field: str) -> None:
+def test_values_out_of_range_are_rejected(make: object, field: str) -> None:
     with pytest.raises(ConfigError) as error:
         make()  # type: ignore[operator]
     assert error.value.field == field

@@ -72,7 +72,7 @@ def test_identities(name: str, identity: str) -> None:
     assert identity_of(name) == identity
 
 
-def test_no_identity_is_on_both_sides(
+def test_no_identity_is_in_both_parts(
     monkeypatch: pytest.MonkeyPatch, drawn_faces: FaceSet
 ) -> None:
     held = frozenset({identity_hash("drawn:3"), identity_hash("drawn:8")})
@@ -89,17 +89,19 @@ def test_the_list_holds_hashes_and_no_names() -> None:
 
 
 @pytest.mark.parametrize(("key", "value"), [("points98", np.zeros((3, 68, 2)))])
-def test_a_wrong_count_of_points_is_named(
+def test_a_wrong_number_of_points_is_rejected(
     tmp_path: Path, key: str, value: np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 ) -> None:
     write_pack(tmp_path)
     labels = dict(np.load(tmp_path / "labels.npz"))
     np.savez(tmp_path / "labels.npz", **{**labels, key: value})
-    with pytest.raises(ConfigError, match=r"points98 = \(3, 68, 2\)"):
+    with pytest.raises(ConfigError) as error:
         load_face_pack(tmp_path, False, SkipList())
+    assert error.value.field.endswith("labels.npz: points98")
+    assert "(3, 68, 2)" in str(error.value)
 
 
-def test_a_folder_that_is_neither_is_named(tmp_path: Path) -> None:
+def test_an_unknown_folder_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=str(tmp_path)):
         load_faces([tmp_path])
 

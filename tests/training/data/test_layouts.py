@@ -71,7 +71,7 @@ def test_wflw(tmp_path: Path, drawn_faces: FaceSet) -> None:
     assert load_folder(tmp_path, color=True).images.shape == (3, 192, 192, 3)
 
 
-def test_what_is_damaged_is_left_out_counted_and_named(
+def test_damaged_entries_are_skipped_and_reported(
     tmp_path: Path, drawn_faces: FaceSet, caplog: pytest.LogCaptureFixture
 ) -> None:
     lines = write_wflw(tmp_path, drawn_faces)
@@ -188,7 +188,7 @@ def test_clips_with_text_labels(
     assert first.name == f"{sorted(names)[0]}/00000.png"
 
 
-def test_nothing_usable_says_why(tmp_path: Path) -> None:
+def test_a_folder_without_usable_faces_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as unknown:
         load_folder(tmp_path)
     assert str(tmp_path) in str(unknown.value)
@@ -199,7 +199,7 @@ def test_nothing_usable_says_why(tmp_path: Path) -> None:
     assert "a.jpg" in str(empty.value)
 
 
-def test_a_damaged_pack_gives_what_is_sound(tmp_path: Path) -> None:
+def test_a_damaged_pack_gives_its_usable_faces(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     names = [f"afw_{index}_1.jpg" for index in range(4)]
     points = np.random.default_rng(0).uniform(60, 190, (4, 98, 2)).astype(np.float32)
@@ -216,7 +216,7 @@ def test_a_damaged_pack_gives_what_is_sound(tmp_path: Path) -> None:
     assert set(skipped.reasons) == set(names[:3])
 
 
-def test_wrong_entries_of_generators_are_named(tmp_path: Path) -> None:
+def test_readers_report_wrong_entries(tmp_path: Path) -> None:
     (tmp_path / "list_98pt_rect_attr_x.txt").write_text("\n1 2\n")
     assert list(wflw(tmp_path)) == [("list_98pt_rect_attr_x.txt:2", "2 fields instead of 207")]
     assert list(pts(tmp_path)) == []

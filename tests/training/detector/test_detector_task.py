@@ -1,4 +1,4 @@
-"""What the face detector is asked to minimise, and how it is judged: by hand-made outputs."""
+"""The loss and the metrics of the face detector, on hand-made outputs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ BOXES = torch.tensor([[[30.5, 40.25, 20.0], [0, 0, 1]], [[70.0, 20.0, 8.0], [20.
 STATE = torch.tensor([[1, 0], [1, -1]])
 
 
-def test_the_truth_costs_nothing_and_each_mistake_costs_its_own() -> None:
+def test_the_loss_of_the_truth_is_0_and_each_error_adds_its_own() -> None:
     heat, place = _perfect(BOXES, STATE)
     losses = {name: float(v) for name, v in detector_loss(heat, place, BOXES, STATE).items()}
     assert losses["total"] == pytest.approx(0, abs=1e-3)
@@ -50,24 +50,24 @@ def test_the_truth_costs_nothing_and_each_mistake_costs_its_own() -> None:
     assert float(detector_loss(false, place, BOXES, STATE)["heat"]) > 1
 
 
-def test_where_nobody_can_tell_nothing_is_asked() -> None:
+def test_ignored_faces_do_not_count() -> None:
     heat, place = _perfect(BOXES, STATE)
-    said = heat.clone()
-    said[1, 0, 15, 5] = 12.0  # the middle of the face in state -1
-    assert float(detector_loss(said, place, BOXES, STATE)["total"]) == pytest.approx(0, abs=1e-3)
+    peak = heat.clone()
+    peak[1, 0, 15, 5] = 12.0  # the centre of the face in state -1
+    assert float(detector_loss(peak, place, BOXES, STATE)["total"]) == pytest.approx(0, abs=1e-3)
 
 
-def test_figures_count_faces_and_false_peaks() -> None:
+def test_metrics_count_faces_and_false_detections() -> None:
     heat, place = _perfect(BOXES, STATE)
     scenes = Scenes(torch.zeros(2, 6, 72, 96), BOXES, STATE)
-    found = detection_metrics(heat.numpy(), place.numpy(), scenes)
-    assert found["found_percent"] == 100
-    assert found["iou_percent"] == pytest.approx(100, abs=1e-3)
+    metrics = detection_metrics(heat.numpy(), place.numpy(), scenes)
+    assert metrics["found_percent"] == 100
+    assert metrics["iou_percent"] == pytest.approx(100, abs=1e-3)
     heat[1, 0] = -12.0
-    heat[0, 0, 1, 1] = 13.0  # a false peak that outdoes the face: the threshold passes both by
-    found = detection_metrics(heat.numpy(), place.numpy(), scenes)
-    assert found["found_percent"] == 0
-    assert found["threshold"] > 0.999
+    heat[0, 0, 1, 1] = 13.0  # a false detection above the face: the threshold excludes both
+    metrics = detection_metrics(heat.numpy(), place.numpy(), scenes)
+    assert metrics["found_percent"] == 0
+    assert metrics["threshold"] > 0.999
 
 
 def test_a_small_detector_learns_one_batch() -> None:

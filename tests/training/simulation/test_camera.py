@@ -84,7 +84,7 @@ def test_a_pixel_keeps_its_dead_time() -> None:
 @pytest.mark.parametrize(
     ("name", "value"), [("shot_hz", 8.0), ("leak_hz", 3.0)], ids=["shot noise", "leak"]
 )
-def test_noise_rates_come_out_as_put_in(name: str, value: float) -> None:
+def test_noise_has_the_rates_of_the_camera(name: str, value: float) -> None:
     generator = torch.Generator().manual_seed(4)
     camera = one_camera(exact(**{name: (value, value)}), generator)
     seconds = 4.0
@@ -99,7 +99,7 @@ def test_noise_rates_come_out_as_put_in(name: str, value: float) -> None:
         assert set(events["p"]) == {1}
 
 
-def test_mismatch_is_recovered_from_the_output() -> None:
+def test_mismatch_is_recovered_from_the_events() -> None:
     generator = torch.Generator().manual_seed(5)
     size = SensorSize(64, 64)
     camera = one_camera(exact(threshold=(0.1, 0.1), mismatch=(0.05, 0.05)), generator)
@@ -135,7 +135,7 @@ def test_one_seed_gives_one_recording() -> None:
     assert (np.diff(both[0]["t"]) >= 0).all()
 
 
-def test_noise_is_uneven_and_comes_in_pairs() -> None:
+def test_noise_differs_between_pixels_and_comes_in_pairs() -> None:
     """Against a camera whose noise is Poisson of one rate: both would come out as there."""
     size = SensorSize(64, 48)
     generator = torch.Generator().manual_seed(7)
@@ -160,7 +160,7 @@ def test_noise_is_uneven_and_comes_in_pairs() -> None:
     assert np.mean(flips[soon] != 0) > 0.75
 
 
-def test_noise_and_dead_time_go_together() -> None:
+def test_noise_keeps_the_dead_time() -> None:
     generator = torch.Generator().manual_seed(8)
     prior = exact(shot_hz=(300.0, 300.0), refractory_us=(4000.0, 4000.0))
     camera = one_camera(prior, generator)
@@ -172,7 +172,7 @@ def test_noise_and_dead_time_go_together() -> None:
     assert np.diff(events["t"][order])[same].min() >= 4000
 
 
-def test_the_dark_slows_pixels_and_makes_noise() -> None:
+def test_pixels_are_slower_and_noisier_in_the_dark() -> None:
     generator = torch.Generator().manual_seed(9)
     dark, bright = (
         one_camera(exact(cutoff_hz=(300.0, 300.0), shot_hz=(1.0, 1.0), lux=(lux, lux)), generator)

@@ -90,7 +90,7 @@ def test_a_frame_shows_the_instant_of_the_landmarks(drawn_faces: FaceSet) -> Non
         assert error_px[whole].max() < 0.5
 
 
-def test_frames_change_nothing_about_the_events(drawn_faces: FaceSet) -> None:
+def test_events_do_not_depend_on_frames(drawn_faces: FaceSet) -> None:
     without = clips_of(drawn_faces, ClipPrior())
     with_frames = clips_of(drawn_faces, ClipPrior(), frames=FrameCameraPrior())
     torch.testing.assert_close(without.inputs, with_frames.inputs)
@@ -98,14 +98,14 @@ def test_frames_change_nothing_about_the_events(drawn_faces: FaceSet) -> None:
     assert without.events is None
 
 
-def test_color_gives_the_events_of_its_grey(drawn_faces: FaceSet) -> None:
-    photos = colored(drawn_faces)
-    as_grey = (grey(photos.permute(0, 3, 1, 2).float())[:, 0]).round().to(torch.uint8)
+def test_colour_gives_the_events_of_its_grey(drawn_faces: FaceSet) -> None:
+    images_in_colour = colored(drawn_faces)
+    as_grey = (grey(images_in_colour.permute(0, 3, 1, 2).float())[:, 0]).round().to(torch.uint8)
     points = torch.from_numpy(drawn_faces.points)
     silent = CameraPrior(shot_hz=(0.0, 0.0), hot_fraction=(0.0, 0.0))
     prior = replace(ClipPrior(), negative_fraction=0.0, camera=silent)
     one, other = (
-        ClipSimulator(prior, 64, 8)(images, points).inputs for images in (photos, as_grey)
+        ClipSimulator(prior, 64, 8)(images, points).inputs for images in (images_in_colour, as_grey)
     )
     # Grey bytes are rounded: hardly an event moves.
     assert (one - other).abs().mean() < 0.05 * one.mean()
@@ -151,7 +151,7 @@ def test_noise_of_a_frame_is_that_of_its_photons() -> None:
         electrons = level * float(cameras.white_e[clip])
         assert float(shown[clip].mean()) == pytest.approx(electrons / white, rel=0.01)
         assert float(shown[clip].std()) == pytest.approx((electrons + 16) ** 0.5 / white, rel=0.03)
-    # Gain runs out: white is 5 of 156 electrons, and the photo stays dark.
+    # The gain is at its limit: white is 5 of 156 electrons, and the image stays dark.
     assert float(shown[0].mean()) < 0.05
 
 
@@ -197,7 +197,7 @@ def test_a_frame_is_blurred_by_its_exposure(drawn_faces: FaceSet) -> None:
     assert edges[1] > 1.3 * edges[2], edges
 
 
-def test_what_passes_covers_and_moves() -> None:
+def test_passing_objects_cover_and_move() -> None:
     generator = torch.Generator().manual_seed(1)
     bank = occluder_bank(8, 0)
     assert bank.shape == (8, 4, 96, 96)
@@ -226,8 +226,8 @@ def test_what_passes_covers_and_moves() -> None:
     assert part.clip.tolist() == [0, 1, 2, 3]
 
 
-def test_pictures_of_another_size_are_named(drawn_faces: FaceSet) -> None:
-    with pytest.raises(ConfigError, match="images"):
-        ClipSimulator(PLAIN, 64, 0)(
-            torch.zeros(2, 64, 64, dtype=torch.uint8), torch.from_numpy(drawn_faces.points[:2])
-        )
+def test_images_of_another_size_are_rejected(drawn_faces: FaceSet) -> None:
+    small = torch.zeros(2, 64, 64, dtype=torch.uint8)
+    with pytest.raises(ConfigError) as error:
+        ClipSimulator(PLAIN, 64, 0)(small, torch.from_numpy(drawn_faces.points[:2]))
+    assert error.value.field == "images"

@@ -35,7 +35,7 @@ def inside(points: torch.Tensor, eye: list[int]) -> torch.Tensor:
 
 @pytest.mark.parametrize("index", [0, 3])
 @pytest.mark.parametrize("amount", [0.4, 1.0])
-def test_spots_on_the_lids_edge_go_with_its_landmarks(
+def test_spots_on_the_edge_of_a_lid_move_with_its_landmarks(
     drawn_faces: FaceSet, index: int, amount: float
 ) -> None:
     points = points_of(drawn_faces, index)
@@ -51,7 +51,7 @@ def test_spots_on_the_lids_edge_go_with_its_landmarks(
         assert (at - moved[0, landmark]).norm() < 1.0, landmark
 
 
-def test_lids_meet_and_nothing_but_upper_lids_and_pupils_moves(drawn_faces: FaceSet) -> None:
+def test_only_upper_lids_and_pupils_move(drawn_faces: FaceSet) -> None:
     points = points_of(drawn_faces, 1)
     moved = fit_eyelids(points).closed(points, SHUT)
     before = (points[0, UPPER] - points[0, LOWER]).norm(dim=-1)
@@ -61,7 +61,7 @@ def test_lids_meet_and_nothing_but_upper_lids_and_pupils_moves(drawn_faces: Face
     torch.testing.assert_close(moved[:, rest], points[:, rest])
 
 
-def test_a_shut_eye_is_covered_and_the_rest_of_the_face_left_alone(drawn_faces: FaceSet) -> None:
+def test_a_closed_eye_is_covered_and_the_rest_unchanged(drawn_faces: FaceSet) -> None:
     points = points_of(drawn_faces, 2)
     eyes = inside(points, EYES[0]) | inside(points, EYES[1])
     image = eyes.float()[None, None]
@@ -75,7 +75,7 @@ def test_a_shut_eye_is_covered_and_the_rest_of_the_face_left_alone(drawn_faces: 
 
 
 @pytest.mark.parametrize("index", [0, 1, 2, 3])
-def test_no_white_of_a_shut_eye_is_left_below_its_lashes(drawn_faces: FaceSet, index: int) -> None:
+def test_no_white_of_a_closed_eye_is_visible(drawn_faces: FaceSet, index: int) -> None:
     """Lids dark, eye white: what was seen below the lashes must not come down with them."""
     points = points_of(drawn_faces, index)
     eyes = inside(points, EYES[0]) | inside(points, EYES[1])
@@ -89,7 +89,7 @@ def test_no_white_of_a_shut_eye_is_left_below_its_lashes(drawn_faces: FaceSet, i
     assert shown[middle].max() < 0.5
 
 
-def test_closures_in_turn_are_what_each_is_alone(drawn_faces: FaceSet) -> None:
+def test_closures_do_not_depend_on_earlier_ones(drawn_faces: FaceSet) -> None:
     points = torch.cat([points_of(drawn_faces, index, 1.0) for index in range(3)])
     images = torch.rand(3, 2, 192, 192, generator=torch.Generator().manual_seed(1))
     lids = fit_eyelids(points)
@@ -115,7 +115,7 @@ def test_one_eye_of_one_face(drawn_faces: FaceSet) -> None:
     assert torch.equal(moved[1, EYES[0]], points[1, EYES[0]])
 
 
-def test_an_eye_at_the_pictures_edge(drawn_faces: FaceSet) -> None:
+def test_an_eye_at_the_edge_of_the_image(drawn_faces: FaceSet) -> None:
     points = points_of(drawn_faces, 0, 1.0)
     points = points - points[:, 60:61]  # its outer corner is the image's corner
     image = torch.rand(1, 3, 40, 60)
@@ -124,7 +124,7 @@ def test_an_eye_at_the_pictures_edge(drawn_faces: FaceSet) -> None:
     assert torch.isfinite(shown).all()
 
 
-def test_a_blinks_course() -> None:
+def test_the_closure_over_time() -> None:
     one = torch.ones(1)
     blinks = Blinks(torch.tensor([[0.8, 0.0]]), -0.5 * one, 0.1 * one, 0.2 * one, 0.2 * one)
     course = torch.stack([blinks.at(torch.tensor([t]))[0] for t in np.linspace(-0.6, 0.1, 141)])

@@ -29,7 +29,7 @@ def drawn(prior: MotionPrior, seed: int = 0) -> tuple[Trajectories, torch.Tensor
     return sample_motion(prior, BATCH, lever, (0.003, longest), -0.25, generator)
 
 
-def test_the_way_is_the_integral_of_the_speed() -> None:
+def test_the_distance_is_the_integral_of_the_speed() -> None:
     trajectories = drawn(MotionPrior(pause_fraction=1.0))[0][slice(0, 6)]
     t = np.linspace(-0.25, 1.2, 20_001)
     for clip in range(6):
@@ -45,7 +45,7 @@ def test_the_way_is_the_integral_of_the_speed() -> None:
             np.testing.assert_allclose(found - found[0], way, atol=2e-3)
 
 
-def test_everything_is_in_place_at_the_end() -> None:
+def test_there_is_no_displacement_at_the_end() -> None:
     trajectories, _, _ = drawn(MotionPrior(shake_fraction=1.0))
     assert trajectories.at(torch.tensor([0.3])).abs().amax() > 0.01
     torch.testing.assert_close(
@@ -54,7 +54,7 @@ def test_everything_is_in_place_at_the_end() -> None:
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
-def test_speeds_and_ways_are_those_asked_for(depth: str) -> None:
+def test_speeds_and_distances_are_those_of_the_prior(depth: str) -> None:
     prior = MotionPrior(depth=depth, shake_fraction=0.0)
     trajectories, duration_s, speed = drawn(prior)
     assert float(speed.min()) >= 2.99
@@ -75,7 +75,7 @@ def test_speeds_and_ways_are_those_asked_for(depth: str) -> None:
     assert bool(trajectories.turn_rad.any()) == (depth == "relief")
 
 
-def test_a_pause_is_a_pause() -> None:
+def test_nothing_moves_in_a_pause() -> None:
     trajectories, _, _ = drawn(MotionPrior(pause_fraction=1.0, shake_fraction=0.0))
     stopped = torch.isfinite(trajectories.ends[:, 0])
     started = torch.isfinite(trajectories.begins[:, 0])
@@ -88,7 +88,7 @@ def test_a_pause_is_a_pause() -> None:
     assert (moving[..., 0] - moving[..., 1]).abs().amax(1).gt(1e-5).float().mean() > 0.9
 
 
-def test_a_shaking_camera_carries_all_that_is_seen() -> None:
+def test_camera_shake_moves_the_whole_image() -> None:
     trajectories, duration_s, _ = drawn(MotionPrior(shake_fraction=1.0, shake_px=2.0))
     quiet = replace(trajectories, shake=torch.zeros_like(trajectories.shake))
     times = torch.linspace(0, 1, 50)
@@ -99,7 +99,7 @@ def test_a_shaking_camera_carries_all_that_is_seen() -> None:
     assert 4 <= float(hertz.min()) <= float(hertz.max()) <= 18.1
 
 
-def test_turning_never_leaves_what_a_still_can_show() -> None:
+def test_turns_stay_within_the_limit() -> None:
     trajectories, _, _ = drawn(
         MotionPrior(displacement_px=(60.0, 60.0), speed_deg_per_s=(900, 1000))
     )
@@ -116,6 +116,7 @@ def test_turning_never_leaves_what_a_still_can_show() -> None:
         ("depth", "flat"),
     ],
 )
-def test_bad_priors_are_named(field: str, value: object) -> None:
-    with pytest.raises(ConfigError, match=f"MotionPrior.{field}"):
+def test_wrong_priors_are_rejected(field: str, value: object) -> None:
+    with pytest.raises(ConfigError) as error:
         MotionPrior(**{field: value})  # type: ignore[arg-type]
+    assert error.value.field == f"MotionPrior.{field}"

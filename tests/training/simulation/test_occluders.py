@@ -8,7 +8,7 @@ from evface_training.simulation.occluders import occluder_bank, with_objects
 from evface_training.simulation.textures import texture_bank
 
 
-def test_about_the_share_of_pictures_gets_a_large_object() -> None:
+def test_about_that_fraction_of_images_gets_a_large_object() -> None:
     images = texture_bank(64, 64, seed=1)[:, None]
     before = images.clone()
     generator = torch.Generator().manual_seed(2)

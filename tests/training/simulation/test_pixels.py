@@ -227,7 +227,7 @@ def test_voxels_equal_those_of_the_sdk() -> None:
         np.testing.assert_allclose(voxels[clip].flatten(0, 1).numpy(), grid, atol=2e-3)
 
 
-def test_a_list_of_a_step_is_sorted_and_within_it() -> None:
+def test_the_list_of_a_step_is_sorted_and_within_the_step() -> None:
     generator = torch.Generator().manual_seed(5)
     camera = one_camera(NOISY, generator)
     light = torch.randn(2, 1, 9, 11, generator=generator)

@@ -35,7 +35,7 @@ def posed(yaw_deg: list[float], pitch_deg: list[float]) -> tuple[Tensor, Tensor]
     return SCALE * points @ rotation.transpose(1, 2) + torch.tensor([0.52, 0.47, 0.0]), rotation
 
 
-def test_the_stored_head_is_the_average_of_our_own() -> None:
+def test_the_stored_head_is_the_average_avatar() -> None:
     script = Path(__file__).parents[3] / "tools" / "write_canonical_head.py"
     points, height = runpy.run_path(str(script))["canonical_head"]()
     np.testing.assert_allclose(relief._canonical()[0].numpy(), points, atol=0.01)
@@ -102,7 +102,7 @@ def test_landmarks_follow_the_warp() -> None:
         assert error_px[seen].max() < 1.0
 
 
-def test_a_head_hides_its_own_far_side() -> None:
+def test_a_head_hides_its_far_side() -> None:
     points, _ = posed([0.0], [0.0])
     head = fit_head(points[..., :2])
     # An image that says at each place how far left or right of the nose it is.
@@ -115,7 +115,7 @@ def test_a_head_hides_its_own_far_side() -> None:
     assert seen[0, 60:68].all()
 
 
-def test_rays_meet_the_surface_first_where_they_meet_it_at_all() -> None:
+def test_rays_end_at_their_first_hit() -> None:
     """Against a search in fine steps along each ray."""
     points, _ = posed([25.0], [0.0])
     head = fit_head(points[..., :2])
@@ -133,7 +133,7 @@ def test_rays_meet_the_surface_first_where_they_meet_it_at_all() -> None:
     assert error_mm.median() < 0.05
 
 
-def test_between_its_ends_a_turn_is_nearly_a_parabola() -> None:
+def test_a_turn_is_nearly_a_parabola() -> None:
     points, _ = posed([5.0], [0.0])
     head = fit_head(points[..., :2])
     places = grid_places(25, 128, points.device)
@@ -148,7 +148,7 @@ def test_between_its_ends_a_turn_is_nearly_a_parabola() -> None:
         assert error_px.quantile(0.95) < 0.5
 
 
-def test_slices_are_heads() -> None:
+def test_slices_of_fitted_heads() -> None:
     points, rotation = posed([0.0, 20.0], [0.0, 0.0])
     part = fit_head(points[..., :2])[1:2]
     assert isinstance(part, FittedHead)

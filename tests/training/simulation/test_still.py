@@ -40,7 +40,7 @@ def spots(
     ],
     ids=["turned", "in the plane", "all at once"],
 )
-def test_landmarks_are_where_their_spots_are(
+def test_landmarks_are_at_their_spots(
     drawn_faces: FaceSet, expression: Expression, pose: Pose
 ) -> None:
     points = drawn_faces.points[0] * 0.8
@@ -59,7 +59,7 @@ def test_landmarks_are_where_their_spots_are(
         assert np.linalg.norm(center - moved[landmark]) < 0.7, landmark
 
 
-def test_a_head_at_rest_is_the_picture(drawn_faces: FaceSet) -> None:
+def test_a_head_at_rest_is_the_image(drawn_faces: FaceSet) -> None:
     warp = _Warp(drawn_faces.points[1], SensorSize(192, 192))
     warp.set(Expression(), Pose())
     image = torch.from_numpy(drawn_faces.images[1]).float()[None, None]
@@ -68,7 +68,7 @@ def test_a_head_at_rest_is_the_picture(drawn_faces: FaceSet) -> None:
     np.testing.assert_allclose(warp.landmarks(), drawn_faces.points[1], atol=0.05)
 
 
-def test_a_picture_becomes_a_recording(tmp_path: Path, drawn_faces: FaceSet) -> None:
+def test_an_image_becomes_a_recording(tmp_path: Path, drawn_faces: FaceSet) -> None:
     folder = tmp_path
     Image.fromarray(drawn_faces.images[2]).save(folder / "face.png")
     np.savez(folder / "face.npz", points98=drawn_faces.points[2])
@@ -111,33 +111,34 @@ def test_a_folder_becomes_a_folder(
         "00001_afw_2_1.landmarks.npz",
         "00001_afw_2_1.raw",
     ]
-    assert "1 of 3 left out: afw_0_1.png (unreadable" in capsys.readouterr().err
+    assert "1 of 3 skipped: afw_0_1.png (" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    "change",
     [
-        ({"points": np.zeros((68, 2), np.float32)}, r"\(68, 2\)"),
-        ({"points": np.full((98, 2), np.nan, np.float32)}, "finite"),
-        ({"points": np.full((98, 2), 900, np.float32)}, "inside the image"),
-        ({"image": np.zeros((5, 5, 3), np.uint8)}, "grey image"),
-        ({"speed": "warp"}, "slow, normal, fast"),
-        ({"seconds": math.nan}, "seconds"),
+        {"points": np.zeros((68, 2), np.float32)},
+        {"points": np.full((98, 2), np.nan, np.float32)},
+        {"points": np.full((98, 2), 900, np.float32)},
+        {"image": np.zeros((5, 5, 3), np.uint8)},
+        {"speed": "warp"},
+        {"seconds": math.nan},
     ],
 )
-def test_bad_stills_are_named(
-    drawn_faces: FaceSet, change: dict[str, object], message: str
-) -> None:
+def test_wrong_stills_are_rejected(drawn_faces: FaceSet, change: dict[str, object]) -> None:
     arguments = {"image": drawn_faces.images[0], "points": drawn_faces.points[0]}
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ConfigError) as error:
         StillSource(**{**arguments, **change})  # type: ignore[arg-type]
+    assert error.value.field in change
 
 
-def test_a_picture_without_landmarks_says_what_it_needs(
+def test_an_image_needs_landmarks(
     tmp_path: Path, drawn_faces: FaceSet, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "face.png"
     Image.fromarray(drawn_faces.images[2]).save(path)
     assert main(["simulate", str(path), "-o", str(path.with_name("rec.npz"))]) == 1
-    assert "landmarks in face.npz (points98) or face.pts" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert "face.npz" in message
+    assert "face.pts" in message
     assert not path.with_name("rec.npz").exists()

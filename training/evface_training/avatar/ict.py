@@ -259,7 +259,7 @@ class _LoadedIct:
         rows = head.triangles.ravel()
         columns = np.repeat(np.arange(len(head.triangles)), 3)
         shape = (len(self._neutral), len(head.triangles))
-        self._corners = csr_matrix((np.ones(len(rows)), (rows, columns)), shape)
+        self._corners: csr_matrix = csr_matrix((np.ones(len(rows)), (rows, columns)), shape)
 
     def update(self, expression: Expression, pose: Pose, contour: Contour) -> Landmarks:
         points, pupils = self._head.moved(self._neutral, expression)

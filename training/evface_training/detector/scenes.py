@@ -16,7 +16,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from evface_edge.errors import ConfigError
 from evface_edge.tracking.detector_grid import SATURATION, GridShape
 from evface_training.data.faces import CROP_SIDE_PX
 from evface_training.detector.labels import face_state
@@ -24,6 +23,7 @@ from evface_training.detector.layers import Layer, face_layer, plain_layer
 from evface_training.detector.recorder import PIXELS_PER_CELL, Recorded, Recorder
 from evface_training.simulation.camera import CameraPrior
 from evface_training.simulation.occluders import occluder_bank
+from evface_training.simulation.ranges import check_fractions, check_ranges, log_uniform
 from evface_training.simulation.textures import texture_bank
 from evface_training.simulation.tone import Tone, grey
 
@@ -69,14 +69,8 @@ class ScenePrior:
     wide_fraction: float = 0.45
 
     def __post_init__(self) -> None:
-        for name in ("side", "speed"):
-            low, high = getattr(self, name)
-            if not 0 < low <= high:
-                raise ConfigError(f"ScenePrior.{name}", (low, high), "0 < low <= high")
-        for kind in ("still_background", "begins", "uncovered", "wide"):
-            value = getattr(self, f"{kind}_fraction")
-            if not 0 <= value <= 1:
-                raise ConfigError(f"ScenePrior.{kind}_fraction", value, "0 to 1")
+        check_ranges(self, "side", "speed")
+        check_fractions(self)
 
 
 @dataclass(frozen=True)
@@ -127,8 +121,7 @@ class SceneSimulator:
         return torch.rand(*shape, generator=self.generator, device=self.device)
 
     def _log_uniform(self, bounds: tuple[float, float], *shape: int) -> Tensor:
-        low, high = (math.log(bound) for bound in bounds)
-        return torch.exp(low + (high - low) * self._uniform(*shape))
+        return log_uniform(bounds, self._uniform(*shape))
 
     def _chosen(self, bank: Tensor, count: int) -> Tensor:
         index = torch.randint(len(bank), (count,), generator=self.generator, device=self.device)

@@ -17,8 +17,9 @@ The event camera:
     pixels          the pixel model: log light → threshold crossings
     noise, readout  shot noise and hot pixels; the bus and the clock
     frame_camera    the RGB frame of the same instant
+    ranges          checks and draws of the priors' ranges
 
 What comes out:
     clip_prior, clips, voxels    batches of training clips
-    recording, writing, event_source, preview    recordings, files, live sources, contact sheets
+    recording, writing, event_source    recordings, files, sources for the SDK
 """

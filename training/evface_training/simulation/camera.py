@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from evface_edge.errors import ConfigError
+from evface_training.simulation.ranges import check_fractions, check_ranges
 from evface_training.simulation.readout import Readout
 
 #: Illuminance at which photoreceptors have half of their bandwidth.
@@ -55,18 +55,10 @@ class CameraPrior:
     readout: Readout = field(default_factory=Readout)
 
     def __post_init__(self) -> None:
-        for one in fields(self):
-            value = getattr(self, one.name)
-            if isinstance(value, Readout):
-                continue
-            low, high = value if isinstance(value, tuple) else (value, value)
-            if not 0 <= low <= high < math.inf:
-                raise ConfigError(f"CameraPrior.{one.name}", value, "0 <= low <= high")
-        for name in ("threshold", "asymmetry", "lux", "cutoff_hz"):
-            if getattr(self, name)[0] <= 0:
-                raise ConfigError(f"CameraPrior.{name}", getattr(self, name), "above 0")
-        if self.flicker_fraction > 1:
-            raise ConfigError("CameraPrior.flicker_fraction", self.flicker_fraction, "0 to 1")
+        ranges = [name for name, value in vars(self).items() if isinstance(value, tuple)]
+        check_ranges(self, *ranges, zero=True)
+        check_ranges(self, "threshold", "asymmetry", "lux", "cutoff_hz")
+        check_fractions(self)
 
     def sample(self, batch: int, generator: torch.Generator, device: torch.device) -> CameraBatch:
         """Draw one camera for each of `batch` clips."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from evface_edge.errors import ConfigError
 from evface_training.simulation.camera import CameraPrior
 from evface_training.simulation.motion import MotionPrior
+from evface_training.simulation.ranges import check_fractions, check_ranges
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,7 @@ class ClipPrior:
     steps_per_bin: int = 2
 
     def __post_init__(self) -> None:
-        for name in ("duration_us", "crop_scale"):
-            low, high = getattr(self, name)
-            if not 0 < low <= high:
-                raise ConfigError(f"ClipPrior.{name}", (low, high), "0 < low <= high")
-        for kind in ("negative", "occlusion", "passing", "blink"):
-            value = getattr(self, f"{kind}_fraction")
-            if not 0 <= value <= 1:
-                raise ConfigError(f"ClipPrior.{kind}_fraction", value, "0 to 1")
+        check_ranges(self, "duration_us", "crop_scale")
+        check_fractions(self)
         if self.bins < 2 or self.steps_per_bin < 1:
             raise ConfigError("ClipPrior.bins", self.bins, "2 or more, steps_per_bin 1 or more")

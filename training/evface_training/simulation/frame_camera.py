@@ -7,14 +7,12 @@ amplified.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from evface_edge.errors import ConfigError
-from evface_training.simulation.motion import log_uniform
+from evface_training.simulation.ranges import check_positive, check_ranges, log_uniform
 
 
 @dataclass(frozen=True)
@@ -40,15 +38,8 @@ class FrameCameraPrior:
     samples: int = 6
 
     def __post_init__(self) -> None:
-        for name in ("exposure_us", "electrons_per_lux_s", "read_noise_e"):
-            low, high = getattr(self, name)
-            if not 0 < low <= high < math.inf:
-                raise ConfigError(f"FrameCameraPrior.{name}", (low, high), "0 < low <= high")
-        for name in ("full_well_e", "max_gain"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ConfigError(f"FrameCameraPrior.{name}", getattr(self, name), "above 0")
-        if self.samples < 1:
-            raise ConfigError("FrameCameraPrior.samples", self.samples, "1 or more")
+        check_ranges(self, "exposure_us", "electrons_per_lux_s", "read_noise_e")
+        check_positive(self, "full_well_e", "max_gain", "samples")
 
     def sample(self, lux: Tensor, generator: torch.Generator) -> FrameCameras:
         """Draw a camera for each clip, adjusted to the illuminance lux (B,) of its scene."""

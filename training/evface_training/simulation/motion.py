@@ -15,6 +15,12 @@ import torch
 from torch import Tensor
 
 from evface_edge.errors import ConfigError
+from evface_training.simulation.ranges import (
+    check_fractions,
+    check_positive,
+    check_ranges,
+    log_uniform,
+)
 
 #: Indices of `fields.basis_fields`: head x, y, roll, size, two turns; background x, y; mouth, right
 #: lid, left lid, brows; camera x, y.
@@ -54,24 +60,11 @@ class MotionPrior:
     depth: str = "relief"
 
     def __post_init__(self) -> None:
-        for name in ("displacement_px", "speed_deg_per_s"):
-            low, high = getattr(self, name)
-            if not 0 < low <= high < math.inf:
-                raise ConfigError(f"MotionPrior.{name}", (low, high), "0 < low <= high")
-        for name in ("pause_fraction", "moving_background_fraction", "shake_fraction"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"MotionPrior.{name}", getattr(self, name), "0 to 1")
-        for name in ("face_px", "shake_px"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"MotionPrior.{name}", getattr(self, name), "above 0")
+        check_ranges(self, "displacement_px", "speed_deg_per_s")
+        check_positive(self, "face_px", "shake_px")
+        check_fractions(self)
         if self.depth not in DEPTHS:
             raise ConfigError("MotionPrior.depth", self.depth, ", ".join(DEPTHS))
-
-
-def log_uniform(bounds: tuple[float, float], u: Tensor) -> Tensor:
-    """Map u in [0, 1] to values between the bounds, uniform in their logarithm."""
-    low, high = (math.log(bound) for bound in bounds)
-    return torch.exp(low + (high - low) * u)
 
 
 @dataclass(frozen=True)
