@@ -29,8 +29,8 @@ def main(identities: int = 250, expressions: int = 6, modes: int = 16, seed: int
     rng = np.random.default_rng(seed)
     shapes, slides = [], []
     for _ in track(range(identities), "avatars"):
-        head = build(AvatarIdentity.sample(rng))
-        placing, deformer = LandmarkModel(head), Deformer(head)
+        neutral = build(AvatarIdentity.sample(rng))
+        placing, deformer = LandmarkModel(neutral), Deformer(neutral)
         moving = AvatarAnimation.sample(rng, seconds=20.0, pauses=False)
         for t_us in rng.uniform(0, moving.duration_us, expressions):
             expression: Expression = moving.state(t_us)[0]
@@ -40,7 +40,7 @@ def main(identities: int = 250, expressions: int = 6, modes: int = 16, seed: int
             shapes += [points, points[MIRROR] * MIRRORED_X]
             turned = cells.copy()
             pose = Pose(yaw_deg=float(rng.normal(0, 20)), pitch_deg=float(rng.normal(0, 12)))
-            turned[CONTOUR] = outline_cells(head, cells, skin, pose)
+            turned[CONTOUR] = outline_cells(neutral, cells, skin, pose)
             slides.append(placing.points(expression, skin, turned) - points)
     sample = np.stack(shapes).reshape(len(shapes), -1)
     mean = sample.mean(0)

@@ -33,7 +33,7 @@ def canonical_head() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         neutral, model.bare_skin(neutral), model.landmarks.cells(neutral)
     )
     surface, normals = model.skin(neutral)
-    front = (normals[..., 2] > 0.02) & ~model.head.inside[:, None]
+    front = (normals[..., 2] > 0.02) & ~model.neutral.inside[:, None]
     visible = surface[front]
     x = np.arange(-HALF_WIDTH_MM, HALF_WIDTH_MM + 1, STEP_MM)
     y = np.arange(HALF_HEIGHT_MM, -HALF_HEIGHT_MM - 1, -STEP_MM)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -57,8 +58,13 @@ def simulate(
       evface-edge simulate 'synthetic:avatar?seed=3&speed=fast&seconds=2' -o rec.raw --camera evk4
       evface-edge simulate benchmark:fast --preview fast.png
     """
+    from rich.progress import Progress
+
+    from evface_training.data.annotated import SkipList
     from evface_training.preview import is_preview_only, write_preview
+    from evface_training.simulation.opening import open_folder, open_light
     from evface_training.simulation.presets import PRESETS
+    from evface_training.simulation.writing import WrittenRecording
 
     if camera not in PRESETS:
         raise ConfigError("--camera", camera, f"one of {', '.join(PRESETS)}")
@@ -76,68 +82,39 @@ def simulate(
     if preview is not None:
         tiles = write_preview(source, preview, prior, seed=seed, speed=speed)
         typer.echo(f"{preview}: {tiles} images")
-    if output is not None:
-        if Path(source).is_dir():
-            _write_folder(source, output, prior, seed, max_seconds, speed, suffix, count)
-        else:
-            _write_one(source, output, prior, seed, max_seconds, speed)
-
-
-def _write_one(
-    source: str, output: Path, prior: CameraPrior, seed: int, max_seconds: float, speed: str
-) -> None:
-    from rich.progress import Progress
-
-    from evface_training.simulation.opening import open_light
-
-    light = open_light(source, seed=seed, speed=speed)
-    with Progress() as progress:
-        written = _write(light, output, prior, seed, max_seconds, progress)
-    rate = written.events / max(written.seconds, 1e-6) * 1e-6
-    typer.echo(
-        f"{output}: {written.events:,} events, {written.seconds:.2f} s, {rate:.2f} Mev/s, "
-        f"sensor {light.size}"
-    )
-    if written.landmarks is not None:
-        typer.echo(f"{written.landmarks}: landmarks at {written.instants} instants")
-
-
-def _write_folder(
-    source: str,
-    output: Path,
-    prior: CameraPrior,
-    seed: int,
-    max_seconds: float,
-    speed: str,
-    suffix: str,
-    count: int | None,
-) -> None:
-    from rich.progress import Progress
-
-    from evface_training.data.annotated import SkipList
-    from evface_training.simulation.opening import open_folder
-
-    if output.suffix:
+    if output is None:
+        return
+    folder = Path(source).is_dir()
+    if folder and output.suffix:
         raise ConfigError("--output", str(output), "a folder, because SOURCE is a folder")
-    output.mkdir(parents=True, exist_ok=True)
-    skipped = SkipList()
-    done = 0
+    skipped, written = SkipList(), list[WrittenRecording]()
+    sources: Iterable[tuple[str, LightSource]]
+    if folder:
+        output.mkdir(parents=True, exist_ok=True)
+        sources = open_folder(Path(source), skipped, seed=seed, speed=speed)
+    else:
+        sources = [("", open_light(source, seed=seed, speed=speed))]
     with Progress() as progress:
-        for name, light in open_folder(Path(source), skipped, seed=seed, speed=speed):
+        for name, light in sources:
+            path = output / f"{name}.{suffix}" if folder else output
             try:
-                path = output / f"{name}.{suffix}"
-                _write(light, path, prior, seed, max_seconds, progress)
+                written.append(_write(light, path, prior, seed, max_seconds, progress))
             except EvfaceError as problem:
+                if not folder:
+                    raise
                 skipped.add(name, str(problem))
-                continue
-            done += 1
-            if done == count:
+            if len(written) == count:
                 break
     if skipped:
         typer.echo(skipped.summary(), err=True)
-    if not done:
+    if not written:
         raise ConfigError("source", source, "a folder with a source that can be used")
-    typer.echo(f"{output}: {done} recordings")
+    for one in written:
+        rate = one.events / max(one.seconds, 1e-6) * 1e-6
+        landmarks = f", landmarks at {one.instants} instants" if one.instants else ""
+        typer.echo(
+            f"{one.path}: {one.events:,} events, {one.seconds:.2f} s, {rate:.2f} Mev/s{landmarks}"
+        )
 
 
 def _write(

@@ -84,37 +84,37 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_identity_and_expression_move_the_vertices_by_their_shapes(stand_in: Path) -> None:
-    head = IctAvatar(stand_in)
+    avatar = IctAvatar(stand_in)
     rng = np.random.default_rng(0)
-    identity = head.sample_identity(rng)
-    neutral = head.neutral(identity)
-    plain = head.neutral(type(identity)((0.0, 0.0), identity.looks))
-    width = np.abs(neutral[head.lm68[[0, 16]], 0])
+    identity = avatar.sample_identity(rng)
+    neutral = avatar.neutral(identity)
+    plain = avatar.neutral(type(identity)((0.0, 0.0), identity.looks))
+    width = np.abs(neutral[avatar.lm68[[0, 16]], 0])
     np.testing.assert_allclose(
-        width - np.abs(plain[head.lm68[[0, 16]], 0]), 5.0 * identity.coefficients[0], atol=1e-3
+        width - np.abs(plain[avatar.lm68[[0, 16]], 0]), 5.0 * identity.coefficients[0], atol=1e-3
     )
-    moved, _ = head.moved(neutral, Expression(jaw_open=1.0))
-    np.testing.assert_allclose((moved - neutral)[head.lm68[8]], [0, -14, 0], atol=1e-3)
-    np.testing.assert_allclose((moved - neutral)[head.lm68[27]], 0, atol=1e-6)
+    moved, _ = avatar.moved(neutral, Expression(jaw_open=1.0))
+    np.testing.assert_allclose((moved - neutral)[avatar.lm68[8]], [0, -14, 0], atol=1e-3)
+    np.testing.assert_allclose((moved - neutral)[avatar.lm68[27]], 0, atol=1e-6)
 
 
 def test_the_shells_in_front_of_the_eyes_are_not_drawn(stand_in: Path) -> None:
-    head = IctAvatar(stand_in)
+    avatar = IctAvatar(stand_in)
     with np.load(stand_in) as stored:
-        assert len(head.triangles) < len(stored["tri"])
-    drawn = np.unique(head.triangles)
-    eyes = np.concatenate(head._eyes)
+        assert len(avatar.triangles) < len(stored["tri"])
+    drawn = np.unique(avatar.triangles)
+    eyes = np.concatenate(avatar._eyes)
     assert np.isin(eyes, drawn).all()
-    radii = [np.ptp(head._neutral[ball][:, 0]) / 2 for ball in head._eyes]
+    radii = [np.ptp(avatar._neutral[ball][:, 0]) / 2 for ball in avatar._eyes]
     np.testing.assert_allclose(radii, 1.3, atol=0.01)
 
 
 def test_pupils_go_where_the_eyes_look(stand_in: Path) -> None:
-    head = IctAvatar(stand_in)
-    neutral = head.neutral(head.sample_identity(np.random.default_rng(1)))
+    avatar = IctAvatar(stand_in)
+    neutral = avatar.neutral(avatar.sample_identity(np.random.default_rng(1)))
     looking = Expression(gaze_yaw_deg=20.0, gaze_pitch_deg=-10.0)
-    moved, pupils = head.moved(neutral, looking)
-    for index, vertices in enumerate(head._eyes):
+    moved, pupils = avatar.moved(neutral, looking)
+    for index, vertices in enumerate(avatar._eyes):
         front = vertices[np.argmax(neutral[vertices, 2])]
         center = (neutral[vertices].min(0) + neutral[vertices].max(0)) / 2
         np.testing.assert_allclose(pupils[index] - center, 13.0 * looking.gaze, atol=0.2)
@@ -123,7 +123,7 @@ def test_pupils_go_where_the_eyes_look(stand_in: Path) -> None:
 
 def test_landmarks_lie_on_the_rendered_surface(stand_in: Path) -> None:
     with IctRenderer(SIZE, stand_in) as renderer:
-        identity = renderer.head.sample_identity(np.random.default_rng(2))
+        identity = renderer.avatar.sample_identity(np.random.default_rng(2))
         for yaw in (0.0, 35.0):
             shown = renderer.render(identity, Expression(), Pose(yaw_deg=yaw), CAMERA, Light())
             inner = np.r_[51:60, 76:96]
@@ -139,7 +139,7 @@ def test_landmarks_lie_on_the_rendered_surface(stand_in: Path) -> None:
 
 def test_colour_and_grey(stand_in: Path) -> None:
     with IctRenderer(SIZE, stand_in, color=True) as renderer:
-        identity = renderer.head.sample_identity(np.random.default_rng(3))
+        identity = renderer.avatar.sample_identity(np.random.default_rng(3))
         shown = renderer.render(identity, Expression(), Pose(), CAMERA, Light())
         assert shown.image.shape == (160, 160, 3)
         assert 0 <= shown.image.min() < shown.image.max() <= 1
@@ -176,7 +176,7 @@ def test_wrong_files_are_rejected(tmp_path: Path, stand_in: Path) -> None:
 def test_the_real_ict_head(shared_data: Path) -> None:
     path = shared_data / "head" / "ict_reduced_q8_50id_53ex.npz"
     with IctRenderer(SIZE, path) as renderer:
-        identity = renderer.head.sample_identity(np.random.default_rng(4))
+        identity = renderer.avatar.sample_identity(np.random.default_rng(4))
         still = renderer.render(identity, Expression(), Pose(), CAMERA, Light())
         opened = renderer.render(identity, Expression(jaw_open=1.0), Pose(), CAMERA, Light())
     assert still.visible[33:].mean() > 0.9

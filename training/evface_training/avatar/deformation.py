@@ -19,10 +19,10 @@ JAW_RANGE_DEG = 19.0
 class Deformer:
     """Applies expressions to one avatar; `apply` takes about a millisecond."""
 
-    def __init__(self, head: NeutralAvatar) -> None:
-        self._points = head.points
-        self._fields, self._names = _fields(head)
-        self.jaw_weight = _jaw_weight(head)
+    def __init__(self, neutral: NeutralAvatar) -> None:
+        self._points = neutral.points
+        self._fields, self._names = _fields(neutral)
+        self.jaw_weight = _jaw_weight(neutral)
 
     def apply(self, expression: Expression) -> Floats:
         """Return the skin (rows, columns, 3), mm, head coordinates."""
@@ -60,20 +60,20 @@ def _weights(expression: Expression) -> dict[str, float]:
     }
 
 
-def _side_of_lips(head: NeutralAvatar) -> Floats:
+def _side_of_lips(neutral: NeutralAvatar) -> Floats:
     """(rows, 1): 0 above the mouth, 1 below, between them inside."""
-    rows = np.arange(len(head.points))[:, None]
-    fraction = (rows - head.upper_row) / (head.lower_row - head.upper_row)
+    rows = np.arange(len(neutral.points))[:, None]
+    fraction = (rows - neutral.upper_row) / (neutral.lower_row - neutral.upper_row)
     return np.clip(fraction, 0.0, 1.0)
 
 
-def _jaw_weight(head: NeutralAvatar) -> Floats:
+def _jaw_weight(neutral: NeutralAvatar) -> Floats:
     """Return (rows, columns): by which fraction of the jaw's rotation each point moves."""
-    layout, points = head.layout, head.points
+    layout, points = neutral.layout, neutral.points
     x, y, z = points[..., 0], points[..., 1], points[..., 2]
-    line = points[head.upper_row, :, 1][None]
+    line = points[neutral.upper_row, :, 1][None]
     s = np.abs(x) / layout.mouth_half
-    below = _side_of_lips(head)
+    below = _side_of_lips(neutral)
     corner = 0.42 * smooth_step(0.35, 1.05, s)
     lower = 1 - (1 - 0.42) * smooth_step(0.35, 1.05, s) * np.exp(-(((y - line) / 14) ** 2))
     upper = corner * np.exp(-(((y - line) / 13) ** 2))
@@ -85,16 +85,16 @@ def _jaw_weight(head: NeutralAvatar) -> Floats:
     return weight * smooth_step(-5.0, 35.0, z)
 
 
-def _fields(head: NeutralAvatar) -> tuple[Floats, list[str]]:
+def _fields(neutral: NeutralAvatar) -> tuple[Floats, list[str]]:
     """Return displacements (fields, rows, columns, 3) at full weight, mm, and their names."""
-    layout, points = head.layout, head.points
+    layout, points = neutral.layout, neutral.points
     x, y, z = points[..., 0], points[..., 1], points[..., 2]
     side, ax = np.sign(x), np.abs(x)
     s = ax / layout.mouth_half
     front = smooth_step(20.0, 45.0, z)
-    line = points[head.upper_row, :, 1][None]
+    line = points[neutral.upper_row, :, 1][None]
     lips = np.exp(-(((y - line) / 17) ** 2)) * front
-    below = _side_of_lips(head)
+    below = _side_of_lips(neutral)
     taper = np.maximum(1 - s**2, 0)
 
     outside = np.exp(-((np.maximum(s - 1, 0) / 0.55) ** 2)) * lips

@@ -230,22 +230,24 @@ class IctRenderer(Renderer[IctIdentity]):
     def __init__(
         self, size: SensorSize, path: Path, *, color: bool = False, oversample: int = 1
     ) -> None:
-        self.head = IctAvatar(path)
+        self.avatar = IctAvatar(path)
         super().__init__(size, color=color, oversample=oversample)
         self._part = self._program("part", "part")
 
     def _load(self, identity: IctIdentity) -> _LoadedIct:
-        return _LoadedIct(self._context, self._part, self.head, identity)
+        return _LoadedIct(self._context, self._part, self.avatar, identity)
 
 
 class _LoadedIct:
     """See `LoadedAvatar`."""
 
-    def __init__(self, context: Any, program: Any, head: IctAvatar, identity: IctIdentity) -> None:
+    def __init__(
+        self, context: Any, program: Any, avatar: IctAvatar, identity: IctIdentity
+    ) -> None:
         self.programs = (program,)
-        self._context, self._head = context, head
-        self._neutral = head.neutral(identity)
-        colors = head.colors(self._neutral, identity.looks).astype("f4")
+        self._context, self._avatar = context, avatar
+        self._neutral = avatar.neutral(identity)
+        colors = avatar.colors(self._neutral, identity.looks).astype("f4")
         self._moving = context.buffer(reserve=len(self._neutral) * 6 * 4, dynamic=True)
         self._mesh = context.vertex_array(
             program,
@@ -253,21 +255,21 @@ class _LoadedIct:
                 (self._moving, "3f 3f", "in_position", "in_normal"),
                 (context.buffer(colors.tobytes()), "4f 1f", "in_color", "in_gloss"),
             ],
-            context.buffer(head.triangles.astype("i4").tobytes()),
+            context.buffer(avatar.triangles.astype("i4").tobytes()),
         )
         # (V, T): which triangles meet in each vertex.
-        rows = head.triangles.ravel()
-        columns = np.repeat(np.arange(len(head.triangles)), 3)
-        shape = (len(self._neutral), len(head.triangles))
+        rows = avatar.triangles.ravel()
+        columns = np.repeat(np.arange(len(avatar.triangles)), 3)
+        shape = (len(self._neutral), len(avatar.triangles))
         self._corners: csr_matrix = csr_matrix((np.ones(len(rows)), (rows, columns)), shape)
 
     def update(self, expression: Expression, pose: Pose, contour: Contour) -> Landmarks:
-        points, pupils = self._head.moved(self._neutral, expression)
-        a, b, c = (points[self._head.triangles[:, k]] for k in range(3))
+        points, pupils = self._avatar.moved(self._neutral, expression)
+        a, b, c = (points[self._avatar.triangles[:, k]] for k in range(3))
         normals = self._corners @ np.cross(b - a, c - a)
         normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
         self._moving.write(np.concatenate([points, normals], axis=1).astype("f4").tobytes())
-        landmarks = from_68(points[self._head.lm68])[0].astype(np.float64)
+        landmarks = from_68(points[self._avatar.lm68])[0].astype(np.float64)
         landmarks[[RIGHT_PUPIL, LEFT_PUPIL]] = pupils
         return Landmarks(landmarks, None, np.full(len(landmarks), _TOLERANCE_MM))
 

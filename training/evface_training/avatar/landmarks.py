@@ -21,23 +21,23 @@ _LID_S = np.array([1.0, 0.5, 0.0, -0.5, -1.0, -0.5, 0.0, 0.5])
 class LandmarkModel:
     """The 98 points on one avatar in any expression."""
 
-    def __init__(self, head: NeutralAvatar) -> None:
-        self._head = head
-        layout = head.layout
-        chart = _Chart(head)
+    def __init__(self, neutral: NeutralAvatar) -> None:
+        self._neutral = neutral
+        layout = neutral.layout
+        chart = _Chart(neutral)
         self._cells = np.zeros((NUM_LANDMARKS, 2))  # row, column on the grid of the skin
-        self._cells[CONTOUR] = _contour(head)
+        self._cells[CONTOUR] = _contour(neutral)
         for index, (x, y) in _fixed_points(layout).items():
             self._cells[index] = chart.find(np.array([[x, y]]))[0]
         for index, x in _inner_lips(layout).items():
-            row = head.lower_row if index > 92 else head.upper_row
+            row = neutral.lower_row if index > 92 else neutral.upper_row
             self._cells[index] = row, chart.column(row, x)
         self._lids = np.stack([chart.find(_lid_points(layout, step)) for step in _LID_STEPS])
         self._half_fields()
 
     def _half_fields(self) -> None:
         """Set the left half to the mirror image of the right half on the grid."""
-        columns = self._head.points.shape[1]
+        columns = self._neutral.points.shape[1]
         right = np.flatnonzero(self._cells[:, 0] == 0)
         mirrored = self._cells[MIRROR[right]]
         self._cells[right] = np.stack([mirrored[:, 0], columns - 1 - mirrored[:, 1]], axis=-1)
@@ -45,7 +45,7 @@ class LandmarkModel:
     def cells(self, expression: Expression) -> Floats:
         """Return row and column of each landmark on the grid (98, 2); those of pupils are 0."""
         cells = self._cells.copy()
-        columns = self._head.points.shape[1]
+        columns = self._neutral.points.shape[1]
         for start, blink, mirrored in (
             (60, expression.blink_right, False),
             (68, expression.blink_left, True),
@@ -67,7 +67,7 @@ class LandmarkModel:
             cells: instead of those of `cells(expression)`.
         """
         points = sample_grid(skin, self.cells(expression) if cells is None else cells)
-        x, z = self._head.layout.eye_x, self._head.eye_z
+        x, z = self._neutral.layout.eye_x, self._neutral.eye_z
         centers = np.array([[-x, 0.0, z], [x, 0.0, z]])
         points[[RIGHT_PUPIL, LEFT_PUPIL]] = centers + EYEBALL_RADIUS * expression.gaze
         return points
@@ -100,16 +100,16 @@ def _at_step(table: Floats, value: float) -> Floats:
 class _Chart:
     """Conversion of (x, y) on the front of the neutral face to row and column of its grid."""
 
-    def __init__(self, head: NeutralAvatar) -> None:
-        self._points, self._head = head.points, head
-        front = (np.abs(head.angles) < 1.4)[None] & ~head.inside[:, None]
-        self._nodes = np.argwhere(np.broadcast_to(front, head.points.shape[:2]))
-        self._tree = cKDTree(head.points[self._nodes[:, 0], self._nodes[:, 1], :2])
+    def __init__(self, neutral: NeutralAvatar) -> None:
+        self._points, self._neutral = neutral.points, neutral
+        front = (np.abs(neutral.angles) < 1.4)[None] & ~neutral.inside[:, None]
+        self._nodes = np.argwhere(np.broadcast_to(front, neutral.points.shape[:2]))
+        self._tree = cKDTree(neutral.points[self._nodes[:, 0], self._nodes[:, 1], :2])
 
     def find(self, places: Floats) -> Floats:
         """Return cells (N, 2) of places (N, 2), by Newton's method from the nearest vertex."""
         cells = self._nodes[self._tree.query(places)[1]].astype(float)
-        below = cells[:, 0] >= self._head.lower_row
+        below = cells[:, 0] >= self._neutral.lower_row
         away = np.where(below, 0.25, -0.25)[:, None]  # never into the mouth
         for _ in range(12):
             here = sample_grid(self._points, cells)[:, :2]
@@ -118,12 +118,12 @@ class _Chart:
             jacobian = np.stack([rows - here, columns - here], axis=-1) / away[..., None]
             move = np.linalg.solve(jacobian, (places - here)[..., None])[..., 0]
             cells = cells + np.clip(move, -1.0, 1.0) * 0.9
-            cells[below, 0] = np.maximum(cells[below, 0], self._head.lower_row)
-            cells[~below, 0] = np.minimum(cells[~below, 0], self._head.upper_row - 1e-6)
+            cells[below, 0] = np.maximum(cells[below, 0], self._neutral.lower_row)
+            cells[~below, 0] = np.minimum(cells[~below, 0], self._neutral.upper_row - 1e-6)
         return cells
 
     def column(self, row: int, x: float) -> float:
-        middle = np.flatnonzero(np.abs(self._head.angles) < 1.4)
+        middle = np.flatnonzero(np.abs(self._neutral.angles) < 1.4)
         return float(np.interp(x, self._points[row, middle, 0], middle))
 
 
@@ -175,11 +175,11 @@ def _lid_points(layout: Layout, closed: float) -> Floats:
     return np.stack([x, y], axis=-1)
 
 
-def _contour(head: NeutralAvatar, distance: float = 700.0) -> Floats:
+def _contour(neutral: NeutralAvatar, distance: float = 700.0) -> Floats:
     """Return cells of the 33 points at equal distances along the outline in a frontal view."""
-    points = head.points
+    points = neutral.points
     rows, columns = np.meshgrid(*(np.arange(n) for n in points.shape[:2]), indexing="ij")
-    low = (points[..., 1] < 3.0) & (np.abs(head.angles) < 1.75)[None] & ~head.inside[:, None]
+    low = (points[..., 1] < 3.0) & (np.abs(neutral.angles) < 1.75)[None] & ~neutral.inside[:, None]
     picked = np.stack([rows[low], columns[low]], axis=-1)
     projected = points[low][:, :2] * (distance / (distance - points[low][:, 2:]))
     hull = ConvexHull(projected).vertices  # counter-clockwise

@@ -23,14 +23,14 @@ class AvatarModel:
 
     def __init__(self, identity: AvatarIdentity) -> None:
         self.identity = identity
-        self.head = build(identity)
-        self.landmarks = LandmarkModel(self.head)
-        self.texture = paint(identity, self.head)
-        self._deformer = Deformer(self.head)
-        layout, points = self.head.layout, self.head.points
-        self._hair_out = hair_volume(identity, layout, points, self.head.angles[None])
-        self._hair = self._hair_out[..., None] * grid_normals(self.head.points)
-        self._parts = build_parts(identity, self.head)
+        self.neutral = build(identity)
+        self.landmarks = LandmarkModel(self.neutral)
+        self.texture = paint(identity, self.neutral)
+        self._deformer = Deformer(self.neutral)
+        layout, points = self.neutral.layout, self.neutral.points
+        self._hair_out = hair_volume(identity, layout, points, self.neutral.angles[None])
+        self._hair = self._hair_out[..., None] * grid_normals(self.neutral.points)
+        self._parts = build_parts(identity, self.neutral)
         self._last: tuple[Expression, Floats] | None = None
 
     def bare_skin(self, expression: Expression) -> Floats:
@@ -47,33 +47,33 @@ class AvatarModel:
     def skin_attributes(self) -> tuple[Floats, Floats, NDArray[np.int32]]:
         """Return neutral positions, texture coordinates, ambient light and depth in the mouth
         (N, 7); points and normals (N, 6); triangles (T, 3)."""
-        head = self.head
-        rows, columns = head.points.shape[:2]
-        inside = head.inside
+        neutral = self.neutral
+        rows, columns = neutral.points.shape[:2]
+        inside = neutral.inside
         drawn = np.cumsum(~inside) - 1.0
-        drawn[inside] = head.upper_row
-        drawn[head.lower_row :] -= 1
+        drawn[inside] = neutral.upper_row
+        drawn[neutral.lower_row :] -= 1
         v = np.broadcast_to((drawn / drawn[-1])[:, None], (rows, columns))
         u = np.broadcast_to(np.linspace(0, 1, columns), (rows, columns))
         size = self.texture.shape[0]
         place = (np.stack([u, v], axis=-1) * (size - 1) + 0.5) / size
         into = np.zeros((rows, columns))
-        hidden = head.points[head.upper_row][None, :, 2] - head.points[..., 2]
+        hidden = neutral.points[neutral.upper_row][None, :, 2] - neutral.points[..., 2]
         into[inside] = np.clip(hidden[inside] / 30.0, 0, 1)
-        light = np.maximum(head.occlusion(), 0.75 * (self._hair_out > 3.0))
+        light = np.maximum(neutral.occlusion(), 0.75 * (self._hair_out > 3.0))
         fixed = np.concatenate(
-            [head.points, place, light[..., None], into[..., None]], axis=-1
+            [neutral.points, place, light[..., None], into[..., None]], axis=-1
         ).reshape(-1, 7)
         moving = np.concatenate(self.skin(Expression()), axis=-1).reshape(-1, 6)
-        return fixed, moving, head.triangles()
+        return fixed, moving, neutral.triangles()
 
     def eye_triangles(self) -> NDArray[np.bool_]:
         """Return (T,): triangles around the eyes, which have their own shader."""
-        head, layout = self.head, self.head.layout
-        x, y, z = head.points.reshape(-1, 3).T
+        neutral, layout = self.neutral, self.neutral.layout
+        x, y, z = neutral.points.reshape(-1, 3).T
         beside = np.abs(np.abs(x) - layout.eye_x) < 1.3 * layout.eye_half
         near = np.logical_and.reduce([beside, np.abs(y) < 12.5, z > 30])
-        result: NDArray[np.bool_] = near[head.triangles()].any(axis=1)
+        result: NDArray[np.bool_] = near[neutral.triangles()].any(axis=1)
         return result
 
     def part_attributes(self) -> tuple[Floats, Floats, NDArray[np.int32]]:

@@ -17,7 +17,7 @@ _STEPS = 28
 _NEAREST_RAD = np.radians(14.0)
 
 
-def outline_cells(head: NeutralAvatar, cells: Floats, skin: Floats, pose: Pose) -> Floats:
+def outline_cells(neutral: NeutralAvatar, cells: Floats, skin: Floats, pose: Pose) -> Floats:
     """Return cells (33, 2) of the contour, with each point moved along its row to the visible edge.
 
     On the side that turns away, the jaw in an image is where the skin curves out of sight; 2-D
@@ -29,9 +29,9 @@ def outline_cells(head: NeutralAvatar, cells: Floats, skin: Floats, pose: Pose) 
         skin: (rows, columns, 3), the deformed skin in head coordinates.
     """
     row, column = cells[CONTOUR].T
-    middle = np.interp(0.0, head.angles, np.arange(len(head.angles)))
+    middle = np.interp(0.0, neutral.angles, np.arange(len(neutral.angles)))
     side = np.sign(column - middle)
-    front = np.interp(side * _NEAREST_RAD, head.angles, np.arange(len(head.angles)))
+    front = np.interp(side * _NEAREST_RAD, neutral.angles, np.arange(len(neutral.angles)))
     nearer = np.where(np.abs(front - middle) < np.abs(column - middle), front, column)
     fraction = np.linspace(0, 1, _STEPS)
     paths = column[:, None] + fraction * (nearer - column)[:, None]

@@ -87,16 +87,16 @@ class _LoadedParametric:
         bare = model.bare_skin(expression)
         cells = model.landmarks.cells(expression)
         if contour == "outline":
-            cells[CONTOUR] = outline_cells(model.head, cells, bare, pose)
+            cells[CONTOUR] = outline_cells(model.neutral, cells, bare, pose)
         points = model.landmarks.points(expression, bare, cells)
         return Landmarks(points, sample_grid(grid_normals(bare), cells), _TOLERANCE_MM)
 
     def _set_eyes(self, expression: Expression) -> None:
-        head, identity = self._model.head, self._model.identity
-        layout, raised = head.layout, squint(expression)
+        neutral, identity = self._model.neutral, self._model.identity
+        layout, raised = neutral.layout, squint(expression)
         values: dict[str, tuple[float, ...] | float] = {
             "eye_shape": (layout.eye_x, layout.eye_half, layout.eye_height, layout.eye_slope),
-            "eyeball": (head.eye_z, EYEBALL_RADIUS, IRIS_RADIUS),
+            "eyeball": (neutral.eye_z, EYEBALL_RADIUS, IRIS_RADIUS),
             "lids": (expression.blink_right, expression.blink_left, raised, raised),
             "gaze": tuple(expression.gaze),
             "iris_color": identity.iris,

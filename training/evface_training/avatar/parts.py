@@ -33,12 +33,12 @@ class Part:
     follows: Literal["head", "jaw", "body"] = "head"
 
 
-def build_parts(identity: AvatarIdentity, head: NeutralAvatar) -> list[Part]:
-    parts = [*_ears(identity, head), *_teeth(head), *_body(identity, head)]
+def build_parts(identity: AvatarIdentity, neutral: NeutralAvatar) -> list[Part]:
+    parts = [*_ears(identity, neutral), *_teeth(neutral), *_body(identity, neutral)]
     if identity.hair_style == "long":
-        parts.append(_long_hair(identity, head))
+        parts.append(_long_hair(identity, neutral))
     if identity.glasses:
-        parts.append(_glasses(head))
+        parts.append(_glasses(neutral))
     return parts
 
 
@@ -59,9 +59,9 @@ def _grid_part(
     )
 
 
-def _ears(identity: AvatarIdentity, head: NeutralAvatar) -> list[Part]:
-    column = int(np.argmin(np.abs(head.angles - np.radians(96))))
-    side = head.points[:, column]
+def _ears(identity: AvatarIdentity, neutral: NeutralAvatar) -> list[Part]:
+    column = int(np.argmin(np.abs(neutral.angles - np.radians(96))))
+    side = neutral.points[:, column]
     root = side[np.argmin(np.abs(side[:, 1] + 14.0))]
     r = np.array([0.0, 0.18, 0.34, 0.46, 0.56, 0.66, 0.76, 0.84, 0.92, 1.0, 1.03, 0.9])[:, None]
     turn = np.linspace(0, 2 * np.pi, 33)[None]
@@ -90,10 +90,10 @@ def _ears(identity: AvatarIdentity, head: NeutralAvatar) -> list[Part]:
     return [left, right]
 
 
-def _teeth(head: NeutralAvatar) -> list[Part]:
-    layout = head.layout
-    middle = len(head.angles) // 2
-    lips = head.points[head.upper_row, middle]
+def _teeth(neutral: NeutralAvatar) -> list[Part]:
+    layout = neutral.layout
+    middle = len(neutral.angles) // 2
+    lips = neutral.points[neutral.upper_row, middle]
     across = np.linspace(-1, 1, 57)
     tooth = np.abs(((across * 5.2) % 1.0) - 0.5) * 2  # 1 at the gaps
     ivory = np.array([0.62, 0.58, 0.50])
@@ -144,9 +144,9 @@ _SHIRT = np.array(
 )
 
 
-def _body(identity: AvatarIdentity, head: NeutralAvatar) -> list[Part]:
+def _body(identity: AvatarIdentity, neutral: NeutralAvatar) -> list[Part]:
     turn = np.linspace(-np.pi, np.pi, 41)
-    shift = head.layout.chin_y + 108.0 + 14.0
+    shift = neutral.layout.chin_y + 108.0 + 14.0
     parts = []
     for table, shirt in ((_NECK, False), (_SHIRT, True)):
         y, half, front, behind = (np.repeat(table, 2, axis=0)[:-1]).T[:, :, None]
@@ -173,7 +173,7 @@ def _body(identity: AvatarIdentity, head: NeutralAvatar) -> list[Part]:
     return parts
 
 
-def _long_hair(identity: AvatarIdentity, head: NeutralAvatar) -> Part:
+def _long_hair(identity: AvatarIdentity, neutral: NeutralAvatar) -> Part:
     rng = np.random.default_rng(identity.texture_seed + 1)
     turn = np.radians(np.linspace(74, 286, 81))[None]
     y = np.linspace(70, -190, 30)[:, None]
@@ -191,9 +191,9 @@ def _long_hair(identity: AvatarIdentity, head: NeutralAvatar) -> Part:
     return _grid_part(np.stack(np.broadcast_arrays(x, y, z), axis=-1), color, light, 0.06)
 
 
-def _glasses(head: NeutralAvatar) -> Part:
-    layout = head.layout
-    front_z = head.eye_z + 26.0
+def _glasses(neutral: NeutralAvatar) -> Part:
+    layout = neutral.layout
+    front_z = neutral.eye_z + 26.0
     turn = np.linspace(0, 2 * np.pi, 37)
     power = 0.72
     rim_x = 25.0 * np.sign(np.cos(turn)) * np.abs(np.cos(turn)) ** power
@@ -203,7 +203,7 @@ def _glasses(head: NeutralAvatar) -> Part:
         x = side * (layout.eye_x + 0.5 + rim_x)
         paths.append(np.stack([x, rim_y, front_z - 0.006 * (np.abs(x) - 20) ** 2], axis=-1))
         hinge = layout.eye_x + 25.5
-        ear = float(head.points[..., 0].max()) + 2.0
+        ear = float(neutral.points[..., 0].max()) + 2.0
         arm_z = np.array([front_z - 0.006 * (hinge - 20) ** 2, 55.0, 25.0, -8.0, -20.0])
         arm_x = np.interp(arm_z, [-20, 30, 90], [ear, ear + 1, hinge]) * side
         arm_y = np.array([4.0, 4.0, 5.0, 6.0, -6.0])

@@ -16,15 +16,15 @@ Floats = NDArray[np.floating]
 SIZE = 1024
 
 
-def paint(identity: AvatarIdentity, head: NeutralAvatar) -> NDArray[np.float32]:
+def paint(identity: AvatarIdentity, neutral: NeutralAvatar) -> NDArray[np.float32]:
     """Return square roots of the reflectance, linear RGB, and gloss: (SIZE, SIZE, 4), 0 to 1.
 
     Square roots, because 8 bits then suffice for dark brows and pale skin. Rows and columns are
     those of the grid without the inside of the mouth.
     """
     rng = np.random.default_rng(identity.texture_seed)
-    x, y, z, angle = _positions(head)
-    layout = head.layout
+    x, y, z, angle = _positions(neutral)
+    layout = neutral.layout
     color = _skin(identity, layout, rng, x, y, np.where(np.abs(angle) > 0.7, angle * 80, x))
     front = np.clip((z - 30) / 25, 0, 1)
     _blend(color, np.array(identity.skin) * 0.12, 0.92 * _nostrils(layout, x, y) * front)
@@ -48,11 +48,11 @@ def paint(identity: AvatarIdentity, head: NeutralAvatar) -> NDArray[np.float32]:
     return texture
 
 
-def _positions(head: NeutralAvatar) -> tuple[Floats, Floats, Floats, Floats]:
+def _positions(neutral: NeutralAvatar) -> tuple[Floats, Floats, Floats, Floats]:
     """Return x, y, z and column angle of every texel."""
-    skin = ~head.inside
-    skin[head.lower_row] = False
-    grid = head.points[skin]
+    skin = ~neutral.inside
+    skin[neutral.lower_row] = False
+    grid = neutral.points[skin]
     rows, columns = grid.shape[:2]
     at = np.meshgrid(
         np.linspace(0, rows - 1, SIZE), np.linspace(0, columns - 1, SIZE), indexing="ij"
@@ -60,7 +60,7 @@ def _positions(head: NeutralAvatar) -> tuple[Floats, Floats, Floats, Floats]:
     x, y, z = (
         map_coordinates(grid[..., channel], at, order=1, output=np.float32) for channel in range(3)
     )
-    angle = np.interp(at[1][:1], np.arange(columns), head.angles)
+    angle = np.interp(at[1][:1], np.arange(columns), neutral.angles)
     return x, y, z, np.broadcast_to(angle, x.shape)
 
 

@@ -108,7 +108,7 @@ class SyntheticAvatarSource:
         with self._renderer() as renderer:
             identity: Any = scene.identity
             if isinstance(renderer, IctRenderer):
-                identity = renderer.head.sample_identity(np.random.default_rng(self.seed))
+                identity = renderer.avatar.sample_identity(np.random.default_rng(self.seed))
             for index in range(int(self.seconds * rate_hz) + 1):
                 t_us = round(index * 1e6 / rate_hz)
                 expression, pose = scene.animation.state(t_us)
