@@ -26,8 +26,8 @@ def test_a_checkpoint_is_loaded_as_saved(tmp_path: Path) -> None:
     save_checkpoint(path, network, CARD, {"step": 3}, recipe={"a": [1]}, data={"b": {"c": "d"}})
     loaded = load_checkpoint(path)
     x = torch.rand(2, 10, 32, 32)
-    for found, expected in zip(loaded.network(x), network(x), strict=True):
-        torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    for actual, expected in zip(loaded.network(x), network(x), strict=True):
+        torch.testing.assert_close(actual, expected, rtol=0, atol=0)
     assert loaded.card == CARD
     raw = load_raw(path)
     assert json.loads(raw["recipe"]) == {"a": [1]}

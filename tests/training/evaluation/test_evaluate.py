@@ -81,24 +81,24 @@ def truth(drawn_faces: FaceSet) -> np.ndarray:  # type: ignore[type-arg]
 def test_metrics_of_known_samples(truth: np.ndarray) -> None:  # type: ignore[type-arg]
     errors = [2.0, 4.0, 12.0, None]
     result = SetResult("s", [sample(truth, error) for error in errors], [0.02, 0.04])
-    found = summary(result)
-    assert found["faces"] == 4
-    assert found["faces_without_answer"] == 1
-    assert found["nme98_percent"] == pytest.approx(6.0, rel=1e-5)  # of those with a result
-    assert found["nme68_median_percent"] == pytest.approx(4.0, rel=1e-3)
+    metrics = summary(result)
+    assert metrics["faces"] == 4
+    assert metrics["faces_without_answer"] == 1
+    assert metrics["nme98_percent"] == pytest.approx(6.0, rel=1e-5)  # of those with a result
+    assert metrics["nme68_median_percent"] == pytest.approx(4.0, rel=1e-3)
     # 12 % and no result are failures.
-    assert found["fr10_faces_percent"] == found["fr10_points_percent"] == 50
-    assert found["auc10_faces"] == pytest.approx((0.8 + 0.6) / 4, rel=1e-4)
-    assert found["nmf_percent"] == pytest.approx(3)
+    assert metrics["fr10_faces_percent"] == metrics["fr10_points_percent"] == 50
+    assert metrics["auc10_faces"] == pytest.approx((0.8 + 0.6) / 4, rel=1e-4)
+    assert metrics["nmf_percent"] == pytest.approx(3)
     # One axis only: √((4 + 16 + 144) / 3 / 2).
-    assert found["sigma_ratio"] == pytest.approx(np.sqrt(164 / 6), rel=1e-4)
-    assert found["sigma_covers_90_percent"] == pytest.approx(100 / 3)
+    assert metrics["sigma_ratio"] == pytest.approx(np.sqrt(164 / 6), rel=1e-4)
+    assert metrics["sigma_covers_90_percent"] == pytest.approx(100 / 3)
 
 
 def test_a_set_without_any_result_has_no_mean(truth: np.ndarray) -> None:  # type: ignore[type-arg]
-    found = summary(SetResult("s", [sample(truth, None)] * 2, []))
-    assert found == {"faces": 2, "faces_without_answer": 2}
-    assert "–" in table({"sets": {"s": found, "t": {"faces": 1, "nme98_percent": 2}}, "bins": {}})
+    metrics = summary(SetResult("s", [sample(truth, None)] * 2, []))
+    assert metrics == {"faces": 2, "faces_without_answer": 2}
+    assert "–" in table({"sets": {"s": metrics, "t": {"faces": 1, "nme98_percent": 2}}, "bins": {}})
 
 
 def test_every_sample_is_in_one_bin_of_each_kind(truth: np.ndarray) -> None:  # type: ignore[type-arg]
@@ -121,10 +121,10 @@ def test_every_sample_is_in_one_bin_of_each_kind(truth: np.ndarray) -> None:  # 
 def test_presence_metrics_by_counting(truth: np.ndarray) -> None:  # type: ignore[type-arg]
     faces = [sample(truth, 1.0, presence=p) for p in (0.9, 0.8, 0.3)]
     others = [replace(sample(truth, 1.0, presence=p), accepted=p > 0.5) for p in (0.1, 0.6)]
-    found = presence_metrics(faces, others)
-    assert found["roc_area"] == pytest.approx(5 / 6)
-    assert found["tpr_percent_at_fpr_1_percent"] == pytest.approx(200 / 3)
-    assert found["negatives_accepted_percent"] == 50
+    metrics = presence_metrics(faces, others)
+    assert metrics["roc_area"] == pytest.approx(5 / 6)
+    assert metrics["tpr_percent_at_fpr_1_percent"] == pytest.approx(200 / 3)
+    assert metrics["negatives_accepted_percent"] == 50
 
 
 @pytest.mark.parametrize("name", ["normal", "dark"])
@@ -166,10 +166,10 @@ def test_a_checkpoint_is_evaluated_through_the_predictor(model: Path, drawn_face
             on_face=lambda recording, predicted, error: shown.append(error),
         )
         others = list(made_negatives(predictor, few))
-    found = summary(result)
-    assert found["faces"] == 2
-    assert found["faces_without_answer"] == 0
-    assert found["nme68_percent"] == pytest.approx(100 * np.mean(shown))
+    metrics = summary(result)
+    assert metrics["faces"] == 2
+    assert metrics["faces_without_answer"] == 0
+    assert metrics["nme68_percent"] == pytest.approx(100 * np.mean(shown))
     assert [a.name for a in others] == ["texture:0", "texture:1"]
     assert all(a.events > 0 for a in others)
 
@@ -183,10 +183,10 @@ def test_a_recording_without_any_event_has_no_result(model: Path, drawn_faces: F
             [evaluate_recording(predictor, silent), evaluate_recording(predictor, recording)],
             [],
         )
-    found = summary(result)
-    assert found["faces_without_answer"] == 1
-    assert np.isfinite(found["nme98_percent"])
-    assert found["fr10_faces_percent"] >= 50
+    metrics = summary(result)
+    assert metrics["faces_without_answer"] == 1
+    assert np.isfinite(metrics["nme98_percent"])
+    assert metrics["fr10_faces_percent"] >= 50
 
 
 def labelled(path: Path, drawn_faces: FaceSet) -> LabelledRecording:

@@ -114,8 +114,8 @@ def test_a_regressed_sigma_is_learned_as_the_standard_deviation() -> None:
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-    found = float(log_sigma.detach().exp().mean())
-    assert found == pytest.approx(0.03 * math.sqrt(2), rel=0.02)
+    actual = float(log_sigma.detach().exp().mean())
+    assert actual == pytest.approx(0.03 * math.sqrt(2), rel=0.02)
 
 
 def test_a_relation_is_a_layer_across_points_and_one_within_each() -> None:

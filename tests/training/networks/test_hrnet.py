@@ -16,8 +16,8 @@ from evface_training.networks.hrnet import HRNet, HRNetConfig
 )
 def test_the_full_network_has_the_published_size(modules: tuple[int, ...], millions: float) -> None:
     network = HRNet(HRNetConfig(modules=modules, out_channels=98))
-    found = sum(p.numel() for p in network.parameters()) / 1e6
-    assert found == pytest.approx(millions, rel=0.01)
+    actual = sum(p.numel() for p in network.parameters()) / 1e6
+    assert actual == pytest.approx(millions, rel=0.01)
 
 
 def test_the_map_is_a_quarter_and_a_cell_sees_far() -> None:

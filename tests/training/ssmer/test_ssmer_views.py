@@ -62,11 +62,11 @@ PACKED = packed(list(zip(RECORDINGS, BOXES, strict=True)))
 
 @pytest.mark.parametrize("name", VIEWS)
 def test_views_equal_the_representations_of_the_device(name: str) -> None:
-    found = view(name, PACKED, SIDE).numpy()
-    for clip, events, box in zip(found, RECORDINGS, BOXES, strict=True):
+    actual = view(name, PACKED, SIDE).numpy()
+    for clip, events, box in zip(actual, RECORDINGS, BOXES, strict=True):
         x, y = events["x"] - box.x, events["y"] - box.y
-        seen = events[(x > 0) & (x < SIDE) & (y > 0) & (y < SIDE)]
-        expected = VIEWS[name].crop(seen, box, (SIDE, SIDE))
+        inside = events[(x > 0) & (x < SIDE) & (y > 0) & (y < SIDE)]
+        expected = VIEWS[name].crop(inside, box, (SIDE, SIDE))
         np.testing.assert_allclose(clip, expected, atol=2e-3)
 
 
@@ -158,8 +158,8 @@ def test_events_survive_a_batch() -> None:
     for name, value in vars(PACKED.select(inside)).items():
         torch.testing.assert_close(getattr(again, name), value, atol=2e-5, rtol=0)
     # A time of 1/32767 of the slice is 2 µs here, of a shortest scale of 1 ms.
-    found, expected = (view("surfaces", e, SIDE) for e in (again, PACKED))
-    torch.testing.assert_close(found, expected, atol=5e-3, rtol=0)
+    actual, expected = (view("surfaces", e, SIDE) for e in (again, PACKED))
+    torch.testing.assert_close(actual, expected, atol=5e-3, rtol=0)
 
 
 def test_long_lists_are_thinned_evenly() -> None:

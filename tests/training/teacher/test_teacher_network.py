@@ -80,16 +80,16 @@ def test_attention_does_not_depend_on_the_order_of_tokens() -> None:
     torch.manual_seed(0)
     attention = CrossAttention(16, 4, 0.0)
     query, values, structure = torch.rand(2, 7, 16), torch.rand(2, 7, 16), torch.rand(7, 16)
-    found = attention(query, Tokens(values, structure))
+    actual = attention(query, Tokens(values, structure))
     order = torch.randperm(7)
     # Permuting the tokens changes nothing; permuting the queries permutes the output.
     together = attention(query, Tokens(values[:, order], structure[order]))
-    torch.testing.assert_close(together, found)
+    torch.testing.assert_close(together, actual)
     torch.testing.assert_close(
-        attention(query[:, order], Tokens(values, structure)), found[:, order]
+        attention(query[:, order], Tokens(values, structure)), actual[:, order]
     )
     # Permuting the position encodings alone changes the output: they are used.
-    assert not torch.allclose(attention(query, Tokens(values, structure[order])), found, atol=1e-3)
+    assert not torch.allclose(attention(query, Tokens(values, structure[order])), actual, atol=1e-3)
 
 
 def test_attention_with_equal_weights_is_the_mean() -> None:
@@ -99,8 +99,8 @@ def test_attention_with_equal_weights_is_the_mean() -> None:
         layer.in_proj_weight.copy_(torch.cat([torch.zeros(32, 16), torch.eye(16)]))
         layer.out_proj.weight.copy_(torch.eye(16))
     values = torch.rand(1, 9, 16)
-    found = attention(torch.rand(1, 5, 16), Tokens(values, torch.rand(9, 16)))
-    torch.testing.assert_close(found, values.mean(1, keepdim=True).expand(1, 5, 16))
+    actual = attention(torch.rand(1, 5, 16), Tokens(values, torch.rand(9, 16)))
+    torch.testing.assert_close(actual, values.mean(1, keepdim=True).expand(1, 5, 16))
 
 
 def test_channel_attention_follows_its_formula() -> None:
@@ -109,7 +109,7 @@ def test_channel_attention_follows_its_formula() -> None:
     fusion.mlp[2].weight.data.zero_()
     fusion.mlp[2].bias.data.zero_()
     events, rgb = torch.rand(1, width, 3, 4), torch.rand(1, width, 3, 4)
-    found = fusion(events, rgb, torch.ones(1, 1, 1))
+    actual = fusion(events, rgb, torch.ones(1, 1, 1))
 
     def normed(image: torch.Tensor) -> np.ndarray:
         cells = image[0].flatten(1).numpy()
@@ -128,7 +128,7 @@ def test_channel_attention_follows_its_formula() -> None:
     added = project.weight[:, :, 0, 0].detach().numpy() @ mixed
     added += project.bias.detach().numpy()[:, None]
     expected = events + torch.from_numpy(added).reshape(1, width, 3, 4)
-    torch.testing.assert_close(found.detach(), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(actual.detach(), expected, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("fusion", ["cmfa", "efnet"])

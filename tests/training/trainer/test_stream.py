@@ -47,13 +47,13 @@ def drawn(replay: Replay, steps: range, rank: int = 0, workers: int = 0) -> list
     batch=st.integers(1, 12),
     reuse=st.sampled_from([1.0, 1.5, 2.0, 5.0]),
     pool=st.integers(24, 90),
-    begun=st.integers(0, 40),
+    first=st.integers(0, 40),
 )
 def test_a_resumed_stream_gives_the_same_batches(
-    batch: int, reuse: float, pool: int, begun: int
+    batch: int, reuse: float, pool: int, first: int
 ) -> None:
     replay = Replay(batch, reuse, pool)
-    assert drawn(replay, range(45))[begun:] == drawn(replay, range(begun, 45))
+    assert drawn(replay, range(45))[first:] == drawn(replay, range(first, 45))
 
 
 def test_workers_change_nothing() -> None:
@@ -63,13 +63,13 @@ def test_workers_change_nothing() -> None:
 
 def test_batches_are_full_without_repetition_and_clips_are_reused_as_set() -> None:
     replay = Replay(12, 3.0, 48)
-    found = drawn(replay, range(200))
-    assert all(len(set(batch)) == 12 for batch in found)
-    seen = np.bincount(np.concatenate([np.array(batch) for batch in found]))
+    actual = drawn(replay, range(200))
+    assert all(len(set(batch)) == 12 for batch in actual)
+    seen = np.bincount(np.concatenate([np.array(batch) for batch in actual]))
     # Clips from the middle were in the pool for its whole length.
     assert seen[100:600].mean() == pytest.approx(3.0, rel=0.05)
     # Nothing older than the pool.
-    assert all(min(batch) >= 4 * (step + 3) - 48 for step, batch in enumerate(found))
+    assert all(min(batch) >= 4 * (step + 3) - 48 for step, batch in enumerate(actual))
 
 
 def test_without_reuse_every_clip_is_seen_once() -> None:
@@ -114,10 +114,10 @@ def test_fractions_of_kinds_of_faces(drawn_faces: FaceSet) -> None:
     faces = FaceSet(
         drawn_faces.images, drawn_faces.points, drawn_faces.weights, names, names, human
     )
-    found = chances(faces, TrainRecipe("x", human_fraction=0.5, video_fraction=0.2))
-    np.testing.assert_allclose(found[:3].sum(), 0.2)
-    np.testing.assert_allclose(found[8:].sum(), 0.5)
-    np.testing.assert_allclose(found.sum(), 1)
+    actual = chances(faces, TrainRecipe("x", human_fraction=0.5, video_fraction=0.2))
+    np.testing.assert_allclose(actual[:3].sum(), 0.2)
+    np.testing.assert_allclose(actual[8:].sum(), 0.5)
+    np.testing.assert_allclose(actual.sum(), 1)
 
 
 def test_turned_faces_are_drawn_more_often(drawn_faces: FaceSet) -> None:
@@ -129,8 +129,8 @@ def test_turned_faces_are_drawn_more_often(drawn_faces: FaceSet) -> None:
     poses = [Pose(yaw_deg=float(yaw), distance_mm=600.0) for yaw in yaw_deg]
     points = np.stack([camera.project(pose.to_camera(solid)) for pose in poses])
     faces = replace(drawn_faces.select(np.arange(3)), points=points.astype(np.float32))
-    found = chances(faces, TrainRecipe("x", turned_weight=1.0))
-    mirrored = found[1:].mean() / found[0]
+    actual = chances(faces, TrainRecipe("x", turned_weight=1.0))
+    mirrored = actual[1:].mean() / actual[0]
     np.testing.assert_allclose(mirrored, 2, atol=0.15)
     np.testing.assert_allclose(chances(faces, TrainRecipe("x")), 1 / 3)
 
