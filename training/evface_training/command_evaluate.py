@@ -32,10 +32,7 @@ _SIZES = ("346x260", "1280x720")
 
 def evaluate(
     model: Annotated[str, typer.Argument(help="Bundled name, checkpoint or exported model.")],
-    data: Annotated[list[str] | None, typer.Option("--data", help=_DATA_HELP)] = None,
-    faces: Annotated[
-        list[str] | None, typer.Option("--faces", help="The same as --data, for folders of faces.")
-    ] = None,
+    data: Annotated[list[str] | None, typer.Option("--data", "--faces", help=_DATA_HELP)] = None,
     condition: Annotated[
         list[str] | None,
         typer.Option("--condition", help="Condition of the faces: normal, fast, dark, …; all."),
@@ -93,13 +90,15 @@ def evaluate(
     from evface_training.evaluation.tracking import evaluate_negatives
     from evface_training.evaluation.worst_faces import WorstFaces
 
-    names = [*(data or []), *(faces or [])]
+    names = data or []
     if not (names or negatives or tracking or head_pose):
         expected = "a folder of faces, avatars, or a recording; or --tracking, --head-pose"
         raise ConfigError("--data", "nothing", expected)
     for option, path in (("--curves", curves), ("--worst", worst)):
         if path is not None and path.suffix.lower() != ".png":
             raise ConfigError(option, str(path), "a file that ends in .png")
+        if path is not None and (tracking or not names):
+            raise ConfigError(option, str(path), "--data, without --tracking")
     worst_faces = WorstFaces()
     results: list[SetResult] = []
     others: list[SampleResult] = []

@@ -7,8 +7,7 @@ outputs as the model.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -117,12 +116,12 @@ def _norms(student: Student, clip: Tensor) -> dict[str, str]:
 
         return hook
 
-    with _hooks() as hooks, torch.no_grad():
+    with ExitStack() as hooks, torch.no_grad():
         for name, module in student.named_modules():
             if isinstance(module, nn.Conv2d):
-                hooks.append(module.register_forward_hook(after_convolution(name)))
+                hooks.enter_context(module.register_forward_hook(after_convolution(name)))
             elif isinstance(module, nn.BatchNorm2d):
-                hooks.append(module.register_forward_pre_hook(before_norm(name)))
+                hooks.enter_context(module.register_forward_pre_hook(before_norm(name)))
         student(clip)
     return norms
 
@@ -144,8 +143,9 @@ def _unfold(student: Student, shifts: dict[str, Tensor], clips: Tensor) -> None:
 
         return hook
 
-    with _hooks() as hooks:
-        hooks += [norm.register_forward_pre_hook(measure(n)) for n, norm in norms.items()]
+    with ExitStack() as hooks:
+        for name, norm in norms.items():
+            hooks.enter_context(norm.register_forward_pre_hook(measure(name)))
         parts = torch.split(clips, 32)
         for part in parts:
             student(part.float())
@@ -164,14 +164,3 @@ def _set(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor, shift: Tensor) ->
     norm.running_var.copy_(variance)
     norm.weight.copy_((variance + norm.eps).sqrt())
     norm.bias.copy_(mean + shift)
-
-
-@contextmanager
-def _hooks() -> Iterator[list[Any]]:
-    """A list of hooks that are removed at the end."""
-    hooks: list[Any] = []
-    try:
-        yield hooks
-    finally:
-        for hook in hooks:
-            hook.remove()

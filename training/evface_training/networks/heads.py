@@ -116,7 +116,7 @@ class SimCCHead(LandmarkHead):
         return bins
 
     def decode(self, raw: Tensor) -> tuple[Tensor, Tensor]:
-        # Both moments in one small product of matrices: a third of the decode's time.
+        # Both moments in one matrix product: the decode takes a third of the time.
         moments = raw.softmax(-1) @ torch.stack((self.bin_centers, self.bin_centers**2), -1)
         mean, second = moments.unbind(-1)
         return mean, _log_spread(second - mean**2, self.sigma_gain)

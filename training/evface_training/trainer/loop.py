@@ -13,7 +13,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -47,12 +47,8 @@ class Schedule:
     seed: int
 
 
-class Save(Protocol):
-    """Saves a run; called in the first process only."""
-
-    def __call__(self, network: nn.Module, state: dict[str, Any]) -> None: ...
-
-
+#: Saves the averaged network and the state of the run; called in the first process only.
+Save = Callable[[nn.Module, dict[str, Any]], None]
 #: The averaged network → metrics by name; called in the first process only.
 Validate = Callable[[Any], Mapping[str, float]]
 #: Range of steps → their batches.
