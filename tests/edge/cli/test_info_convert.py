@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evface_edge.cli import main
@@ -173,6 +173,7 @@ def test_convert_of_a_damaged_recording(
     assert "truncated" in err
 
 
+@settings(deadline=None)
 @given(
     times=st.lists(st.integers(0, 10**9), min_size=1, max_size=200),
     parts=st.integers(1, 5),
