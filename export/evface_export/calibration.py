@@ -1,4 +1,4 @@
-"""The clips that an export is calibrated and judged on."""
+"""The clips that an export is calibrated with and evaluated on."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from evface_edge.errors import ConfigError
 from evface_edge.landmarks import NUM_LANDMARKS
 
 MIN_CLIPS = 64
-#: Of each kind: fewer calibrate nothing and judge nothing.
-MIN_FRACTION = 16
+#: Of each kind, calibration and evaluation.
+MIN_CLIPS_EACH = 16
+#: Of the coordinates of faces; a chin may lie outside the crop, most points do not.
+MAX_OUTSIDE = 0.05
 MAX_CALIBRATION_CLIPS = 512
 _MASKS = ("presence", "judging")
 _SCALE = {np.dtype(np.uint8): 1 / 255, np.dtype(np.float16): 1.0, np.dtype(np.float32): 1.0}
@@ -27,12 +29,13 @@ class CalibrationSet:
     """Inputs of the network with the true landmarks.
 
     Attributes:
-        name: of the file they came from.
-        inputs: (M, C, H, W), as stored: uint8 (0 to 255 stand for 0 to 1), float16 or float32.
+        name: of the file.
+        inputs: (M, C, H, W), as stored: uint8 (255 stands for 1), float16 or float32.
         landmarks: (M, 98, 2) fractions of the crop.
         sha256: of the file, or of the arrays where there is no file.
-        presence: (M,) bool, is there a face? By default in every clip.
-        judging: (M,) bool, the clips that judge; the others calibrate. By default a random half.
+        presence: (M,) bool, whether there is a face; by default in every clip.
+        judging: (M,) bool, the clips for evaluation; the others calibrate. By default a random
+            half.
     """
 
     name: str
@@ -47,14 +50,14 @@ class CalibrationSet:
 
     @classmethod
     def load(cls, path: str | Path) -> CalibrationSet:
-        """Read an `.npz` with the arrays `inputs` and `landmarks`, maybe `presence` and `judging`.
+        """Read an `.npz` with `inputs` and `landmarks`, and optionally `presence` and `judging`.
 
         Raises:
             ConfigError: no such file, another kind of file, arrays that are missing, of another
-                shape or dtype, not finite, or fewer than 64 clips.
+                shape or dtype, not finite, landmarks in pixels, or fewer than 64 clips.
         """
         path = Path(path)
-        wanted = "an .npz file with the arrays `inputs` and `landmarks`"
+        expected = "an .npz file with the arrays `inputs` and `landmarks`"
         try:
             with path.open("rb") as file:
                 sha256 = hashlib.sha256(file.read()).hexdigest()
@@ -63,68 +66,61 @@ class CalibrationSet:
                     inputs, landmarks = arrays["inputs"], arrays["landmarks"].astype(np.float32)
                     masks = {key: arrays[key] for key in _MASKS if key in arrays.files}
         except FileNotFoundError:
-            missing = f"{wanted}; there is no such file"
+            missing = f"{expected}; there is no such file"
             raise ConfigError("calibration", str(path), missing) from None
         except KeyError as error:
-            raise ConfigError("calibration", str(path), f"{wanted} ({error.args[0]})") from None
+            missing = f"{expected} ({error.args[0]})"
+            raise ConfigError("calibration", str(path), missing) from None
         except (OSError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile):
-            raise ConfigError("calibration", str(path), f"{wanted}; it is not one") from None
+            raise ConfigError("calibration", str(path), expected) from None
         return cls(path.name, inputs, landmarks, sha256, **masks)
 
     def __post_init__(self) -> None:
+        count = len(self)
         if self.inputs.ndim != 4 or self.inputs.dtype not in _SCALE:
-            found = f"{self.inputs.shape} {self.inputs.dtype}"
-            raise ConfigError(
-                f"calibration {self.name}: inputs",
-                found,
+            raise self._error(
+                "inputs",
+                f"{self.inputs.shape} {self.inputs.dtype}",
                 "shape (clips, channels, height, width) in uint8, float16 or float32",
             )
-        if len(self) < MIN_CLIPS:
-            raise ConfigError(
-                f"calibration {self.name}: clips",
-                len(self),
-                f"at least {MIN_CLIPS}: half of them calibrate, the others judge the result",
-            )
-        if self.landmarks.shape != (len(self), NUM_LANDMARKS, 2):
-            raise ConfigError(
-                f"calibration {self.name}: landmarks",
-                self.landmarks.shape,
-                f"shape {(len(self), NUM_LANDMARKS, 2)}",
-            )
+        if count < MIN_CLIPS:
+            raise self._error("clips", count, f"at least {MIN_CLIPS}; half of them calibrate")
+        if self.landmarks.shape != (count, NUM_LANDMARKS, 2):
+            raise self._error("landmarks", self.landmarks.shape, f"{(count, NUM_LANDMARKS, 2)}")
         for field in _MASKS:
             mask = getattr(self, field)
-            if mask is not None and (mask.shape, mask.dtype) != ((len(self),), np.dtype(bool)):
-                raise ConfigError(
-                    f"calibration {self.name}: {field}",
-                    f"{mask.shape} {mask.dtype}",
-                    f"shape {(len(self),)} bool",
-                )
+            if mask is not None and (mask.shape, mask.dtype) != ((count,), np.dtype(bool)):
+                raise self._error(field, f"{mask.shape} {mask.dtype}", f"shape {(count,)} bool")
         if self.judging is not None:
             fewest = min(int(self.judging.sum()), int((~self.judging).sum()))
-            if fewest < MIN_FRACTION:
-                raise ConfigError(
-                    f"calibration {self.name}: judging",
-                    fewest,
-                    f"at least {MIN_FRACTION} clips that judge, and as many that calibrate",
+            if fewest < MIN_CLIPS_EACH:
+                raise self._error(
+                    "judging", fewest, f"at least {MIN_CLIPS_EACH} clips of each kind"
                 )
         if not self.faces.any():
-            raise ConfigError(
-                f"calibration {self.name}: presence", "no face", "faces in most clips"
-            )
+            raise self._error("presence", "no face", "faces in most clips")
         for field in ("inputs", "landmarks"):
             if not np.isfinite(getattr(self, field)).all():
-                raise ConfigError(f"calibration {self.name}: {field}", "NaN or infinity", "finite")
+                raise self._error(field, "NaN or infinity", "finite values")
+        points = self.landmarks[self.faces]
+        outside = float(((points < 0) | (points > 1)).mean())
+        if outside > MAX_OUTSIDE:
+            raise self._error(
+                "landmarks",
+                f"{points.min():g} to {points.max():g}",
+                "fractions of the crop, 0 to 1, not pixels",
+            )
+
+    def _error(self, field: str, value: object, expected: str) -> ConfigError:
+        return ConfigError(f"calibration {self.name}: {field}", value, expected)
 
     @property
     def faces(self) -> NDArray[np.bool_]:
-        """(M,): is there a face?"""
+        """(M,) bool, whether there is a face."""
         return np.ones(len(self), bool) if self.presence is None else self.presence
 
     def split(self, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Indices of the clips that calibrate (half, at most 512), and of those that judge.
-
-        Where the set says itself which clips judge, that is what counts.
-        """
+        """Indices of the clips that calibrate (at most 512), and of those for evaluation."""
         order = np.random.default_rng(seed).permutation(len(self))
         if self.judging is not None:
             calibrating = order[~self.judging[order]]

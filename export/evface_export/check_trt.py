@@ -1,9 +1,8 @@
-"""Does TensorRT take this model? Asked of TensorRT-RTX, which parses and builds without a GPU.
+"""Parse and build a model with TensorRT-RTX, which needs no GPU.
 
-In a process of its own: it is native code, which ends a whole process when it fails. What comes
-out is not written anywhere: TensorRT-RTX builds for GPUs of desktop machines, and its engines run
-nowhere else. It shares parser and network API with TensorRT; kernels, speed, and the last word on
-a Jetson do not follow from it.
+It runs in a process of its own, because a failure of native code ends the whole process. The
+engine is not kept: TensorRT-RTX builds for desktop GPUs. It has the parser and the network API of
+TensorRT, but other kernels: a Jetson may still refuse the model, and speed is not known.
 """
 
 from __future__ import annotations
@@ -50,11 +49,11 @@ def check_trt(model: Path) -> TrtCheck:
 
     Raises:
         RuntimeUnavailable: tensorrt-rtx is not installed.
-        ExportError: it cannot be parsed or built; the message has what TensorRT said.
+        ExportError: it cannot be parsed or built; the message is that of TensorRT.
     """
     if importlib.util.find_spec("tensorrt_rtx") is None:
         raise RuntimeUnavailable(
-            "--check-trt needs tensorrt-rtx: pip install 'evface-edge[check-trt]'"
+            "--check-trt needs tensorrt-rtx", fix="pip install 'evface-edge[check-trt]'"
         )
     command = [sys.executable, "-m", "evface_export.check_trt", str(model)]
     try:
@@ -63,20 +62,22 @@ def check_trt(model: Path) -> TrtCheck:
         )
     except subprocess.TimeoutExpired:
         raise ExportError(
-            f"{model.name}: TensorRT-RTX was still building after {_TIMEOUT_S} s, and was stopped"
+            f"TensorRT-RTX was stopped after {_TIMEOUT_S} s", path=model.name, field="timeout"
         ) from None
     lines = [line for line in done.stdout.splitlines() if line.startswith(_MARK)]
     if not lines:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise ExportError(
-            f"{model.name}: TensorRT-RTX brought its process down (exit code {done.returncode}: "
-            f"{last})"
+            f"TensorRT-RTX crashed (exit code {done.returncode}: {last})",
+            path=model.name,
+            field="exit code",
+            value=done.returncode,
         )
-    # A crash after the answer, on the way out, takes nothing from it.
-    answer = json.loads(lines[-1].removeprefix(_MARK))
-    if "error" in answer:
-        raise ExportError(answer["error"])
-    return TrtCheck(**answer)
+    # The result counts even if the process crashes while it exits.
+    result = json.loads(lines[-1].removeprefix(_MARK))
+    if "error" in result:
+        raise ExportError(result["error"])
+    return TrtCheck(**result)
 
 
 def _main(path: Path) -> None:
@@ -87,12 +88,12 @@ def _main(path: Path) -> None:
     try:
         built = build_engine(trt, path.read_bytes(), BuildSettings(), origin=path.name)
     except ModelError as error:
-        answer: dict[str, object] = {"error": str(error)}
+        result: dict[str, object] = {"error": str(error)}
     else:
-        answer = dataclasses.asdict(
+        result = dataclasses.asdict(
             TrtCheck(trt.__version__, built.layers, len(built.plan), round(built.seconds, 2))
         )
-    sys.stdout.write(f"\n{_MARK}{json.dumps(answer)}\n")
+    sys.stdout.write(f"\n{_MARK}{json.dumps(result)}\n")
     sys.stdout.flush()
 
 

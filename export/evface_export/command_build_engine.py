@@ -1,6 +1,6 @@
-"""`evface-edge build-engine`: on the device, from a TensorRT-ready ONNX model to an engine.
+"""`evface-edge build-engine`: build a TensorRT engine of an ONNX model on the device.
 
-Needs neither PyTorch nor the package onnx.
+It needs neither PyTorch nor the package onnx.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from evface_runtimes.tensorrt_build import BuildSettings
     from evface_runtimes.tensorrt_engine import EngineFacts
 
-#: An engine whose landmarks lie further from its ONNX model than this, on average, is refused.
-#: Two roundings of the same INT8 network lie 0.1 to 0.3 px apart.
+#: Largest mean displacement of landmarks from the ONNX model; two roundings of the same INT8
+#: network are 0.1 to 0.3 px apart.
 MAX_DISPLACEMENT_PX = 1.0
 _TIMED = 200
 
@@ -32,20 +32,22 @@ _TIMED = 200
 def build_engine_command(
     model: Annotated[Path, typer.Argument(help="An ONNX model of a trt target.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="By default, beside the model.")
+        Path | None,
+        typer.Option("--output", "-o", help="Engine to write; by default, next to the model."),
     ] = None,
     max_batch: Annotated[
-        int, typer.Option(help="Largest batch of one inference; larger ones are cut.")
+        int, typer.Option(help="Largest batch of one inference; larger batches are split.")
     ] = 16,
     check: Annotated[
-        bool, typer.Option("--check", help="Only parse and build with tensorrt-rtx; needs no GPU.")
+        bool,
+        typer.Option("--check", help="Only parse and build with tensorrt-rtx, which needs no GPU."),
     ] = False,
 ) -> None:
     """Build a TensorRT engine for the GPU of this machine.
 
-    An engine runs on the GPU model and with the TensorRT that built it: build on the device. It is
-    held against the ONNX model on events of the demo, and timed. A second build comes from the
-    cache.
+    An engine runs only on the GPU model and the TensorRT version that built it, so build it on the
+    device. The engine is compared with the ONNX model on events of the demo, and timed. A second
+    build uses the cache.
 
     \b
     Examples:
@@ -62,8 +64,8 @@ def build_engine_command(
         raise ConfigError(
             "MODEL",
             str(model),
-            f"a model for TensorRT, which takes no zero points; this one is {card.target}: export "
-            "the checkpoint with --target trt-int8",
+            f"a model for TensorRT, not {card.target}, whose zero points TensorRT does not take",
+            fix="export the checkpoint with --target trt-int8",
         )
     settings = BuildSettings(max_batch=max_batch)
     if check:
@@ -79,7 +81,7 @@ def build_engine_command(
 
 
 def can_build() -> bool:
-    """Whether TensorRT and a GPU are here."""
+    """Whether TensorRT and a GPU are available."""
     from evface_runtimes.cuda import load_cuda
     from evface_runtimes.table import require
 
@@ -98,18 +100,18 @@ def build_here(
     *,
     report: Callable[[str], None] = lambda line: None,
 ) -> str:
-    """Build the engine of a model for this machine, measure it, write it with its card.
+    """Build the engine of a model for this machine, compare it, and write it with its card.
 
     Args:
         report: gets a line for each phase of the build.
 
     Returns:
-        what came of it, in a line.
+        one line with size, displacement of landmarks, and latency.
 
     Raises:
-        RuntimeUnavailable: TensorRT or a GPU is absent.
-        ModelError: no model of ours, or TensorRT does not take it.
-        ExportError: the engine computes something else than the model, or cannot be written.
+        RuntimeUnavailable: TensorRT or a GPU is missing.
+        ModelError: a model without a card, or one that TensorRT does not accept.
+        ExportError: the engine differs too much from the model, or cannot be written.
     """
     from evface_edge.card_file import read_card
     from evface_runtimes.cuda import load_cuda
@@ -126,21 +128,23 @@ def build_here(
     cached = cached_engine(trt, gpu, model, settings, progress=lambda phase: report(f"  {phase}"))
     facts = read_facts(cached)
     if facts is None:
-        raise ExportError(f"{cached}: nothing says for what it was built; delete it, build again")
-    measured = compare_engine(cached, model, card)
-    write_with_card(engine, cached.read_bytes(), facts, card, measured)
+        raise ExportError(
+            "the engine in the cache has no sidecar", path=cached, fix="delete it and build again"
+        )
+    metrics = compare_engine(cached, model, card)
+    write_with_card(engine, cached.read_bytes(), facts, card, metrics)
     return (
         f"{engine}: {engine.stat().st_size / 1e6:.2f} MB, landmarks "
-        f"{measured['engine_displacement_mean_px']:.3f} px from the ONNX model, "
-        f"{measured['engine_p50_ms']:.3f} ms (p50)"
+        f"{metrics['engine_displacement_mean_px']:.3f} px from the ONNX model, "
+        f"{metrics['engine_p50_ms']:.3f} ms (p50)"
     )
 
 
 def compare_engine(engine: Path, model: Path, card: ModelCard) -> dict[str, float]:
-    """Hold an engine against its ONNX model, on the same events, and time it.
+    """Compare an engine with its ONNX model on the same events, and time it.
 
     Raises:
-        ExportError: the landmarks lie more than `MAX_DISPLACEMENT_PX` apart on average.
+        ExportError: the mean distance of landmarks is more than `MAX_DISPLACEMENT_PX`.
     """
     import evface_runtimes
 
@@ -156,9 +160,13 @@ def compare_engine(engine: Path, model: Path, card: ModelCard) -> dict[str, floa
     displacement_px = apart["landmarks"].distance_mean * width
     if not displacement_px <= MAX_DISPLACEMENT_PX:  # so that NaN is refused
         raise ExportError(
-            f"{model.name}: the engine puts landmarks {displacement_px:.2f} px from where the ONNX "
-            f"model does (at most {MAX_DISPLACEMENT_PX:g} px are allowed), and was not written; "
-            "try --target trt-fp16, and report this with the version of TensorRT"
+            f"the engine was not written, because its landmarks are {displacement_px:.2f} px from "
+            f"those of the ONNX model (at most {MAX_DISPLACEMENT_PX:g} px are allowed)",
+            path=model.name,
+            field="displacement_px",
+            value=displacement_px,
+            expected=f"at most {MAX_DISPLACEMENT_PX:g}",
+            fix="export with --target trt-fp16, and report this with the version of TensorRT",
         )
     return {
         "engine_displacement_mean_px": displacement_px,
@@ -169,7 +177,7 @@ def compare_engine(engine: Path, model: Path, card: ModelCard) -> dict[str, floa
 
 
 def demo_inputs(card: ModelCard, count: int = 16) -> NDArray[np.float32]:
-    """(count, C, H, W): moments of the demo recording, as the card's representation has them."""
+    """(count, C, H, W): crops of the demo recording at several times, in the representation."""
     from evface_edge import DEMO_RECORDING
     from evface_edge.events import open_events
     from evface_edge.geometry import Box
@@ -179,7 +187,7 @@ def demo_inputs(card: ModelCard, count: int = 16) -> NDArray[np.float32]:
     with open_events(DEMO_RECORDING) as source:
         events = np.concatenate(list(source))
         width, height = source.size.width, source.size.height
-    # The head stands in the middle.
+    # The head is in the middle.
     edge = min(width, height)
     box = Box((width - edge) / 2, (height - edge) / 2, edge, edge)
     length = min(len(events) // count, card.window.target_events(edge * edge))
@@ -190,12 +198,12 @@ def demo_inputs(card: ModelCard, count: int = 16) -> NDArray[np.float32]:
 
 
 def write_with_card(
-    engine: Path, plan: bytes, facts: EngineFacts, card: ModelCard, measured: dict[str, float]
+    engine: Path, plan: bytes, facts: EngineFacts, card: ModelCard, metrics: dict[str, float]
 ) -> None:
     """Write an engine, and its sidecar with the card.
 
     Raises:
-        ExportError: it cannot be written.
+        ExportError: they cannot be written.
     """
     from evface_edge.card_file import read_card, sidecar_text
     from evface_runtimes.tensorrt_build import replace_file
@@ -209,16 +217,16 @@ def write_with_card(
             "gpu": facts.gpu,
             "compute_capability": facts.compute_capability,
         },
-        metrics={**card.metrics, **measured},
+        metrics={**card.metrics, **metrics},
     )
     try:
         replace_file(engine, plan)
         text = sidecar_text(dataclasses.asdict(facts), built)
         replace_file(sidecar_path(engine), text.encode())
     except OSError as error:
-        raise ExportError(f"{engine}: cannot be written ({error.strerror})") from error
+        raise ExportError(f"cannot be written ({error.strerror})", path=engine) from error
     if read_card(engine) != built:
-        raise ExportError(f"{engine}: the model card did not come back as it was written")
+        raise ExportError("the model card in the sidecar is damaged", path=engine)
 
 
 def _timed_ms(runtime: Any, tensors: dict[str, NDArray[np.float32]]) -> float:

@@ -1,4 +1,4 @@
-"""From a float network to the ONNX model of each precision; what targets fraction is made once."""
+"""From a float network to the ONNX model of each precision; targets share what they can."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from evface_export.parity import Reference
 from evface_export.targets import Target
 
 SEED = 0
-#: Clips that judge NNCF's accuracy control: it measures once for every layer it gives back.
+#: Clips for NNCF's accuracy control, which evaluates once for each layer.
 _CONTROL_CLIPS = 256
 
 Quantizer = Literal["pt2e", "nncf", "nncf-accuracy"]
@@ -28,8 +28,8 @@ QUANTIZERS: tuple[Quantizer, ...] = ("pt2e", "nncf", "nncf-accuracy")
 class Checkpoint(Protocol):
     """A trained network with its card.
 
-    `network` maps (N, C, H, W) to the outputs of the card, in their order; its submodule
-    `backbone` is what a target may compute in fewer bits.
+    `network` maps (N, C, H, W) to the outputs of the card, in their order. It has a submodule
+    `backbone`, which targets may compute in fewer bits.
     """
 
     @property
@@ -41,12 +41,12 @@ class Checkpoint(Protocol):
 
 @dataclass(frozen=True)
 class Int8:
-    """How INT8 is made.
+    """How to quantise to INT8.
 
     Attributes:
-        quantizer: "pt2e", torch's own; "nncf"; or "nncf-accuracy", which gives layers back to
-            float until the error is within the limit.
-        qat_steps: of training that "pt2e" adds when calibration alone misses the gate; 0: none.
+        quantizer: "pt2e" of torch; "nncf"; or "nncf-accuracy", which keeps layers in float until
+            the error is within the limit.
+        qat_steps: training steps if "pt2e" with calibration alone is beyond a limit; 0 for none.
 
     Raises:
         ConfigError: another quantizer, or a negative number of steps.
@@ -67,7 +67,7 @@ class Int8:
 
 
 class _Form(NamedTuple):
-    """What the targets with one and the same ONNX model have in common."""
+    """Targets with equal forms have the same ONNX model."""
 
     precision: str
     scheme: str = ""
@@ -81,7 +81,7 @@ class Conversion:
     """The ONNX models of one network.
 
     Args:
-        calibration: clips that INT8 takes its ranges from; those that judge are not touched.
+        calibration: clips for the ranges of INT8, and for evaluation.
 
     Raises:
         ConfigError: clips that do not fit the network.
@@ -106,7 +106,7 @@ class Conversion:
         self.card = checkpoint.card
         self.calibration = calibration
         self.int8 = int8 or Int8()
-        self.used, self._judging = calibration.split(SEED)
+        self.used, self._evaluation = calibration.split(SEED)
         self._max_nme_loss = max_nme_loss
         self._example = torch.zeros(2, *spec.shape[1:])
         self._prepared: dict[_Form, nn.Module] = {}
@@ -114,22 +114,22 @@ class Conversion:
 
     @cached_property
     def reference(self) -> Reference:
-        """What the network itself says about the clips that judge."""
-        return Reference.of(self.network, self.card, self.calibration, self._judging)
+        """The outputs of the float network on the clips for evaluation."""
+        return Reference.of(self.network, self.card, self.calibration, self._evaluation)
 
     @cached_property
     def mega_macs(self) -> float:
-        """Million multiplications and additions for one input."""
+        """Million multiply-adds for one input."""
         counter = FlopCounterMode(display=False)
         with counter, torch.inference_mode():
             self.network(self._example[:1])
         return float(counter.get_total_flops() / 2e6)
 
     def prepared(self, target: Target, *, trained: bool = False) -> nn.Module:
-        """The network as the target computes it, with INT8 by pt2e.
+        """The network in the precision of the target, with INT8 by pt2e.
 
         Args:
-            trained: of INT8: with a short training.
+            trained: INT8 with a short training.
         """
         key = self._form(target, trained)
         if key not in self._prepared:
@@ -142,7 +142,7 @@ class Conversion:
         return self._prepared[key]
 
     def traced(self, target: Target | None = None, *, trained: bool = False) -> bytes:
-        """The ONNX model of what `prepared` gives; without a target, of the float network."""
+        """The ONNX model of `prepared`, or of the float network without a target."""
         key = _FLOAT if target is None else self._form(target, trained)
         if key not in self._traced:
             network = self.network if target is None else self.prepared(target, trained=trained)
@@ -157,7 +157,7 @@ class Conversion:
         return _Form(target.precision)
 
     def nncf(self) -> bytes:
-        """The ONNX model as NNCF quantises it."""
+        """The ONNX model quantised by NNCF."""
         from evface_export.nncf_quantize import quantize_nncf, quantize_nncf_controlled
 
         model = self.traced()
@@ -181,7 +181,7 @@ class Conversion:
             from evface_export.onnx_network import from_onnx
             from evface_export.qat import quantize_with_training
 
-            # Rebuilt from ONNX, BatchNorm is folded: training has nothing but plain weights.
+            # BatchNorm is folded in a network that is rebuilt from ONNX.
             plain = from_onnx(self.traced())
             return quantize_with_training(
                 plain, self._example, clips, steps=self.int8.qat_steps, scheme=target.scheme

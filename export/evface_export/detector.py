@@ -1,4 +1,4 @@
-"""Export the face detector as an INT8 ONNX model; written only if its recall stays the same."""
+"""Export a face detector as an INT8 ONNX model, and refuse it if its recall falls."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from evface_edge.card import ModelCard, TensorSpec, WindowPolicy
 from evface_edge.card_file import embed_card, read_card
 from evface_edge.errors import ExportError, ModelError
 from evface_export.graph import expected_warnings, to_onnx
+from evface_export.pipeline import working_folder
 from evface_export.quantize import quantize
+from evface_export.saturation import check_saturation
 from evface_training.checkpoint import load_raw, load_weights
 from evface_training.config import build
 from evface_training.data.faces import FaceSet
@@ -27,117 +29,143 @@ from evface_training.detector.scenes import Scenes
 from evface_training.detector.task import detection_metrics, validate_detector
 from evface_training.recipe import TrainRecipe
 
-#: Scenes that INT8 takes its ranges from, and others that judge it.
-CALIBRATION, JUDGING = 192, 384
+#: Number of scenes for calibration, and of others for evaluation.
+CALIBRATION_SCENES, EVALUATION_SCENES = 192, 384
 _SEED = 4_242
-#: False peaks a scene that the threshold of the card lets pass: the landmark network, which judges
-#: them, is far better at telling a face than a few cells are.
+#: False peaks a scene at the threshold of the card. Most of them are refused later by the landmark
+#: network, which sees far more of the face.
 FALSE_A_SCENE = 1.5
-#: Percentage points of faces found that INT8 may cost.
+#: Largest loss of recall, in percentage points.
 MAX_LOSS = 2.0
 _BATCH = 32
 
 
 @dataclass(frozen=True)
 class ExportedDetector:
-    """What was written, and faces found in percent before and after."""
+    """A written face detector; recall in percent, before and after quantisation."""
 
     path: Path
     size_bytes: int
-    found_fp32: float
-    found_int8: float
+    recall_fp32_percent: float
+    recall_int8_percent: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path}: {self.size_bytes / 1e3:.0f} kB, recall {self.recall_fp32_percent:.1f} % "
+            f"in float32, {self.recall_int8_percent:.1f} % in INT8"
+        )
+
+
+def is_detector(model: str) -> bool:
+    """Whether `model` is the path of a checkpoint of a face detector."""
+    path = Path(model)
+    return path.suffix == ".pt" and path.is_file() and load_raw(path)["kind"] == "detector"
 
 
 def load_detector(path: Path) -> tuple[Detector, TrainRecipe]:
-    """The face detector in a checkpoint, in eval mode, and the recipe it was trained by.
+    """The face detector in a checkpoint, in eval mode, and its training recipe.
 
     Raises:
-        ModelError: missing, damaged, or no detector.
+        ModelError: a missing or damaged file, or another kind of checkpoint.
     """
     stored = load_raw(path)
     if stored["kind"] != "detector":
-        raise ModelError(f"{path}: holds a {stored['kind']}, expected a face detector")
+        raise ModelError(
+            f"contains a {stored['kind']}",
+            path=path,
+            field="kind",
+            value=stored["kind"],
+            expected="detector",
+        )
     network = Detector(build(DetectorConfig, json.loads(stored["config"]), str(path)))
     load_weights(network, stored["network"], path)
     return network.eval(), build(TrainRecipe, json.loads(stored["recipe"]), str(path))
 
 
-def export_detector(
-    checkpoint: Path, faces: FaceSet, output: Path, *, training: Mapping[str, str]
-) -> ExportedDetector:
+def export_detector(checkpoint: Path, faces: FaceSet, output: Path | None) -> ExportedDetector:
     """Quantise, compare, write.
 
-    The threshold of the card is the one at which simulated scenes have FALSE_A_SCENE false peaks.
-
     Args:
-        faces: to make scenes of; not those that the result will be measured with.
-        output: path of the model.
-        training: texts for the card: "data", "licence", ...
+        faces: for the simulated scenes.
+        output: path of the model, or a folder; by default the current one.
 
     Raises:
-        ModelError: the checkpoint cannot be read, or holds no detector.
-        ExportError: INT8 finds fewer faces than allowed, or the file cannot be written.
+        ModelError: the checkpoint cannot be read, or contains no detector.
+        ExportError: INT8 finds too few faces, can saturate, or the file cannot be written.
     """
     network, recipe = load_detector(checkpoint)
-    calibrating = draw_scenes(faces, recipe, CALIBRATION, _SEED)
-    judging = draw_scenes(faces, recipe, JUDGING, _SEED + 1)
-    before = validate_detector(network, judging, FALSE_A_SCENE)
-    grid = network.config.grid
-    example = torch.zeros(2, grid.channels, grid.height, grid.width)
-    with expected_warnings():
-        quantized = quantize(network, example, torch.split(calibrating.inputs, _BATCH))
-        model = to_onnx(quantized, example, "cells", ["heat", "place"])
-    draft = output.with_name(output.name + ".partial.onnx")
-    try:
+    path = output or Path()
+    if path.suffix != ".onnx":
+        path = path / f"{recipe.name}-int8.onnx"
+    evaluation = draw_scenes(faces, recipe, EVALUATION_SCENES, _SEED + 1)
+    before = validate_detector(network, evaluation, FALSE_A_SCENE)
+    model = _quantised(network, draw_scenes(faces, recipe, CALIBRATION_SCENES, _SEED))
+    check_saturation(model)
+    with working_folder(path) as folder:
+        draft = folder / path.name
         draft.write_bytes(model)
-        after = _measured(draft, judging)
-        if before["found_percent"] - after["found_percent"] > MAX_LOSS:
+        after = _metrics(draft, evaluation)
+        loss = before["found_percent"] - after["found_percent"]
+        if loss > MAX_LOSS:
             raise ExportError(
-                f"INT8 finds {after['found_percent']:.1f} % of the faces, float32 "
-                f"{before['found_percent']:.1f} %; nothing was written"
+                f"nothing was written: the recall is {after['found_percent']:.1f} % in INT8, and "
+                f"{before['found_percent']:.1f} % in float32",
+                field="recall loss",
+                value=loss,
+                expected=f"at most {MAX_LOSS:g} percentage points",
+                fix="calibrate with other faces (--faces)",
             )
-        height, width = grid.height // STRIDE, grid.width // STRIDE
-        card = ModelCard(
-            name="evface-detector",
-            version="0.1.0",
-            precision="int8",
-            target="onnx-int8",
-            representation=grid.to_config(),
-            crop_scale=1.0,
-            window=WindowPolicy(1.0, 1, grid.max_events, grid.lookback_us),
-            inputs=(TensorSpec("cells", (-1, *example.shape[1:])),),
-            outputs=(
-                TensorSpec("heat", (-1, 1, height, width)),
-                TensorSpec("place", (-1, 3, height, width)),
-            ),
-            presence_threshold=round(after["threshold"], 4),
-            sigma_limit=1.0,  # it tells no σ
-            built_with={
-                name: importlib.metadata.version(name)
-                for name in ("torch", "torchao", "onnx", "onnxscript", "onnxruntime")
-            },
-            training=dict(training),
-            calibration={"set": "simulated scenes", "count": CALIBRATION, "seed": _SEED},
-            metrics={
-                "found_percent_fp32": before["found_percent"],
-                "found_percent": after["found_percent"],
-                "false_peaks_a_scene": FALSE_A_SCENE,
-                "iou_percent": after["iou_percent"],
-            },
-        )
-        draft.write_bytes(embed_card(model, card))
-        if read_card(draft) != card:
-            raise ExportError(f"{output}: the model card did not come back as it was written")
-        os.replace(draft, output)
-    except OSError as error:
-        raise ExportError(f"{output}: cannot be written ({error.strerror or error})") from error
-    finally:
-        draft.unlink(missing_ok=True)
-    size = output.stat().st_size
-    return ExportedDetector(output, size, before["found_percent"], after["found_percent"])
+        content = embed_card(model, _card(network, recipe, before, after))
+        draft.write_bytes(content)
+        read_card(draft)
+        os.replace(draft, path)
+    return ExportedDetector(path, len(content), before["found_percent"], after["found_percent"])
 
 
-def _measured(path: Path, scenes: Scenes) -> dict[str, float]:
+def _quantised(network: Detector, scenes: Scenes) -> bytes:
+    example = torch.zeros(2, *scenes.inputs.shape[1:])
+    with expected_warnings():
+        quantized = quantize(network, example, torch.split(scenes.inputs, _BATCH))
+        return to_onnx(quantized, example, "cells", ["heat", "place"])
+
+
+def _card(
+    network: Detector,
+    recipe: TrainRecipe,
+    before: Mapping[str, float],
+    after: Mapping[str, float],
+) -> ModelCard:
+    grid = network.config.grid
+    height, width = grid.height // STRIDE, grid.width // STRIDE
+    packages = ("torch", "torchao", "onnx", "onnxscript", "onnxruntime")
+    return ModelCard(
+        name=recipe.name,
+        version="1",
+        precision="int8",
+        target="onnx-int8",
+        representation=grid.to_config(),
+        crop_scale=1.0,
+        window=WindowPolicy(1.0, 1, grid.max_events, grid.lookback_us),
+        inputs=(TensorSpec("cells", (-1, grid.channels, grid.height, grid.width)),),
+        outputs=(
+            TensorSpec("heat", (-1, 1, height, width)),
+            TensorSpec("place", (-1, 3, height, width)),
+        ),
+        presence_threshold=round(after["threshold"], 4),
+        sigma_limit=1.0,  # the outputs have no σ
+        built_with={name: importlib.metadata.version(name) for name in packages},
+        training={"recipe": recipe.name},
+        calibration={"set": "simulated scenes", "count": CALIBRATION_SCENES, "seed": _SEED},
+        metrics={
+            "found_percent_fp32": before["found_percent"],
+            "found_percent": after["found_percent"],
+            "false_peaks_a_scene": FALSE_A_SCENE,
+            "iou_percent": after["iou_percent"],
+        },
+    )
+
+
+def _metrics(path: Path, scenes: Scenes) -> dict[str, float]:
     heat, place = [], []
     with evface_runtimes.load(path, runtime="onnxruntime", device="cpu") as runtime:
         for part in torch.split(scenes.inputs, _BATCH):

@@ -1,4 +1,4 @@
-"""From a network in torch to the bytes of an ONNX model or of an OpenVINO model."""
+"""From a network in torch to the bytes of an ONNX or OpenVINO model."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def to_onnx(network: nn.Module, example: Tensor, input_name: str, outputs: Seque
     if program is None:
         raise RuntimeError("torch.onnx.export gave no program")
     model = program.model_proto
-    # The tracer leaves its notes on every node, with paths of this machine in them.
+    # The exporter adds notes to every node that contain paths of this machine.
     for node in model.graph.node:
         del node.metadata_props[:]
         node.doc_string = ""
@@ -75,13 +75,13 @@ def to_openvino(onnx_model: bytes, folder: Path) -> tuple[bytes, bytes]:
 
 @contextmanager
 def expected_warnings() -> Iterator[None]:
-    """Keep quiet about what torch and torchao say of themselves at every export, and that alone."""
+    """Suppress the warnings that torch and torchao give at every export, and no others."""
     loggers = [logging.getLogger(name) for name in _NOISY_LOGGERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        # torch 2.13 copies its own tree specs in a way that it deprecated itself.
+        # torch 2.13 copies its tree specs in a way that it has deprecated.
         warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`", FutureWarning)
         try:
             yield
@@ -92,6 +92,6 @@ def expected_warnings() -> Iterator[None]:
 
 _NOISY_LOGGERS = (
     "torch.onnx._internal.exporter._registration",  # torchvision is not installed
-    "torch.utils._pytree",  # torchao registers an enum in the old way
-    "torchao",  # kernels for GPUs that are not there
+    "torch.utils._pytree",  # torchao registers an enum in a deprecated way
+    "torchao",  # kernels for GPUs
 )

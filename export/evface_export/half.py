@@ -1,9 +1,9 @@
-"""Float16 around INT8: what a quantised ONNX model computes in float, up to its decode.
+"""Float16 for the float operators of a quantised ONNX model, up to its decode.
 
-A strongly typed network runs every operator in the types that stand in the file. With a
-`DequantizeLinear` to float32, whatever is not fused into an integer kernel, and the matrix products
-of the head, would run in float32. The decode does so on purpose: an expectation over coordinates
-in float16 would move landmarks by a tenth of a pixel.
+A strongly typed network runs every operator in the types of the file. With `DequantizeLinear` to
+float32, everything that is not fused into an integer kernel would run in float32, such as the
+matrix products of the head. The decode stays in float32 on purpose: an expectation over
+coordinates in float16 would move landmarks by a tenth of a pixel.
 """
 
 from __future__ import annotations
@@ -14,31 +14,33 @@ from onnx import TensorProto, helper, numpy_helper
 
 from evface_runtimes.onnxruntime_runtime import DISABLED_OPTIMIZERS_KEY
 
-#: Where the decode begins: from here on, everything is float32.
+#: The first operator of the decode; from here on, everything is float32.
 _DECODE = frozenset({"Softmax"})
 _SMALLEST = np.float16(2**-24)
 
 
 def halve_floats(model: bytes) -> bytes:
-    """A quantised ONNX model that computes in float16 between its Q/DQ pairs and up to the decode.
+    """A quantised ONNX model with float16 between its Q/DQ pairs, up to the decode.
 
-    Inputs and outputs keep their types. An operator that meets both float types takes float32.
+    Inputs and outputs keep their types. An operator with inputs of both float types uses float32.
     """
     loaded = onnx.load_from_string(model)
-    walk = _Walk(loaded)
-    nodes = [typed for node in loaded.graph.node for typed in walk.typed(node)]
-    nodes += walk.outputs_in_float32(nodes)
+    types = _Types(loaded)
+    nodes = [typed for node in loaded.graph.node for typed in types.typed(node)]
+    nodes += types.outputs_in_float32(nodes)
     del loaded.graph.node[:], loaded.graph.initializer[:]
     loaded.graph.node.extend(nodes)
     used = {name for node in nodes for name in node.input}
-    loaded.graph.initializer.extend(tensor for name, tensor in walk.weights.items() if name in used)
+    loaded.graph.initializer.extend(
+        tensor for name, tensor in types.weights.items() if name in used
+    )
     onnx.checker.check_model(loaded, full_check=True)
     loaded.metadata_props.add(key=DISABLED_OPTIMIZERS_KEY, value="WeightBiasQuantization")
     return bytes(loaded.SerializeToString())
 
 
-class _Walk:
-    """Goes through the operators in their order, and knows which tensors have become float16."""
+class _Types:
+    """The types of tensors, while the operators are converted in order."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self.weights = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -53,7 +55,7 @@ class _Walk:
         self._cast: set[str] = set()
 
     def typed(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
-        """The operator in its new types, after the casts that it needs."""
+        """The casts that the operator needs, and the operator in its new types."""
         if node.op_type == "DequantizeLinear":
             node.input[1] = self._halved(node.input[1])
             self._become_half(node.output)
@@ -78,7 +80,7 @@ class _Walk:
         return [node]
 
     def outputs_in_float32(self, nodes: list[onnx.NodeProto]) -> list[onnx.NodeProto]:
-        """Casts behind the outputs of the model that have become float16."""
+        """Casts for the outputs of the model that have become float16."""
         new = {name: f"{name}_half" for name in self._outputs if name in self._half}
         for node in nodes:
             _rename(node.input, new)
@@ -86,7 +88,7 @@ class _Walk:
         return [_to_single(inner, name) for name, inner in new.items()]
 
     def _become_half(self, names: list[str]) -> None:
-        """Float tensors alone: the output of QuantizeLinear stays an integer."""
+        """Of float tensors; the output of QuantizeLinear stays an integer."""
         self._half.update(name for name in names if name in self._single)
         self._single.difference_update(names)
 
@@ -96,7 +98,7 @@ class _Walk:
         if new not in self.weights:
             values = numpy_helper.to_array(self.weights[name])
             halved = values.astype(np.float16)
-            # A scale must not vanish: a channel without weights has the smallest there is.
+            # A scale must not become 0; that of a channel of zeros is tiny.
             halved[(values > 0) & (halved == 0)] = _SMALLEST
             self.weights[new] = numpy_helper.from_array(halved, new)
         return new

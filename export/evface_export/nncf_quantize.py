@@ -1,8 +1,7 @@
-"""INT8 by NNCF, the second path: for those who have it in their flow, and to compare with.
+"""INT8 by NNCF, for users who work with it, and for comparison.
 
-It works on the float ONNX model. Its bias correction is off, because it takes the zeros of an
-event tensor for what is usual and moves landmarks by pixels; everything behind the backbone stays
-in float, as on the first path (`evface_export.quantize`).
+It quantises the float ONNX model. Its bias correction is off, because the many zeros of event
+tensors mislead it and landmarks move by pixels. Everything after the backbone stays in float.
 """
 
 from __future__ import annotations
@@ -23,14 +22,16 @@ from numpy.typing import NDArray
 from evface_edge.errors import ExportError, RuntimeUnavailable
 from evface_export.onnx_network import ancestors, last_common_tensor
 
-#: A session's error against the truth: what accuracy control may not let rise.
+#: The error of a function from inputs to outputs, which accuracy control limits.
 Error = Callable[[Callable[[NDArray[np.float32]], dict[str, NDArray[np.float32]]]], float]
 
 
 def require_nncf() -> None:
     """Raises RuntimeUnavailable where NNCF is not installed."""
     if sys.modules.get("nncf", ...) is None or importlib.util.find_spec("nncf") is None:
-        raise RuntimeUnavailable("--quantizer nncf needs nncf: pip install 'evface-edge[nncf]'")
+        raise RuntimeUnavailable(
+            "--quantizer nncf needs nncf", fix="pip install 'evface-edge[nncf]'"
+        )
 
 
 def quantize_nncf(model: bytes, calibration: Sequence[NDArray[np.float32]]) -> bytes:
@@ -47,12 +48,12 @@ def quantize_nncf(model: bytes, calibration: Sequence[NDArray[np.float32]]) -> b
     import nncf
 
     loaded = onnx.load_from_string(model)
-    with _quiet(), _explained():
+    with _quiet(), _errors_of_ours():
         quantized = nncf.quantize(
             loaded,
             _dataset(loaded, calibration),
             subset_size=sum(map(len, calibration)),
-            advanced_parameters=_without_bias_correction(),
+            advanced_parameters=_advanced(),
             **_settings(loaded),
         )
     return _checked(quantized)
@@ -65,7 +66,7 @@ def quantize_nncf_controlled(
     *,
     max_loss: float,
 ) -> bytes:
-    """As `quantize_nncf`; layers go back to float until `error` rises by `max_loss` at most.
+    """As `quantize_nncf`, with layers in float until `error` increases by `max_loss` at most.
 
     Args:
         error: of a function from inputs to outputs.
@@ -84,27 +85,27 @@ def quantize_nncf_controlled(
     entry = loaded.graph.input[0].name
 
     def score(candidate: Any, _: Any) -> tuple[float, None]:
-        """Larger is better, and positive, as a relative drop needs it."""
+        """Positive, and larger is better, for a relative drop."""
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
         options.log_severity_level = 3
         session = ort.InferenceSession(
             candidate.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
-        found = error(lambda x: dict(zip(names, session.run(names, {entry: x}), strict=True)))
-        return 1 / found, None
+        value = error(lambda x: dict(zip(names, session.run(names, {entry: x}), strict=True)))
+        return 1 / value, None
 
-    with _quiet(), _explained():
+    with _quiet(), _errors_of_ours():
         quantized = nncf.quantize_with_accuracy_control(
             loaded,
             calibration_dataset=_dataset(loaded, calibration),
             validation_dataset=_dataset(loaded, calibration),
             validation_fn=score,
-            # 1 / error may fall to 1 / (1 + loss) of what it was.
+            # 1 / error may fall to 1 / (1 + loss) of its value.
             max_drop=max_loss / (1 + max_loss),
             drop_type=nncf.DropType.RELATIVE,
             subset_size=sum(map(len, calibration)),
-            advanced_quantization_parameters=_without_bias_correction(),
+            advanced_quantization_parameters=_advanced(),
             **_settings(loaded),
         )
     return _checked(quantized)
@@ -122,17 +123,20 @@ def _settings(model: onnx.ModelProto) -> dict[str, Any]:
     }
 
 
-def _without_bias_correction() -> Any:
+def _advanced() -> Any:
+    """No bias correction, and weights of 7 bits in every layer (`evface_export.saturation`)."""
     import nncf
 
-    return nncf.AdvancedQuantizationParameters(disable_bias_correction=True)
+    return nncf.AdvancedQuantizationParameters(
+        disable_bias_correction=True, overflow_fix=nncf.OverflowFix.ENABLE
+    )
 
 
 def _dataset(model: onnx.ModelProto, calibration: Sequence[NDArray[np.float32]]) -> Any:
     import nncf
 
     name = model.graph.input[0].name
-    # One clip at a time: NNCF takes its statistics per item.
+    # NNCF computes its statistics per item, so an item is one clip.
     clips = [clip[None] for batch in calibration for clip in batch]
     return nncf.Dataset(clips, lambda clip: {name: clip})
 
@@ -141,14 +145,15 @@ def _checked(model: onnx.ModelProto) -> bytes:
     kinds = {node.op_type for node in model.graph.node}
     if "QuantizeLinear" not in kinds:
         raise ExportError(
-            "NNCF left every layer in float, so there is nothing in INT8 to be had within this "
-            "limit: try --quantizer pt2e, more calibration clips, or a float target"
+            "NNCF kept every layer in float, since INT8 is beyond the limit",
+            field="--quantizer",
+            fix="use --quantizer pt2e, more calibration clips, or a float target",
         )
     return bytes(model.SerializeToString())
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def _errors_of_ours() -> Iterator[None]:
     import nncf
 
     try:
@@ -159,7 +164,7 @@ def _explained() -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """NNCF tells its stages as warnings and on the terminal; ours are told by the pipeline."""
+    """NNCF prints its stages and gives warnings; the pipeline prints its own stages."""
     logger = logging.getLogger("nncf")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,7 +1,7 @@
-"""An ONNX model of ours as a network in torch, so that it can be exported as a checkpoint can.
+"""Rebuild the torch network of one of our float32 ONNX models, so that it can be exported again.
 
-Our float models are plain feed-forward graphs with BatchNorm folded. What is rebuilt computes the
-same numbers, and can be quantised, trained on and traced again.
+These models are plain feed-forward graphs with BatchNorm folded. The network gives the same
+numbers, and can be quantised, trained and traced.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ def from_onnx(model: bytes, *, origin: str = "the model") -> PlainNetwork:
         origin: names the model in errors.
 
     Raises:
-        ModelError: not an ONNX model, more than one input, an operator that our models do not
-            have, or a model in which there is nothing to quantise.
+        ModelError: not an ONNX model, more than one input, an unknown operator, or no feature map
+            between backbone and head.
     """
     try:
         graph = onnx.load_from_string(model).graph
-    except Exception as error:  # protobuf's own class, which moves from version to version
+    except Exception as error:  # a class of protobuf, which depends on the version
         raise ModelError(f"{origin}: not an ONNX model ({error})") from error
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     inputs = [value.name for value in graph.input if value.name not in constants]
@@ -75,7 +75,7 @@ def from_onnx(model: bytes, *, origin: str = "the model") -> PlainNetwork:
 
 
 class _Part(nn.Module):
-    """Around a graph, because torch.export tells only what happens in modules of other kinds."""
+    """Wraps a graph: torch.export records the names of modules, but not of `fx.GraphModule`."""
 
     def __init__(self, rebuilt: fx.GraphModule) -> None:
         super().__init__()
@@ -86,9 +86,9 @@ class _Part(nn.Module):
 
 
 def last_common_tensor(graph: onnx.GraphProto) -> str:
-    """The last tensor that every way from the input to any output goes through.
+    """The last tensor on every path from the input to any output.
 
-    In a network with a backbone and a head, that is what the backbone hands to the head.
+    In a network with a backbone and a head, that is the output of the backbone.
     """
     constants = {tensor.name for tensor in graph.initializer}
     passed: dict[str, dict[str, None]] = {  # tensor → what dominates it, in order
@@ -104,7 +104,7 @@ def last_common_tensor(graph: onnx.GraphProto) -> str:
 
 
 def ancestors(graph: onnx.GraphProto, tensor: str) -> set[str]:
-    """The outputs of all nodes that `tensor` is computed by, its own among them."""
+    """The outputs of all nodes that `tensor` depends on, itself included."""
     found = {tensor}
     for node in reversed(graph.node):
         if found.intersection(node.output):
@@ -120,9 +120,9 @@ def _common(sets: list[dict[str, None]]) -> dict[str, None]:
 def _with_linear_layers(
     nodes: Iterable[onnx.NodeProto], constants: dict[str, NDArray[Any]]
 ) -> list[onnx.NodeProto]:
-    """The nodes, with MatMul and the Add of a bias after it joined to what they were: one layer.
+    """The nodes, with each MatMul and the Add of its bias replaced by one Gemm.
 
-    Its weights, which the tracer turned and renamed, are added to `constants` by their old name.
+    Its weights, which the exporter transposed and renamed, get their old name in `constants`.
     """
     joined = list(nodes)
     users: dict[str, list[onnx.NodeProto]] = {}
@@ -152,7 +152,7 @@ def _build(
     constants: Mapping[str, NDArray[Any]],
     origin: str,
 ) -> fx.GraphModule:
-    """Those nodes as a module: one input, one output or a tuple of them."""
+    """The nodes as a module with one input, and one output or a tuple."""
     root, graph = nn.Module(), fx.Graph()
     tracer = fx.proxy.GraphAppendingTracer(graph)
     values: dict[str, Any] = {entry: fx.Proxy(graph.placeholder("x"), tracer)}
@@ -190,7 +190,7 @@ def _build(
 
 
 def _register(root: nn.Module, name: str, value: Tensor) -> str:
-    """Keep `value` in `root` under its ONNX name; → the path it has there."""
+    """Store `value` in `root` under its ONNX name, and return its path."""
     *folders, leaf = name.removeprefix("backbone.").removeprefix("head.").split(".")
     module = root
     for folder in folders:

@@ -1,7 +1,7 @@
 """The operators of our float ONNX models, as functions of torch.
 
-Source: the operator reference of ONNX, opset 20. A function that gets what it cannot do raises
-KeyError with what that was.
+Source: the operator reference of ONNX, opset 20. A function raises KeyError with the name of an
+attribute or input that it does not support.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _conv(attributes: Attributes, x: Tensor, weight: Tensor, bias: Any = None) -
 
 
 def _torch_pads(pads: list[int]) -> list[int]:
-    """ONNX: all beginnings, then all ends; torch: begin and end, last dimension first."""
+    """ONNX order: all starts, then all ends; torch: start and end, last dimension first."""
     half = len(pads) // 2
     return [pad for axis in reversed(range(half)) for pad in (pads[axis], pads[axis + half])]
 
@@ -54,7 +54,7 @@ def _pool(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 def _gemm(attributes: Attributes, a: Tensor, b: Tensor, c: Any = None) -> Tensor:
     plain = all(attributes.get(name, 1.0) == 1.0 for name in ("alpha", "beta"))
     if plain and attributes.get("transB") and not attributes.get("transA"):
-        return F.linear(a, b, c)  # as a layer is, so that it is quantised as one
+        return F.linear(a, b, c)  # a linear layer, so that it is quantised
     a = a.mT if attributes.get("transA") else a
     b = b.mT if attributes.get("transB") else b
     product: Tensor = attributes.get("alpha", 1.0) * (a @ b)
@@ -111,9 +111,9 @@ def _gather(attributes: Attributes, x: Tensor, indices: NDArray[np.int64]) -> Te
 def _resize(attributes: Attributes, x: Tensor, *settings: NDArray[Any] | None) -> Tensor:
     _, scales, sizes = (*settings, None, None, None)[:3]
     mode = {b"nearest": "nearest", b"linear": "bilinear"}.get(attributes.get("mode", b"nearest"))
-    way = attributes.get("coordinate_transformation_mode", b"half_pixel")
-    if mode is None or way not in (b"half_pixel", b"pytorch_half_pixel", b"asymmetric"):
-        raise KeyError(f"mode {attributes.get('mode')}, {way}")
+    coordinates = attributes.get("coordinate_transformation_mode", b"half_pixel")
+    if mode is None or coordinates not in (b"half_pixel", b"pytorch_half_pixel", b"asymmetric"):
+        raise KeyError(f"mode {attributes.get('mode')}, {coordinates}")
     aligned = None if mode == "nearest" else False
     if sizes is not None:
         return F.interpolate(x, [int(n) for n in sizes[-2:]], mode=mode, align_corners=aligned)
@@ -124,7 +124,7 @@ def _resize(attributes: Attributes, x: Tensor, *settings: NDArray[Any] | None) -
 
 
 def _space_to_depth(attributes: Attributes, x: Tensor) -> Tensor:
-    # ONNX puts the place within a block before the channel, torch after it.
+    # In ONNX, the place within a block comes before the channel, in torch after it.
     block = attributes["blocksize"]
     moved = F.pixel_unshuffle(x, block)
     height, width = moved.shape[2:]
@@ -176,7 +176,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "Transpose": lambda attributes, x: x.permute(attributes["perm"]),
     "Unsqueeze": _unsqueeze,
 }
-#: Those whose inputs after the first are settings, not tensors.
+#: Operators whose inputs after the first are settings, not tensors.
 TAKES_CONSTANTS = [
     OPERATORS[name]
     for name in (

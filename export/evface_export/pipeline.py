@@ -1,11 +1,13 @@
-"""One export: prepare → trace → compare → write, or leave no trace."""
+"""One export: prepare, trace, compare, write; a failed export leaves no file."""
 
 from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
 import os
+import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,22 +17,22 @@ import evface_runtimes
 from evface_edge.card import ModelCard
 from evface_edge.card_file import check_tensors, embed_card, embed_openvino_card, read_card
 from evface_edge.errors import ConfigError, ExportError
-from evface_export.calibration import CalibrationSet
 from evface_export.check_trt import TrtCheck, check_trt
-from evface_export.conversion import SEED, Checkpoint, Conversion
+from evface_export.conversion import SEED, Conversion
 from evface_export.graph import to_openvino
-from evface_export.parity import Limits, Parity, runtime_run
+from evface_export.parity import Limits, Parity, describe, runtime_run
+from evface_export.saturation import check_saturation
 from evface_export.stages import Report, Stages, kilobytes
 from evface_export.targets import Target
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A written artefact: where it is, its size, and what the gate measured.
+    """A written artefact.
 
     Attributes:
-        trained: INT8 with a short training, because calibration alone missed the gate.
-        check: what TensorRT-RTX made of it, where it was asked.
+        trained: INT8 with a short training, because calibration alone was beyond a limit.
+        check: the result of TensorRT-RTX, if it was checked.
     """
 
     target: Target
@@ -42,7 +44,7 @@ class Exported:
 
     @property
     def note(self) -> str:
-        """What is to be known about the artefact, such as that no engine was built of it."""
+        """The next step of an artefact for TensorRT; empty for others."""
         if not self.target.for_tensorrt:
             return ""
         checked = "parsed and built by TensorRT-RTX" if self.check else "not checked by TensorRT"
@@ -53,44 +55,18 @@ class Exported:
 
 
 def artefact_path(card: ModelCard, target: Target, output: Path | None) -> Path:
-    """Where the artefact goes: a file, or a folder that gets `<name>-<label><suffix>`.
+    """A file, or `<name>-<label><suffix>` in a folder, which may not exist yet.
 
     Raises:
-        ConfigError: `output` is neither a folder nor a file name with the target's suffix.
+        ConfigError: `output` has the suffix of another kind of file.
     """
-    if output is not None and output.suffix == target.suffix and not output.is_dir():
-        return output
-    folder = output or Path()
-    if not folder.is_dir():
+    if output is None or output.is_dir() or not output.suffix:
+        return (output or Path()) / f"{card.name}-{target.label}{target.suffix}"
+    if output.suffix != target.suffix:
         raise ConfigError(
-            "output", str(output), f"an existing folder, or a file name ending in {target.suffix}"
+            "--output", str(output), f"a folder, or a file name ending in {target.suffix}"
         )
-    return folder / f"{card.name}-{target.label}{target.suffix}"
-
-
-def export_model(
-    checkpoint: Checkpoint,
-    target: Target,
-    calibration: CalibrationSet,
-    path: Path,
-    *,
-    limits: Limits | None = None,
-    report: Report = lambda line: None,
-    check_with_tensorrt: bool = False,
-) -> Exported:
-    """Write the artefact of one target, if it is as good as its checkpoint.
-
-    Raises: as `export_target`, and
-        ConfigError: the calibration clips do not fit the network.
-    """
-    return export_target(
-        Conversion(checkpoint, calibration),
-        target,
-        path,
-        limits=limits,
-        report=report,
-        check_with_tensorrt=check_with_tensorrt,
-    )
+    return output
 
 
 def export_target(
@@ -104,36 +80,36 @@ def export_target(
 ) -> Exported:
     """Write the artefact of one target, if it is as good as its checkpoint.
 
-    INT8 that calibration alone ruins is trained for a while, where `conversion` allows it, and
-    judged once more.
+    INT8 beyond a limit is trained for some steps, if `conversion` allows it, and compared again.
 
     Args:
-        path: of the artefact; replaced whole at the very end, or not at all.
+        path: of the artefact; its folder is made. It is replaced as a whole, or not at all.
         report: gets one line for every finished stage.
-        check_with_tensorrt: have TensorRT-RTX parse and build what is for TensorRT, too.
+        check_with_tensorrt: let TensorRT-RTX parse and build an artefact for TensorRT.
 
     Raises:
         ConfigError: a quantiser that the target cannot use.
-        ExportError: the gate closed, TensorRT does not take the model, or the file cannot be
-            written; nothing was.
-        RuntimeUnavailable: the runtime that has to measure the artefact is not installed.
+        ExportError: the artefact differs too much, TensorRT does not accept it, or the file
+            cannot be written.
+        RuntimeUnavailable: the runtime of the target is not installed.
     """
+    conversion.reference.check()
     check = check_with_tensorrt and target.for_tensorrt
     limits = limits or Limits()
     trains = target.precision == "int8" and conversion.int8.may_train
-    with _working_folder(path) as folder:
+    with working_folder(path) as folder:
         try:
             return _attempt(
                 conversion, target, path, folder, limits, report, last=not trains, check=check
             )
-        except _Missed as missed:
+        except _BeyondLimits as missed:
             steps = conversion.int8.qat_steps
-            report(f"beyond the limit ({missed}): {steps} steps of training with INT8 rounding")
+            report(f"{missed}: {steps} steps of training with INT8 rounding")
         return _attempt(conversion, target, path, folder, limits, report, trained=True, check=check)
 
 
-class _Missed(Exception):
-    """The gate closed, and there is another way to try."""
+class _BeyondLimits(Exception):
+    """The artefact differs too much, and training may help."""
 
 
 def _attempt(
@@ -190,11 +166,13 @@ def _attempt(
     _write(files)
 
     with stage() as note:
+        check_saturation(model)
         parity = _measured(conversion, target, draft)
         note(str(parity))
-    if parity.problems(limits) and not last:
-        raise _Missed(", ".join(parity.problems(limits)))
-    parity.check(limits, advice=_advice(conversion, target))
+    exceeded = parity.exceeded(limits)
+    if exceeded and not last:
+        raise _BeyondLimits(describe(exceeded))
+    parity.check(limits, fix=_fix(conversion, target))
 
     checked = None
     if check:
@@ -210,8 +188,8 @@ def _attempt(
             files[draft] = embed_card(model, card)
         _write(files)
         if read_card(draft) != card:
-            raise ExportError(f"{path}: the model card did not come back as it was written")
-        for file in sorted(files):  # .bin before .xml: an .xml never stands without its .bin
+            raise ExportError("the model card in the artefact is damaged", path=path)
+        for file in sorted(files):  # .bin before .xml, which needs it
             os.replace(file, path.with_suffix(file.suffix))
         size = sum(len(content) for content in files.values())
         note(f"{path}, {kilobytes(size)}")
@@ -230,22 +208,20 @@ def _refuse_tensorrt(conversion: Conversion, target: Target) -> None:
         raise ConfigError(
             "--quantizer",
             conversion.int8.quantizer,
-            f"pt2e for {target.name}: TensorRT takes symmetric s8 alone",
+            f"pt2e for {target.name}, since TensorRT needs symmetric s8",
         )
 
 
-def _advice(conversion: Conversion, target: Target) -> str:
-    """What may help where the gate closed."""
+def _fix(conversion: Conversion, target: Target) -> str:
+    """What to try after an artefact that differs too much."""
     if target.precision != "int8":
-        return (
-            "onnx-fp32, and report this: a float artefact should compute what its checkpoint does"
-        )
-    ways = ["more calibration clips, nearer to the use"]
+        return "use onnx-fp32, and report this: float targets should agree with the checkpoint"
+    fixes = ["more calibration clips, closer to the use"]
     if conversion.int8.quantizer == "pt2e":
         steps = max(2 * conversion.int8.qat_steps, 120)
-        ways += [f"--qat-steps {steps}", "--quantizer nncf-accuracy"]
-    ways += ["--report FOLDER to see which layer it is", f"{target.name.split('-')[0]}-fp16"]
-    return "; ".join(ways)
+        fixes += [f"--qat-steps {steps}", "--quantizer nncf-accuracy"]
+    fixes += ["--report FOLDER, which shows the layer", f"{target.name.split('-')[0]}-fp16"]
+    return f"try {', '.join(fixes)}"
 
 
 def _card(conversion: Conversion, target: Target, parity: Parity, *, trained: bool) -> ModelCard:
@@ -283,15 +259,39 @@ def _card(conversion: Conversion, target: Target, parity: Parity, *, trained: bo
 
 
 @contextmanager
-def _working_folder(path: Path) -> Iterator[Path]:
-    """A folder on the file system of `path`, so that moving into place is one atomic step."""
+def working_folder(path: Path) -> Iterator[Path]:
+    """A folder on the file system of `path`, so that moving into place is one atomic step.
+
+    It is removed at the end, on SIGTERM as well.
+    """
     try:
-        with tempfile.TemporaryDirectory(prefix=".export-", dir=path.parent) as folder:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            _exit_on_sigterm(),
+            tempfile.TemporaryDirectory(prefix=".export-", dir=path.parent) as folder,
+        ):
             yield Path(folder)
     except OSError as error:
         raise ExportError(
-            f"{path}: cannot be written ({error.strerror or error}); nothing was left behind"
+            f"cannot be written ({error.strerror or error}); no file was left", path=path
         ) from error
+
+
+@contextmanager
+def _exit_on_sigterm() -> Iterator[None]:
+    """SIGTERM raises SystemExit, so that `finally` blocks run; only in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def exit_program(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, exit_program)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _write(files: dict[Path, bytes]) -> None:

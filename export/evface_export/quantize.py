@@ -1,15 +1,14 @@
-"""INT8: which tensors are quantised, and the ranges that calibration finds for them.
+"""INT8: which tensors are quantised, and their ranges from calibration.
 
-That is the backbone, and of the head what comes before its softmax, a tenth of the network's time
-in float. What ends in coordinates stays in float32: an 8-bit step of a coordinate that spans the
-crop is half a pixel wide.
+Quantised are the backbone, and the layers of the head before its softmax, which take a tenth of
+the time in float. The rest of the head stays in float32: an 8-bit step of a coordinate that spans
+the crop is half a pixel.
 
-Activations are asymmetric u8, one scale a tensor; weights symmetric s8, one scale an output
-channel: what ONNX Runtime and OpenVINO have fast kernels for. TensorRT knows no zero point: for it,
-activations are symmetric s8 (`Scheme`). Quantisation stands on the *inputs*
-of convolutions and additions and on the output of the backbone, so that ReLU6 vanishes into the
-rounding before it (Jacob et al., CVPR 2018, section 2; placement after NVIDIA's guide to explicit
-quantisation).
+Activations are asymmetric u8 with one scale a tensor; weights symmetric s8 with one scale an
+output channel. ONNX Runtime and OpenVINO have fast kernels for these. TensorRT takes no zero
+points, so its activations are symmetric s8 (`Scheme`). The *inputs* of convolutions and additions
+are quantised, and the output of the backbone, so that ReLU6 is part of the rounding (Jacob et al.,
+CVPR 2018, section 2; placement after NVIDIA's guide to explicit quantisation).
 """
 
 from __future__ import annotations
@@ -28,8 +27,9 @@ from torchao.quantization.pt2e.quantizer import (
 )
 
 from evface_edge.errors import ExportError
+from evface_export.rounding import calibrate_and_round
 
-#: Layers of the heads of students that are quantised beside the backbone.
+#: Layers of the students' heads that are quantised, beside the backbone.
 HEAD_LAYERS = frozenset(
     f"head.{name}"
     for name in (
@@ -38,7 +38,7 @@ HEAD_LAYERS = frozenset(
         "reduce",  # regression, which has `mix` as well
     )
 )
-#: All layers below these are, too.
+#: All layers below these are quantised, too.
 HEAD_PARTS = ("head.relations.",)
 
 #: How activations are quantised: u8 with a zero point, or s8 around zero.
@@ -60,14 +60,21 @@ ACTIVATIONS: dict[Scheme, QuantizationSpec] = {
         qscheme=torch.per_tensor_symmetric,
     ),
 }
-WEIGHT = QuantizationSpec(
-    dtype=torch.int8,
-    observer_or_fake_quant_ctr=PerChannelMinMaxObserver,
-    quant_min=-127,
-    quant_max=127,
-    qscheme=torch.per_channel_symmetric,
-    ch_axis=0,
-)
+
+
+def _weights(largest: int) -> QuantizationSpec:
+    return QuantizationSpec(
+        dtype=torch.int8,
+        observer_or_fake_quant_ctr=PerChannelMinMaxObserver,
+        quant_min=-largest,
+        quant_max=largest,
+        qscheme=torch.per_channel_symmetric,
+        ch_axis=0,
+    )
+
+
+#: With u8 activations, weights have 7 bits: with 8, x86 without VNNI saturates (`saturation`).
+WEIGHTS: dict[Scheme, QuantizationSpec] = {"u8": _weights(64), "s8": _weights(127)}
 
 
 def quantize(
@@ -83,30 +90,28 @@ def quantize(
 
     Args:
         network: in eval mode; BatchNorm is folded into the convolutions.
-        example: (2, C, H, W), to trace it with; the batch size stays free.
-        calibration: batches (N, C, H, W) that fix the ranges of the activations.
+        example: (2, C, H, W), for tracing; the batch size stays free.
+        calibration: batches (N, C, H, W) that give the ranges of activations.
         scheme: "s8" for TensorRT, "u8" for all others.
-        only: the one layer to quantise, of those that `layer_names` gives; by default all.
+        only: quantise this one of `layer_names` alone; by default all.
 
     Raises:
         ExportError: `part` has nothing to quantise.
     """
-    quantizer = PartQuantizer(part, ACTIVATIONS[scheme], WEIGHT, only=only)
+    quantizer = PartQuantizer(part, ACTIVATIONS[scheme], WEIGHTS[scheme], only=only)
     prepared = prepare_pt2e(trace(network, example), quantizer)
     quantizer.check()
-    with torch.no_grad():
-        for inputs in calibration:
-            prepared(inputs)
+    calibrate_and_round(prepared, calibration)
     quantized: nn.Module = convert_pt2e(prepared)
-    quantized.training = False  # it was traced in eval mode; the ONNX tracer asks this flag
+    quantized.training = False  # traced in eval mode; the ONNX exporter reads this flag
     return quantized
 
 
 def layer_names(network: nn.Module, example: Tensor, *, part: str = "backbone") -> list[str]:
-    """What `quantize` quantises, in order: convolutions, additions, and the output of the part;
-    then HEAD_LAYERS.
+    """What `quantize` quantises, in order: layers and additions of the part, its output, then
+    HEAD_LAYERS.
     """
-    quantizer = PartQuantizer(part, ACTIVATIONS["u8"], WEIGHT)
+    quantizer = PartQuantizer(part, ACTIVATIONS["u8"], WEIGHTS["u8"])
     quantizer.annotate(trace(network, example))
     quantizer.check()
     return quantizer.marked
@@ -121,10 +126,10 @@ def trace(network: nn.Module, example: Tensor) -> fx.GraphModule:
 
 
 class PartQuantizer(Quantizer):  # type: ignore[misc]  # torchao carries no types
-    """Marks the convolutions and additions of one submodule, what leaves it, and HEAD_LAYERS.
+    """Marks the convolutions and additions of one submodule, its output, and HEAD_LAYERS.
 
     Attributes:
-        marked: the names of what was marked.
+        marked: their names.
     """
 
     def __init__(
@@ -166,11 +171,11 @@ class PartQuantizer(Quantizer):  # type: ignore[misc]  # torchao carries no type
     def check(self) -> None:
         """Raises ExportError when nothing was marked."""
         if not self.marked:
-            wanted = self._only or f"convolution or addition in {self._part!r}"
-            raise ExportError(f"nothing to quantise: the network has no {wanted}")
+            layer = self._only or f"convolution or addition in {self._part!r}"
+            raise ExportError(f"nothing to quantise: the network has no {layer}", field=self._part)
 
     def validate(self, model: fx.GraphModule) -> None:
-        """Nothing to forbid: what is not marked stays in float."""
+        """Everything is allowed: unmarked layers stay in float."""
 
     def _mark(self, name: str) -> bool:
         if self._only not in (None, name):

@@ -1,4 +1,4 @@
-"""Which layer costs what: each quantised alone, the others in float."""
+"""The loss of each layer in INT8, with all others in float."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from evface_export.quantize import Scheme, layer_names, quantize
 from evface_export.text_table import text_table
 
 ALL = "all together"
-#: Clips that fix the ranges and that judge: the order of layers needs no more.
-_CALIBRATION_CLIPS, _JUDGING_CLIPS = 128, 256
+#: Number of clips for calibration and for evaluation; enough for the order of layers.
+_CALIBRATION_CLIPS, _EVALUATION_CLIPS = 128, 256
 
 
 @dataclass(frozen=True)
 class Layer:
-    """What one layer in INT8 does to the landmarks."""
+    """A layer, and the network with only this layer in INT8."""
 
     name: str
     parity: Parity
@@ -39,13 +39,13 @@ def sensitivity(
     """Each layer of the backbone alone, in order, then all of them together.
 
     Args:
-        advance: gets the name of each layer as it is done.
+        advance: gets the name of each layer when it is finished.
 
     Raises:
         ExportError: the network has nothing to quantise.
     """
     network, card = conversion.network, conversion.card
-    reference = conversion.reference.first(_JUDGING_CLIPS)
+    reference = conversion.reference.first(_EVALUATION_CLIPS)
     used = conversion.used[:_CALIBRATION_CLIPS]
     clips = [torch.from_numpy(batch) for batch in conversion.calibration.batches(used)]
     example = torch.zeros(2, *card.inputs[0].shape[1:])
@@ -77,14 +77,14 @@ def sensitivity_table(layers: Sequence[Layer]) -> str:
 
 
 def write_sensitivity(layers: Sequence[Layer], folder: Path, name: str) -> list[Path]:
-    """`<name>-sensitivity.json` and `.png` in an existing folder; → their paths.
+    """Write `<name>-sensitivity.json` and `.png` to an existing folder, and return their paths.
 
     Raises:
         RuntimeUnavailable: matplotlib is not installed.
         ExportError: they cannot be written.
     """
     require_matplotlib()
-    figures = [
+    metrics = [
         {
             "layer": layer.name,
             "mean_px": layer.parity.mean_px,
@@ -99,17 +99,19 @@ def write_sensitivity(layers: Sequence[Layer], folder: Path, name: str) -> list[
     ]
     table, plot = (folder / f"{name}-sensitivity{suffix}" for suffix in (".json", ".png"))
     try:
-        table.write_text(json.dumps(figures, indent=2) + "\n")
+        table.write_text(json.dumps(metrics, indent=2) + "\n")
         _plot(layers, plot, name)
     except OSError as error:
-        raise ExportError(f"{folder}: the report cannot be written ({error.strerror})") from error
+        raise ExportError(f"cannot be written ({error.strerror})", path=folder) from error
     return [table, plot]
 
 
 def require_matplotlib() -> None:
     """Raises RuntimeUnavailable where matplotlib is not installed."""
     if importlib.util.find_spec("matplotlib") is None:
-        raise RuntimeUnavailable("--report needs matplotlib: pip install 'evface-edge[report]'")
+        raise RuntimeUnavailable(
+            "--report needs matplotlib", fix="pip install 'evface-edge[report]'"
+        )
 
 
 def _plot(layers: Sequence[Layer], path: Path, name: str) -> None:

@@ -1,4 +1,4 @@
-"""What may be exported: a checkpoint, a model that came along, or a float ONNX model of ours."""
+"""The float network to export: of a checkpoint, a bundled model, or an onnx-fp32 model."""
 
 from __future__ import annotations
 
@@ -23,18 +23,24 @@ class FloatModel:
 
 
 def load_source(model: str | Path) -> Checkpoint:
-    """The float network that `model` stands for, with its card.
+    """The float network of `model`, with its card.
 
     Args:
-        model: the path of a checkpoint or of an ONNX model, or a bundled name: "evface-s" is its
-            float32 form here.
+        model: the path of a checkpoint or of an ONNX model, or a bundled name; "evface-s" means
+            its float32 model here.
 
     Raises:
-        ModelError: no such file or name, a model without a card, or one that is not float32.
+        ModelError: no such file or name, a model without a card, or not in float32.
     """
     path = find_float_model(model)
     if path.suffix.lower() in (".xml", ".engine", ".plan"):
-        raise ModelError(f"{path}: cannot be exported again: give its checkpoint or float32 ONNX")
+        raise ModelError(
+            "cannot be exported again",
+            path=path,
+            field="suffix",
+            value=path.suffix,
+            fix="export its checkpoint or onnx-fp32 model",
+        )
     if path.suffix.lower() != ".onnx":
         from evface_training.checkpoint import load_checkpoint
 
@@ -44,9 +50,13 @@ def load_source(model: str | Path) -> Checkpoint:
     card = read_card(path)
     if card.precision != FLOAT_PRECISION:
         raise ModelError(
-            f"{path}: is {card.precision}, and only a float32 model can be exported: give its "
-            "checkpoint, or the model that `--target onnx-fp32` wrote"
+            f"is {card.precision}, and only float32 models can be exported",
+            path=path,
+            field="precision",
+            value=card.precision,
+            expected=FLOAT_PRECISION,
+            fix="export its checkpoint or onnx-fp32 model",
         )
     network = from_onnx(path.read_bytes(), origin=str(path))
-    # What was measured of the float artefact says nothing of the one to be made.
+    # The metrics of the float artefact are not those of the new one.
     return FloatModel(network, replace(card, metrics={}))

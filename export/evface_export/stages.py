@@ -1,4 +1,4 @@
-"""What an export tells of itself while it runs: each stage with its time, and what came of it."""
+"""Progress of an export: one line for each stage, with its time and result."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ Report = Callable[[str], None]
 
 
 class Stages:
-    """Times the stages of a target, one after the other, and reports each as it ends."""
+    """Times the stages of a target, and reports each at its end."""
 
     def __init__(self, names: tuple[str, ...], report: Report) -> None:
         self._names, self._report, self._done = names, report, 0
 
     @contextmanager
     def next(self) -> Iterator[Callable[[str], None]]:
-        """One stage; yields what takes a note about it."""
+        """The next stage; yields a function that adds a note to its line."""
         notes: list[str] = []
         start = time.perf_counter()
         yield notes.append

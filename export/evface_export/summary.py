@@ -1,4 +1,4 @@
-"""What came of an export: one row for each target, with speed where it can be measured here."""
+"""The results of an export: one row for each target, with its speed on this machine."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _AGREEMENT_CLIPS = 256
 
 @dataclass(frozen=True)
 class Row:
-    """A target: what was written, or why nothing was.
+    """The result of one target.
 
     Attributes:
-        reason: why it was refused; empty where an artefact was written.
-        note: what is to be known about it, such as that an engine has not been built.
+        reason: why it was refused; empty if an artefact was written.
+        note: such as that no engine was built.
     """
 
     target: Target
@@ -42,7 +42,7 @@ class Speed:
     """Latencies of artefacts on one core, in one run.
 
     Attributes:
-        core: the one they were pinned to; None where the system pins nothing.
+        core: the one they were pinned to; None if the system cannot pin.
         latencies: name of the target → latency at batch 1.
     """
 
@@ -58,14 +58,14 @@ class Speed:
             "are taken of the fastest tenth (p10)"
         )
         if any(latency.disturbed for latency in self.latencies.values()):
-            text += "; other work ran on this core, so p50 and p99 are longer than they would be"
+            text += "; other programs ran on this core, so p50 and p99 are too long"
         return text
 
 
 def measure_speed(conversion: Conversion, rows: Sequence[Row], *, seconds: float = 1.0) -> Speed:
-    """Each artefact that runs here, on the same clip and core, in turns; and the core's peak.
+    """Latency of the artefacts on the same clip and core, in turns, and the peak of the core.
 
-    What is for TensorRT runs on its device: no figure of another runtime stands in for it.
+    Artefacts for TensorRT are left out: they run on another device.
     """
     clip = next(conversion.calibration.batches(conversion.reference.indices[:1]))
     entry = {conversion.card.inputs[0].name: clip}
@@ -86,7 +86,7 @@ def measure_speed(conversion: Conversion, rows: Sequence[Row], *, seconds: float
 def agreement(conversion: Conversion, rows: Sequence[Row]) -> dict[str, dict[str, float]]:
     """Mean distance of landmarks between any two artefacts, and torch, on the same clips, px.
 
-    What is for TensorRT takes part as ONNX Runtime computes it.
+    Artefacts for TensorRT run on ONNX Runtime.
     """
     reference = conversion.reference.first(_AGREEMENT_CLIPS)
     height, width = conversion.card.inputs[0].shape[-2:]
@@ -112,7 +112,7 @@ def agreement(conversion: Conversion, rows: Sequence[Row]) -> dict[str, dict[str
 
 
 def rows_table(rows: Sequence[Row], speed: Speed | None, mega_macs: float) -> str:
-    """One row per target: written, size, difference, px, NME, ms, × own FP32, fraction of peak."""
+    """A Markdown table with one row for each target."""
     heading = [
         "target",
         "written",
@@ -139,8 +139,8 @@ def agreement_table(distances: dict[str, dict[str, float]]) -> str:
 
 
 def as_dict(row: Row, speed: Speed | None, mega_macs: float) -> dict[str, Any]:
-    """A row for scripts; what could not be measured is absent."""
-    found: dict[str, Any] = {
+    """A row for JSON, without the values that were not measured."""
+    values: dict[str, Any] = {
         "target": row.target.name,
         "written": row.exported is not None,
         "reason": row.reason,
@@ -148,8 +148,8 @@ def as_dict(row: Row, speed: Speed | None, mega_macs: float) -> dict[str, Any]:
     }
     done = row.exported
     if done is None:
-        return found
-    found |= {
+        return values
+    values |= {
         "path": str(done.path),
         "bytes": done.size_bytes,
         "trained": done.trained,
@@ -168,7 +168,7 @@ def as_dict(row: Row, speed: Speed | None, mega_macs: float) -> dict[str, Any]:
     }
     latency = speed.latencies.get(row.target.name) if speed is not None else None
     if speed is not None and latency is not None:
-        found |= {
+        values |= {
             "fast_ms": latency.fast_ms,
             "p50_ms": latency.p50_ms,
             "p95_ms": latency.p95_ms,
@@ -178,7 +178,7 @@ def as_dict(row: Row, speed: Speed | None, mega_macs: float) -> dict[str, Any]:
             ),
             "speed_up": _speed_up(row.target, speed),
         }
-    return found
+    return values
 
 
 def _cells(row: Row, speed: Speed | None, mega_macs: float) -> list[str]:
@@ -212,7 +212,7 @@ def _cells(row: Row, speed: Speed | None, mega_macs: float) -> list[str]:
 
 
 def _speed_up(target: Target, speed: Speed) -> float | None:
-    """How many times faster than float32 on the same runtime."""
+    """Speed relative to float32 on the same runtime."""
     float32 = speed.latencies.get(f"{target.name.rpartition('-')[0]}-fp32")
     if float32 is None:
         return None

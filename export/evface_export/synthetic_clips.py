@@ -1,9 +1,8 @@
-"""Clips for an export that was given none: avatars, turned into events on the fly."""
+"""Default clips of an export: avatars, simulated as events."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 
 import numpy as np
 
@@ -14,20 +13,15 @@ from evface_export.calibration import CalibrationSet
 NAME = "avatars of this package"
 COUNT = 2560
 _SEED = 7
-#: Heads that calibrate; the others judge.
+#: Heads for calibration; the others are for evaluation.
 _CALIBRATING = 32
 
 
-def synthetic_clips(
-    card: ModelCard, *, count: int = COUNT, advance: Callable[[int], None] = lambda clips: None
-) -> CalibrationSet:
-    """Inputs for the network of `card`: 512 to calibrate it, the others to judge the result.
+def synthetic_clips(card: ModelCard, *, count: int = COUNT) -> CalibrationSet:
+    """Inputs for the network of `card`: 512 for calibration, the others for evaluation.
 
-    Rendered faces are not photographs: what an artefact loses on them says how well it computes
-    what its checkpoint computes, not how well either finds a real face.
-
-    Args:
-        advance: gets the number of clips after every batch.
+    The loss on avatars shows how close an artefact is to its checkpoint, not how well either works
+    on real faces.
 
     Raises:
         ConfigError: a network whose input is not a voxel grid, or not square.
@@ -43,8 +37,8 @@ def synthetic_clips(
         raise ConfigError(
             "--calibration",
             None,
-            f"an .npz of clips: avatars can only be had as square voxel grids, and "
-            f"{card.name} takes {representation}",
+            f"an .npz of clips, since avatars are made as square voxel grids only, and the input "
+            f"of {card.name} is {representation}",
         )
     avatars = load_avatars()
     first = np.arange(len(avatars)) < _CALIBRATING
@@ -55,7 +49,6 @@ def synthetic_clips(
         width,
         count,
         _SEED,
-        advance=advance,
     )
     digest = hashlib.sha256()
     for name in sorted(arrays):

@@ -1,4 +1,4 @@
-"""The table of export targets. Adding one is adding a row."""
+"""The table of export targets; a new target is a new row."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from evface_edge.errors import ConfigError
 
 @dataclass(frozen=True)
 class Target:
-    """Something that a checkpoint may be exported to.
+    """A runtime and a precision that a checkpoint can be exported to.
 
     Attributes:
-        name: as users call it, and as it stands in the model card.
-        runtime: runs the artefact, and measures it at export (a row of `evface_runtimes`).
-        precision: of the backbone: "fp32", "fp16" or "int8"; the head computes in float.
+        name: for users, and in the model card.
+        runtime: runs the artefact, and compares it at export (a row of `evface_runtimes`).
+        precision: of the backbone: "fp32", "fp16" or "int8".
         suffix: of the artefact.
-        description: one line for `--help` and the plan.
-        for_tensorrt: the artefact is what TensorRT builds an engine of, on the device: INT8 around
-            zero, float16 where it is not INT8. Here, it is measured on `runtime`.
+        description: one line for the plan.
+        for_tensorrt: TensorRT builds an engine of the artefact on the device. INT8 is symmetric,
+            with float16 between. At export, it is compared on `runtime`.
     """
 
     name: str
@@ -32,17 +32,17 @@ class Target:
 
     @property
     def scheme(self) -> Literal["u8", "s8"]:
-        """How INT8 stores activations: TensorRT knows no zero point."""
+        """The type of INT8 activations; TensorRT takes no zero points."""
         return "s8" if self.for_tensorrt else "u8"
 
     @property
     def label(self) -> str:
-        """Ends the name of the artefact: two targets never write the same file."""
+        """The end of the file name of the artefact; no two targets write the same file."""
         return f"trt-{self.precision}" if self.for_tensorrt else self.precision
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """What an export to this target goes through, in order."""
+        """The stages of an export to this target, in order."""
         prepare = {"int8": ("quantise",), "fp16": ("halve",), "fp32": ()}[self.precision]
         convert: tuple[str, ...] = ()
         if self.runtime == "openvino":
@@ -67,10 +67,10 @@ ALL = "all"
 
 
 def find_targets(*names: str) -> tuple[Target, ...]:
-    """The targets of those names, each once; every one for "all".
+    """The targets with these names, each once; every one for "all".
 
     Raises:
-        ConfigError: there is none; the message names the nearest one, which is not taken.
+        ConfigError: an unknown name; the message suggests the nearest one.
     """
     known = {target.name: target for target in TARGETS}
     for name in names:

@@ -1,4 +1,4 @@
-"""Tables that read well in a terminal and are Markdown as they stand."""
+"""Aligned Markdown tables."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def text_table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Aligned columns: the first to the left, the others to the right."""
+    """A table with its first column aligned to the left, the others to the right."""
     columns = list(zip(heading, *rows, strict=True))
     widths = [max(3, *(len(cell) for cell in column)) for column in columns]
 

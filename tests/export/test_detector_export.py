@@ -1,8 +1,9 @@
-"""Export of a tiny face detector: the file computes what the network does, or is not written."""
+"""Export of a tiny face detector: the artefact agrees with the network, or is not written."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 from functools import partial
 from pathlib import Path
 
@@ -10,14 +11,17 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+import typer
+from typer.testing import CliRunner
 
 from evface_edge.card_file import read_card
-from evface_edge.errors import ExportError, ModelError
+from evface_edge.errors import ConfigError, ExportError, ModelError
 from evface_edge.geometry import SensorSize
 from evface_edge.tracking.detector_grid import GridShape
 from evface_edge.tracking.detector_network import DetectorNetwork
 from evface_edge.tracking.event_buffer import EventBuffer
 from evface_export import detector as export
+from evface_export.command_export import export as command
 from evface_training.checkpoint import save_checkpoint
 from evface_training.data.avatars import load_avatars
 from evface_training.detector import maker
@@ -26,19 +30,18 @@ from evface_training.detector.scenes import SceneSimulator
 from evface_training.recipe import TrainRecipe
 
 GRID = GridShape(width=48, height=32)
-NOTES = {"data": "none", "licence": "MIT", "recipe": "none"}
 
 
 @pytest.fixture(autouse=True)
 def few_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export, "CALIBRATION", 16)
-    monkeypatch.setattr(export, "JUDGING", 16)
+    monkeypatch.setattr(export, "CALIBRATION_SCENES", 16)
+    monkeypatch.setattr(export, "EVALUATION_SCENES", 16)
     monkeypatch.setattr(maker, "SceneSimulator", partial(SceneSimulator, images=(6, 6)))
 
 
 @pytest.fixture(scope="module")
 def network() -> Detector:
-    """Not trained, and with an opinion about every place."""
+    """Not trained; its heat map varies over all cells."""
     torch.manual_seed(3)
     network = Detector(DetectorConfig(GRID, (8, 16, 16, 16)))
     with torch.no_grad():
@@ -56,11 +59,11 @@ def checkpoint(network: Detector, tmp_path_factory: pytest.TempPathFactory) -> P
     return path
 
 
-def test_the_file_says_what_the_network_says(
+def test_the_artefact_agrees_with_the_network(
     network: Detector, checkpoint: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "detector.onnx"
-    done = export.export_detector(checkpoint, load_avatars(), output, training=NOTES)
+    done = export.export_detector(checkpoint, load_avatars(), output)
     assert done.path == output
     assert done.size_bytes == output.stat().st_size
     assert [path.name for path in tmp_path.iterdir()] == [output.name]
@@ -76,28 +79,45 @@ def test_the_file_says_what_the_network_says(
         assert np.abs(found - right).mean() < 0.1 * right.std()
 
     card = read_card(output)
-    assert (card.precision, card.training) == ("int8", NOTES)
+    assert (card.name, card.precision, card.training) == ("tiny", "int8", {"recipe": "tiny"})
     assert GridShape.from_config(card.representation) == GRID
     detector = DetectorNetwork(SensorSize(346, 260), output)
     assert detector.candidates(EventBuffer(200_000), 0, 3) == []
 
 
-def test_one_that_finds_less_is_not_written(
+def test_a_detector_with_less_recall_is_refused(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def blind(path: Path, scenes: object) -> dict[str, float]:
         return {"found_percent": -3.0, "iou_percent": 0.0, "threshold": 0.5}
 
-    monkeypatch.setattr(export, "_measured", blind)
-    with pytest.raises(ExportError, match="nothing was written"):
-        export.export_detector(
-            checkpoint, load_avatars(), tmp_path / "detector.onnx", training=NOTES
-        )
+    monkeypatch.setattr(export, "_metrics", blind)
+    with pytest.raises(ExportError) as caught:
+        export.export_detector(checkpoint, load_avatars(), tmp_path)
+    assert caught.value.field == "recall loss"
     assert not list(tmp_path.iterdir())
 
 
-def test_another_network_is_no_detector(network: Detector, tmp_path: Path) -> None:
+def test_checkpoints_of_other_networks(network: Detector, tmp_path: Path) -> None:
     path = tmp_path / "student.pt"
     save_checkpoint(path, network, None, kind="student")
-    with pytest.raises(ModelError, match="expected a face detector"):
+    assert not export.is_detector(str(path))
+    assert not export.is_detector("evface-s")
+    with pytest.raises(ModelError) as caught:
         export.load_detector(path)
+    assert (caught.value.path, caught.value.value) == (path, "student")
+
+
+def test_command(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "MAX_LOSS", 100.0)
+    app = typer.Typer()
+    app.command()(command)
+    folder = tmp_path / "new"
+    result = CliRunner().invoke(app, [str(checkpoint), "-o", str(folder), "--json"])
+    assert result.exit_code == 0, result.output
+    path = folder / "tiny-int8.onnx"
+    assert json.loads(result.output)["size_bytes"] == path.stat().st_size
+    assert read_card(path).name == "tiny"
+    refused = CliRunner().invoke(app, [str(checkpoint), "-t", "onnx-fp32"])
+    assert isinstance(refused.exception, ConfigError)
+    assert refused.exception.field == "--target"

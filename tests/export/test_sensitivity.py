@@ -1,4 +1,4 @@
-"""Which layer costs what: a layer that was damaged on purpose is the one that is found."""
+"""The loss of each layer in INT8: a layer that was damaged on purpose has the largest."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from evface_export.sensitivity import ALL, sensitivity, sensitivity_table
 
 def test_the_damaged_layer_is_the_worst(checkpoint: Any, clips_path: Path) -> None:
     network = copy.deepcopy(checkpoint.network)
-    with torch.no_grad():  # channel 0 is always 0, and its weights stretch the steps of the others
+    with torch.no_grad():  # channel 0 is always 0; its weights make the steps of the others longer
         network.backbone[1].weight[0] = 0
         network.backbone[1].bias[0] = -1
         network.backbone[3].weight[:, 0] = 8

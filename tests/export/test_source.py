@@ -1,4 +1,4 @@
-"""What may be exported, and what may not."""
+"""What can be exported, and what cannot."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from evface_export.source import load_source
 def test_a_bundled_name_is_its_float_form() -> None:
     source = load_source("evface-s")
     assert (source.card.name, source.card.precision) == ("evface-s", "fp32")
-    assert source.card.metrics == {}  # they were those of another artefact
+    assert source.card.metrics == {}  # they belong to another artefact
     shape = source.card.inputs[0].shape[1:]
     with torch.no_grad():
         landmarks, log_sigma, presence = source.network(torch.zeros(3, *shape))
@@ -45,16 +45,19 @@ def test_our_own_onnx(checkpoint: Any, tmp_path: Path) -> None:
 def test_what_cannot_be_exported_again(tmp_path: Path) -> None:
     int8 = find_model("evface-s-int8")
     assert read_card(int8).precision == "int8"
-    with pytest.raises(ModelError, match="is int8, and only a float32 model can be exported"):
+    with pytest.raises(ModelError) as caught:
         load_source(int8)
+    assert (caught.value.field, caught.value.value) == ("precision", "int8")
     for name in ("a.xml", "a.engine"):
         (tmp_path / name).write_bytes(b"")
-        with pytest.raises(ModelError, match="cannot be exported again"):
+        with pytest.raises(ModelError) as caught:
             load_source(tmp_path / name)
-    with pytest.raises(ModelError, match="no such checkpoint"):
+        assert caught.value.path == tmp_path / name
+        assert caught.value.value == Path(name).suffix
+    with pytest.raises(ModelError, match=r"absent\.pt"):
         load_source(tmp_path / "absent.pt")
-    with pytest.raises(ModelError, match="did you mean 'evface-s"):
+    with pytest.raises(ModelError, match="evface-s"):  # the nearest name
         load_source("evface-z")
     (tmp_path / "torn.pt").write_bytes(b"PK\x03\x04")
-    with pytest.raises(ModelError, match=r"torn\.pt: not a checkpoint, or damaged"):
+    with pytest.raises(ModelError, match=r"torn\.pt"):
         load_source(tmp_path / "torn.pt")

@@ -133,7 +133,7 @@ def test_engine_that_computes_something_else(
 
     monkeypatch.setattr(runtimes, "load", sabotaged)
     result = _run(model)
-    with pytest.raises(ExportError, match=r"the engine puts landmarks 3\.6\d px from"):
+    with pytest.raises(ExportError, match=r"3\.6\d px"):
         raise result.exception or AssertionError(result.output)
     assert not model.with_suffix(".engine").exists()
 
@@ -150,30 +150,30 @@ def test_read_only_folder(model: Path, fake_tensorrt: Any, monkeypatch: pytest.M
 
     monkeypatch.setattr(tensorrt_build, "replace_file", refuse)
     result = _run(model)
-    with pytest.raises(ExportError, match=r"cannot be written \(Permission denied\)"):
+    with pytest.raises(ExportError, match="Permission denied"):
         raise result.exception or AssertionError(result.output)
 
 
-def test_models_that_tensorrt_does_not_take(model: Path, tmp_path: Path) -> None:
+def test_models_that_are_not_for_tensorrt(model: Path, tmp_path: Path) -> None:
     foreign = tmp_path / "foreign.onnx"
     foreign.write_bytes(b"\x08\x0a\x3a\x00")
     card = read_card(FP32)
     wrong = dataclasses.replace(card, precision="int8", target="onnx-int8")
     unsigned = tmp_path / "u8.onnx"
     unsigned.write_bytes(embed_card(FP32.read_bytes(), wrong))
-    for arguments, kind, part in (
-        ((tmp_path / "model.xml",), ConfigError, ".onnx"),
-        ((foreign,), ModelError, "foreign.onnx"),
-        ((unsigned,), ConfigError, "trt-int8"),
-        ((model, "-o", tmp_path / "m.onnx"), ConfigError, ".engine"),
-        ((model, "--max-batch", 0), ConfigError, "max_batch = 0"),
+    for arguments, field, value in (
+        ((tmp_path / "model.xml",), "MODEL", str(tmp_path / "model.xml")),
+        ((unsigned,), "MODEL", str(unsigned)),
+        ((model, "-o", tmp_path / "m.onnx"), "output", str(tmp_path / "m.onnx")),
+        ((model, "--max-batch", 0), "max_batch", 0),
     ):
-        result = _run(*arguments)
-        assert type(result.exception) is kind
-        assert part in str(result.exception)
+        error = _run(*arguments).exception
+        assert isinstance(error, ConfigError)
+        assert (error.field, error.value) == (field, value)
+    assert isinstance(_run(foreign).exception, ModelError)
 
 
-def test_demo_inputs_are_real_ones() -> None:
+def test_inputs_of_the_demo() -> None:
     card = read_card(FP32)
     inputs = demo_inputs(card, 4)
     assert inputs.shape == (4, *card.inputs[0].shape[1:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import time
@@ -20,114 +21,146 @@ if TYPE_CHECKING:
     from evface_export.parity import Limits
     from evface_export.pipeline import Exported
     from evface_export.summary import Row, Speed
+    from evface_training.data.faces import FaceSet
 
 _DEFAULT = "onnx-int8"
 _TARGET_HELP = (
-    f"One of {', '.join([*(target.name for target in TARGETS), ALL])}; may be repeated. "
+    f"One of {', '.join([*(target.name for target in TARGETS), ALL])}; repeatable. "
     f"By default {_DEFAULT}."
 )
-Say = Callable[[str], None]
+Print = Callable[[str], None]
 
 
 def export(
     model: Annotated[
-        str, typer.Argument(help="A checkpoint, a bundled name, or a float32 ONNX model of ours.")
+        str, typer.Argument(help="A checkpoint, a bundled model, or an exported onnx-fp32 model.")
     ],
     target: Annotated[list[str] | None, typer.Option("--target", "-t", help=_TARGET_HELP)] = None,
     calibration: Annotated[
         Path | None,
         typer.Option(
-            help="Clips (.npz) to calibrate INT8 with, and to judge every artefact on; by default, "
-            "avatars."
+            help="Clips (.npz) for INT8 calibration and for evaluation. By default, clips of "
+            "avatars are made."
         ),
     ] = None,
     max_nme_loss: Annotated[
-        str, typer.Option(help="Largest relative rise of the landmark error, such as 2%.")
+        str, typer.Option(help="Largest relative increase of the NME, such as 2%.")
     ] = "2%",
     quantizer: Annotated[
-        str, typer.Option(help="What makes INT8: pt2e, nncf, or nncf-accuracy.")
+        str, typer.Option(help="INT8 quantiser: pt2e, nncf, or nncf-accuracy.")
     ] = "pt2e",
     qat_steps: Annotated[
-        int, typer.Option(help="Of training, where pt2e misses the limit; 0: none.")
+        int, typer.Option(help="Training steps if pt2e is beyond a limit; 0 turns training off.")
     ] = 120,
     report: Annotated[
         Path | None,
-        typer.Option(help="Folder for what each layer in INT8 costs: a table and a plot."),
+        typer.Option(help="Folder for a table and a plot of the INT8 loss of each layer."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan only.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan only.")] = False,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File or existing folder to write to.")
+        Path | None, typer.Option("--output", "-o", help="Folder or file to write.")
     ] = None,
     check_trt: Annotated[
         bool,
         typer.Option(
             "--check-trt",
-            help="Have tensorrt-rtx parse and build what is for TensorRT; no GPU. With --target "
-            "all, it is done wherever tensorrt-rtx is installed.",
+            help="Parse and build TensorRT targets with tensorrt-rtx, which needs no GPU. Always "
+            "on for --target all, if tensorrt-rtx is installed.",
         ),
     ] = False,
+    faces: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="For a face detector: folder of faces for simulated scenes; repeatable. By "
+            "default, avatars."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
-    """Turn a trained model into one for a device; refuse if its landmarks moved.
+    """Export a model to a device, and refuse it if its landmarks move.
+
+    The checkpoint of a face detector is exported as onnx-int8, and compared on simulated scenes.
 
     \b
     Examples:
       evface-edge export evface-s --target all -o models
       evface-edge calibration-set --faces faces/300w_train -o clips.npz
       evface-edge export runs/s1/last.pt --target onnx-int8 --calibration clips.npz
+      evface-edge export runs/detector/last.pt --faces faces/300w_train
     """
     targets = find_targets(*(target or [_DEFAULT]))
     loss = parse_fraction("--max-nme-loss", max_nme_loss)
     _require("torch", "torchao", "onnx", "onnxscript")
     from evface_export.conversion import Conversion, Int8
+    from evface_export.detector import export_detector, is_detector
     from evface_export.parity import Limits
     from evface_export.pipeline import artefact_path
     from evface_export.source import load_source
 
-    int8 = Int8(quantizer, qat_steps)  # type: ignore[arg-type]  # it checks the name itself
+    int8 = Int8(quantizer, qat_steps)  # type: ignore[arg-type]  # Int8 checks the name
     limits = Limits(max_nme_loss=loss)
+    if is_detector(model):
+        if [chosen.name for chosen in targets] != ["onnx-int8"]:
+            raise ConfigError("--target", ", ".join(target or []), "onnx-int8 for a face detector")
+        done = export_detector(Path(model), _detector_faces(faces), output)
+        results = dataclasses.asdict(done) | {"path": str(done.path)}
+        typer.echo(json.dumps(results) if as_json else str(done))
+        return
     if report is not None:
         _check_report(report)
     checkpoint = load_source(model)
     paths = {chosen: artefact_path(checkpoint.card, chosen, output) for chosen in targets}
     if len(set(paths.values())) < len(paths):
-        raise ConfigError("--output", str(output), "an existing folder, for several targets")
+        raise ConfigError("--output", str(output), "a folder, for several targets")
     if dry_run:
         _show_plan(paths, calibration, loss)
         return
 
-    def say(line: str) -> None:
+    def show(line: str) -> None:
         typer.echo(line, err=as_json)
 
-    clips = _clips(checkpoint, calibration, say)
+    clips = _clips(checkpoint, calibration, show)
     conversion = Conversion(checkpoint, clips, int8, max_nme_loss=loss)
-    layers = None if report is None else _report(conversion, report, targets, say)
+    layers = None if report is None else _report(conversion, report, targets, show)
     every = targets == TARGETS
     checked = check_trt or (every and importlib.util.find_spec("tensorrt_rtx") is not None)
-    rows = _export_each(conversion, paths, limits, checked, say)
-    written = [row for row in rows if row.exported is not None]
+    rows = _export_each(conversion, paths, limits, checked, show)
     speed = None
-    if every and written:
+    if every and any(row.exported is not None for row in rows):
         from evface_export.summary import measure_speed
 
-        say("measuring latency on one core")
+        show("measuring latency on one core")
         speed = measure_speed(conversion, rows)
     if as_json:
         typer.echo(json.dumps(_as_json(conversion, rows, speed, layers), indent=2))
     else:
-        _show(conversion, rows, speed)
+        _show_results(conversion, rows, speed)
     refused = [row.target.name for row in rows if row.exported is None]
     if refused:
         raise ExportError(
-            f"{len(refused)} of {len(rows)} targets were refused: {', '.join(refused)}"
+            f"{len(refused)} of {len(rows)} targets were refused: {', '.join(refused)}",
+            field="--target",
+            value=refused,
         )
+
+
+def _detector_faces(folders: list[Path] | None) -> FaceSet:
+    """The faces of people that training may see; avatars if no folder is given."""
+    from evface_training.data.avatars import load_avatars
+    from evface_training.data.loading import load_faces
+    from evface_training.data.split import split_faces
+
+    if not folders:
+        return load_avatars()
+    training, _ = split_faces(load_faces(folders))
+    return training
 
 
 def parse_fraction(field: str, text: str) -> float:
     """A fraction such as "2%" or "0.02".
 
     Raises:
-        ConfigError: anything else, such as 2 without the sign.
+        ConfigError: anything else, such as 2 without the percent sign.
     """
     number, percent, rest = text.strip().partition("%")
     try:
@@ -151,64 +184,61 @@ def _show_plan(paths: dict[Target, Path], calibration: Path | None, loss: float)
         source = f"{COUNT} clips of {NAME}"
     else:
         source = f"{len(CalibrationSet.load(calibration))} clips of {calibration}"
-    typer.echo(f"{source}; the NME may rise by {loss:.2%}. Nothing was written.")
+    typer.echo(f"{source}; the NME may increase by {loss:.2%}. Nothing was written.")
 
 
-def _clips(checkpoint: Checkpoint, calibration: Path | None, say: Say) -> CalibrationSet:
+def _clips(checkpoint: Checkpoint, calibration: Path | None, show: Print) -> CalibrationSet:
     from evface_export.calibration import CalibrationSet
     from evface_export.synthetic_clips import synthetic_clips
 
-    begun = time.perf_counter()
+    start = time.perf_counter()
     if calibration is None:
-        say(
-            "no --calibration: using clips of avatars "
-            "(real faces calibrate better: evface-edge calibration-set)"
-        )
+        show("making clips of avatars (calibrate with real faces: evface-edge calibration-set)")
         clips = synthetic_clips(checkpoint.card)
     else:
         clips = CalibrationSet.load(calibration)
-    seconds = time.perf_counter() - begun
-    say(f"{len(clips)} clips of {clips.name}, {seconds:.1f} s, {clips.inputs.nbytes / 1e6:.0f} MB")
+    seconds = time.perf_counter() - start
+    show(f"{len(clips)} clips of {clips.name}, {seconds:.1f} s, {clips.inputs.nbytes / 1e6:.0f} MB")
     return clips
 
 
 def _export_each(
-    conversion: Conversion, paths: dict[Target, Path], limits: Limits, check_trt: bool, say: Say
+    conversion: Conversion, paths: dict[Target, Path], limits: Limits, check_trt: bool, show: Print
 ) -> list[Row]:
-    """A row for each target; of one target alone, what refuses it is raised."""
+    """A row for each target. With a single target, the error of a refusal is raised."""
     from evface_export import pipeline
     from evface_export.summary import Row
 
     rows: list[Row] = []
     for chosen, path in paths.items():
-        say(f"{chosen.name}: {chosen.description}")
+        show(f"{chosen.name}: {chosen.description}")
         try:
             done = pipeline.export_target(
                 conversion,
                 chosen,
                 path,
                 limits=limits,
-                report=lambda line: say(f"  {line}"),
+                report=lambda line: show(f"  {line}"),
                 check_with_tensorrt=check_trt,
             )
-            note = _engine(done, say) if chosen.for_tensorrt else ""
+            note = _engine(done, show) if chosen.for_tensorrt else ""
             rows.append(Row(chosen, done, note=note))
         except (ConfigError, ExportError, RuntimeUnavailable) as error:
             if len(paths) == 1:
                 raise
-            say(f"  refused: {error}")
+            show(f"  refused: {error}")
             rows.append(Row(chosen, reason=str(error)))
     return rows
 
 
-def _engine(done: Exported, say: Say) -> str:
-    """Build the engine of what is for TensorRT, or say how, where TensorRT or a GPU is absent."""
+def _engine(done: Exported, show: Print) -> str:
+    """Build the engine, or name the command, if TensorRT or a GPU is missing."""
     from evface_export.command_build_engine import build_here, can_build
 
     if not can_build():
         return done.note
     return build_here(
-        done.path, done.path.with_suffix(".engine"), report=lambda line: say(f"  {line}")
+        done.path, done.path.with_suffix(".engine"), report=lambda line: show(f"  {line}")
     )
 
 
@@ -221,17 +251,17 @@ def _check_report(folder: Path) -> None:
 
 
 def _report(
-    conversion: Conversion, folder: Path, targets: tuple[Target, ...], say: Say
+    conversion: Conversion, folder: Path, targets: tuple[Target, ...], show: Print
 ) -> list[Path]:
-    """Write and show what each layer costs; → the files."""
+    """Write and print the loss of each layer, and return the files."""
     from evface_export.sensitivity import sensitivity, sensitivity_table, write_sensitivity
 
     scheme = targets[0].scheme if len(targets) == 1 else "u8"
-    say(f"each layer alone in {scheme}")
-    layers = sensitivity(conversion, scheme=scheme, advance=lambda name: say(f"  {name}"))
-    say(sensitivity_table(layers))
+    show(f"one layer at a time in {scheme}")
+    layers = sensitivity(conversion, scheme=scheme, advance=lambda name: show(f"  {name}"))
+    show(sensitivity_table(layers))
     files = write_sensitivity(layers, folder, conversion.card.name)
-    say("written: " + ", ".join(str(path) for path in files))
+    show("written: " + ", ".join(str(path) for path in files))
     return files
 
 
@@ -241,7 +271,7 @@ def _as_json(
     from evface_export.summary import agreement, as_dict
 
     mega_macs = conversion.mega_macs
-    found: dict[str, object] = {
+    result: dict[str, object] = {
         "model": conversion.card.name,
         "million_multiply_adds": mega_macs,
         "calibration": {
@@ -253,17 +283,17 @@ def _as_json(
         "targets": [as_dict(row, speed, mega_macs) for row in rows],
     }
     if speed is not None:
-        found |= {
+        result |= {
             "core": speed.core,
             "peak_gops": {"fp32": speed.peak.fp32_gops, "int8": speed.peak.int8_gops},
             "agreement_px": agreement(conversion, rows),
         }
     if report is not None:
-        found["report"] = [str(path) for path in report]
-    return found
+        result["report"] = [str(path) for path in report]
+    return result
 
 
-def _show(conversion: Conversion, rows: list[Row], speed: Speed | None) -> None:
+def _show_results(conversion: Conversion, rows: list[Row], speed: Speed | None) -> None:
     from evface_export.summary import agreement, agreement_table, rows_table
 
     typer.echo()
@@ -273,7 +303,7 @@ def _show(conversion: Conversion, rows: list[Row], speed: Speed | None) -> None:
             typer.echo(f"{row.target.name}: {row.reason or row.note}")
     if speed is not None:
         typer.echo(f"\n{conversion.mega_macs:.0f} million multiply-adds; {speed}\n")
-        typer.echo("mean distance of landmarks between any two:\n")
+        typer.echo("mean distance of landmarks between two artefacts:\n")
         typer.echo(agreement_table(agreement(conversion, rows)))
     for row in rows:
         if row.exported is not None:
@@ -286,5 +316,5 @@ def _require(*packages: str) -> None:
     absent = [package for package in packages if importlib.util.find_spec(package) is None]
     if absent:
         raise RuntimeUnavailable(
-            f"export needs {', '.join(absent)}: pip install 'evface-edge[export]'"
+            f"export needs {', '.join(absent)}", fix="pip install 'evface-edge[export]'"
         )
