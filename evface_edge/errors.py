@@ -80,11 +80,23 @@ class ExportError(EvfaceError):
 
 
 class InputTypeError(ConfigError, TypeError):
-    """An argument of a wrong type; `value` is the name of the type that was found."""
+    """An argument of a wrong type; `value` is the name of the type that was found.
+
+    With `show_value`, which is for short tuples, `value` is the argument itself.
+    """
 
     def __init__(
-        self, field: str, argument: object, expected: str, *, fix: str | None = None
+        self,
+        field: str,
+        argument: object,
+        expected: str,
+        *,
+        fix: str | None = None,
+        show_value: bool = False,
     ) -> None:
+        if show_value:
+            ConfigError.__init__(self, field, argument, expected, fix=fix)
+            return
         kind = type(argument)
         name = kind.__qualname__
         if kind.__module__ != "builtins":

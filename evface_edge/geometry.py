@@ -108,7 +108,7 @@ def to_size(value: Any) -> SensorSize:
     """
     if isinstance(value, SensorSize):
         return value
-    numbers = _numbers(value, 2, Integral)
+    numbers = _numbers("size", value, "two integers (width, height)", 2, Integral)
     if numbers is None:
         raise InputTypeError("size", value, "a SensorSize, or two integers (width, height)")
     return SensorSize(int(numbers[0]), int(numbers[1]))
@@ -123,18 +123,20 @@ def to_box(value: Any) -> Box:
     """
     if isinstance(value, Box):
         return value
-    numbers = _numbers(value, 4, Real)
+    numbers = _numbers("box", value, "four numbers (x, y, width, height)", 4, Real)
     if numbers is None:
         raise InputTypeError("box", value, "a Box, or four numbers (x, y, width, height) in pixels")
     x, y, width, height = (float(number) for number in numbers)
     return Box(x, y, width, height)
 
 
-def _numbers(value: Any, count: int, kind: type) -> list[Any] | None:
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    if not isinstance(value, (tuple, list)) or len(value) != count:
+def _numbers(field: str, value: Any, expected: str, count: int, kind: type) -> list[Any] | None:
+    numbers = value.tolist() if isinstance(value, np.ndarray) else value
+    if not isinstance(numbers, (tuple, list)):
         return None
-    numbers = list(value)
-    valid = all(isinstance(n, kind) and not isinstance(n, bool) for n in numbers)
-    return numbers if valid else None
+    if not all(isinstance(n, kind) and not isinstance(n, bool) for n in numbers):
+        return None
+    if len(numbers) != count:
+        short = len(numbers) <= 8
+        raise InputTypeError(field, numbers if short else value, expected, show_value=short)
+    return list(numbers)

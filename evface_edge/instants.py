@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Protocol
 
-from evface_edge.errors import ConfigError, EventFormatError
+from evface_edge.errors import ConfigError, EventFormatError, InputTypeError
 from evface_edge.events.array import EventArray
 from evface_edge.events.source import EventSource
 from evface_edge.tracking.event_buffer import EventBuffer
@@ -62,13 +62,17 @@ class Timestamps:
     """Given instants; those before the first event or in a long silence are skipped.
 
     Raises:
+        InputTypeError: no iterable; while iterating, an instant that is not a number.
         ConfigError: while iterating, an instant that is not later than the previous one.
     """
 
     at_end = False
 
     def __init__(self, at_us: Iterable[int]) -> None:
-        self._rest = iter(at_us)
+        try:
+            self._rest = iter(at_us)
+        except TypeError:
+            raise InputTypeError("at_us", at_us, "several times in µs, such as a list") from None
         self._previous_us: int | None = None
         self.due_us: int | None = None
         self.advance()
@@ -79,11 +83,19 @@ class Timestamps:
 
     def advance(self) -> None:
         upcoming = next(self._rest, None)
-        self.due_us = None if upcoming is None else int(upcoming)
+        try:
+            self.due_us = None if upcoming is None else int(upcoming)
+        except (TypeError, ValueError, OverflowError):
+            raise InputTypeError("at_us", upcoming, "whole numbers of µs") from None
         if self.due_us is None:
             return
         if self._previous_us is not None and self.due_us <= self._previous_us:
-            raise ConfigError("at_us", self.due_us, f"more than {self._previous_us}")
+            raise ConfigError(
+                "at_us",
+                self.due_us,
+                f"more than {self._previous_us}",
+                reason=f"at_us: times must increase; {self.due_us} follows {self._previous_us}",
+            )
         self._previous_us = self.due_us
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from numbers import Integral, Real
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
 from evface_edge.card import ModelCard
-from evface_edge.errors import ConfigError
+from evface_edge.errors import ConfigError, InputTypeError, RuntimeUnavailable
 from evface_edge.events.array import make_events
 from evface_edge.events.source import EventSource
 from evface_edge.geometry import Box, BoxLike, SensorSize, Size, to_box
@@ -31,6 +33,11 @@ MAX_RATE_HZ = 1000.0
 #: On a smaller sensor no face can be recognised.
 MIN_SENSOR_PX = 16
 MAX_FACES = 8
+
+
+def _check_number(field: str, value: object, kind: type, expected: str) -> None:
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise InputTypeError(field, value, expected)
 
 
 class Predictor:
@@ -58,6 +65,7 @@ class Predictor:
     Raises:
         ModelError: no such model, or its card is missing or does not fit.
         RuntimeUnavailable: the runtime or the device is not available.
+        InputTypeError: a setting of a wrong type.
         ConfigError: a setting out of range.
     """
 
@@ -74,9 +82,13 @@ class Predictor:
         policy: TrackingPolicy | None = None,
         detector: Callable[[SensorSize], CandidateSource] | None = None,
     ) -> None:
+        if not isinstance(model, (str, os.PathLike, ModelCard)):
+            raise InputTypeError("model", model, "a name, a path or a ModelCard")
+        _check_number("faces", faces, Integral, f"an integer, 1 to {MAX_FACES}")
         if not 1 <= faces <= MAX_FACES:
             raise ConfigError("faces", faces, f"1 to {MAX_FACES}")
         rate_hz = DEFAULT_RATE_HZ if rate_hz is None else rate_hz
+        _check_number("rate_hz", rate_hz, Real, f"a number above 0, at most {MAX_RATE_HZ:g}")
         if not 0 < rate_hz <= MAX_RATE_HZ:
             raise ConfigError("rate_hz", rate_hz, f"above 0, at most {MAX_RATE_HZ:g}")
         self._faces, self._smoothing, self._policy = faces, smoothing, policy
@@ -89,6 +101,7 @@ class Predictor:
             threads=threads,
         )
         self._thread = threading.get_ident()
+        self._closed = False
 
     @property
     def card(self) -> ModelCard:
@@ -118,8 +131,8 @@ class Predictor:
                 for files that do not contain it.
             box: the face box if it is known, best tight around the landmarks: a Box, or
                 (x, y, width, height) in pixels. Then no face is searched for or followed, and
-                every instant has a result: the mean of an inference in this box and one in the
-                box of the landmarks found.
+                every instant from the first event in it on has a result: the mean of an inference
+                in this box and one in the box of the landmarks found.
             at_us: output instants in µs, increasing, in place of the rate. Instants before the
                 first event or after the last one have no result.
 
@@ -129,8 +142,9 @@ class Predictor:
 
         Raises:
             InputTypeError: an argument of an unsupported type.
-            ConfigError: no size, or instants that do not increase.
+            ConfigError: no size, a box beside the sensor, or instants that do not increase.
             EventFormatError: events that are damaged, out of order, or outside the sensor.
+            RuntimeUnavailable: the Predictor is closed.
         """
         with open_input(events, size) as source:
             faces: list[FaceLandmarks] = []
@@ -162,6 +176,7 @@ class Predictor:
                 sensor with a side of fewer than 16 pixels.
         """
         # Checked at the call; what follows runs at the first iteration.
+        self._check_open()
         return self._open_and_track(
             events, size, None if box is None else to_box(box), latest, at_us
         )
@@ -188,6 +203,14 @@ class Predictor:
             raise ConfigError(
                 "size", str(source.size), f"a sensor of at least {MIN_SENSOR_PX} pixels per side"
             )
+        if box is not None and not box.fraction_inside(
+            Box(-0.5, -0.5, source.size.width, source.size.height)
+        ):
+            raise ConfigError(
+                "box",
+                (box.x, box.y, box.width, box.height),
+                f"a box that overlaps the {source.size} sensor",
+            )
         buffer = EventBuffer(self.card.window.max_duration_us)
         tracker: FixedBox | Tracker
         if box is not None:
@@ -206,6 +229,7 @@ class Predictor:
         schedule: Schedule = FixedRate(self._period_us) if at_us is None else Timestamps(at_us)
         for now_us in instants(source, buffer, schedule, FrameSkipper(source) if latest else None):
             self._check_thread()
+            self._check_open()
             yield now_us, tracker.update(buffer, now_us)
 
     def watch(
@@ -236,6 +260,12 @@ class Predictor:
                 fix="make one Predictor for each thread",
             )
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeUnavailable(
+                "this Predictor is closed", field="closed", value=True, fix="create a new one"
+            )
+
     def warmup(self) -> None:
         """Compile and allocate everything now, so that the first result is not late."""
         side = 64
@@ -246,6 +276,7 @@ class Predictor:
 
     def close(self) -> None:
         """Release the network; a runtime object that was passed in stays open."""
+        self._closed = True
         self._network.close()
 
     def __enter__(self) -> Predictor:

@@ -46,10 +46,12 @@ def convert(
     from evface_edge.cli.progress import progress
     from evface_edge.events import EventWriter, open_events, uri
     from evface_edge.events.recording import Recording
+    from evface_edge.results.output_file import check_folder
 
     out = uri.parse(target).path
     if out.exists() and out.is_file() and not overwrite:
         raise ConfigError("OUTPUT", str(out), "a name that does not exist, or --overwrite")
+    check_folder(out)
     began_s = time.monotonic()
     with open_events(source, size=size, strict=strict) as recording:
         if not isinstance(recording, Recording):

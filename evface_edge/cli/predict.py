@@ -87,7 +87,7 @@ def predict(
     """
     from evface_edge.cli.outputs import PREDICT_SUFFIXES, check_outputs, open_live_views
     from evface_edge.cli.progress import progress
-    from evface_edge.cli.run import run_predictor
+    from evface_edge.cli.run import run_predictor, suggest_salvage
     from evface_edge.events import open_events
     from evface_edge.live import until_stopped
     from evface_edge.predictor import Predictor
@@ -110,6 +110,7 @@ def predict(
             ) as predictor,
             until_stopped(events, seconds=seconds) as stoppable,
             progress(events) as report,
+            suggest_salvage(events),
         ):
             description = predictor.describe()
             run = run_predictor(
@@ -163,7 +164,7 @@ def _show(
         typer.echo(f"lost: {describe_losses(counters)}")
     typer.echo(description)
     show_summary(run)
-    typer.echo(f"in {elapsed_s:.1f} s")
+    typer.echo(f"took {elapsed_s:.1f} s")
     for path in files(outputs):
         typer.echo(f"written: {path}")
     if not outputs:

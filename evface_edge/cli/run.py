@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
 from evface_edge.cli.outputs import WRITERS, open_files
+from evface_edge.errors import EventFormatError
 from evface_edge.events.source import EventSource
 from evface_edge.geometry import Box
-from evface_edge.results import FaceLandmarks, Predictions
+from evface_edge.results import FaceLandmarks, FaceState, Predictions
 from evface_edge.results.output_file import whole_file
 
 if TYPE_CHECKING:
@@ -47,7 +48,11 @@ class FaceSummary:
                     "results": results,
                     "first_us": int(sums["first_us"]),
                     "last_us": int(sums["last_us"]),
-                    "states": {n: count / results for n, count in sums["states"].most_common()},
+                    "states": {
+                        state.value: sums["states"][state.value] / results
+                        for state in FaceState
+                        if sums["states"][state.value]
+                    },
                     "mean_presence": sums["presence"] / results,
                     "mean_sigma_px": sums["sigma"] / results,
                 }
@@ -123,6 +128,26 @@ def run_predictor(
     return RunResult(predictions, summary.rows(), first_us, last_us)
 
 
+@contextmanager
+def suggest_salvage(source: EventSource) -> Iterator[None]:
+    """Damage of the recording, with how many events --salvage uses."""
+    try:
+        yield
+    except EventFormatError as error:
+        events = source.counters.events
+        if error is not getattr(source, "damage", None) or not events:
+            raise
+        raise EventFormatError(
+            error.reason,
+            path=error.path,
+            offset=error.offset,
+            field=error.field,
+            value=error.value,
+            expected=error.expected,
+            fix=f"--salvage uses the {events:,} events before it",
+        ) from error
+
+
 def show_summary(run: RunResult) -> None:
     """Print a table with a row for each face, or that there is none."""
     windows = run.predictions.windows
@@ -142,8 +167,9 @@ def show_summary(run: RunResult) -> None:
         table.add_row(
             str(row["face_id"]),
             f"{row['results']:,}",
-            f"{(row['first_us'] - run.first_us) / 1e6:.2f}",
-            f"{(row['last_us'] - run.first_us) / 1e6:.2f}",
+            # A result has the time of its newest event, just before that of the window.
+            f"{max(row['first_us'] - run.first_us, 0) / 1e6:.2f}",
+            f"{max(row['last_us'] - run.first_us, 0) / 1e6:.2f}",
             f"{row['mean_presence']:.2f}",
             f"{row['mean_sigma_px']:.1f}",
             ", ".join(f"{name} {fraction:.0%}" for name, fraction in row["states"].items()),

@@ -66,6 +66,7 @@ def view(
         open_live_views,
     )
     from evface_edge.cli.progress import progress
+    from evface_edge.cli.run import suggest_salvage
     from evface_edge.errors import ConfigError
     from evface_edge.events import open_events
     from evface_edge.live import describe_losses, until_stopped
@@ -83,6 +84,7 @@ def view(
         with (
             until_stopped(events, seconds=seconds) as stoppable,
             progress(events) as report,
+            suggest_salvage(events),
             open_files(outputs, fps=fps, text=text) as viewers,
         ):
             accumulation_us = round(1e3 * accumulate_ms)

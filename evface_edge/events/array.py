@@ -25,7 +25,8 @@ def make_events(t: Any, x: Any, y: Any, p: Any) -> EventArray:
 
     Raises:
         InputTypeError: a column that is not one of numbers.
-        EventFormatError: columns of different lengths, or a number that EVENT_DTYPE cannot hold.
+        EventFormatError: columns of different lengths, a number that EVENT_DTYPE cannot hold, or
+            p other than 0 and 1.
     """
     columns = {
         name: _column(name, values) for name, values in (("t", t), ("x", x), ("y", y), ("p", p))
@@ -76,29 +77,32 @@ def _column(name: str, values: Any) -> NDArray[Any]:
     if column.ndim != 1 or column.dtype.kind not in "iubf":
         raise InputTypeError(name, values, "numbers (N,), such as a NumPy array")
     limits = np.iinfo(EVENT_DTYPE[name])
-    if column.dtype == limits.dtype:
+    low, high = (0, 1) if name == "p" else (limits.min, limits.max)
+    if column.dtype == limits.dtype and (name != "p" or column.max(initial=0) <= high):
         return column
-    valid = (column >= limits.min) & (column <= limits.max)
+    valid = (column >= low) & (column <= high)
     if column.dtype.kind == "f":
         valid &= column == np.rint(column)
     if not valid.all():
         index = int(valid.argmin())
+        value = column[index].item()
         raise EventFormatError(
             f"{name} of event {index} is {column[index]}",
             field=name,
-            value=column[index].item(),
-            expected=f"a whole number from {limits.min} to {limits.max}",
-            fix=_FIXES[name],
+            value=value,
+            expected=f"a whole number from {low} to {high}",
+            fix=_fix(name, value, low, high),
         )
     return column.astype(limits.dtype)
 
 
-_FIXES = {
-    "t": "convert to microseconds and round",
-    "x": "round to whole pixels",
-    "y": "round to whole pixels",
-    "p": "use 1 for brighter and 0 for darker",
-}
+def _fix(name: str, value: float, low: int, high: int) -> str:
+    if name == "p":
+        signed = "; for -1/+1 use (p > 0)" if value == -1 else ", 1 for brighter"
+        return f"p must be 0 or 1{signed}"
+    if name == "t":
+        return "convert to microseconds and round"
+    return "round to whole pixels" if low < value < high else f"expected {low} to {high}"
 
 
 def raw(records: NDArray[Any]) -> NDArray[np.void]:

@@ -28,9 +28,11 @@ class FixedBox:
         self._accepted_us = 0
 
     def update(self, buffer: EventBuffer, now_us: int) -> list[FaceLandmarks]:
-        """The face at `now_us`; always one."""
+        """The face at `now_us`; none before the first event in the box."""
         policy = self._policy
         crop = self._network.crop(buffer, self._box, now_us)
+        if self._last is None and not crop.event_count:
+            return []
         is_still = crop.event_count < policy.still_fraction * self._network.target_events(crop)
         age_us = now_us - self._accepted_us
         if self._last is not None and is_still and age_us <= policy.max_hold_us:

@@ -86,7 +86,7 @@ class BaseRuntime(ABC):
         try:
             if self._closed:
                 raise RuntimeUnavailable(
-                    f"run() after close() of a network on {self.name}",
+                    f"this network on {self.name} is closed",
                     field="closed",
                     value=True,
                     fix="load it again",

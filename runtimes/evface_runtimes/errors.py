@@ -78,9 +78,10 @@ class ConfigError(EvfaceError):
         *,
         path: str | Path | None = None,
         fix: str | None = None,
+        reason: str | None = None,
     ) -> None:
         super().__init__(
-            f"{field} = {value!r}: expected {expected}",
+            reason or f"{field} = {value!r}: expected {expected}",
             path=path,
             field=field,
             value=value,

@@ -71,7 +71,7 @@ def test_run_after_close(linear: Path, runtime_name: str) -> None:
     runtime.close()
     with pytest.raises(RuntimeUnavailable) as caught:
         runtime.run({"x": np.zeros((1, 3), np.float32)})
-    assert caught.value.field == "closed"
+    assert (caught.value.field, caught.value.fix) == ("closed", "load it again")
 
 
 @pytest.mark.parametrize(

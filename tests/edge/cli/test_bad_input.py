@@ -85,6 +85,18 @@ def test_a_bad_recording(
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_damage_names_the_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    truncated(tmp_path / "rec.raw")
+    for arguments in (["predict"], ["view", "-o", str(tmp_path / "a.gif")]):
+        assert main([arguments[0], str(tmp_path / "rec.raw"), *arguments[1:]]) == 1
+        assert "--salvage uses the 19,999 events before it" in capsys.readouterr().err
+
+
+def test_a_box_beside_the_sensor(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", str(DEMO_RECORDING), "--box", "500,10,50,50"]) == 1
+    assert "overlaps the 346×260 sensor" in capsys.readouterr().err
+
+
 def test_salvage_uses_the_sound_part(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     truncated(tmp_path / "rec.raw")
     output = tmp_path / "out.csv"

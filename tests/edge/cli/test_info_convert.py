@@ -159,6 +159,15 @@ def test_convert_does_not_overwrite(
     assert str(street) in err
 
 
+def test_convert_to_a_missing_folder(
+    street: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = call(capsys, "convert", street, tmp_path / "missing" / "b.npz")
+    assert code == 1
+    assert f"create {tmp_path / 'missing'} first" in err
+    assert not (tmp_path / "missing").exists()
+
+
 def test_convert_of_a_damaged_recording(
     street: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from evface_edge.cli.progress import progress
-from evface_edge.cli.run import run_predictor
+from evface_edge.cli.run import RunResult, run_predictor, show_summary
 from evface_edge.events import make_events, open_events, write_events
 from evface_edge.geometry import Box, SensorSize
-from evface_edge.results import FaceLandmarks, FaceState
+from evface_edge.results import FaceLandmarks, FaceState, Predictions
 from evface_edge.results.viewers import Result
 
 
@@ -95,4 +95,21 @@ def test_a_camera_keeps_faces_only_for_a_table(tmp_path: Path, live: bool, table
     }
     assert (second["results"], second["first_us"], second["last_us"]) == (3, 20, 40)
     assert second["states"] == {"following": pytest.approx(2 / 3), "found": pytest.approx(1 / 3)}
+    assert list(second["states"]) == ["found", "following"]
     assert second["mean_sigma_px"] == pytest.approx(2.0)
+
+
+def test_no_face_begins_before_the_first_window(capsys: pytest.CaptureFixture[str]) -> None:
+    row = {
+        "face_id": 1,
+        "results": 1,
+        "first_us": 9_990,
+        "last_us": 9_990,
+        "states": {"found": 1.0},
+        "mean_presence": 0.5,
+        "mean_sigma_px": 1.0,
+    }
+    predictions = Predictions([], size=SensorSize(120, 90), model="m", windows=2)
+    show_summary(RunResult(predictions, [row], 10_000, 20_000))
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "found" in line)
+    assert line.split()[2:4] == ["0.00", "0.00"]

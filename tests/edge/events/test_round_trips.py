@@ -259,7 +259,7 @@ def test_invalid_events_are_not_written(target: str, tmp_path: Path) -> None:
         r"event 0 at \(10, 0\).*10×10": make_events([1], [10], [0], [0]),
         "event 1 at 1 µs": make_events([2, 1], [0, 0], [0, 0], [0, 0]),
         "4000 s, .* 3600 s": make_events([0, 4_000_000_000], [0, 0], [0, 0], [0, 0]),
-        "event 0 has polarity 2": make_events([1], [0], [0], [2]),
+        "event 0 has polarity 2": np.array([(1, 0, 0, 2)], EVENT_DTYPE),
         str(1 << 62): make_events([1 << 62, (1 << 62) + 1], [0, 0], [0, 0], [0, 0]),
     }
     for message, events in invalid.items():

@@ -62,6 +62,22 @@ def test_a_setting_out_of_range(make_predictor: MakePredictor, field: str, value
     assert (caught.value.field, caught.value.value) == (field, value)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("faces", "2"), ("faces", 2.0), ("faces", True), ("rate_hz", "a"), ("rate_hz", True)],
+)
+def test_a_setting_of_a_wrong_type(make_predictor: MakePredictor, field: str, value: Any) -> None:
+    with pytest.raises(InputTypeError) as caught:
+        make_predictor(**{field: value})
+    assert (caught.value.field, caught.value.value) == (field, type(value).__name__)
+
+
+def test_a_model_of_a_wrong_type() -> None:
+    with pytest.raises(InputTypeError) as caught:
+        Predictor(5)  # type: ignore[arg-type]
+    assert (caught.value.field, caught.value.value) == ("model", "int")
+
+
 @pytest.mark.parametrize("model", ["evface-x", "no/such/model.onnx"])
 def test_a_missing_model(model: str) -> None:
     with pytest.raises(ModelError) as caught:
@@ -138,6 +154,17 @@ def test_nothing_runs_after_close(ring: Ring) -> None:
         predictor.run(ring(0, 100_000, (70, 60)), size=SIZE, box=Box(40, 30, 60, 60))
 
 
+def test_a_closed_predictor(predictor: Predictor, ring: Ring) -> None:
+    events = ring(0, 100_000, (70, 60))
+    begun = predictor.stream(events, size=SIZE)
+    next(begun)
+    predictor.close()
+    for use in (lambda: next(begun), lambda: predictor.stream(events, size=SIZE)):
+        with pytest.raises(RuntimeUnavailable) as caught:
+            use()
+        assert (caught.value.field, caught.value.fix) == ("closed", "create a new one")
+
+
 def test_another_thread_is_refused(predictor: Predictor, ring: Ring) -> None:
     caught: list[ConfigError] = []
 
@@ -163,12 +190,19 @@ def test_instants_that_do_not_increase(predictor: Predictor, at_us: list[int], r
     assert (caught.value.field, caught.value.value) == ("at_us", at_us[1])
 
 
+@pytest.mark.parametrize("at_us", [3, ["a"], [float("nan")], np.array(3)])
+def test_instants_of_a_wrong_type(predictor: Predictor, at_us: Any, ring: Ring) -> None:
+    with pytest.raises(InputTypeError) as caught:
+        predictor.run(ring(0, 100_000, (70, 60)), size=SIZE, at_us=at_us)
+    assert caught.value.field == "at_us"
+
+
 @pytest.mark.parametrize(
     ("events", "field", "value"),
     [
         (make_events([5, 4], [0, 0], [0, 0], [1, 1]), "t", 4),
         (make_events([5], [160], [0], [1]), "x, y", (160, 0)),
-        (make_events([5], [0], [0], [2]), "p", 2),
+        (np.array([(5, 0, 0, 2)], EVENT_DTYPE), "p", 2),
     ],
     ids=["order", "outside", "polarity"],
 )
@@ -258,7 +292,7 @@ def test_data_frames_of_libraries(library: str, ring: Ring) -> None:
             st.integers(-(2**63), 2**63 - 1),
             st.integers(0, 65535),
             st.integers(0, 65535),
-            st.integers(0, 255),
+            st.integers(0, 1),
         )
     ),
     st.sampled_from([list, np.array, tuple]),
@@ -275,7 +309,7 @@ def test_columns_of_any_kind(rows: list[tuple[int, int, int, int]], kind: Any) -
     [
         *(("t", value) for value in (0.25, float("nan"), 2.0**70)),
         *((name, value) for name in "xy" for value in (-1, 65536, 0.5)),
-        *(("p", value) for value in (-1, 256, 0.5)),
+        *(("p", value) for value in (-1, 2, 256, 0.5)),
     ],
 )
 def test_a_number_that_does_not_fit(name: str, value: float) -> None:
@@ -286,6 +320,33 @@ def test_a_number_that_does_not_fit(name: str, value: float) -> None:
     assert caught.value.value == value or value != value
     assert "1" in str(caught.value)
     assert caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("x", -1, "0 to 65535"),
+        ("y", 65536, "0 to 65535"),
+        ("x", 0.5, "round"),
+        ("p", -1, "(p > 0)"),
+        ("p", 2, "0 or 1"),
+    ],
+)
+def test_what_to_do_about_a_number(name: str, value: float, words: str) -> None:
+    columns = {"t": [5], "x": [1], "y": [2], "p": [0], name: [value]}
+    with pytest.raises(EventFormatError) as caught:
+        make_events(**columns)
+    assert words in (caught.value.fix or "")
+
+
+@pytest.mark.parametrize("kind", ["u1", "i8", "f4", "?"])
+def test_polarities_of_any_type(kind: str) -> None:
+    events = make_events([1, 2], [0, 0], [0, 0], np.array([0, 1], kind))
+    assert events["p"].tolist() == [0, 1]
+    if kind != "?":
+        with pytest.raises(EventFormatError) as caught:
+            make_events([1, 2], [0, 0], [0, 0], np.array([0, 2], kind))
+        assert (caught.value.field, caught.value.value) == ("p", 2)
 
 
 @pytest.mark.parametrize("values", [["a"], [[1]], [[1], [1, 2]], [None], 5, None])
@@ -303,8 +364,8 @@ def test_columns_of_different_lengths() -> None:
 
 def test_tensors_are_columns() -> None:
     torch = pytest.importorskip("torch")
-    events = make_events(*(torch.arange(3) for _ in range(4)))
-    assert events.tolist() == [(k, k, k, k) for k in range(3)]
+    events = make_events(*(torch.arange(2) for _ in range(4)))
+    assert events.tolist() == [(k, k, k, k) for k in range(2)]
     with pytest.raises(InputTypeError):
         make_events(torch.zeros(3, requires_grad=True), [0] * 3, [0] * 3, [0] * 3)
 
@@ -348,6 +409,31 @@ def test_boxes_of_an_unsupported_type(value: Any) -> None:
     with pytest.raises(InputTypeError) as caught:
         to_box(value)
     assert caught.value.field == "box"
+
+
+def test_a_wrong_length_is_shown() -> None:
+    for convert, value in ((to_box, (10, 10, 1)), (to_size, (346, 260, 2))):
+        with pytest.raises(InputTypeError) as caught:
+            convert(value)
+        assert caught.value.value == value
+        assert str(value) in str(caught.value)
+    with pytest.raises(InputTypeError) as caught:
+        to_box(np.zeros(1000))
+    assert caught.value.value == "numpy.ndarray"
+
+
+@pytest.mark.parametrize(
+    "box", [(160, 0, 50, 50), (-60, 10, 59, 50), (10, 500, 50, 50), (10, -60, 50, 59)]
+)
+def test_a_box_beside_the_sensor(predictor: Predictor, ring: Ring, box: Any) -> None:
+    with pytest.raises(ConfigError) as caught:
+        predictor.run(ring(0, 10_000, (70, 60)), size=SIZE, box=box)
+    assert (caught.value.field, caught.value.value) == ("box", box)
+
+
+def test_a_box_that_overlaps_the_sensor(predictor: Predictor, ring: Ring) -> None:
+    events = ring(0, 10_000, (70, 60))
+    assert len(predictor.run(events, size=SIZE, box=(-20, -20, 100, 100))) == 1
 
 
 def test_boxes_and_sizes_are_validated(predictor: Predictor, ring: Ring) -> None:

@@ -54,6 +54,16 @@ def test_a_given_box_has_a_result_at_every_instant(predictor: Predictor, ring: R
     np.testing.assert_allclose(faces[-1].landmarks.mean(0), (70, 60), atol=2.5)
 
 
+def test_a_given_box_has_no_result_before_its_first_event(predictor: Predictor, ring: Ring) -> None:
+    elsewhere = ring(0, 100_000, (130, 90), rate_hz=10_000)
+    inside = ring(55_000, 100_000, (35, 35))
+    events = np.concatenate([elsewhere, inside])
+    events = events[np.argsort(events["t"], kind="stable")]
+    faces = predictor.run(events, size=SIZE, box=Box(10, 10, 50, 50))
+    assert (faces.windows, len(faces)) == (10, 5)
+    assert min(face.t_us for face in faces) > 55_000
+
+
 def test_results_do_not_depend_on_packets(predictor: Predictor, ring: Ring) -> None:
     events = ring(0, 150_000, (70, 60))
 

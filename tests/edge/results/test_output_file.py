@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from evface_edge.errors import ConfigError
+from evface_edge.results import output_file
 from evface_edge.results.output_file import check_output, whole_file
 
 
@@ -57,6 +58,27 @@ def test_outputs_that_cannot_be_written(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError) as caught:
         check_output(tmp_path / name, {".json", ".csv"})
     assert (caught.value.field, caught.value.value) == ("output", str(tmp_path / name))
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # root may write everywhere, so that permissions alone do not test it
+    monkeypatch.setattr(output_file.os, "access", lambda folder, mode: folder != tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        check_output(tmp_path / "a.csv", {".csv"})
+    error = caught.value
+    assert (error.path, error.field) == (tmp_path / "a.csv", "output")
+    assert error.fix == "choose another folder"
+    assert str(error).count("a.csv") == 1
+
+
+def test_errors_name_the_target(tmp_path: Path) -> None:
+    path = tmp_path / "missing" / "a.csv"
+    with pytest.raises(FileNotFoundError) as caught, whole_file(path) as part:
+        part.write_text("new")
+    assert caught.value.filename == str(path)
+    with pytest.raises(FileNotFoundError) as caught, whole_file(path):
+        (tmp_path / "other").read_text()
+    assert caught.value.filename == str(tmp_path / "other")
 
 
 def test_suffixes_in_capitals(tmp_path: Path) -> None:
