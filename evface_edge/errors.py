@@ -93,6 +93,7 @@ class InputTypeError(ConfigError, TypeError):
         *,
         fix: str | None = None,
         show_value: bool = False,
+        reason: str | None = None,
     ) -> None:
         if show_value:
             ConfigError.__init__(self, field, argument, expected, fix=fix)
@@ -101,7 +102,7 @@ class InputTypeError(ConfigError, TypeError):
         name = kind.__qualname__
         if kind.__module__ != "builtins":
             name = f"{kind.__module__}.{name}"
-        super().__init__(field, name, expected, fix=fix)
+        super().__init__(field, name, expected, fix=fix, reason=reason)
 
 
 def printable(text: str) -> str:

@@ -53,8 +53,9 @@ class Box:
         for field in ("x", "y", "width", "height"):
             if not math.isfinite(getattr(self, field)):
                 raise ConfigError(f"Box.{field}", getattr(self, field), "a finite number of pixels")
-        if self.width <= 0 or self.height <= 0:
-            raise ConfigError("Box", (self.width, self.height), "width and height above 0")
+        for field in ("width", "height"):
+            if getattr(self, field) <= 0:
+                raise ConfigError(f"Box.{field}", getattr(self, field), "a number above 0")
 
     @property
     def center(self) -> tuple[float, float]:

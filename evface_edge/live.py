@@ -62,7 +62,12 @@ def until_stopped(
     """
     if not source.live:
         if seconds is not None:
-            raise ConfigError("seconds", seconds, "a camera: a recording is read as a whole")
+            raise ConfigError(
+                "seconds",
+                seconds,
+                "a camera",
+                reason="seconds is only for cameras; a recording is read as a whole",
+            )
         yield StoppableSource(source)
         return
     if seconds is not None and not 0 < seconds < threading.TIMEOUT_MAX:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterator
 from importlib import metadata
+from traceback import walk_tb
 from typing import Annotated, Any
 
 import typer
@@ -32,6 +33,9 @@ def assemble() -> TyperGroup:
 class _Group(TyperGroup):
     """All commands; an error names the extra to install if a command's package is missing."""
 
+    def get_help_option(self, ctx: Any) -> Any:
+        return _without_type(super().get_help_option(ctx))
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
@@ -43,11 +47,27 @@ class _Group(TyperGroup):
             if not isinstance(command, _LazyCommand) or missing.startswith("evface_"):
                 raise
             row = command.row
-            package = missing if row.extra is None else f"'evface-edge[{row.extra}]'"
+            extra = row.extra or ("train" if _in_training(error) else None)
+            package = missing if extra is None else f"'evface-edge[{extra}]'"
             raise RuntimeUnavailable(
                 f"`evface-edge {row.name}` needs {missing}, which is not installed: "
                 f"pip install {package}"
             ) from error
+
+
+def _in_training(error: BaseException) -> bool:
+    """Whether the error comes from the training package, which `synthetic:` sources need."""
+    return any(
+        frame.f_globals.get("__name__", "").startswith("evface_training")
+        for frame, _ in walk_tb(error.__traceback__)
+    )
+
+
+class _Command(TyperCommand):
+    """A command whose --help shows no type."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        return _without_type(super().get_help_option(ctx))
 
 
 class _LazyCommand(TyperCommand):
@@ -76,8 +96,27 @@ class _LazyCommand(TyperCommand):
             if getattr(param, "help", None):
                 param.help = escape(param.help)
             if getattr(param, "is_flag", False):
-                param.metavar = ""  # not <bool>, which it does not take
+                _without_type(param)
+            if param.param_type_name == "argument":
+                _show_name_only(param)
         return command
+
+
+def _without_type(option: Any) -> Any:
+    """An option that is shown without <bool>, which it does not take."""
+    if option is not None:
+        option.metavar = ""
+    return option
+
+
+def _show_name_only(argument: Any) -> None:
+    """Show an argument as NAME, not {NAME} <str>."""
+    name = argument.metavar or argument.name.upper()
+    argument.metavar = name
+    argument.display_type_rich = lambda ctx: ""
+    more = "..." if argument.nargs != 1 else ""
+    shown = name if argument.required else f"[{name}]"
+    argument._usage_display_name = lambda: shown + more
 
 
 def _quietly(callback: Callable[..., Any], switches: Switches) -> Callable[..., Any]:
@@ -113,7 +152,7 @@ def _reflow(text: str) -> str:
 def _command(function: Any, name: str | None = None, *, completion: bool = False) -> Any:
     """The command that Typer makes of a function."""
     app = typer.Typer(add_completion=completion)
-    app.command(name)(function)
+    app.command(name, cls=_Command)(function)
     return get_command(app)
 
 
@@ -154,7 +193,7 @@ def _switch_options() -> list[TyperOption]:
                 count=True,
                 callback=_set_verbosity,
                 show_default=False,
-                help="Verbose; -vv for debug.",
+                help="Print more; -vv prints debug messages.",
             ),
         ] = 0,
         quiet: Annotated[

@@ -12,11 +12,15 @@ import typer
 def bench(
     models: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[MODEL]...", help="Model files or names; default: all bundled."),
+        typer.Argument(
+            metavar="MODEL", help="Measure these model files or names (default: all bundled)."
+        ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FOLDER", help="Write JSON and CSV files there."),
+        typer.Option(
+            "--output", "-o", metavar="FOLDER", help="Write JSON and CSV files into this folder."
+        ),
     ] = None,
     runtime: Annotated[
         str | None, typer.Option(metavar="NAME", help="Measure only this runtime.")
@@ -26,38 +30,45 @@ def bench(
     ] = None,
     threads: Annotated[
         str | None,
-        typer.Option(metavar="N,N,…", help="CPU threads; default: 1, 2, 4 … all cores."),
+        typer.Option(
+            metavar="N,N,…", help="Use these numbers of CPU threads (default: 1, 2, 4 … all cores)."
+        ),
     ] = None,
-    seconds: Annotated[float, typer.Option(metavar="N", help="Seconds for each case.")] = 2.0,
-    rounds: Annotated[int, typer.Option(metavar="N", help="Rounds of each case.")] = 3,
+    seconds: Annotated[
+        float, typer.Option(metavar="N", help="Measure each case for N seconds.")
+    ] = 2.0,
+    rounds: Annotated[int, typer.Option(metavar="N", help="Measure each case in N rounds.")] = 3,
     end_to_end: Annotated[bool, typer.Option(help="Also measure events to landmarks.")] = True,
     window_events: Annotated[
         int | None,
         typer.Option(
-            metavar="N", help="Maximum events of one inference, end to end; default: as the card."
+            metavar="N",
+            help="Use at most N events for one inference, end to end (default: as the card).",
         ),
     ] = None,
     repeat_check: Annotated[
         bool,
         typer.Option(
-            "--repeat-check", help="Measure twice; exit code 1 if the ratios differ too much."
+            "--repeat-check",
+            help="Measure twice, and exit with code 1 if the ratios differ too much.",
         ),
     ] = False,
     tolerance: Annotated[
-        float, typer.Option(metavar="X", help="Relative tolerance of --repeat-check.")
+        float, typer.Option(metavar="N", help="Set the relative tolerance of --repeat-check.")
     ] = 0.05,
     soak: Annotated[
         float | None,
         typer.Option(
-            metavar="SECONDS",
-            help="Run a soak test instead: landmarks from a live source, with checks of memory, "
-            "latency and lost events.",
+            metavar="N",
+            help="Run a soak test of N seconds instead: landmarks from a live source, with checks "
+            "of memory, latency and lost events.",
         ),
     ] = None,
     source: Annotated[
         str | None,
         typer.Option(
-            metavar="URI", help="Live source of --soak; default: the demo recording in a loop."
+            metavar="SOURCE",
+            help="Use this live source with --soak (default: the demo recording in a loop).",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,

@@ -13,41 +13,50 @@ def compare(
     models: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[MODEL[@RUNTIME]]...", help="Model names or files; default: all bundled."
+            metavar="MODEL[@RUNTIME]",
+            help="Compare these model names or files (default: all bundled).",
         ),
     ] = None,
     data: Annotated[
         Path | None,
         typer.Option(
-            metavar="SET",
-            help="A recording with NAME.landmarks.npz in the same folder, or a folder of such; "
-            "default: the demo recording.",
+            metavar="FILE",
+            help="Use a recording with NAME.landmarks.npz in the same folder, or a folder of such "
+            "recordings (default: the demo recording).",
         ),
     ] = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Write the files there.")
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Write into this folder.")
     ] = Path("evface-compare"),
     baseline: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="An earlier compare.json; exit code 1 on a regression."),
+        typer.Option(
+            metavar="FILE",
+            help="Compare with an earlier compare.json, and exit with code 1 on a regression.",
+        ),
     ] = None,
     max_nme_loss: Annotated[
-        float, typer.Option(metavar="X", help="Accepted relative increase of NME-98.")
+        float, typer.Option(metavar="N", help="Accept this relative increase of NME-98.")
     ] = 0.02,
     max_failures: Annotated[
-        float, typer.Option(metavar="X", help="Accepted increase of failures, in points.")
+        float, typer.Option(metavar="N", help="Accept this increase of failures, in points.")
     ] = 1.0,
     max_slowdown: Annotated[
         float,
         typer.Option(
-            metavar="X", help="Accepted relative increase of latency ÷ that of the first model."
+            metavar="N",
+            help="Accept this relative increase of latency ÷ that of the first model.",
         ),
     ] = 0.10,
-    rate_hz: Annotated[float, typer.Option(metavar="HZ", help="Instants a second.")] = 50.0,
+    rate_hz: Annotated[
+        float, typer.Option(metavar="N", help="Evaluate N instants a second.")
+    ] = 50.0,
     seconds: Annotated[
-        float, typer.Option(metavar="N", help="Seconds of each latency measurement.")
+        float, typer.Option(metavar="N", help="Measure each latency for N seconds.")
     ] = 1.0,
-    page: Annotated[bool, typer.Option(help="Write report.html.")] = True,
+    page: Annotated[
+        bool, typer.Option(help="Write report.html; needs evface-edge[report].")
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
     """Compare accuracy and latency of models on the same recordings.

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 
 def convert(
-    source: Annotated[str, typer.Argument(metavar="INPUT", help="Recording to read.")],
+    source: Annotated[str, typer.Argument(metavar="INPUT", help="Read this recording.")],
     target: Annotated[
-        str, typer.Argument(metavar="OUTPUT", help="Recording to write; the suffix is the format.")
+        str,
+        typer.Argument(metavar="OUTPUT", help="Write this recording; the suffix is the format."),
     ],
     size: SizeOption = None,
     from_zero: Annotated[
@@ -33,9 +34,10 @@ def convert(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a recording in another format. OUTPUT appears when it is complete.
+    """Write a recording in another format. OUTPUT is written completely or not at
+    all.
 
-    Of a damaged recording the sound part is written, with a warning.
+    If the recording is damaged, write the events before the damage and warn.
 
     \b
     Examples:
@@ -50,7 +52,12 @@ def convert(
 
     out = uri.parse(target).path
     if out.exists() and out.is_file() and not overwrite:
-        raise ConfigError("OUTPUT", str(out), "a name that does not exist, or --overwrite")
+        raise ConfigError(
+            "OUTPUT",
+            str(out),
+            "a name that does not exist, or --overwrite",
+            reason=f"{out} exists; add --overwrite to replace it",
+        )
     check_folder(out)
     began_s = time.monotonic()
     with open_events(source, size=size, strict=strict) as recording:

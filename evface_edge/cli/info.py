@@ -26,33 +26,37 @@ _CAMERA_S = 2.0
 
 def info(
     source: Annotated[
-        str, typer.Argument(metavar="INPUT", help="Recording, camera or model file.")
+        str, typer.Argument(metavar="INPUT", help="Recording, camera, model file or bundled model.")
     ],
     size: SizeOption = None,
     seconds: Annotated[
         float | None,
-        typer.Option(metavar="N", help="Read a camera for N seconds; by default 2."),
+        typer.Option(metavar="N", help="Read a camera for N seconds (default: 2)."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Describe a recording, the events of a camera, or the card of a model.
 
-    Of a recording: format, size, duration, events, rate over time, polarities, hot pixels, gaps
-    and damage. The whole file is read once.
+    For a recording, print format, size, duration, events, rate over time, polarities, hot pixels,
+    gaps and damage. The whole file is read once.
 
     \b
     Examples:
       evface-edge info recording.raw
       evface-edge info events.csv --size 346x260 --json
       evface-edge info camera:prophesee --seconds 5
-      evface-edge info evface-s.onnx
+      evface-edge info evface-s
     """
     from evface_edge.card_file import MODEL_SUFFIXES
     from evface_edge.events import open_events
     from evface_edge.events.recording import Recording
+    from evface_edge.models import find_model, is_bundled
 
     if Path(source).suffix.lower() in MODEL_SUFFIXES:
         _show_model(source, as_json)
+        return
+    if is_bundled(source) and not Path(source).exists():
+        _show_model(find_model(source), as_json)
         return
     with open_events(source, size=size) as opened:
         if opened.live:
@@ -60,12 +64,14 @@ def info(
         elif not isinstance(opened, Recording):
             raise ConfigError("INPUT", source, "a recording in a file, a camera, or a model")
         elif seconds is not None:
-            raise ConfigError("seconds", seconds, "a camera: a recording is read as a whole")
+            raise ConfigError(
+                "--seconds", seconds, "a camera", reason="--seconds is only for cameras"
+            )
         else:
             _show_recording(opened, as_json)
 
 
-def _show_model(path: str, as_json: bool) -> None:
+def _show_model(path: str | Path, as_json: bool) -> None:
     from evface_edge.card_file import read_card
     from evface_edge.cli.models import show_card
 
@@ -156,7 +162,7 @@ def _show_events(facts: dict[str, Any], statistics: Statistics) -> None:
     _line("hot pixels", _hot_pixels(facts["hot_pixels"]))
     gaps = [f"{g['duration_us'] / 1e3:.1f} ms at {g['start_us']} µs" for g in facts["gaps"]]
     count = facts["gap_count"]
-    listed = f"{count} of 10 ms or more: {', '.join(gaps)}" if count else "none of 10 ms"
+    listed = f"{count} of 10 ms or more: {', '.join(gaps)}" if count else "none of 10 ms or more"
     _line("gaps", listed + (", …" if count > len(gaps) else ""))
 
 

@@ -14,7 +14,7 @@ from evface_edge.card import ModelCard
 
 def models(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Show the details of this model only.")
+        str | None, typer.Argument(metavar="NAME", help="Show the details of this model only.")
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print whole model cards as JSON.")

@@ -72,9 +72,7 @@ PortOption = Annotated[
 ]
 SecondsOption = Annotated[
     float | None,
-    typer.Option(metavar="N", help="Stop a camera after N seconds; by default at Ctrl-C."),
+    typer.Option(metavar="N", help="Stop a camera after N seconds; by default, Ctrl-C stops it."),
 ]
-SalvageOption = Annotated[
-    bool, typer.Option("--salvage", help="Use the sound part of a damaged recording.")
-]
+SalvageOption = Annotated[bool, typer.Option("--salvage", help="Use the events before the damage.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

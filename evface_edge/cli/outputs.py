@@ -40,14 +40,16 @@ def check_outputs(outputs: Sequence[Path], source: str, suffixes: Collection[str
     Raises:
         ConfigError: an unknown suffix, a missing folder, one file named twice, or the recording.
     """
-    taken = {uri.parse(source).path.resolve(): "this is the recording itself"}
+    taken = {uri.parse(source).path.resolve(): "is the recording itself"}
     for path in outputs:
         if path not in (WINDOW, WEB):
             check_output(path, suffixes)
         resolved = path.resolve()
         if resolved in taken:
-            raise ConfigError("output", str(path), f"another name: {taken[resolved]}")
-        taken[resolved] = "it was given twice"
+            raise ConfigError(
+                "output", str(path), "another name", reason=f"{path} {taken[resolved]}"
+            )
+        taken[resolved] = "is given twice"
 
 
 def files(outputs: Sequence[Path]) -> list[Path]:

@@ -31,25 +31,28 @@ if TYPE_CHECKING:
 def predict(
     source: SourceArgument,
     model: Annotated[
-        str, typer.Option("--model", "-m", help="Use this bundled model or model file.")
+        str,
+        typer.Option(
+            "--model", "-m", metavar="MODEL", help="Use this bundled model or model file."
+        ),
     ] = "evface-s",
     output: Annotated[
         list[Path] | None,
         typer.Option(
             "--output",
             "-o",
-            metavar="OUTPUT",
+            metavar="FILE",
             help="Write a table (.csv .json .parquet), plot (.png), video (.gif .mp4) or rerun "
-            "file (.rrd), or show the results live: window, or web for a web page. Repeatable.",
+            "file (.rrd), or show the results live: window, or web for a web page. Repeatable. "
+            "Some need extras: .parquet [parquet], .png [report], .mp4 [view]; window, web and "
+            ".rrd [web].",
         ),
     ] = None,
     size: SizeOption = None,
     box: BoxOption = None,
     rate_hz: Annotated[
         float | None,
-        typer.Option(
-            metavar="HZ", help="Set the results per second, at most 1000; by default 100."
-        ),
+        typer.Option(metavar="N", help="Set the results per second, at most 1000 (default: 100)."),
     ] = None,
     runtime: Annotated[
         str | None,

@@ -29,9 +29,10 @@ def view(
         typer.Option(
             "--output",
             "-o",
-            metavar="OUTPUT",
+            metavar="FILE",
             help="Write a video (.gif .mp4) or rerun file (.rrd), or show the events live: window "
-            "(the default), or web for a web page. Repeatable.",
+            "(the default), or web for a web page. Repeatable. "
+            "Some need extras: .mp4 [view]; window, web and .rrd [web].",
         ),
     ] = None,
     accumulate_ms: Annotated[

@@ -127,7 +127,7 @@ def note(report: Mapping[str, Any]) -> str:
 
 def page(report: Mapping[str, Any], images: Mapping[str, bytes]) -> str:
     """Return the HTML document."""
-    pictures = "".join(
+    figures = "".join(
         image(images[name], caption, half=name in _HALF)
         for name, caption in _CAPTIONS.items()
         if name in images
@@ -139,7 +139,7 @@ def page(report: Mapping[str, Any], images: Mapping[str, bytes]) -> str:
         "<h1>Accuracy and latency</h1>\n"
         f'<p class="summary">{escape(summary(report))}</p>\n'
         f"{table(HEADING, model_cells(report))}<p><small>{escape(note(report))}</small></p>\n"
-        f"<ul>{pairs}</ul>\n{pictures}<h2>Error by part of the face, %</h2>\n{_parts(report)}"
+        f"<ul>{pairs}</ul>\n{figures}<h2>Error by part of the face, %</h2>\n{_parts(report)}"
         f"<h2>Machine</h2><p>{escape(machine)}</p>",
     )
 

@@ -64,7 +64,13 @@ def as_events(value: Any) -> EventArray:
     columns = {name: np.asarray(value[name]) for name in "txyp"}
     for name, column in columns.items():
         if column.dtype.kind not in "iub":
-            raise InputTypeError(f"events[{name!r}]", column.dtype, "a column of integers")
+            expected = "integers in µs" if name == "t" else "integers"
+            raise InputTypeError(
+                f"events[{name!r}]",
+                column.dtype,
+                expected,
+                reason=f"events[{name!r}] has dtype {column.dtype}, expected {expected}",
+            )
     return make_events(**columns)
 
 

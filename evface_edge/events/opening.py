@@ -114,7 +114,9 @@ def open_camera(
     if row.scheme != "camera":
         size = size or uri.pop_size(given)
     elif size is not None:
-        raise ConfigError("size", str(size), "none: the camera states its size")
+        raise ConfigError(
+            "size", str(size), "no size", reason="a camera states its size; do not give one"
+        )
     return LiveSource(row.prepare(Request(row, parsed.name, given, size, strict)), live)
 
 

@@ -53,7 +53,12 @@ class Recording:
         from evface_edge.events.validation import Validator
 
         if self._closed:
-            raise ConfigError("source", str(self.path), "a recording that is not closed")
+            raise ConfigError(
+                "source",
+                str(self.path),
+                "an open source",
+                reason="the source is closed; open it again",
+            )
         validator = Validator(self.path, self.size)
         counters = self.counters
         counters.events = counters.bytes_skipped = counters.times_clamped = 0

@@ -59,8 +59,11 @@ def parse(source: str | os.PathLike[str]) -> SourceName:
     options: dict[str, str] = {}
     for part in query.split("&") if query else ():
         key, _, value = part.partition("=")
-        if not (key and value) or key in options:
-            raise ConfigError(f"option of {name}", part, "key=value, each key once, joined by &")
+        if not (key and value):
+            raise ConfigError(f"option of {name}", part, "key=value, joined by &")
+        if key in options:
+            twice = f"{key} is given twice in {source}"
+            raise ConfigError(f"option of {name}", part, "each key once", reason=twice)
         options[key] = unquote(value)
     return SourceName(scheme, name, options)
 

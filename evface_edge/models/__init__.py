@@ -21,6 +21,15 @@ def bundled_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.onnx"))
 
 
+def is_bundled(name: str) -> bool:
+    """Whether a bundled model has this name, with or without its precision."""
+    return any(full in bundled_names() for full in _full_names(name))
+
+
+def _full_names(name: str) -> tuple[str, str]:
+    return name, f"{name}-{DEFAULT_PRECISION}"
+
+
 def find_model(model: str | Path) -> Path:
     """The path of a model.
 
@@ -31,7 +40,7 @@ def find_model(model: str | Path) -> Path:
         ModelError: neither a bundled name nor a file.
     """
     text = str(model)
-    for name in (text, f"{text}-{DEFAULT_PRECISION}"):
+    for name in _full_names(text):
         if name in bundled_names():
             return FOLDER / f"{name}.onnx"
     path = Path(model)

@@ -35,12 +35,12 @@ FAINT_FRACTION, FAINT_SIGMA_FRACTION = 0.15, 0.5
 MAX_SPREAD = 0.03
 #: Shift of a box along x and y ÷ its longer side, and its scale.
 _JITTER = ((0.1, 0.05, 1.15), (-0.1, 0.05, 1.0), (0.0, -0.1, 0.87))
-#: The box of the landmarks has settled when one more inference changes it less than this.
-SETTLED_IOU, MAX_REFINEMENTS = 0.75, 3
+#: The box of the landmarks is final when one more inference changes it less than this.
+FINAL_IOU, MAX_REFINEMENTS = 0.75, 3
 #: Boxes that overlap this much show the same face; a box that lies this far inside another one
 #: shows a part of the same face.
 SAME_FACE_IOU, MAX_INSIDE = 0.4, 0.5
-#: Candidates of the network; how many more than wanted get an inference, and a confirmation.
+#: Candidates of the network; how many more than `max_faces` get an inference, and a confirmation.
 MAX_CANDIDATES, SPARE_CANDIDATES, SPARE_CONFIRMATIONS = 12, 1, 1
 #: A candidate with less presence than this at every scale is skipped for a while.
 REJECTED_PRESENCE, REJECTED_US, REJECTED_IOU = 0.3, 50_000, 0.5
@@ -60,7 +60,7 @@ class FaceDetector:
         candidates: by default those of the bundled detector network.
 
     Attributes:
-        promising: boxes that were nearly confirmed; they are tried again at the next call.
+        retry_boxes: boxes that were nearly confirmed; they are tried again at the next call.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class FaceDetector:
     ) -> None:
         self._network, self._min_face_px = network, min_face_px
         self._source = DetectorNetwork(size) if candidates is None else candidates
-        self.promising: list[Box] = []
+        self.retry_boxes: list[Box] = []
         self._rejected: list[tuple[Box, int]] = []  # and until when, µs
         self._unconfirmed = CandidateHistory(UNCONFIRMED_MEMORY_US)
         self._confirmed = CandidateHistory(CONFIRM_WITHIN_US)
@@ -82,22 +82,22 @@ class FaceDetector:
         buffer: EventBuffer,
         now_us: int,
         *,
-        wanted: int = 1,
+        max_faces: int = 1,
         taken: Sequence[Box] = (),
     ) -> list[Detection]:
         """New faces in the newest events, those with the highest presence first.
 
         Args:
-            wanted: largest number of faces.
+            max_faces: largest number of faces.
             taken: boxes of faces that are followed already.
         """
         threshold = self._network.card.presence_threshold
         faces: list[Detection] = []
         tried: list[Box] = []
-        for candidate in self._detect(buffer, now_us, wanted + SPARE_CANDIDATES, taken):
-            if candidate.presence < threshold or len(faces) == wanted:
+        for candidate in self._detect(buffer, now_us, max_faces + SPARE_CANDIDATES, taken):
+            if candidate.presence < threshold or len(faces) == max_faces:
                 break
-            if len(tried) == wanted + SPARE_CONFIRMATIONS:
+            if len(tried) == max_faces + SPARE_CONFIRMATIONS:
                 break
             if not _is_other(candidate.box, tried) or not _is_apart(candidate.box, taken):
                 continue
@@ -108,10 +108,10 @@ class FaceDetector:
             if is_confirmed and self._is_sure(face, now_us):
                 faces.append(face)
             elif is_confirmed:
-                self.promising.append(face.box)
+                self.retry_boxes.append(face.box)
             elif face.presence >= threshold:
                 if self._unconfirmed.add(face.box, now_us) <= UNCONFIRMED_US:
-                    self.promising.append(face.box)
+                    self.retry_boxes.append(face.box)
                 else:
                     self._reject(candidate.box, now_us)
                     self._reject(face.box, now_us)
@@ -128,7 +128,7 @@ class FaceDetector:
     def _detect(
         self, buffer: EventBuffer, now_us: int, count: int, taken: Sequence[Box]
     ) -> list[Detection]:
-        """One inference for each of `count` candidates at each scale, and for each promising box;
+        """One inference for each of `count` candidates at each scale, and for each box to retry;
         highest presence first."""
         self._rejected = [(box, until_us) for box, until_us in self._rejected if until_us > now_us]
         squares = [
@@ -138,8 +138,8 @@ class FaceDetector:
             and all(candidate.box.iou(box) < REJECTED_IOU for box, _ in self._rejected)
         ][:count]
         boxes = [square.square(scale) for square in squares for scale in SCALES]
-        boxes += [box for box in self.promising if _is_apart(box, taken)]
-        self.promising = []
+        boxes += [box for box in self.retry_boxes if _is_apart(box, taken)]
+        self.retry_boxes = []
         detections = self._network.detect(buffer, boxes, now_us)
         for index, square in enumerate(squares):
             scaled = detections[index * len(SCALES) : (index + 1) * len(SCALES)]
@@ -150,11 +150,11 @@ class FaceDetector:
     def _confirm(
         self, buffer: EventBuffer, candidate: Detection, now_us: int
     ) -> tuple[Detection, bool]:
-        """The candidate in its settled box, and whether it is a face."""
+        """The candidate in its final box, and whether it is a face."""
         network = self._network
         for _ in range(MAX_REFINEMENTS):
             last, candidate = candidate, network.detect(buffer, [candidate.box], now_us)[0]
-            if candidate.box.iou(last.box) >= SETTLED_IOU:
+            if candidate.box.iou(last.box) >= FINAL_IOU:
                 break
         crop = network.crop(buffer, candidate.box, now_us)
         face = network.infer([crop])[0]

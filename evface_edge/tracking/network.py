@@ -161,7 +161,7 @@ class LandmarkNetwork:
             )
 
     def crop(self, buffer: EventBuffer, box: Box, now_us: int, *, mirrored: bool = False) -> Crop:
-        """The square around a face box, with the newest events that the card asks for."""
+        """The square around a face box, with as many of the newest events as the card states."""
         square = box.square(self.card.crop_scale)
         events, count = buffer.window(square, self.card.window, now_us)
         return Crop(square, events, count, now_us, mirrored)

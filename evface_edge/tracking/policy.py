@@ -16,8 +16,8 @@ class TrackingPolicy:
         min_face_px: a new face is at least this large, longer side of its landmarks, pixels. On
             fewer pixels, many textures resemble a face.
         search_interval_us: time between two searches while no face is followed and the last
-            search had a promising candidate. Without one it is twice as long; while one face is
-            followed and more are wanted, three times.
+            search left a box to retry. Without one it is twice as long; while one face is
+            followed and more are searched for, three times.
         still_fraction: with fewer events than this fraction of a full input, the face is still:
             its landmarks are held, and the network does not run.
         max_hold_us: landmarks of a still face are held for this long at most.

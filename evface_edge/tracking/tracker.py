@@ -12,7 +12,7 @@ from evface_edge.tracking.policy import TrackingPolicy
 from evface_edge.tracking.state_machine import Event, State
 from evface_edge.tracking.track import Track
 
-#: Intervals between searches ÷ `search_interval_us`: without a promising candidate, and while
+#: Intervals between searches ÷ `search_interval_us`: without a box to retry, and while
 #: other faces are followed.
 IDLE_SEARCH_FACTOR, FURTHER_SEARCH_FACTOR = 2, 3
 
@@ -83,14 +83,14 @@ class Tracker:
         interval_us = self._policy.search_interval_us
         if self._tracks:
             interval_us *= FURTHER_SEARCH_FACTOR
-        elif not self._detector.promising:
+        elif not self._detector.retry_boxes:
             interval_us *= IDLE_SEARCH_FACTOR
         return self._searched_us is None or now_us - self._searched_us >= interval_us
 
     def _search(self, buffer: EventBuffer, now_us: int) -> None:
         taken = [track.face.box for track in self._tracks]
-        wanted = self._faces - len(self._tracks)
-        for detection in self._detector.find(buffer, now_us, wanted=wanted, taken=taken):
+        max_faces = self._faces - len(self._tracks)
+        for detection in self._detector.find(buffer, now_us, max_faces=max_faces, taken=taken):
             track = self._find_lost(detection.box, now_us)
             if track is not None:
                 track.start(detection, now_us)

@@ -1,1 +1,1 @@
-"""Export: a checkpoint in, an artefact for one target out, or nothing if landmarks moved."""
+"""Export a model for a device. Write nothing if its landmarks differ too much."""

@@ -20,7 +20,7 @@ MIN_CLIPS_EACH = 16
 #: Of the coordinates of faces; a chin may lie outside the crop, most points do not.
 MAX_OUTSIDE = 0.05
 MAX_CALIBRATION_CLIPS = 512
-_MASKS = ("presence", "judging")
+_MASKS = ("presence", "for_evaluation")
 _SCALE = {np.dtype(np.uint8): 1 / 255, np.dtype(np.float16): 1.0, np.dtype(np.float32): 1.0}
 
 
@@ -34,8 +34,8 @@ class CalibrationSet:
         landmarks: (M, 98, 2) fractions of the crop.
         sha256: of the file, or of the arrays where there is no file.
         presence: (M,) bool, whether there is a face; by default in every clip.
-        judging: (M,) bool, the clips for evaluation; the others calibrate. By default a random
-            half.
+        for_evaluation: (M,) bool, the clips for evaluation; the others calibrate. By default a
+            random half.
     """
 
     name: str
@@ -43,14 +43,14 @@ class CalibrationSet:
     landmarks: NDArray[np.float32]
     sha256: str
     presence: NDArray[np.bool_] | None = None
-    judging: NDArray[np.bool_] | None = None
+    for_evaluation: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)
 
     @classmethod
     def load(cls, path: str | Path) -> CalibrationSet:
-        """Read an `.npz` with `inputs` and `landmarks`, and optionally `presence` and `judging`.
+        """Read an `.npz` with `inputs`, `landmarks`, optionally `presence` and `for_evaluation`.
 
         Raises:
             ConfigError: no such file, another kind of file, arrays that are missing, of another
@@ -91,11 +91,11 @@ class CalibrationSet:
             mask = getattr(self, field)
             if mask is not None and (mask.shape, mask.dtype) != ((count,), np.dtype(bool)):
                 raise self._error(field, f"{mask.shape} {mask.dtype}", f"shape {(count,)} bool")
-        if self.judging is not None:
-            fewest = min(int(self.judging.sum()), int((~self.judging).sum()))
+        if self.for_evaluation is not None:
+            fewest = min(int(self.for_evaluation.sum()), int((~self.for_evaluation).sum()))
             if fewest < MIN_CLIPS_EACH:
                 raise self._error(
-                    "judging", fewest, f"at least {MIN_CLIPS_EACH} clips of each kind"
+                    "for_evaluation", fewest, f"at least {MIN_CLIPS_EACH} clips of each kind"
                 )
         if not self.faces.any():
             raise self._error("presence", "no face", "faces in most clips")
@@ -122,9 +122,9 @@ class CalibrationSet:
     def split(self, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Indices of the clips that calibrate (at most 512), and of those for evaluation."""
         order = np.random.default_rng(seed).permutation(len(self))
-        if self.judging is not None:
-            calibrating = order[~self.judging[order]]
-            return calibrating[:MAX_CALIBRATION_CLIPS], np.flatnonzero(self.judging)
+        if self.for_evaluation is not None:
+            calibrating = order[~self.for_evaluation[order]]
+            return calibrating[:MAX_CALIBRATION_CLIPS], np.flatnonzero(self.for_evaluation)
         count = min(len(self) // 2, MAX_CALIBRATION_CLIPS)
         return order[:count], order[count:]
 

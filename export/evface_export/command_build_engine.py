@@ -24,19 +24,27 @@ if TYPE_CHECKING:
     from evface_runtimes.tensorrt_engine import EngineFacts
 
 #: Largest mean displacement of landmarks from the ONNX model; two roundings of the same INT8
-#: network are 0.1 to 0.3 px apart.
+#: network are 0.1 to 0.3 px away from each other.
 MAX_DISPLACEMENT_PX = 1.0
 _TIMED = 200
 
 
 def build_engine_command(
-    model: Annotated[Path, typer.Argument(help="An ONNX model of a trt target.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="An ONNX model of a trt target.")],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Engine to write; by default, next to the model."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write this engine (default: MODEL with the suffix .engine).",
+        ),
     ] = None,
     max_batch: Annotated[
-        int, typer.Option(help="Largest batch of one inference; larger batches are split.")
+        int,
+        typer.Option(
+            metavar="N", help="Run batches of at most N at once; larger batches are split."
+        ),
     ] = 16,
     check: Annotated[
         bool,
@@ -153,11 +161,11 @@ def compare_engine(engine: Path, model: Path, card: ModelCard) -> dict[str, floa
         evface_runtimes.load(engine, runtime="tensorrt") as fast,
         evface_runtimes.load(model, runtime="onnxruntime", device="cpu") as reference,
     ):
-        apart = evface_runtimes.differences(reference, {"engine": fast}, [tensors])["engine"]
+        differences = evface_runtimes.differences(reference, {"engine": fast}, [tensors])["engine"]
         one = {name: array[:1] for name, array in tensors.items()}
         times_ms = np.array([_timed_ms(fast, one) for _ in range(_TIMED)])
     width = card.inputs[0].shape[-1]
-    displacement_px = apart["landmarks"].distance_mean * width
+    displacement_px = differences["landmarks"].distance_mean * width
     if not displacement_px <= MAX_DISPLACEMENT_PX:  # so that NaN is refused
         raise ExportError(
             f"the engine was not written, because its landmarks are {displacement_px:.2f} px from "
@@ -170,7 +178,7 @@ def compare_engine(engine: Path, model: Path, card: ModelCard) -> dict[str, floa
         )
     return {
         "engine_displacement_mean_px": displacement_px,
-        "engine_displacement_p99_px": apart["landmarks"].distance_p99 * width,
+        "engine_displacement_p99_px": differences["landmarks"].distance_p99 * width,
         "engine_p50_ms": float(np.median(times_ms)),
         "engine_p99_ms": float(np.percentile(times_ms, 99)),
     }

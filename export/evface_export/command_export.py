@@ -25,40 +25,58 @@ if TYPE_CHECKING:
 
 _DEFAULT = "onnx-int8"
 _TARGET_HELP = (
-    f"One of {', '.join([*(target.name for target in TARGETS), ALL])}; repeatable. "
-    f"By default {_DEFAULT}."
+    f"Export for this target: {', '.join([*(target.name for target in TARGETS), ALL])} "
+    f"(default: {_DEFAULT}). Repeatable."
 )
 Print = Callable[[str], None]
 
 
 def export(
     model: Annotated[
-        str, typer.Argument(help="A checkpoint, a bundled model, or an exported onnx-fp32 model.")
+        str,
+        typer.Argument(
+            metavar="MODEL", help="A checkpoint, a bundled model, or an exported onnx-fp32 model."
+        ),
     ],
-    target: Annotated[list[str] | None, typer.Option("--target", "-t", help=_TARGET_HELP)] = None,
+    target: Annotated[
+        list[str] | None, typer.Option("--target", "-t", metavar="NAME", help=_TARGET_HELP)
+    ] = None,
     calibration: Annotated[
         Path | None,
         typer.Option(
-            help="Clips (.npz) for INT8 calibration and for evaluation. By default, clips of "
-            "avatars are made."
+            metavar="FILE",
+            help="Calibrate INT8 and evaluate on the clips in this .npz (default: avatars).",
         ),
     ] = None,
     max_nme_loss: Annotated[
-        str, typer.Option(help="Largest relative increase of the NME, such as 2%.")
+        str, typer.Option(metavar="N", help="Accept this relative increase of the NME, such as 2%.")
     ] = "2%",
     quantizer: Annotated[
-        str, typer.Option(help="INT8 quantiser: pt2e, nncf, or nncf-accuracy.")
+        str,
+        typer.Option(metavar="NAME", help="Use this INT8 quantiser: pt2e, nncf or nncf-accuracy."),
     ] = "pt2e",
     qat_steps: Annotated[
-        int, typer.Option(help="Training steps if pt2e is beyond a limit; 0 turns training off.")
+        int,
+        typer.Option(
+            metavar="N", help="Train for N steps if pt2e misses a limit; 0 turns training off."
+        ),
     ] = 120,
     report: Annotated[
         Path | None,
-        typer.Option(help="Folder for a table and a plot of the INT8 loss of each layer."),
+        typer.Option(
+            metavar="FOLDER",
+            help="Write a table and a plot of the INT8 loss of each layer into this folder.",
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan only.")] = False,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder or file to write.")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write this file, or into this folder (default: the current one).",
+        ),
     ] = None,
     check_trt: Annotated[
         bool,
@@ -71,13 +89,14 @@ def export(
     faces: Annotated[
         list[Path] | None,
         typer.Option(
-            help="For a face detector: folder of faces for simulated scenes; repeatable. By "
-            "default, avatars."
+            metavar="FOLDER",
+            help="Simulate the scenes for a face detector with the faces in this folder. "
+            "Repeatable. Without it, avatars are used.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
-    """Export a model to a device, and refuse it if its landmarks move.
+    """Export a model for a device. Write nothing if its landmarks differ too much.
 
     The checkpoint of a face detector is exported as onnx-int8, and compared on simulated scenes.
 
@@ -278,7 +297,7 @@ def _as_json(
             "set": conversion.calibration.name,
             "sha256": conversion.calibration.sha256,
             "calibrating": len(conversion.used),
-            "judging": len(conversion.reference.indices),
+            "for_evaluation": len(conversion.reference.indices),
         },
         "targets": [as_dict(row, speed, mega_macs) for row in rows],
     }

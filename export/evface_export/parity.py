@@ -206,13 +206,13 @@ class Reference:
                 raise ExportError(
                     f"nothing was written: the output {name} is not finite", field=name
                 )
-            apart = float(np.abs(alone[name] - actual[name][:1]).max())
-            if apart > ALONE_TOLERANCE:
+            largest = float(np.abs(alone[name] - actual[name][:1]).max())
+            if largest > ALONE_TOLERANCE:
                 raise ExportError(
                     f"nothing was written: the output {name} of a clip alone and in a batch "
-                    f"differs by {apart:.3g}",
+                    f"differs by {largest:.3g}",
                     field=name,
-                    value=apart,
+                    value=largest,
                     expected=f"at most {ALONE_TOLERANCE:g}",
                 )
 

@@ -1,4 +1,4 @@
-"""A short training with INT8 rounding in place, for networks that calibration alone spoils.
+"""A short training with INT8 rounding, for networks that lose accuracy by calibration alone.
 
 The float network is the teacher, so no labels are needed: the weights move until the rounded
 network gives the same outputs (quantisation-aware training, Jacob et al., CVPR 2018; with

@@ -69,11 +69,11 @@ def differences(
 
 
 def _difference(expected: NDArray[np.float32], found: NDArray[np.float32]) -> Difference:
-    apart = found.astype(np.float64) - expected
-    distance = np.linalg.norm(apart.reshape(-1, apart.shape[-1]), axis=1)
+    difference = found.astype(np.float64) - expected
+    distance = np.linalg.norm(difference.reshape(-1, difference.shape[-1]), axis=1)
     return Difference(
-        largest=float(np.abs(apart).max()),
-        mean=float(np.abs(apart).mean()),
+        largest=float(np.abs(difference).max()),
+        mean=float(np.abs(difference).mean()),
         distance_mean=float(distance.mean()),
         distance_p99=float(np.percentile(distance, 99)),
     )

@@ -68,7 +68,10 @@ class DeviceMismatch(EvfaceError):
 
 
 class ConfigError(EvfaceError):
-    """A setting or argument outside what is allowed: `field`, `value` and `expected` are set."""
+    """A setting or argument outside what is allowed: `field`, `value` and `expected` are set.
+
+    The message is "field = value: expected …", unless another one is given.
+    """
 
     def __init__(
         self,

@@ -69,7 +69,7 @@ def read_facts(engine: Path) -> EngineFacts | None:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
-            f"no facts of an engine in it ({error})",
+            f"does not describe an engine ({error})",
             path=sidecar,
             fix="build the engine again with `evface-edge build-engine`",
         ) from None

@@ -40,9 +40,11 @@ def test_units_and_split(tmp_path: Path) -> None:
 
 
 def test_a_set_may_name_its_evaluation_clips(tmp_path: Path) -> None:
-    judging = np.arange(64) % 4 == 0
+    for_evaluation = np.arange(64) % 4 == 0
     presence = np.arange(64) != 5
-    clips = CalibrationSet.load(_saved(tmp_path / "clips.npz", judging=judging, presence=presence))
+    clips = CalibrationSet.load(
+        _saved(tmp_path / "clips.npz", for_evaluation=for_evaluation, presence=presence)
+    )
     used, evaluation = clips.split(seed=0)
     assert evaluation.tolist() == list(range(0, 64, 4))
     assert sorted(used) == sorted(set(range(64)) - set(evaluation))
@@ -62,9 +64,9 @@ def test_a_set_may_name_its_evaluation_clips(tmp_path: Path) -> None:
         ({"landmarks": np.full((64, 98, 2), np.inf)}, "landmarks", "NaN or infinity"),
         ({"presence": np.ones(63, bool)}, "presence", "(63,) bool"),
         ({"presence": np.zeros(64, bool)}, "presence", "no face"),
-        ({"judging": np.ones(64)}, "judging", "(64,) float64"),
-        ({"judging": np.arange(64) < 61}, "judging", 3),
-        ({"judging": np.zeros(64, bool)}, "judging", 0),
+        ({"for_evaluation": np.ones(64)}, "for_evaluation", "(64,) float64"),
+        ({"for_evaluation": np.arange(64) < 61}, "for_evaluation", 3),
+        ({"for_evaluation": np.zeros(64, bool)}, "for_evaluation", 0),
     ],
 )
 def test_arrays_that_are_refused(

@@ -256,10 +256,12 @@ def test_landmarks_count_on_faces_with_events_and_presence_on_all_clips(
 ) -> None:
     inputs = clips.inputs.copy()
     presence = np.ones(len(clips), bool)
-    judging = np.arange(len(clips)) >= 48
+    for_evaluation = np.arange(len(clips)) >= 48
     inputs[50] = 0
     presence[51:60] = False
-    marked = dataclasses.replace(clips, inputs=inputs, presence=presence, judging=judging)
+    marked = dataclasses.replace(
+        clips, inputs=inputs, presence=presence, for_evaluation=for_evaluation
+    )
     reference = Conversion(checkpoint, marked).reference
     assert len(reference.indices) == 48
     assert np.flatnonzero(~reference.scored).tolist() == list(range(2, 12))

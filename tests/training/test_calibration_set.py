@@ -25,10 +25,10 @@ def test_two_groups_of_people(drawn_faces: FaceSet) -> None:
     assert sum(done) == 40
     assert arrays["inputs"].shape == (40, 4, 32, 32)
     assert arrays["inputs"].dtype == np.uint8
-    assert arrays["judging"].tolist() == [False] * 20 + [True] * 20
+    assert arrays["for_evaluation"].tolist() == [False] * 20 + [True] * 20
     filled = (arrays["inputs"] > 0).mean((1, 2, 3))
-    judging = arrays["judging"].astype(bool)
-    assert np.median(filled[judging]) > 3 * np.median(filled[~judging])
+    for_evaluation = arrays["for_evaluation"].astype(bool)
+    assert np.median(filled[for_evaluation]) > 3 * np.median(filled[~for_evaluation])
     again = draw_clip_set(black.select(first), drawn_faces.select(~first), SMALL, 32, 40, 1)
     for name, array in arrays.items():
         np.testing.assert_array_equal(array, again[name])

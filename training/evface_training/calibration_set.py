@@ -44,7 +44,7 @@ def draw_clip_set(
         inputs: (M, C, side, side) uint8, 255 stands for 1.
         landmarks: (M, 98, 2) float32 fractions of the crop; undefined without a face.
         presence: (M,) bool, whether there is a face.
-        judging: (M,) bool, the clips of `evaluation`.
+        for_evaluation: (M,) bool, the clips of `evaluation`.
 
     Raises:
         ConfigError: no faces, or fewer than 2 clips.
@@ -56,7 +56,7 @@ def draw_clip_set(
         "inputs": np.empty((count, 2 * prior.bins, side, side), np.uint8),
         "landmarks": np.empty((count, *evaluation.points.shape[1:]), np.float32),
         "presence": np.empty(count, bool),
-        "judging": np.arange(count) >= first,
+        "for_evaluation": np.arange(count) >= first,
     }
     done = 0
     for faces, amount, own_seed in (

@@ -7,22 +7,42 @@ from typing import Annotated
 
 import typer
 
-from evface_training.command_train import FACES_HELP
+from evface_training.command_train import CACHE_HELP, FACES_HELP
 
 
 def ablate(
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of all runs.")],
-    faces: Annotated[list[Path] | None, typer.Option("--faces", help=FACES_HELP)] = None,
-    size: Annotated[str, typer.Option(help="Size of the networks: smoke, tiny or base.")] = "tiny",
-    steps: Annotated[int, typer.Option(help="Steps of each training on labels.")] = 4000,
-    pretraining_steps: Annotated[int, typer.Option(help="Steps of each pretraining.")] = 4000,
-    seeds: Annotated[int, typer.Option(help="Number of repetitions, each with its seed.")] = 3,
-    clips: Annotated[int, typer.Option(help="Clips to evaluate on, for each condition.")] = 1024,
-    row: Annotated[list[str] | None, typer.Option(help="Train only this row; repeatable.")] = None,
-    cache: Annotated[Path | None, typer.Option(help="File to cache the faces in.")] = None,
-    device: Annotated[str, typer.Option(help="Device: auto, cpu or gpu.")] = "auto",
-    threads: Annotated[int, typer.Option(help="Threads of the network; 0: all cores.")] = 0,
-    workers: Annotated[int, typer.Option(help="Processes that simulate on the CPU.")] = 1,
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", metavar="FOLDER", help="Write all runs into this folder."),
+    ],
+    faces: Annotated[
+        list[Path] | None, typer.Option("--faces", metavar="FOLDER", help=FACES_HELP)
+    ] = None,
+    size: Annotated[
+        str, typer.Option(metavar="NAME", help="Use networks of this size: smoke, tiny or base.")
+    ] = "tiny",
+    steps: Annotated[int, typer.Option(metavar="N", help="Train on labels for N steps.")] = 4000,
+    pretraining_steps: Annotated[
+        int, typer.Option(metavar="N", help="Pretrain for N steps.")
+    ] = 4000,
+    seeds: Annotated[int, typer.Option(metavar="N", help="Repeat each training with N seeds.")] = 3,
+    clips: Annotated[
+        int, typer.Option(metavar="N", help="Evaluate on N clips of each condition.")
+    ] = 1024,
+    row: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Train only this row (default: all). Repeatable."),
+    ] = None,
+    cache: Annotated[Path | None, typer.Option(metavar="FILE", help=CACHE_HELP)] = None,
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="Train on this device: auto, cpu or gpu.")
+    ] = "auto",
+    threads: Annotated[
+        int, typer.Option(metavar="N", help="Use N threads for the network; 0 uses all cores.")
+    ] = 0,
+    workers: Annotated[
+        int, typer.Option(metavar="N", help="Simulate in N processes on the CPU.")
+    ] = 1,
 ) -> None:
     """Run the ablation study: SSMER, CMFA, RGB, EFNet, MIRROR, few labels, distillation.
 

@@ -8,16 +8,22 @@ from typing import Annotated
 import typer
 
 from evface_edge.errors import ConfigError
-from evface_training.command_train import FACES_HELP
+from evface_training.command_train import CACHE_HELP, REQUIRED_FACES_HELP
 
 
 def calibration_set(
-    faces: Annotated[list[Path], typer.Option("--faces", help=FACES_HELP)],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The .npz to write.")],
-    count: Annotated[int, typer.Option(help="Number of clips.")] = 3500,
-    recipe: Annotated[str, typer.Option(help="Recipe whose clips to draw.")] = "evface-s",
-    seed: Annotated[int, typer.Option(help="Random seed.")] = 7,
-    cache: Annotated[Path | None, typer.Option(help="File for the packed faces.")] = None,
+    faces: Annotated[
+        list[Path], typer.Option("--faces", metavar="FOLDER", help=REQUIRED_FACES_HELP)
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE", help="Write this .npz.")
+    ],
+    count: Annotated[int, typer.Option(metavar="N", help="Make N clips.")] = 3500,
+    recipe: Annotated[
+        str, typer.Option(metavar="RECIPE", help="Make the clips of this recipe.")
+    ] = "evface-s",
+    seed: Annotated[int, typer.Option(metavar="N", help="Set the random seed.")] = 7,
+    cache: Annotated[Path | None, typer.Option(metavar="FILE", help=CACHE_HELP)] = None,
 ) -> None:
     """Simulate clips with landmarks to calibrate INT8 models on and to evaluate them on.
 
@@ -60,7 +66,7 @@ def calibration_set(
             advance=lambda done: progress.advance(task, done),
         )
     np.savez_compressed(output, **arrays)  # type: ignore[arg-type]
-    held_out = int(arrays["judging"].sum())
+    held_out = int(arrays["for_evaluation"].sum())
     typer.echo(
         f"{output}: {count - held_out} clips of {len(training):,} faces to calibrate, {held_out} "
         f"of {len(validation):,} faces to evaluate"

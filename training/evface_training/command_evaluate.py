@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from evface_edge.errors import ConfigError
+from evface_training.command_train import CACHE_HELP
 
 if TYPE_CHECKING:
     from evface_edge.predictor import Predictor
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from evface_training.evaluation.worst_faces import WorstFaces
 
 _DATA_HELP = (
-    "Folder of faces; `avatars`, which are rendered; or a recording with NAME.landmarks.npz beside "
-    "it, as `simulate` writes it. Repeatable."
+    "Use this folder of faces, `avatars`, or a recording with NAME.landmarks.npz in the same "
+    "folder, as `simulate` writes it. Repeatable."
 )
 #: As many simulated negatives as faces, but at most this many.
 _MAX_NEGATIVES = 200
@@ -31,15 +32,25 @@ _SIZES = ("346x260", "1280x720")
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(help="Bundled name, checkpoint or exported model.")],
-    data: Annotated[list[str] | None, typer.Option("--data", "--faces", help=_DATA_HELP)] = None,
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="Bundled name, checkpoint or exported model.")
+    ],
+    data: Annotated[
+        list[str] | None, typer.Option("--data", "--faces", metavar="FOLDER", help=_DATA_HELP)
+    ] = None,
     condition: Annotated[
         list[str] | None,
-        typer.Option("--condition", help="Condition of the faces: normal, fast, dark, …; all."),
+        typer.Option(
+            "--condition",
+            metavar="NAME",
+            help="Use these conditions: normal, fast, dark, … (default: all). Repeatable.",
+        ),
     ] = None,
     negatives: Annotated[
         list[Path] | None,
-        typer.Option("--negatives", help="Recording without a face; repeatable."),
+        typer.Option(
+            "--negatives", metavar="FILE", help="Use this recording without a face. Repeatable."
+        ),
     ] = None,
     tracking: Annotated[
         bool,
@@ -47,25 +58,43 @@ def evaluate(
     ] = False,
     size: Annotated[
         list[str] | None,
-        typer.Option("--size", help="Sensor size for --tracking; repeatable; 346x260, 1280x720."),
+        typer.Option(
+            "--size",
+            metavar="WxH",
+            help="Use this sensor size with --tracking: 346x260 or 1280x720 (default: both). "
+            "Repeatable.",
+        ),
     ] = None,
     head_pose: Annotated[
         bool, typer.Option("--head-pose", help="Evaluate head pose and blinks on avatars.")
     ] = False,
     count: Annotated[
         int | None,
-        typer.Option(help="Number of faces (all), of sequences (24 a size) or of avatars (4)."),
+        typer.Option(
+            metavar="N",
+            help="Use N faces (default: all), sequences a size (default: 24) or avatars (default: "
+            "4).",
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
-    cache: Annotated[Path | None, typer.Option(help="File to cache the faces in.")] = None,
-    device: Annotated[str, typer.Option(help="Device of the model.")] = "auto",
+    seed: Annotated[int, typer.Option(metavar="N", help="Set the random seed.")] = 0,
+    cache: Annotated[Path | None, typer.Option(metavar="FILE", help=CACHE_HELP)] = None,
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="Run the model on this device.")
+    ] = "auto",
     curves: Annotated[
-        Path | None, typer.Option(help="PNG to write: cumulative errors, ROC of presence.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write the cumulative errors and the ROC of presence to this PNG."
+        ),
     ] = None,
     worst: Annotated[
-        Path | None, typer.Option(help="PNG to write: the ten worst faces of each set.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the ten worst faces of each set to this PNG."),
     ] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="JSON to write.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Write the metrics to this JSON."),
+    ] = None,
     into_card: Annotated[
         bool, typer.Option("--into-card", help="Write the metrics of the sets into the card.")
     ] = False,
@@ -73,7 +102,7 @@ def evaluate(
 ) -> None:
     """Measure the accuracy of a model: landmarks, σ, presence, flicker; tracking; head pose.
 
-    Of folders, the human-labelled faces of validation identities are used. They become moving
+    In a folder, use the human-labelled faces of validation identities. They become moving
     recordings in several conditions of light and speed; moving textures are the negatives.
 
     \b

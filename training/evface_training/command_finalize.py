@@ -7,29 +7,43 @@ from typing import Annotated
 
 import typer
 
-from evface_training.command_train import FACES_HELP
+from evface_training.command_train import CACHE_HELP, FACES_HELP
 
 
 def finalize(
     checkpoints: Annotated[
         list[Path],
-        typer.Argument(help="Checkpoints of `train`; the weights of several are averaged."),
+        typer.Argument(
+            metavar="CHECKPOINT",
+            help="Checkpoints of `train`; the weights of several are averaged.",
+        ),
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Checkpoint to write.")],
-    data: Annotated[str, typer.Option(help="Training data, for the card.")],
-    licence: Annotated[str, typer.Option(help="Licence of the weights, for the card.")],
-    faces: Annotated[list[Path] | None, typer.Option("--faces", help=FACES_HELP)] = None,
-    recipe: Annotated[
-        str | None, typer.Option(help="Recipe; by default the one in the first checkpoint.")
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE", help="Write this checkpoint.")
+    ],
+    data: Annotated[str, typer.Option(metavar="TEXT", help="Name the training data in the card.")],
+    licence: Annotated[
+        str, typer.Option(metavar="TEXT", help="Name the licence of the weights in the card.")
+    ],
+    faces: Annotated[
+        list[Path] | None, typer.Option("--faces", metavar="FOLDER", help=FACES_HELP)
     ] = None,
-    cache: Annotated[Path | None, typer.Option(help="File to cache the faces in.")] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RECIPE", help="Use this recipe (default: the one in the first checkpoint)."
+        ),
+    ] = None,
+    cache: Annotated[Path | None, typer.Option(metavar="FILE", help=CACHE_HELP)] = None,
 ) -> None:
-    """Fit the uncertainty on validation faces and complete the model card, ready for export.
+    """Average checkpoints and fit the uncertainty, before export.
+
+    The uncertainty is fitted on validation faces, and the model card is completed.
 
     \b
     Example:
-      evface-edge finalize runs/s1/last.pt --faces faces/300w_train -o evface-s.pt \\
-        --data "300-W (train)" --licence "non-commercial research"
+      evface-edge finalize runs/s1/last.pt --faces faces/300w_train \\
+        -o evface-s.pt --data 300-W --licence "non-commercial research"
     """
     from evface_training.finalize import finalize as fit
     from evface_training.finalize import stored_recipe

@@ -22,30 +22,56 @@ if TYPE_CHECKING:
 def simulate(
     source: Annotated[
         str,
-        typer.Argument(help="An image, a video, a folder, or synthetic:avatar?seed=1&speed=fast."),
+        typer.Argument(
+            metavar="SOURCE",
+            help="An image, a video, a folder, or synthetic:avatar?seed=1&speed=fast.",
+        ),
     ],
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="The recording to write; for a folder, a folder."),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="Write this recording; if SOURCE is a folder, write into this folder.",
+        ),
     ] = None,
     preview: Annotated[
         Path | None,
-        typer.Option(help="Write a contact sheet (.png) of the events and landmarks."),
+        typer.Option(
+            metavar="FILE", help="Write a contact sheet (.png) of the events and landmarks."
+        ),
     ] = None,
-    camera: Annotated[str, typer.Option(help="Name of the event camera.")] = "davis346",
-    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
-    max_seconds: Annotated[float, typer.Option(help="Longest recording in seconds.")] = 60.0,
+    camera: Annotated[
+        str, typer.Option(metavar="NAME", help="Simulate this event camera.")
+    ] = "davis346",
+    seed: Annotated[int, typer.Option(metavar="N", help="Set the random seed.")] = 0,
+    max_seconds: Annotated[float, typer.Option(metavar="N", help="Stop after N seconds.")] = 60.0,
     speed: Annotated[
-        str, typer.Option(help="Motion of an image: slow, normal or fast.")
+        str, typer.Option(metavar="NAME", help="Move an image at this speed: slow, normal or fast.")
     ] = "normal",
-    lux: Annotated[float | None, typer.Option(help="Light of the scene; 1,000 is bright.")] = None,
-    suffix: Annotated[str, typer.Option("--format", help="Format for a folder.")] = "npz",
-    count: Annotated[int | None, typer.Option(help="Most recordings from a folder.")] = None,
+    lux: Annotated[
+        float | None,
+        typer.Option(
+            metavar="N", help="Light the scene with N lux; 1000 is bright (default: as the camera)."
+        ),
+    ] = None,
+    suffix: Annotated[
+        str,
+        typer.Option(
+            "--format", metavar="NAME", help="Write recordings of a folder in this format."
+        ),
+    ] = "npz",
+    count: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Make at most N recordings from a folder (default: all)."),
+    ] = None,
 ) -> None:
-    """Simulate an event camera: convert images, videos or avatars to recordings with landmarks.
+    """Simulate the events of a face in a video, image or avatar.
 
-    An image moves as a head does. It needs landmarks in face.npz (points98) or face.pts. A folder
-    gives one recording for each video, or for each face of a data set in it.
+    Recordings are written with landmarks. An image moves as a head does; it needs landmarks in
+    face.npz (points98) or face.pts. A folder gives one recording for each video, or for each face
+    of a data set in it.
 
     With --preview, SOURCE may also be `clips` (training clips) or `benchmark:NAME` (a benchmark
     set, such as benchmark:fast).

@@ -10,40 +10,66 @@ import typer
 from evface_edge.errors import ConfigError
 from evface_edge.models import find_float_model
 
-FACES_HELP = (
-    "Folder with images/ and labels.npz, or with videos and their labels; repeatable. Without, "
-    "the recipe's avatars."
+REQUIRED_FACES_HELP = (
+    "Use the faces in this folder: images/ and labels.npz, or videos and their labels. Repeatable."
 )
+FACES_HELP = f"{REQUIRED_FACES_HELP} Without it, avatars are used."
+CACHE_HELP = "Keep the packed faces in this file."
 
 
 def train(
     recipe: Annotated[
-        str | None, typer.Argument(help="Recipe file, or the name of a bundled recipe.")
+        str | None, typer.Argument(metavar="RECIPE", help="Use this recipe file or bundled recipe.")
     ] = None,
     recipe_option: Annotated[
-        str | None, typer.Option("--recipe", help="The recipe, as an option.")
+        str | None, typer.Option("--recipe", metavar="RECIPE", help="Name the recipe as an option.")
     ] = None,
-    faces: Annotated[list[Path] | None, typer.Option("--faces", help=FACES_HELP)] = None,
+    faces: Annotated[
+        list[Path] | None, typer.Option("--faces", metavar="FOLDER", help=FACES_HELP)
+    ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Folder of the run; runs/RECIPE.")
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FOLDER",
+            help="Write into this folder (default: runs/RECIPE).",
+        ),
     ] = None,
-    cache: Annotated[Path | None, typer.Option(help="File to cache the faces in.")] = None,
-    device: Annotated[str, typer.Option(help="Device: auto, cpu or gpu.")] = "auto",
-    threads: Annotated[int, typer.Option(help="Threads of the network; 0: all cores.")] = 0,
-    workers: Annotated[int, typer.Option(help="Processes that simulate on the CPU.")] = 1,
+    cache: Annotated[Path | None, typer.Option(metavar="FILE", help=CACHE_HELP)] = None,
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="Train on this device: auto, cpu or gpu.")
+    ] = "auto",
+    threads: Annotated[
+        int, typer.Option(metavar="N", help="Use N threads for the network; 0 uses all cores.")
+    ] = 0,
+    workers: Annotated[
+        int, typer.Option(metavar="N", help="Simulate in N processes on the CPU.")
+    ] = 1,
     simulate_on: Annotated[
-        str, typer.Option(help="Device of the simulation: auto (as the training), cpu or gpu.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Simulate on this device: auto (as the training), cpu or gpu.",
+        ),
     ] = "auto",
     encoder: Annotated[
-        Path | None, typer.Option(help="SSMER checkpoint that initialises the backbone.")
+        Path | None,
+        typer.Option(metavar="MODEL", help="Start the backbone from this SSMER checkpoint."),
     ] = None,
     rgb_side: Annotated[
-        Path | None, typer.Option(help="RGB teacher whose frozen RGB side a fusing teacher uses.")
+        Path | None,
+        typer.Option(metavar="MODEL", help="Take the frozen RGB side from this teacher."),
     ] = None,
-    teacher: Annotated[Path | None, typer.Option(help="Teacher to distil from.")] = None,
+    teacher: Annotated[
+        Path | None, typer.Option(metavar="MODEL", help="Distil from this teacher.")
+    ] = None,
     student: Annotated[
         str | None,
-        typer.Option(help="Initial student: a checkpoint, an ONNX model or a bundled name."),
+        typer.Option(
+            metavar="MODEL",
+            help="Start from this student: a checkpoint, an ONNX model or a bundled name.",
+        ),
     ] = None,
 ) -> None:
     """Train on faces, simulated as events on the fly. The same command resumes a stopped run.

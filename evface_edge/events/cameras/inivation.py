@@ -60,7 +60,9 @@ def prepare(request: Request) -> Opener:
 def _setter(camera: Any, option: str, name: str) -> Callable[[Any], None]:
     setter: Callable[[Any], None] | None = getattr(camera, name, None)
     if setter is None:
-        raise ConfigError(option, "given", f"nothing: a {type(camera).__name__} does not have it")
+        raise ConfigError(
+            option, "given", "a camera with it", reason=f"this camera has no option {option}"
+        )
     return setter
 
 

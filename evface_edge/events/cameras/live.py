@@ -101,7 +101,12 @@ class LiveSource:
             ConfigError: the source was closed.
         """
         if self._stop.is_set():
-            raise ConfigError("source", self.title, "a source that is not closed")
+            raise ConfigError(
+                "source",
+                self.title,
+                "an open source",
+                reason="the source is closed; open it again",
+            )
         while not self._stop.is_set():
             packet = self._queue.take()
             if packet is None:

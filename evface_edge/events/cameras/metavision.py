@@ -66,7 +66,9 @@ def prepare(request: Request) -> Opener:
 def _facility(device: Any, getter: str, option: str) -> Any:
     facility = getattr(device, getter)()
     if facility is None:
-        raise ConfigError(option, "given", "nothing: this camera does not have it")
+        raise ConfigError(
+            option, "given", "a camera with it", reason=f"this camera has no option {option}"
+        )
     return facility
 
 

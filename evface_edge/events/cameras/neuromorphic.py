@@ -68,7 +68,12 @@ def _configuration(nd: Any, model: Any, options: dict[str, str]) -> Any:
     names = option_names(model.Configuration)
     if limit is not None:
         if "rate_limiter.reference_period_us" not in names:
-            raise ConfigError("rate_limit_hz", limit, "nothing: this camera has no rate limiter")
+            raise ConfigError(
+                "rate_limit_hz",
+                limit,
+                "a camera with a rate limiter",
+                reason="this camera has no option rate_limit_hz",
+            )
         events = max(1, round(number("rate_limit_hz", limit) * _LIMIT_PERIOD_US / 1e6))
         options["rate_limiter.reference_period_us"] = str(_LIMIT_PERIOD_US)
         options["rate_limiter.maximum_events_per_period"] = str(events)
@@ -83,7 +88,12 @@ def _configuration(nd: Any, model: Any, options: dict[str, str]) -> Any:
     configuration = build_config(model.Configuration, options)
     if region is not None and "region_of_interest.left" not in names:
         if not hasattr(configuration, "x_mask"):
-            raise ConfigError("roi", roi, "nothing: this camera has no region of interest")
+            raise ConfigError(
+                "roi",
+                roi,
+                "a camera with a region of interest",
+                reason="this camera has no option roi",
+            )
         # Set bits mask pixels; the library counts rows from the bottom.
         mask = nd.RowColumnMask(width=size.width, height=size.height, set=True)
         bottom = size.height - region.y - region.height

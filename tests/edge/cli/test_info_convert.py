@@ -99,6 +99,13 @@ def test_info_of_bad_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert call(capsys, "info", "replay:x.raw")[0] == 1
 
 
+@pytest.mark.parametrize("name", ["evface-s", "evface-n-fp32"])
+def test_info_of_a_bundled_model(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call(capsys, "info", name, "--json")
+    assert code == 0
+    assert json.loads(out)["name"] in ("evface-s", "evface-n")
+
+
 def test_info_of_a_model(capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
     from evface_edge import card_file
     from evface_edge.card import ModelCard, TensorSpec, WindowPolicy

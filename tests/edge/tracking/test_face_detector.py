@@ -60,7 +60,7 @@ def test_a_face_is_found_on_a_larger_sensor_too(
     detector = FaceDetector(network, size, 28)
     hits = 0
     for t_us, box in boxes:
-        found = detector.find(_recent(moved, t_us), t_us, wanted=1)
+        found = detector.find(_recent(moved, t_us), t_us, max_faces=1)
         there = Box(box.x + 800, box.y + 300, box.width, box.height)
         hits += bool(found) and found[0].box.iou(there) > 0.5
         for face in found:

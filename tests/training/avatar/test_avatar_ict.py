@@ -88,7 +88,7 @@ def test_identity_and_expression_move_the_vertices_by_their_shapes(stand_in: Pat
     rng = np.random.default_rng(0)
     identity = avatar.sample_identity(rng)
     neutral = avatar.neutral(identity)
-    plain = avatar.neutral(type(identity)((0.0, 0.0), identity.looks))
+    plain = avatar.neutral(type(identity)((0.0, 0.0), identity.appearance))
     width = np.abs(neutral[avatar.lm68[[0, 16]], 0])
     np.testing.assert_allclose(
         width - np.abs(plain[avatar.lm68[[0, 16]], 0]), 5.0 * identity.coefficients[0], atol=1e-3

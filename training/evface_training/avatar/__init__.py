@@ -1,7 +1,7 @@
 """A parametric avatar: rendered human heads with exact landmarks, free to use.
 
 Who and how (plain data, drawn from a seed):
-    identity        proportions and looks
+    identity        proportions and appearance
     scene           expression, pose, camera, light
     animation       expression and pose over time
 

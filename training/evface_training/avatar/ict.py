@@ -59,15 +59,15 @@ _SHAPES: dict[str, tuple[tuple[str, float], ...]] = {
 
 @dataclass(frozen=True)
 class IctIdentity:
-    """Shape and looks of one ICT avatar.
+    """Shape and appearance of one ICT avatar.
 
     Attributes:
         coefficients: of the identity shapes, each about N(0, 1).
-        looks: an identity of the parametric avatar, for the colours of skin, lips, iris and hair.
+        appearance: an identity of the parametric avatar, for the colours of skin, lips, iris, hair.
     """
 
     coefficients: tuple[float, ...]
-    looks: AvatarIdentity
+    appearance: AvatarIdentity
 
 
 class IctAvatar:
@@ -165,21 +165,27 @@ class IctAvatar:
             pupils[index] = center + gaze * forward
         return points, pupils
 
-    def colors(self, neutral: Floats, looks: AvatarIdentity) -> Floats:
+    def colors(self, neutral: Floats, appearance: AvatarIdentity) -> Floats:
         """(V, 5): RGB reflectance, ambient light, gloss."""
         colors = np.empty((len(neutral), 5))
-        colors[:, :3], colors[:, 3], colors[:, 4] = looks.skin, 1.0, 0.06
-        rng = np.random.default_rng(looks.texture_seed)
+        colors[:, :3], colors[:, 3], colors[:, 4] = appearance.skin, 1.0, 0.06
+        rng = np.random.default_rng(appearance.texture_seed)
         waves = rng.normal(0, 0.06, (12, 3))
         mottle = sum(np.sin(neutral @ wave * (1 + k / 3)) for k, wave in enumerate(waves))
         colors[:, :3] *= (1 + 0.025 * np.asarray(mottle))[:, None]
         skin68 = neutral[self.lm68]
         lips = np.concatenate([skin68[48:60], skin68[60:68], (skin68[49:54] + skin68[61:66]) / 2])
-        _tint(colors, neutral, lips, np.array(looks.lips), 3.5)
+        _tint(colors, neutral, lips, np.array(appearance.lips), 3.5)
         for brow in (skin68[17:22], skin68[22:27]):
             between = [(1 - s) * brow[:-1] + s * brow[1:] for s in (0.0, 0.25, 0.5, 0.75, 1.0)]
             line = np.concatenate(between)
-            _tint(colors, neutral, line, np.array(looks.hair), 0.45 * looks.brow_thickness_mm)
+            _tint(
+                colors,
+                neutral,
+                line,
+                np.array(appearance.hair),
+                0.45 * appearance.brow_thickness_mm,
+            )
         # The socket of the mouth: well behind the lips, between the corners.
         mouth = skin68[48:60]
         margin = np.array([0, 12, 0])
@@ -187,17 +193,17 @@ class IctAvatar:
         within = ((neutral > low) & (neutral < high))[:, :2].all(axis=1)
         depth = skin68[60:68, 2].min() - 6.0 - neutral[:, 2]
         colors[within & (depth > 0) & (neutral[:, 2] > 0), :3] = (0.12, 0.03, 0.03)
-        top = neutral[:, 1] > looks.forehead_height_mm
+        top = neutral[:, 1] > appearance.forehead_height_mm
         behind = neutral[:, 2] < -20.0
-        if looks.hair_style != "bald":
-            colors[(top | (behind & (neutral[:, 1] > -40))), :3] = looks.hair
+        if appearance.hair_style != "bald":
+            colors[(top | (behind & (neutral[:, 1] > -40))), :3] = appearance.hair
         for ball in self._eyes:
             center = (neutral[ball].min(axis=0) + neutral[ball].max(axis=0)) / 2
             offset = neutral[ball] - center
             away = np.hypot(offset[:, 0], offset[:, 1])
             front = offset[:, 2] > 0
             colors[ball, :3], colors[ball, 4] = (0.75, 0.72, 0.70), 0.3
-            colors[ball[front & (away < _IRIS_MM)], :3] = looks.iris
+            colors[ball[front & (away < _IRIS_MM)], :3] = appearance.iris
             colors[ball[front & (away < 0.4 * _IRIS_MM)], :3] = 0.01
         return colors
 
@@ -247,7 +253,7 @@ class _LoadedIct:
         self.programs = (program,)
         self._context, self._avatar = context, avatar
         self._neutral = avatar.neutral(identity)
-        colors = avatar.colors(self._neutral, identity.looks).astype("f4")
+        colors = avatar.colors(self._neutral, identity.appearance).astype("f4")
         self._moving = context.buffer(reserve=len(self._neutral) * 6 * 4, dynamic=True)
         self._mesh = context.vertex_array(
             program,

@@ -1,4 +1,4 @@
-"""The identity of an avatar: proportions in millimetres and looks."""
+"""The identity of an avatar: proportions in millimetres and appearance."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _strength(default: float) -> float:
 
 @dataclass(frozen=True)
 class AvatarIdentity:
-    """Proportions and looks of one avatar. Hashable: it is the key of built meshes.
+    """Proportions and appearance of one avatar. Hashable: it is the key of built meshes.
 
     Lengths are millimetres on the skin of a neutral face, colours linear RGB reflectances in
     [0, 1]. The defaults are an average adult (proportions as in Farkas, "Anthropometry of the
@@ -90,7 +90,7 @@ class AvatarIdentity:
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> AvatarIdentity:
-        """Draw a plausible adult: normal proportions, looks from the whole human range."""
+        """Draw a plausible adult: normal proportions, appearance from the whole human range."""
         bearded = rng.random() < 0.3
         skin, lips = _skin_and_lips(rng, lipstick=not bearded and rng.random() < 0.25)
         hair = _hair(rng)

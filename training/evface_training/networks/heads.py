@@ -71,7 +71,7 @@ class PointwiseLinear(nn.Conv2d):
 class Relation(nn.Module):
     """Exchange between points, (N, width, 1, points) → the same shape (MLP-Mixer, 2021).
 
-    Where a point's own map is ambiguous, its neighbours help: the jaw tells where the chin is. Both
+    Where a point's own map is ambiguous, its neighbours help: the jaw shows where the chin is. Both
     layers start as the identity, so that a relation can be added to a trained head.
     """
 

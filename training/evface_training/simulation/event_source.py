@@ -39,7 +39,12 @@ class SyntheticEvents:
 
     def __iter__(self) -> Iterator[EventArray]:
         if self._closed:
-            raise ConfigError("source", "synthetic:avatar", "a source that is not closed")
+            raise ConfigError(
+                "source",
+                "synthetic:avatar",
+                "an open source",
+                reason="the source is closed; open it again",
+            )
         self.counters.events = 0
         generator = torch.Generator().manual_seed(self.avatar.seed)
         prior = PRESETS[self.camera]

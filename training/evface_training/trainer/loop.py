@@ -166,7 +166,7 @@ _OUT_OF_MEMORY = (
 
 @contextlib.contextmanager
 def _memory_advice(step: int) -> Iterator[None]:
-    """Turn a lack of memory, here or in a worker process, into an error that says what to lower."""
+    """If memory runs out, here or in a worker process, raise an error that says what to lower."""
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
