@@ -84,7 +84,7 @@ def test_seconds_out_of_range(
     assert main(["info", f"replay:{recording}", *arguments]) == 1
     assert "a number above 0" in capsys.readouterr().err
     assert main(["info", str(recording), "--seconds", "1"]) == 1
-    assert "a recording is read as a whole" in capsys.readouterr().err
+    assert "--seconds is only for cameras" in capsys.readouterr().err
 
 
 def test_predict_on_a_camera(
