@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 
 import pytest
+
+#: Folder of tests → the package without which none of them runs.
+_NEEDED = {"training": "torch", "export": "torch", "docs": "mkdocs"}
+_LEFT_OUT = {
+    folder: package
+    for folder, package in _NEEDED.items()
+    if importlib.util.find_spec(package) is None
+}
+collect_ignore = list(_LEFT_OUT)
+
+
+def pytest_report_header() -> list[str]:
+    return [
+        f"tests/{folder} left out: {package} is not installed"
+        for folder, package in _LEFT_OUT.items()
+    ]
 
 
 @pytest.fixture(scope="session")

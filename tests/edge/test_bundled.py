@@ -22,7 +22,8 @@ def test_both_precisions_came_along() -> None:
 @pytest.mark.parametrize("model", ["evface-s", "evface-s-fp32", "evface-n"])
 def test_landmarks_are_where_the_head_was_rendered(model: str) -> None:
     """The network has never seen an avatar, so this says something about the whole way."""
-    truth = np.load(TRUTH)
+    with np.load(TRUTH) as stored:
+        truth = dict(stored)
     with Predictor(model) as predictor:
         faces = predictor.run(DEMO_RECORDING)
     assert len({face.face_id for face in faces}) == 1
@@ -40,7 +41,8 @@ def test_landmarks_are_where_the_head_was_rendered(model: str) -> None:
 
 def test_int8_agrees_with_fp32() -> None:
     events, size = read_events(DEMO_RECORDING)
-    truth = np.load(TRUTH)
+    with np.load(TRUTH) as stored:
+        truth = dict(stored)
     index = int(np.searchsorted(truth["t_us"], 1_000_000))
     until = events[events["t"] <= truth["t_us"][index]]
     box = Box.around(truth["points98"][index])

@@ -128,8 +128,8 @@ def test_options_reach_the_setters(monkeypatch: pytest.MonkeyPatch) -> None:
         ("colour=1", "background_activity_250us, contrast_threshold_off"),
         ("rate_limit_hz=1e6", "option of camera:inivation = 'rate_limit_hz'"),
         ("roi=300,0,100,50", "346×260"),
-        ("contrast_threshold_on=3", "contrast_threshold_on.*FakeCamera"),
-        ("readout_fps=CONSTANT_100", "readout_fps.*FakeCamera"),
+        ("contrast_threshold_on=3", "contrast_threshold_on"),
+        ("readout_fps=CONSTANT_100", "readout_fps"),
     ],
 )
 def test_impossible_options(options: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,5 +115,5 @@ def test_a_closed_replay_is_an_error(tmp_path: Path) -> None:
     write_events(tmp_path / "a.npz", EVENTS, SIZE)
     source = open_events(f"replay:{tmp_path}/a.npz")
     source.close()
-    with pytest.raises(ConfigError, match=r"a\.npz"):
+    with pytest.raises(ConfigError, check=lambda error: "a.npz" in str(error.value)):
         list(source)

@@ -116,7 +116,7 @@ def test_outputs_are_checked_first(
     answer = command("predict", recording, *(part for path in paths for part in ("-o", path)))
     assert answer.code == 1
     (line,) = answer.err.splitlines()
-    assert line.startswith("error: output = ")
+    assert line.startswith("error: ")
     assert str(paths[-1]) in line
     assert fake_predictor.made_with == {}
 

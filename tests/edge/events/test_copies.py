@@ -14,7 +14,7 @@ Cut = Callable[[EventArray], EventArray]
 
 def drawn(seed: int, count: int) -> EventArray:
     rng = np.random.default_rng(seed)
-    columns = (rng.integers(0, 2 ** (8 * size - 1), count) for size in (8, 2, 2, 1))
+    columns = (rng.integers(0, limit, count) for limit in (2**63, 2**15, 2**15, 2))
     return make_events(*columns)
 
 

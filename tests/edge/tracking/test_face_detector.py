@@ -29,7 +29,8 @@ def _recent(events: EventArray, t_us: int) -> EventBuffer:
 @pytest.fixture(scope="module")
 def demo() -> tuple[EventArray, SensorSize, list[tuple[int, Box]]]:
     events, size = read_events(DEMO_RECORDING)
-    truth = np.load(TRUTH)
+    with np.load(TRUTH) as stored:
+        truth = dict(stored)
     chosen = range(5, len(truth["t_us"]), 5)
     boxes = [(int(truth["t_us"][k]), Box.around(truth["points98"][k])) for k in chosen]
     return events, size, boxes
