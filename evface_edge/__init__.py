@@ -35,6 +35,7 @@ commands of `evface-edge`. Everything else is private and may change without not
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,9 +94,8 @@ PUBLIC_MODULES = (
     "evface_runtimes",
 )
 
-# Module → names that are imported on first use, so that `import evface_edge` is quick. There is no
-# `__dir__`, because help() would then print every class in full.
-_lazy = lazy_names(
+# Module → names that are imported on first use, so that `import evface_edge` is quick.
+_lazy, _names = lazy_names(
     __name__,
     {
         "card": "ModelCard TensorSpec WindowPolicy",
@@ -164,3 +164,9 @@ def __getattr__(name: str) -> Any:
         except metadata.PackageNotFoundError:  # the sources, without an install
             return "0+unknown"
     return _lazy(name)
+
+
+def __dir__() -> list[str]:
+    # help() asks by way of `inspect`, and would print every class in full.
+    is_help = sys._getframe(1).f_globals.get("__name__") == "inspect"
+    return sorted(globals()) if is_help else [*_names(), "__version__"]

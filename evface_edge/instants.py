@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from evface_edge.errors import ConfigError, EventFormatError, InputTypeError
 from evface_edge.events.array import EventArray
@@ -82,21 +82,29 @@ class Timestamps:
             self.advance()
 
     def advance(self) -> None:
-        upcoming = next(self._rest, None)
         try:
-            self.due_us = None if upcoming is None else int(upcoming)
+            upcoming = next(self._rest)
+        except StopIteration:
+            self.due_us = None
+        else:
+            self.due_us = self._previous_us = self._checked(upcoming)
+
+    def _checked(self, upcoming: Any) -> int:
+        try:
+            due_us = int(upcoming)
+            is_whole = due_us == upcoming
         except (TypeError, ValueError, OverflowError):
-            raise InputTypeError("at_us", upcoming, "whole numbers of µs") from None
-        if self.due_us is None:
-            return
-        if self._previous_us is not None and self.due_us <= self._previous_us:
+            is_whole = False
+        if not is_whole:
+            raise InputTypeError("at_us", upcoming, "whole numbers of µs")
+        if self._previous_us is not None and due_us <= self._previous_us:
             raise ConfigError(
                 "at_us",
-                self.due_us,
+                due_us,
                 f"more than {self._previous_us}",
-                reason=f"at_us: times must increase; {self.due_us} follows {self._previous_us}",
+                reason=f"at_us: times must increase; {due_us} follows {self._previous_us}",
             )
-        self._previous_us = self.due_us
+        return due_us
 
 
 class FrameSkipper:

@@ -132,7 +132,8 @@ class Predictor:
             box: the face box if it is known, best tight around the landmarks: a Box, or
                 (x, y, width, height) in pixels. Then no face is searched for or followed, and
                 every instant from the first event in it on has a result: the mean of an inference
-                in this box and one in the box of the landmarks found.
+                in this box and one in the box of the landmarks found; held while there are few
+                events, and none after `max_hold_us` of them.
             at_us: output instants in µs, increasing, in place of the rate. Instants before the
                 first event or after the last one have no result.
 

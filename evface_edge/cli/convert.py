@@ -48,7 +48,7 @@ def convert(
     from evface_edge.cli.progress import progress
     from evface_edge.events import EventWriter, open_events, uri
     from evface_edge.events.recording import Recording
-    from evface_edge.results.output_file import check_folder
+    from evface_edge.results.output_file import check_folder, naming
 
     out = uri.parse(target).path
     if out.exists() and out.is_file() and not overwrite:
@@ -65,7 +65,11 @@ def convert(
             raise ConfigError("INPUT", source, "a recording in a file")
         if out.exists() and out.samefile(recording.path):
             raise ConfigError("OUTPUT", str(out), "another file than INPUT")
-        with EventWriter(target, recording.size) as writer, progress(recording) as report:
+        with (
+            naming(out),
+            EventWriter(target, recording.size) as writer,
+            progress(recording) as report,
+        ):
             shift_us = None
             for packet in recording:
                 if from_zero:

@@ -28,7 +28,7 @@ __all__ = [
     "run_all",
 ]
 
-__getattr__ = lazy_names(
+__getattr__, __dir__ = lazy_names(
     __name__,
     {
         "bench.latency": "Latency",

@@ -59,7 +59,7 @@ __all__ = [
     "view_frame_image",
 ]
 
-__getattr__ = lazy_names(
+__getattr__, __dir__ = lazy_names(
     __name__,
     {
         "results.drawing": "draw_face event_image face_image view_frame_image",

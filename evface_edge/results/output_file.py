@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections.abc import Collection, Iterator
@@ -9,6 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from evface_edge.errors import ConfigError
+
+#: Numbers of the errors of a full disk.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def check_output(path: str | Path, suffixes: Collection[str]) -> Path:
@@ -63,7 +67,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     target = path.resolve()  # write to the target of a symbolic link, keep the link
     part = target.with_name(f".{target.stem}-{secrets.token_hex(4)}{target.suffix}")
     try:
-        yield part
+        with naming(part):
+            yield part
         os.replace(part, target)
     except OSError as error:
         if error.errno is None or str(error.filename) != str(part):
@@ -71,3 +76,14 @@ def whole_file(path: Path) -> Iterator[Path]:
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Give errors of a full disk, which name no file, this path."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno not in _FULL:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error

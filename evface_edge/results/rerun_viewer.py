@@ -25,7 +25,7 @@ import numpy as np
 from PIL import Image
 
 from evface_edge import landmarks as wflw
-from evface_edge.errors import RuntimeUnavailable
+from evface_edge.errors import RuntimeUnavailable, first_line
 from evface_edge.geometry import SensorSize
 from evface_edge.results.drawing import (
     BACKGROUND,
@@ -198,7 +198,7 @@ def open_rrd(path: str | Path) -> Iterator[RerunViewer]:
     """
     path = check_output(path, {".rrd"})
     layout = _layout(live=False)
-    with whole_file(path) as part, _viewer(lambda to: to.save(part, layout)) as viewer:
+    with whole_file(path) as part, _viewer(lambda to: to.save(part, layout), path) as viewer:
         yield viewer
 
 
@@ -248,15 +248,20 @@ def open_web_page(
 
 
 @contextmanager
-def _viewer(connect: Callable[[Any], None]) -> Iterator[RerunViewer]:
+def _viewer(connect: Callable[[Any], None], path: Path | None = None) -> Iterator[RerunViewer]:
     """A viewer of a new recording, which `connect` sends somewhere; flushed at the end."""
     recording = import_rerun().RecordingStream("evface-edge")
     connect(recording)
     try:
         yield RerunViewer(recording)
     finally:
-        recording.flush()
-        recording.disconnect()
+        try:
+            recording.flush()
+        except RuntimeError as error:  # such as a full disk
+            message = f"rerun cannot write: {first_line(error)}"
+            raise RuntimeUnavailable(message, path=path) from error
+        finally:
+            recording.disconnect()
 
 
 def _layout(*, live: bool, speed: float = 1) -> Any:

@@ -16,7 +16,7 @@ from PIL import GifImagePlugin, Image, ImageChops
 
 from evface_edge.errors import ConfigError, RuntimeUnavailable
 from evface_edge.results import drawing as style
-from evface_edge.results.output_file import check_output, whole_file
+from evface_edge.results.output_file import check_output, naming, whole_file
 
 
 class VideoWriter(Protocol):
@@ -40,7 +40,7 @@ class GifWriter:
     def __init__(self, path: Path, fps: float) -> None:
         if fps > 50:
             raise ConfigError("fps", fps, "at most 50 for GIF: programs play faster ones slowly")
-        self._file = path.open("wb")
+        self._path, self._file = path, path.open("wb")
         self._fps = fps
         self._palette = _palette()
         self._previous: Image.Image | None = None
@@ -52,7 +52,7 @@ class GifWriter:
         frame = image.quantize(palette=self._palette, dither=Image.Dither.NONE)
         if self._previous is None:
             header, _ = GifImagePlugin.getheader(frame.copy(), info={"loop": 0, "optimize": False})
-            self._file.write(b"".join(header))
+            self._write(b"".join(header))
             changed: tuple[int, int, int, int] | None = (0, 0, *frame.size)
         else:
             # By palette index, not by colour: both have the same palette.
@@ -63,6 +63,10 @@ class GifWriter:
         self._previous = frame
         self._count += 1
 
+    def _write(self, data: bytes) -> None:
+        with naming(self._path):  # other videos may be written meanwhile, to other disks
+            self._file.write(data)
+
     def _write_waiting(self) -> None:
         """Write the previous image, whose duration is now known."""
         if self._waiting is None:
@@ -71,7 +75,7 @@ class GifWriter:
         due_cs = round(100 * self._count / self._fps)  # GIF counts in 1/100 s: round the sum
         # A duration has 16 bits: an image is shown for at most 655 s.
         milliseconds = 10 * min(due_cs - self._written_cs, 0xFFFF)
-        self._file.write(b"".join(GifImagePlugin.getdata(frame, offset, duration=milliseconds)))
+        self._write(b"".join(GifImagePlugin.getdata(frame, offset, duration=milliseconds)))
         self._written_cs = due_cs
         self._waiting = None
 
@@ -80,7 +84,7 @@ class GifWriter:
             if self._previous is None:
                 raise _empty()
             self._write_waiting()
-            self._file.write(b";")
+            self._write(b";")
         finally:
             self._file.close()
 

@@ -28,14 +28,16 @@ class FixedBox:
         self._accepted_us = 0
 
     def update(self, buffer: EventBuffer, now_us: int) -> list[FaceLandmarks]:
-        """The face at `now_us`; none before the first event in the box."""
+        """The face at `now_us`; none before the first event, or if it was still for too long."""
         policy = self._policy
         crop = self._network.crop(buffer, self._box, now_us)
         if self._last is None and not crop.event_count:
             return []
         is_still = crop.event_count < policy.still_fraction * self._network.target_events(crop)
         age_us = now_us - self._accepted_us
-        if self._last is not None and is_still and age_us <= policy.max_hold_us:
+        if self._last is not None and is_still:
+            if age_us > policy.max_hold_us:
+                return []
             growth_px = policy.sigma_growth_px_per_s * age_us * 1e-6
             return [_result(self._last, growth_px, FaceState.HELD)]
         self._last = self._settle(buffer, self._network.infer([crop])[0], now_us)

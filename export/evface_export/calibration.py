@@ -53,8 +53,8 @@ class CalibrationSet:
         """Read an `.npz` with `inputs`, `landmarks`, optionally `presence` and `for_evaluation`.
 
         Raises:
-            ConfigError: no such file, another kind of file, arrays that are missing, of another
-                shape or dtype, not finite, landmarks in pixels, or fewer than 64 clips.
+            ConfigError: no such file, another kind of file, arrays that are missing, unknown, of
+                another shape or dtype, not finite, landmarks in pixels, or fewer than 64 clips.
         """
         path = Path(path)
         expected = "an .npz file with the arrays `inputs` and `landmarks`"
@@ -63,8 +63,9 @@ class CalibrationSet:
                 sha256 = hashlib.sha256(file.read()).hexdigest()
                 file.seek(0)
                 with np.load(file, allow_pickle=False) as arrays:
-                    inputs, landmarks = arrays["inputs"], arrays["landmarks"].astype(np.float32)
-                    masks = {key: arrays[key] for key in _MASKS if key in arrays.files}
+                    stored = {key: arrays[key] for key in arrays.files}
+            landmarks = stored.pop("landmarks").astype(np.float32)
+            inputs = stored.pop("inputs")
         except FileNotFoundError:
             missing = f"{expected}; there is no such file"
             raise ConfigError("calibration", str(path), missing) from None
@@ -73,7 +74,14 @@ class CalibrationSet:
             raise ConfigError("calibration", str(path), missing) from None
         except (OSError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile):
             raise ConfigError("calibration", str(path), expected) from None
-        return cls(path.name, inputs, landmarks, sha256, **masks)
+        if unknown := set(stored) - set(_MASKS):
+            raise ConfigError(
+                "calibration",
+                ", ".join(sorted(unknown)),
+                f"only the arrays inputs, landmarks, {', '.join(_MASKS)}",
+                path=path,
+            )
+        return cls(path.name, inputs, landmarks, sha256, **stored)
 
     def __post_init__(self) -> None:
         count = len(self)

@@ -124,6 +124,13 @@ def test_errors_are_one_tree() -> None:
             assert issubclass(value, (evface_edge.EvfaceError, Warning))
 
 
+@pytest.mark.parametrize("module", ["evface_edge", "evface_edge.results", "evface_edge.compare"])
+def test_dir_lists_the_public_names(module: str) -> None:
+    listed = dir(importlib.import_module(module))
+    assert set(importlib.import_module(module).__all__) <= set(listed)
+    assert len(listed) == len(set(listed))
+
+
 def test_help_fits_two_screens() -> None:
     text = pydoc.render_doc(evface_edge, renderer=pydoc.plaintext)
     assert len(text.splitlines()) <= 100

@@ -52,6 +52,14 @@ def test_a_set_may_name_its_evaluation_clips(tmp_path: Path) -> None:
     assert np.flatnonzero(~clips.faces).tolist() == [5]
 
 
+def test_an_array_of_an_unknown_name_is_refused(tmp_path: Path) -> None:
+    path = _saved(tmp_path / "clips.npz", evaluation=np.arange(64) % 4 == 0)
+    with pytest.raises(ConfigError) as caught:
+        CalibrationSet.load(path)
+    error = caught.value
+    assert (error.path, error.field, error.value) == (path, "calibration", "evaluation")
+
+
 @pytest.mark.parametrize(
     ("changes", "field", "value"),
     [

@@ -190,7 +190,9 @@ def test_instants_that_do_not_increase(predictor: Predictor, at_us: list[int], r
     assert (caught.value.field, caught.value.value) == ("at_us", at_us[1])
 
 
-@pytest.mark.parametrize("at_us", [3, ["a"], [float("nan")], np.array(3)])
+@pytest.mark.parametrize(
+    "at_us", [3, ["a"], ["7"], [float("nan")], [1.5], [50_000, None], np.array(3)]
+)
 def test_instants_of_a_wrong_type(predictor: Predictor, at_us: Any, ring: Ring) -> None:
     with pytest.raises(InputTypeError) as caught:
         predictor.run(ring(0, 100_000, (70, 60)), size=SIZE, at_us=at_us)

@@ -72,6 +72,19 @@ def test_a_still_face_is_held_with_growing_sigma(predictor: Predictor, ring: Rin
     np.testing.assert_array_equal(held[-1].landmarks, held[0].landmarks)
 
 
+def test_a_given_box_is_lost_without_events(make_predictor: MakePredictor, ring: Ring) -> None:
+    """A ring, then no events for 0.7 s, then the ring again."""
+    events = merged(ring(0, 200_000, (70, 60)), ring(900_000, 1_000_000, (70, 60)))
+    faces = make_predictor(policy=TrackingPolicy(max_hold_us=300_000)).run(
+        events, size=SIZE, box=(45, 35, 50, 50), at_us=range(10_000, 1_000_000, 10_000)
+    )
+    following = [face for face in faces if face.state is FaceState.FOLLOWING]
+    assert {face.state for face in faces} == {FaceState.FOLLOWING, FaceState.HELD}
+    assert not [face for face in following if 210_000 < face.t_us < 900_000]
+    assert following[-1].t_us > 900_000
+    assert len(faces) - len(following) == pytest.approx(30, abs=4)
+
+
 def test_a_face_covered_by_noise_is_lost(predictor: Predictor, ring: Ring) -> None:
     rng = np.random.default_rng(2)
     noise = make_events(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -79,6 +81,14 @@ def test_errors_name_the_target(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as caught, whole_file(path):
         (tmp_path / "other").read_text()
     assert caught.value.filename == str(tmp_path / "other")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_full_disk_names_the_target(tmp_path: Path, number: int) -> None:
+    """Errors of writing do not name a file."""
+    with pytest.raises(OSError, match=os.strerror(number)) as caught, whole_file(tmp_path / "a"):
+        raise OSError(number, os.strerror(number))
+    assert caught.value.filename == str(tmp_path / "a")
 
 
 def test_suffixes_in_capitals(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_metrics_of_known_samples(truth: np.ndarray) -> None:  # type: ignore[ty
     result = SetResult("s", [sample(truth, error) for error in errors], [0.02, 0.04])
     metrics = summary(result)
     assert metrics["faces"] == 4
-    assert metrics["faces_without_answer"] == 1
+    assert metrics["faces_without_result"] == 1
     assert metrics["nme98_percent"] == pytest.approx(6.0, rel=1e-5)  # of those with a result
     assert metrics["nme68_median_percent"] == pytest.approx(4.0, rel=1e-3)
     # 12 % and no result are failures.
@@ -97,7 +97,7 @@ def test_metrics_of_known_samples(truth: np.ndarray) -> None:  # type: ignore[ty
 
 def test_a_set_without_any_result_has_no_mean(truth: np.ndarray) -> None:  # type: ignore[type-arg]
     metrics = summary(SetResult("s", [sample(truth, None)] * 2, []))
-    assert metrics == {"faces": 2, "faces_without_answer": 2}
+    assert metrics == {"faces": 2, "faces_without_result": 2}
     assert "–" in table({"sets": {"s": metrics, "t": {"faces": 1, "nme98_percent": 2}}, "bins": {}})
 
 
@@ -168,7 +168,7 @@ def test_a_checkpoint_is_evaluated_through_the_predictor(model: Path, drawn_face
         others = list(made_negatives(predictor, few))
     metrics = summary(result)
     assert metrics["faces"] == 2
-    assert metrics["faces_without_answer"] == 0
+    assert metrics["faces_without_result"] == 0
     assert metrics["nme68_percent"] == pytest.approx(100 * np.mean(shown))
     assert [a.name for a in others] == ["texture:0", "texture:1"]
     assert all(a.events > 0 for a in others)
@@ -184,7 +184,7 @@ def test_a_recording_without_any_event_has_no_result(model: Path, drawn_faces: F
             [],
         )
     metrics = summary(result)
-    assert metrics["faces_without_answer"] == 1
+    assert metrics["faces_without_result"] == 1
     assert np.isfinite(metrics["nme98_percent"])
     assert metrics["fr10_faces_percent"] >= 50
 

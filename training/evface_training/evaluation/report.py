@@ -40,14 +40,14 @@ def face_errors(samples: Sequence[SampleResult]) -> Floats:
 def summary(result: SetResult) -> Metrics:
     """The metrics of one set.
 
-    Means and medians are over the faces with a result; `faces_without_answer` counts the others,
+    Means and medians are over the faces with a result; `faces_without_result` counts the others,
     such as recordings without any event. FR and AUC count those as failures.
     """
     samples = result.samples
     with_result = [s for s in samples if s.predicted is not None]
     metrics: Metrics = {
         "faces": float(len(samples)),
-        "faces_without_answer": float(len(samples) - len(with_result)),
+        "faces_without_result": float(len(samples) - len(with_result)),
     }
     if not with_result:
         return metrics
@@ -121,7 +121,7 @@ def presence_metrics(faces: Sequence[SampleResult], negatives: Sequence[SampleRe
 #: Metrics in the table of sets, and their headings; the JSON has all.
 _COLUMNS = {
     "faces": "faces",
-    "faces_without_answer": "no result",
+    "faces_without_result": "no result",
     "nme98_percent": "NME-98 %",
     "nme68_percent": "NME-68 %",
     "nme68_median_percent": "median",
