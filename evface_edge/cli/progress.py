@@ -1,4 +1,4 @@
-"""Progress bars on stderr; none if stderr is no terminal."""
+"""Progress on stderr: bars on a terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from evface_edge.events.source import EventSource
 
 @contextmanager
 def progress(source: EventSource) -> Iterator[Callable[[int], None]]:
-    """How much of a source is read, and the remaining time.
+    """How much of a source is read, and the remaining time; nothing off a terminal.
 
     Yields:
         a function to call with the time of each result or packet, µs.
@@ -58,3 +58,30 @@ def progress(source: EventSource) -> Iterator[Callable[[int], None]]:
             bar.update(task, description=text, total=1 if fraction else None, completed=fraction)
 
         yield update
+
+
+@contextmanager
+def count_progress(title: str, total: int) -> Iterator[Callable[..., None]]:
+    """How many of a known number are done; off a terminal, a line for each tenth.
+
+    Yields:
+        a function to call with the number of those done since the last call, by default 1.
+    """
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import Progress
+
+        console = Console(stderr=True)
+        with Progress(console=console, transient=True, redirect_stdout=False) as bar:
+            task = bar.add_task(title, total=total)
+            yield lambda count=1: bar.advance(task, count)
+        return
+    done = 0
+
+    def advance(count: int = 1) -> None:
+        nonlocal done
+        before, done = done, done + count
+        if 10 * done // max(total, 1) > 10 * before // max(total, 1):
+            sys.stderr.write(f"{title}: {done} of {total}\n")
+
+    yield advance

@@ -23,6 +23,8 @@ from types import FrameType
 from urllib.parse import quote
 
 from evface_edge.errors import ConfigError, RuntimeUnavailable
+from evface_edge.results.viewer_page import serve_private
+from evface_runtimes.telemetry import rerun_variables
 
 LOOPBACK = "127.0.0.1"
 #: A browser that connects late gets this much of the earlier data.
@@ -74,35 +76,34 @@ def serve_page(*, address: str = LOOPBACK, port: int = 9090) -> Iterator[WebPage
         RuntimeUnavailable: rerun's program is not installed, or does not start.
     """
     program = viewer_program()
-    port = _free_port(address, port)
+    port, page_port = _free_port(address, port), _free_port(LOOPBACK, 0)
     try:
         log_port = _free_port(address, port + 1)
     except ConfigError:
         log_port = _free_port(address, 0)
     command = [
         *(str(program), "--serve-web", "--bind", address, "--port", str(log_port)),
-        *("--web-viewer-port", str(port), "--server-memory-limit", _SERVER_MEMORY),
+        *("--web-viewer-port", str(page_port), "--server-memory-limit", _SERVER_MEMORY),
     ]
     if address != LOOPBACK:
         command += ["--cors-allow-origin", f"http://*:{port}"]
-    # rerun's program sends usage statistics to its makers, except in continuous integration.
-    environment = {**os.environ, "CI": "1", "BROWSER": "true"}
     local = address if address not in ("0.0.0.0", "::") else LOOPBACK
     with tempfile.TemporaryFile() as log, _exit_on_sigterm():
         server = subprocess.Popen(
             command,
-            env=environment,
+            env={**os.environ, **rerun_variables(), "BROWSER": "true"},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,  # Ctrl-C must not reach the server
         )
         try:
-            for number in (port, log_port):
-                _wait_for(server, local, number)
+            _wait_for(server, LOOPBACK, page_port)
+            _wait_for(server, local, log_port)
             data = f"rerun+http://{_public_host(address)}:{log_port}/proxy"
             url = f"http://{_public_host(address)}:{port}/?url={quote(data, safe='')}"
-            yield WebPage(url, f"rerun+http://{local}:{log_port}/proxy")
+            with serve_private(address, port, page_port=page_port, data_port=log_port):
+                yield WebPage(url, f"rerun+http://{local}:{log_port}/proxy")
         except _NotStarted as error:
             log.seek(0)
             lines = log.read().decode(errors="replace").strip().splitlines() or [str(error)]

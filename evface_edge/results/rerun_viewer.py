@@ -38,6 +38,7 @@ from evface_edge.results.face import FaceLandmarks, FaceState
 from evface_edge.results.output_file import check_output, whole_file
 from evface_edge.results.rerun_server import LOOPBACK, WebPage, serve_page, viewer_program
 from evface_edge.results.view_frames import ViewFrame
+from evface_runtimes.telemetry import rerun_variables
 
 #: Length of the drawn axes of the head.
 _AXIS_MM = 60.0
@@ -217,9 +218,21 @@ def open_window(*, live: bool = False, speed: float = 1) -> Iterator[RerunViewer
             "video or a .rrd file, or use web and a browser on another machine"
         )
     program, layout = str(viewer_program()), _layout(live=live, speed=speed)
-    with _viewer(
-        lambda to: rerun.spawn(executable_path=program, recording=to, default_blueprint=layout)
-    ) as viewer:
+
+    def connect(recording: Any) -> None:
+        variables = rerun_variables()
+        before = {name: os.environ.get(name) for name in variables}
+        os.environ.update(variables)
+        try:
+            rerun.spawn(executable_path=program, recording=recording, default_blueprint=layout)
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
+
+    with _viewer(connect) as viewer:
         yield viewer
 
 

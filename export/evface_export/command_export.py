@@ -212,7 +212,7 @@ def _clips(checkpoint: Checkpoint, calibration: Path | None, show: Print) -> Cal
 
     start = time.perf_counter()
     if calibration is None:
-        show("making clips of avatars (calibrate with real faces: evface-edge calibration-set)")
+        show("using clips of avatars (calibrate with real faces: evface-edge calibration-set)")
         clips = synthetic_clips(checkpoint.card)
     else:
         clips = CalibrationSet.load(calibration)

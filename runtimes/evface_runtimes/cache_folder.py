@@ -1,4 +1,4 @@
-"""The folder of compiled networks."""
+"""The folder of what is made once: engines, and clips for calibration."""
 
 from __future__ import annotations
 

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from evface_edge.card_file import read_card
-from evface_edge.errors import ConfigError
+from evface_edge.errors import ConfigError, ExportError
 from evface_edge.models import find_model
 from evface_export.synthetic_clips import NAME, synthetic_clips
+from evface_training import calibration_set
 
 pytest.importorskip("torch")
 
@@ -27,7 +28,8 @@ _IMPORTED = {
 }
 
 
-def test_clips_for_the_bundled_network() -> None:
+def test_clips_for_the_bundled_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     card = read_card(find_model("evface-s-fp32"))
     clips = synthetic_clips(card, count=64)
     assert clips.name == NAME
@@ -39,9 +41,26 @@ def test_clips_for_the_bundled_network() -> None:
     inside = clips.landmarks[clips.faces]
     assert (np.abs(inside - 0.5) < 0.9).all()
     assert np.median(inside.max(1) - inside.min(1)) > 0.4
-    again = synthetic_clips(card, count=64)
-    assert again.sha256 == clips.sha256
     assert len(clips.sha256) == 64
+    (cached,) = (tmp_path / "evface-edge" / "clips").iterdir()
+    with monkeypatch.context() as patch:  # nothing is simulated again
+        patch.setattr(calibration_set, "draw_clip_set", None)
+        again = synthetic_clips(card, count=64)
+        assert again.sha256 == clips.sha256
+        np.testing.assert_array_equal(again.inputs, clips.inputs)
+    cached.write_bytes(cached.read_bytes()[:1000])
+    assert synthetic_clips(card, count=64).sha256 == clips.sha256
+    assert len(cached.read_bytes()) > 1000
+
+
+def test_a_cache_folder_that_cannot_be_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "evface-edge").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(ExportError) as caught:
+        synthetic_clips(read_card(find_model("evface-s-fp32")), count=64)
+    assert "XDG_CACHE_HOME" in str(caught.value.fix)
 
 
 @pytest.mark.parametrize(
@@ -56,8 +75,9 @@ def test_other_inputs_need_clips_of_their_own(representation: dict[str, object])
     assert (caught.value.field, caught.value.value) == ("--calibration", None)
 
 
-def test_the_extra_export_is_enough() -> None:
+def test_the_extra_export_is_enough(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Packages of the extra `train` alone cannot be imported."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     tomllib = pytest.importorskip("tomllib")  # since Python 3.11
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = extras["optional-dependencies"]

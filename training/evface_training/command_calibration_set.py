@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from evface_edge.cli.progress import count_progress
 from evface_edge.errors import ConfigError
 from evface_training.command_train import CACHE_HELP, REQUIRED_FACES_HELP
 
@@ -36,7 +37,6 @@ def calibration_set(
       evface-edge export runs/s1/last.pt --target onnx-int8 --calibration clips.npz
     """
     import numpy as np
-    from rich.progress import Progress
 
     from evface_training.calibration_set import draw_clip_set
     from evface_training.data.loading import load_faces
@@ -54,8 +54,7 @@ def calibration_set(
             f"faces of training and of validation identities (these: {len(training)} and "
             f"{len(validation)})",
         )
-    with Progress() as progress:
-        task = progress.add_task("simulating", total=count)
+    with count_progress("simulating", count) as advance:
         arrays = draw_clip_set(
             training,
             validation,
@@ -63,7 +62,7 @@ def calibration_set(
             settings.student.side,
             count,
             seed,
-            advance=lambda done: progress.advance(task, done),
+            advance=advance,
         )
     np.savez_compressed(output, **arrays)  # type: ignore[arg-type]
     held_out = int(arrays["for_evaluation"].sum())

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from evface_edge.cli.progress import count_progress
 from evface_edge.errors import ConfigError
 from evface_training.command_train import CACHE_HELP
 
@@ -140,16 +140,14 @@ def evaluate(
             "seed": seed,
         }
         if names and not tracking:
-            results, others = _sets(
-                predictor, names, condition, count, seed, cache, worst_faces, as_json
-            )
+            results, others = _sets(predictor, names, condition, count, seed, cache, worst_faces)
             report |= _set_metrics(results, others)
         if negatives:
             report["negative_recordings"] = evaluate_negatives(predictor, negatives)
     if tracking:
-        report["tracking"] = _tracking(model, device, names, cache, size, count, seed, as_json)
+        report["tracking"] = _tracking(model, device, names, cache, size, count, seed)
     if head_pose:
-        report["head_pose"] = _head_pose(model, device, count, seed, as_json)
+        report["head_pose"] = _head_pose(model, device, count, seed)
     if worst is not None:
         worst_faces.save(worst)
     if curves is not None:
@@ -167,16 +165,6 @@ def evaluate(
                 typer.echo(str(path))
 
 
-@contextmanager
-def _progress(title: str, total: int, quiet: bool) -> Iterator[Callable[[], None]]:
-    """A bar on the terminal, and the function that advances it."""
-    from rich.progress import Progress
-
-    with Progress(disable=quiet, transient=True) as progress:
-        task = progress.add_task(title, total=total)
-        yield lambda: progress.advance(task)
-
-
 def _sets(
     predictor: Predictor,
     names: list[str],
@@ -185,7 +173,6 @@ def _sets(
     seed: int,
     cache: Path | None,
     worst_faces: WorstFaces,
-    quiet: bool,
 ) -> tuple[list[SetResult], list[SampleResult]]:
     """Samples of each condition and recording, and those of simulated negatives."""
     from evface_training.evaluation.benchmark_sets import CONDITIONS, condition_named
@@ -202,7 +189,7 @@ def _sets(
             def on_face(*face: Any, name: str = condition.name) -> None:
                 worst_faces.add(name, *face)
 
-            with _progress(condition.name, len(people), quiet) as advance:
+            with count_progress(condition.name, len(people)) as advance:
                 results.append(
                     evaluate_set(
                         predictor,
@@ -214,7 +201,7 @@ def _sets(
                     )
                 )
         few = spread(people, min(len(people), _MAX_NEGATIVES))
-        with _progress("negatives", len(few), quiet) as advance:
+        with count_progress("negatives", len(few)) as advance:
             for sample in made_negatives(predictor, few, seed):
                 others.append(sample)
                 advance()
@@ -243,7 +230,6 @@ def _tracking(
     sizes: list[str] | None,
     count: int | None,
     seed: int,
-    quiet: bool,
 ) -> dict[str, Any]:
     from evface_edge.geometry import SensorSize
     from evface_edge.predictor import Predictor
@@ -264,7 +250,7 @@ def _tracking(
             if not (width.isdecimal() and height.isdecimal()):
                 raise ConfigError("--size", text, "width x height, such as 346x260")
             sensor, total = SensorSize(int(width), int(height)), count + negative_count(count)
-            with _progress(f"tracking, {text}", total, quiet) as advance:
+            with count_progress(f"tracking, {text}", total) as advance:
                 metrics = evaluate_tracking(
                     predictor, faces, sensor, count, seed=seed, on_sequence=advance
                 )
@@ -273,14 +259,14 @@ def _tracking(
 
 
 def _head_pose(
-    model: str, device: str, count: int | None, seed: int, quiet: bool
+    model: str, device: str, count: int | None, seed: int
 ) -> dict[str, dict[str, float]]:
     from evface_training.evaluation.head_pose import SPEEDS, evaluate_head_pose
 
     avatars = _AVATARS if count is None else count
     if avatars < 1:
         raise ConfigError("--count", avatars, "1 or more")
-    with _progress("head pose", avatars * len(SPEEDS), quiet) as advance:
+    with count_progress("head pose", avatars * len(SPEEDS)) as advance:
         return evaluate_head_pose(model, avatars, device=device, seed=seed, on_recording=advance)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from evface_edge.cli.progress import count_progress
 from evface_edge.errors import ConfigError
 from evface_training.avatar.stills import AvatarStills, load_stills, render_stills
 from evface_training.data.faces import FaceSet
@@ -48,19 +49,16 @@ def faces_of(
 
 def avatars_of(avatars: AvatarStills, cache: Path | None) -> tuple[FaceSet, FaceSet]:
     """Return (training, validation) avatars of different identities."""
-    from rich.progress import Progress
-
     people = avatars.people + avatars.validation_people
     seeds = range(avatars.seed, avatars.seed + people)
     faces = None if cache is None else load_stills(cache, seeds, avatars.stills)
     if faces is None:
-        with Progress(transient=True) as progress:
-            task = progress.add_task("rendering avatars", total=people)
+        with count_progress("rendering avatars", people) as advance:
             faces = render_stills(
                 seeds,
                 avatars.stills,
                 processes=min(os.cpu_count() or 1, 8),
-                advance=lambda: progress.advance(task),
+                advance=advance,
             )
         if cache is not None:
             faces.save(cache)

@@ -29,6 +29,7 @@ from evface_edge.results.drawing import (
     event_image,
 )
 from evface_edge.results.view_frames import ViewFrame
+from evface_runtimes import telemetry
 
 pytest.importorskip("rerun")
 
@@ -161,6 +162,38 @@ def test_no_window_without_a_display(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
 
 
+def test_the_viewers_of_rerun_connect_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    import rerun
+
+    seen = []
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.delenv("ALL_PROXY", raising=False)
+    monkeypatch.delenv("FORCE_RERUN_ANALYTICS", raising=False)
+    monkeypatch.setattr(rerun, "spawn", lambda **_: seen.append(dict(os.environ)))
+    with rerun_viewer.open_window():
+        assert seen[0]["CI"] == "1"
+        assert seen[0]["ALL_PROXY"].startswith("http://127.0.0.1:")
+        assert "ALL_PROXY" not in os.environ
+    with (
+        rerun_server.serve_page(port=0) as page,
+        urllib.request.urlopen(page.url, timeout=20) as answer,
+    ):
+        policy, text = answer.headers["Content-Security-Policy"], answer.read().decode()
+    assert 'href="https:' not in text
+    assert "connect-src 'self' http://*:" in policy
+    assert "https:" not in policy
+
+
+def test_a_user_may_allow_statistics_of_rerun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_RERUN_ANALYTICS", "1")
+    assert telemetry.rerun_variables() == {}
+    with (
+        rerun_server.serve_page(port=0) as page,
+        urllib.request.urlopen(page.url, timeout=20) as answer,
+    ):
+        assert telemetry.RERUN_ADDRESS in answer.headers["Content-Security-Policy"]
+
+
 def test_a_missing_rerun_names_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rerun", None)
     with (
@@ -277,6 +310,8 @@ def test_the_page_in_a_browser(served: rerun_server.WebPage, tmp_path: Path) -> 
             executable_path=program, args=[*switches, "--ignore-gpu-blocklist"]
         )
         tab = browser.new_page(viewport={"width": 800, "height": 500})
+        hosts: set[str | None] = set()
+        tab.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
         tab.goto(served.url)
         end_s = time.monotonic() + 120
         fractions: dict[str, float] = {}
@@ -295,6 +330,7 @@ def test_the_page_in_a_browser(served: rerun_server.WebPage, tmp_path: Path) -> 
             if min(fractions.values()) > 0.001:  # the image may come after the box
                 break
         browser.close()
+    assert hosts == {"127.0.0.1"}
     # The image of events covers most of its half of the page.
     assert fractions["background"] > 0.2
     assert fractions["box"] > 0.001

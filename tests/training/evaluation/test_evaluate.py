@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -308,9 +309,16 @@ def test_the_command_reports_tracking(
     sizes: list[SensorSize] = []
 
     def evaluated(
-        predictor: Predictor, faces: FaceSet, size: SensorSize, count: int, **_: object
+        predictor: Predictor,
+        faces: FaceSet,
+        size: SensorSize,
+        count: int,
+        *,
+        on_sequence: Callable[[], None],
+        **_: object,
     ) -> dict[str, dict[str, float]]:
         sizes.append(size)
+        on_sequence()
         return {"with faces": {"faces": float(count)}}
 
     monkeypatch.setattr("evface_training.evaluation.tracking.evaluate_tracking", evaluated)
@@ -321,6 +329,8 @@ def test_the_command_reports_tracking(
     report = json.loads(output.read_text())
     assert report["tracking"] == {"96x72, with faces": {"faces": 3}}
     assert "sets" not in report
-    assert "96x72, with faces" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "96x72, with faces" in printed.out
+    assert "tracking, 96x72: 1 of " in printed.err  # progress, off a terminal as well
     assert main(["evaluate", str(model), "--tracking", "--size", "96"]) == 1
     assert "--size" in capsys.readouterr().err
