@@ -39,6 +39,7 @@ from evface_edge.events import (
     open_events,
     write_events,
 )
+from evface_edge.events.damage import Damage
 from evface_edge.events.limits import MAX_STEP_FORWARD_US
 from evface_edge.geometry import SensorSize
 
@@ -275,7 +276,7 @@ def time_limit(size_bytes: int) -> Iterator[None]:
 
 
 def check(path: Path, options: str = "", *, needs_offset: bool = False) -> str:
-    """Reads one file; returns "whole", "prefix" or "refused".
+    """Reads one file with every policy; returns "whole", "prefix" or "refused".
 
     Args:
         needs_offset: whether a warning must have a byte offset.
@@ -284,40 +285,47 @@ def check(path: Path, options: str = "", *, needs_offset: bool = False) -> str:
         Violation: the reader did something else.
     """
     source = f"{path}{options}"
+    skipped, _ = _try(source, path, "skip")
+    events, issued = _try(source, path, "salvage")
+    if events is None:
+        return "refused"
+    if not issued or not events:
+        return "whole"
+    if skipped is None:
+        raise Violation("the policy skip refuses what salvage reads")
+    if needs_offset and not re.search(r"\(byte [0-9]+\)", issued[0]):
+        raise Violation(f"a warning without an offset: {issued[0]}")
+    if _try(source, path, "strict")[0] is not None:
+        raise Violation("strict reading did not raise")
+    return "prefix"
+
+
+def _try(source: str, path: Path, damage: Damage) -> tuple[int | None, list[str]]:
+    """The number of events, None if the file is refused; and the warnings."""
     with warnings.catch_warnings(record=True) as issued, time_limit(path.stat().st_size):
         warnings.simplefilter("always")
         try:
-            _read(source)
+            events: int | None = _read(source, damage)
         except EventFormatError as error:
             if "\n" in str(error):
-                raise Violation(f"a message of several lines: {error}") from None
-            return "refused"
+                raise Violation(f"{damage}: a message of several lines: {error}") from None
+            events = None
         except (ConfigError, Violation):
             raise
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
-            raise Violation(f"{type(error).__name__}: {error}") from error
+            raise Violation(f"{damage}: {type(error).__name__}: {error}") from error
     if any(warning.category is not EventFormatWarning for warning in issued):
-        raise Violation(f"another kind of warning: {issued[0].message}")
+        raise Violation(f"{damage}: another kind of warning: {issued[0].message}")
     if len(issued) > 1:
-        raise Violation(f"{len(issued)} warnings")
-    if not issued:
-        return "whole"
-    if needs_offset and not re.search(r"\(byte [0-9]+\)", str(issued[0].message)):
-        raise Violation(f"a warning without an offset: {issued[0].message}")
-    try:
-        with open_events(source, strict=True) as opened:
-            for _ in opened:
-                pass
-    except EventFormatError:
-        return "prefix"
-    raise Violation("strict reading did not raise")
+        raise Violation(f"{damage}: {len(issued)} warnings")
+    return events, [str(warning.message) for warning in issued]
 
 
-def _read(source: str) -> None:
+def _read(source: str, damage: Damage) -> int:
     last, total = None, 0
-    with open_events(source) as opened:
+    with open_events(source, damage=damage) as opened:
         for packet in opened:
             if packet.dtype != EVENT_DTYPE or not 0 < len(packet) <= 65536:
                 raise Violation(f"a packet of {len(packet)} events of {packet.dtype}")
@@ -335,6 +343,9 @@ def _read(source: str) -> None:
             last, total = packet["t"][-1:].copy(), total + len(packet)
         if opened.counters.events != total:
             raise Violation(f"counted {opened.counters.events} of {total} events")
+        if damage != "skip" and opened.counters.damaged:
+            raise Violation(f"{damage} leaves out {opened.counters.damaged}")
+    return total
 
 
 def fuzz(name: str, mutants: int, folder: Path, seed: int = 0) -> tuple[Counter[str], list[str]]:

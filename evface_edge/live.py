@@ -16,6 +16,7 @@ from types import FrameType
 
 from evface_edge.errors import CameraError, ConfigError
 from evface_edge.events.array import EventArray
+from evface_edge.events.damage import describe_damage
 from evface_edge.events.source import Counters, EventSource, LiveCounters, SourceWrapper
 
 __all__ = ["StoppableSource", "describe_losses", "until_stopped"]
@@ -104,10 +105,11 @@ def describe_losses(counters: Counters) -> str:
     for count, what in (
         (counters.overflows, "overflows of the driver"),
         (counters.driver_packets_dropped, "packets dropped by the driver"),
-        (counters.rejected, "events outside the sensor or with impossible times"),
         (counters.clock_resets, "resets of the clock"),
         (counters.reconnects, "reconnections"),
     ):
         if count:
             words.append(f"{count:,} {what}")
+    if counters.damaged:
+        words.append(describe_damage(counters.damaged))
     return ", ".join(words)

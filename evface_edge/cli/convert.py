@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evface_edge.cli.damage import DamageOption, show_damage, suggest_policy
 from evface_edge.cli.options import JsonOption, SizeOption
 from evface_edge.errors import ConfigError
 
@@ -26,9 +27,7 @@ def convert(
     from_zero: Annotated[
         bool, typer.Option("--from-zero", help="Shift all times so that the first is 0 µs.")
     ] = False,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Fail if the recording is damaged.")
-    ] = False,
+    damage: DamageOption = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace OUTPUT if it exists.")
     ] = False,
@@ -37,7 +36,7 @@ def convert(
     """Write a recording in another format. OUTPUT is written completely or not at
     all.
 
-    If the recording is damaged, write the events before the damage and warn.
+    A damaged recording is an error, unless --damage says otherwise.
 
     \b
     Examples:
@@ -60,13 +59,14 @@ def convert(
         )
     check_folder(out)
     began_s = time.monotonic()
-    with open_events(source, size=size, strict=strict) as recording:
+    with open_events(source, size=size, damage=damage) as recording:
         if not isinstance(recording, Recording):
             raise ConfigError("INPUT", source, "a recording in a file")
         if out.exists() and out.samefile(recording.path):
             raise ConfigError("OUTPUT", str(out), "another file than INPUT")
         with (
             naming(out),
+            suggest_policy(recording),
             EventWriter(target, recording.size) as writer,
             progress(recording) as report,
         ):
@@ -91,6 +91,7 @@ def _show(recording: Recording, out: Path, events: int, seconds: float, as_json:
         "bytes": out.stat().st_size,
         "seconds": seconds,
         "damage": None if recording.damage is None else str(recording.damage),
+        "damaged": recording.counters.damaged,
     }
     if as_json:
         typer.echo(json.dumps(facts))
@@ -100,3 +101,4 @@ def _show(recording: Recording, out: Path, events: int, seconds: float, as_json:
         f"{out}: {events:,} events, {recording.size} pixels, {out.stat().st_size / 1e6:.1f} MB, "
         f"{rate:.1f} Mev/s"
     )
+    show_damage(recording)

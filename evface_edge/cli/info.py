@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from evface_edge.cli.damage import DamageOption
 from evface_edge.cli.options import JsonOption, SizeOption
 from evface_edge.errors import ConfigError, EventFormatWarning
+from evface_edge.events.damage import describe_damage
 
 if TYPE_CHECKING:
     from evface_edge.events.recording import Recording
@@ -33,12 +35,13 @@ def info(
         float | None,
         typer.Option(metavar="N", help="Read a camera for N seconds (default: 2)."),
     ] = None,
+    damage: DamageOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Describe a recording, the events of a camera, or the card of a model.
 
     For a recording, print format, size, duration, events, rate over time, polarities, hot pixels,
-    gaps and damage. The whole file is read once.
+    gaps and damage. The whole file is read once; what cannot be true is left out and counted.
 
     \b
     Examples:
@@ -58,7 +61,7 @@ def info(
     if is_bundled(source) and not Path(source).exists():
         _show_model(find_model(source), as_json)
         return
-    with open_events(source, size=size) as opened:
+    with open_events(source, size=size, damage=damage or "skip") as opened:
         if opened.live:
             _show_camera(source, opened, _CAMERA_S if seconds is None else seconds, as_json)
         elif not isinstance(opened, Recording):
@@ -142,7 +145,8 @@ def _show_recording(recording: Recording, as_json: bool) -> None:
         _line("clamped", f"{facts['times_clamped']:,} events up to 1 ms before the previous event")
     if facts["bytes_skipped"]:
         _line("skipped", f"{facts['bytes_skipped']:,} bytes of unknown kinds")
-    _line("damage", facts["damage"] or "none found")
+    found = [describe_damage(facts["damaged"]), facts["damage"]]
+    _line("damage", "; ".join(text for text in found if text) or "none found")
 
 
 def _show_events(facts: dict[str, Any], statistics: Statistics) -> None:
@@ -190,6 +194,7 @@ def _facts(recording: Recording, statistics: Statistics) -> dict[str, Any]:
         "gaps": [dataclasses.asdict(gap) for gap in statistics.gaps],
         "times_clamped": counters.times_clamped,
         "bytes_skipped": counters.bytes_skipped,
+        "damaged": counters.damaged,
         "damage": None if damage is None else str(damage),
         "damage_offset": None if damage is None else damage.offset,
     }

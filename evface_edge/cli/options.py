@@ -74,5 +74,4 @@ SecondsOption = Annotated[
     float | None,
     typer.Option(metavar="N", help="Stop a camera after N seconds; by default, Ctrl-C stops it."),
 ]
-SalvageOption = Annotated[bool, typer.Option("--salvage", help="Use the events before the damage.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evface_edge.cli.damage import DamageOption, show_damage, suggest_policy
 from evface_edge.cli.options import (
     BindOption,
     BoxOption,
     FpsOption,
     JsonOption,
     PortOption,
-    SalvageOption,
     SecondsOption,
     SizeOption,
     SourceArgument,
@@ -70,14 +70,14 @@ def predict(
     bind: BindOption = "127.0.0.1",
     port: PortOption = 9090,
     seconds: SecondsOption = None,
-    salvage: SalvageOption = False,
+    damage: DamageOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find the 98 landmarks of faces in a recording of events, or in a camera stream.
 
     Prints a summary, and writes the outputs given with -o. Tables also have head pose, eye and
     mouth aspect ratio, and blinks. A damaged recording is an error and nothing is written, unless
-    --salvage is given. Videos show brighter pixels in blue, darker ones in red.
+    --damage says otherwise. Videos show brighter pixels in blue, darker ones in red.
 
     \b
     Examples:
@@ -90,7 +90,7 @@ def predict(
     """
     from evface_edge.cli.outputs import PREDICT_SUFFIXES, check_outputs, open_live_views
     from evface_edge.cli.progress import progress
-    from evface_edge.cli.run import run_predictor, suggest_salvage
+    from evface_edge.cli.run import run_predictor
     from evface_edge.events import open_events
     from evface_edge.live import until_stopped
     from evface_edge.predictor import Predictor
@@ -99,7 +99,7 @@ def predict(
     check_outputs(outputs, source, PREDICT_SUFFIXES)
     began_s = time.perf_counter()
     with (
-        open_events(source, size=size, strict=not salvage) as events,
+        open_events(source, size=size, damage=damage) as events,
         open_live_views(outputs, live=events.live, speed=speed, address=bind, port=port) as views,
     ):
         with (
@@ -113,7 +113,7 @@ def predict(
             ) as predictor,
             until_stopped(events, seconds=seconds) as stoppable,
             progress(events) as report,
-            suggest_salvage(events),
+            suggest_policy(events),
         ):
             description = predictor.describe()
             run = run_predictor(
@@ -165,6 +165,8 @@ def _show(
     typer.echo(f"{source}: {predictions.size} pixels, {counters.events:,} events")
     if events.live:
         typer.echo(f"lost: {describe_losses(counters)}")
+    else:
+        show_damage(events)
     typer.echo(description)
     show_summary(run)
     typer.echo(f"took {elapsed_s:.1f} s")

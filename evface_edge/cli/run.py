@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
 from evface_edge.cli.outputs import WRITERS, open_files
-from evface_edge.errors import EventFormatError
 from evface_edge.events.source import EventSource
 from evface_edge.geometry import Box
 from evface_edge.results import FaceLandmarks, FaceState, Predictions
@@ -126,26 +125,6 @@ def run_predictor(
         for path in at_end:
             WRITERS[path.suffix.lower()](predictions, files.enter_context(whole_file(path)))
     return RunResult(predictions, summary.rows(), first_us, last_us)
-
-
-@contextmanager
-def suggest_salvage(source: EventSource) -> Iterator[None]:
-    """Damage of the recording, with how many events --salvage uses."""
-    try:
-        yield
-    except EventFormatError as error:
-        events = source.counters.events
-        if error is not getattr(source, "damage", None) or not events:
-            raise
-        raise EventFormatError(
-            error.reason,
-            path=error.path,
-            offset=error.offset,
-            field=error.field,
-            value=error.value,
-            expected=error.expected,
-            fix=f"--salvage uses the {events:,} events before it",
-        ) from error
 
 
 def show_summary(run: RunResult) -> None:

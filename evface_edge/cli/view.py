@@ -9,12 +9,12 @@ from typing import Annotated
 
 import typer
 
+from evface_edge.cli.damage import DamageOption, show_damage, suggest_policy
 from evface_edge.cli.options import (
     BindOption,
     FpsOption,
     JsonOption,
     PortOption,
-    SalvageOption,
     SecondsOption,
     SizeOption,
     SourceArgument,
@@ -44,7 +44,7 @@ def view(
     bind: BindOption = "127.0.0.1",
     port: PortOption = 9090,
     seconds: SecondsOption = None,
-    salvage: SalvageOption = False,
+    damage: DamageOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show events without landmarks: brighter pixels in blue, darker ones in red.
@@ -67,7 +67,6 @@ def view(
         open_live_views,
     )
     from evface_edge.cli.progress import progress
-    from evface_edge.cli.run import suggest_salvage
     from evface_edge.errors import ConfigError
     from evface_edge.events import open_events
     from evface_edge.live import describe_losses, until_stopped
@@ -78,14 +77,14 @@ def view(
     if not accumulate_ms >= 0.001:
         raise ConfigError("accumulate-ms", accumulate_ms, "0.001 or more")
     with (
-        open_events(source, size=size, strict=not salvage) as events,
+        open_events(source, size=size, damage=damage) as events,
         open_live_views(outputs, live=events.live, speed=speed, address=bind, port=port) as views,
     ):
         text = f"{accumulate_ms:g} ms" + f" · speed {speed:g}" * (speed != 1)
         with (
             until_stopped(events, seconds=seconds) as stoppable,
             progress(events) as report,
-            suggest_salvage(events),
+            suggest_policy(events),
             open_files(outputs, fps=fps, text=text) as viewers,
         ):
             accumulation_us = round(1e3 * accumulate_ms)
@@ -106,6 +105,8 @@ def view(
             typer.echo(f"{source}: {events.size} pixels, {counters.events:,} events")
             if events.live:
                 typer.echo(f"lost: {describe_losses(counters)}")
+            else:
+                show_damage(events)
             for path in files(outputs):
                 typer.echo(f"written: {path}")
         stoppable.raise_error()

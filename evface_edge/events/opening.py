@@ -10,6 +10,7 @@ from evface_edge.errors import ConfigError, EventFormatError, InputTypeError
 from evface_edge.events import uri
 from evface_edge.events.array import EventArray, joined
 from evface_edge.events.cameras.table import SCHEMES, find
+from evface_edge.events.damage import Damage, check_damage
 from evface_edge.events.formats.table import detect
 from evface_edge.events.recording import Recording
 from evface_edge.events.source import EventSource
@@ -35,7 +36,7 @@ class SourceFactory(Protocol):
 
 
 def open_events(
-    source: str | os.PathLike[str], *, size: Size | None = None, strict: bool = False
+    source: str | os.PathLike[str], *, size: Size | None = None, damage: Damage | None = None
 ) -> EventSource:
     """Opens a recording, or any other source of events.
 
@@ -44,8 +45,9 @@ def open_events(
             `replay:FILE?speed=1` for a recording in real time; `camera:NAME` or `dv://host:port`
             (docs/reference/cameras.md); or what a package offers, such as `synthetic:avatar`.
         size: of the sensor, a SensorSize or (width, height); has priority over the file.
-        strict: raise at damage. By default the events before it are delivered, then
-            EventFormatWarning is issued.
+        damage: `strict` (default for recordings): raise EventFormatError; `salvage`: deliver the
+            events before it, then issue EventFormatWarning; `skip` (default for live sources):
+            leave out and count what cannot be true. `?damage=` has priority.
 
     Raises:
         InputTypeError: a source or size of an unsupported type.
@@ -58,35 +60,36 @@ def open_events(
         raise InputTypeError("source", source, "one path or URI")
     name, sensor = uri.parse(source), None if size is None else to_size(size)
     if name.scheme in SCHEMES:
-        return open_camera(name, size=sensor, strict=strict)
+        return open_camera(name, size=sensor, damage=damage)
     if name.scheme:
         return _open_entry_point(name, sensor)
-    return open_recording(name, size=sensor, strict=strict)
+    return open_recording(name, size=sensor, damage=damage)
 
 
 def open_recording(
-    name: uri.SourceName, *, size: SensorSize | None = None, strict: bool = False
+    name: uri.SourceName, *, size: SensorSize | None = None, damage: Damage | None = None
 ) -> Recording:
     """Opens a file; see `open_events`."""
     options = dict(name.options)
     size = size or uri.pop_size(options)
+    policy = check_damage(options.pop("damage", damage or "strict"))
     row = detect(name.path, options.pop("format", None))
     unknown = sorted(set(options) - set(row.options))
     if unknown:
-        allowed = ("width", "height", "format", *row.options)
+        allowed = ("width", "height", "format", "damage", *row.options)
         raise ConfigError(f"option of {name.name}", unknown[0], ", ".join(allowed))
     try:
         contents = row.read(name.path, size, options)
     except OSError as error:
         raise EventFormatError(f"cannot be read: {error}", path=name.path) from error
-    return Recording(name.path, row, contents, strict=strict)
+    return Recording(name.path, row, contents, policy)
 
 
 def open_camera(
     name: str | uri.SourceName,
     *,
     size: SensorSize | None = None,
-    strict: bool = False,
+    damage: Damage | None = None,
     **options: object,
 ) -> LiveSource:
     """Opens a camera, network stream or replay.
@@ -94,7 +97,7 @@ def open_camera(
     Args:
         name: such as `camera:evk4?serial=00050423`, `dv://host:7777`, `replay:recording.raw`.
         size: of the sensor, if the source does not state it.
-        strict: raise at damage of a replayed recording.
+        damage: as in `open_events`.
         options: besides those of the URI. Nested options are dictionaries:
             `biases={"diff_on": 20}, roi=(320, 180, 640, 360)`.
 
@@ -111,13 +114,14 @@ def open_camera(
     row = find(parsed)
     given: dict[str, str] = {**parsed.options, **as_text(options)}
     live = LiveOptions.take(given)
+    damage = check_damage(given.pop("damage", damage or "skip"))
     if row.scheme != "camera":
         size = size or uri.pop_size(given)
     elif size is not None:
         raise ConfigError(
             "size", str(size), "no size", reason="a camera states its size; do not give one"
         )
-    return LiveSource(row.prepare(Request(row, parsed.name, given, size, strict)), live)
+    return LiveSource(row.prepare(Request(row, parsed.name, given, size, damage)), live, damage)
 
 
 def _open_entry_point(name: uri.SourceName, size: SensorSize | None) -> EventSource:
@@ -131,14 +135,14 @@ def _open_entry_point(name: uri.SourceName, size: SensorSize | None) -> EventSou
 
 
 def read_events(
-    source: str | os.PathLike[str], *, size: Size | None = None, strict: bool = False
+    source: str | os.PathLike[str], *, size: Size | None = None, damage: Damage | None = None
 ) -> tuple[EventArray, SensorSize]:
     """All events of a recording (N,) and the size of its sensor; see `open_events`.
 
     Raises:
         ConfigError: the source is live, and would never end.
     """
-    with open_events(source, size=size, strict=strict) as opened:
+    with open_events(source, size=size, damage=damage) as opened:
         if opened.live:
             raise ConfigError("source", str(source), "a recording: a live source does not end")
         return joined(list(opened)), opened.size

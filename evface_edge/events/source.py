@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol
 
@@ -20,12 +20,14 @@ class Counters:
         packets_dropped: by a live source, because the consumer was too slow.
         bytes_skipped: words of unknown kind.
         times_clamped: timestamps that were raised to that of the previous event.
+        damaged: what was left out because it cannot be true, by kind (`damage.KINDS`).
     """
 
     events: int = 0
     packets_dropped: int = 0
     bytes_skipped: int = 0
     times_clamped: int = 0
+    damaged: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -37,7 +39,6 @@ class LiveCounters(Counters):
         events_dropped: of these, dropped because the consumer was too slow.
         backlog_events: of these, waiting for the consumer.
         backlog_us: time between the oldest and the newest waiting event.
-        rejected: events outside the sensor, or with impossible timestamps.
         clock_resets: of the camera; the timestamps delivered continue.
         reconnects: of the camera.
         overflows: places where the driver reports lost events.
@@ -49,7 +50,6 @@ class LiveCounters(Counters):
     events_dropped: int = 0
     backlog_events: int = 0
     backlog_us: int = 0
-    rejected: int = 0
     clock_resets: int = 0
     reconnects: int = 0
     overflows: int = 0

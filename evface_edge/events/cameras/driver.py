@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import NDArray
 
+from evface_edge.events.damage import Damage
 from evface_edge.geometry import SensorSize
 
 if TYPE_CHECKING:
@@ -84,11 +85,11 @@ class Request:
         name: the part of the URI after the colon: a host, a file, or the name of the camera.
         options: of the driver, as text, without those that all live sources share.
         size: of the sensor, if the caller gave it.
-        strict: raise at damage of a replayed file.
+        damage: policy, for a replayed recording.
     """
 
     camera: Camera
     name: str
     options: Mapping[str, str]
     size: SensorSize | None = None
-    strict: bool = False
+    damage: Damage = "skip"

@@ -20,6 +20,7 @@ from evface_edge.events.cameras.driver import Driver, EndOfStream, Opener
 from evface_edge.events.cameras.options import LiveOptions
 from evface_edge.events.cameras.packet_queue import PacketQueue
 from evface_edge.events.cameras.validation import BatchValidator
+from evface_edge.events.damage import Damage, describe_damage
 from evface_edge.events.limits import MAX_PACKET_EVENTS
 from evface_edge.events.source import LiveCounters
 
@@ -43,13 +44,13 @@ class LiveSource:
 
     live = True
 
-    def __init__(self, opener: Opener, options: LiveOptions) -> None:
+    def __init__(self, opener: Opener, options: LiveOptions, damage: Damage = "skip") -> None:
         """
         Raises:
             CameraError: it is not available, or does not open in time.
         """
         self.title = "camera"
-        self._opener, self._options = opener, options
+        self._opener, self._options, self._damage = opener, options, damage
         self._queue = PacketQueue(options.queue_events, options.max_lag_us)
         self._packet_events = min(MAX_PACKET_EVENTS, options.queue_events // 4)
         self._stop = threading.Event()
@@ -85,7 +86,7 @@ class LiveSource:
             events_dropped=counts.dropped,
             backlog_events=counts.waiting,
             backlog_us=counts.waiting_us,
-            rejected=validator.rejected if validator else 0,
+            damaged=validator.damaged if validator else {},
             clock_resets=validator.clock_resets if validator else 0,
             reconnects=self._reconnects,
             overflows=self._overflows,
@@ -149,6 +150,16 @@ class LiveSource:
         finally:
             self._queue.finish()
 
+    def _check_damage(self, validator: BatchValidator) -> None:
+        """Ends the stream at damage, unless the policy is `skip`."""
+        if self._damage == "skip" or not validator.damaged:
+            return
+        damage = EventFormatError(f"{self.title} sent {describe_damage(validator.damaged)}")
+        if self._damage == "strict":
+            raise damage
+        logger.warning("%s; the events before it were used", damage)
+        raise EndOfStream
+
     def _open(self) -> Driver:
         try:
             return self._opener()
@@ -184,8 +195,10 @@ class LiveSource:
                 now_s = time.monotonic()
                 events = validator.validate(batch, round((now_s - last_s) * 1e6))
                 last_s = now_s
-                for start in range(0, len(events), self._packet_events):
-                    self._queue.push(events[start : start + self._packet_events])
+                if self._damage != "strict" or not validator.damaged:
+                    for start in range(0, len(events), self._packet_events):
+                        self._queue.push(events[start : start + self._packet_events])
+                self._check_damage(validator)
         finally:
             if opened is not None:
                 _close(opened)

@@ -26,7 +26,7 @@ def prepare(request: Request) -> Opener:
     packet_us = integer("packet_us", options.pop("packet_us", "1000"), 1, 10_000_000)
     loop = boolean("loop", options.pop("loop", "0"))
     recording = open_recording(
-        SourceName("", request.name, options), size=request.size, strict=request.strict
+        SourceName("", request.name, options), size=request.size, damage=request.damage
     )
     return lambda: Replay(recording, speed=speed, packet_us=packet_us, loop=loop)
 

@@ -40,7 +40,7 @@ def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
     is_davis = name.lower().startswith("davis")
 
     def packets(validator: Validator) -> Iterator[EventArray]:
-        unwrap = TimestampUnwrapper()
+        unwrap = TimestampUnwrapper(shorter_way=validator.skip)
 
         def columns(records: NDArray[Any]) -> Selected:
             address = records["address"].astype(np.int64)

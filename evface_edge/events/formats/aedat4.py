@@ -19,7 +19,7 @@ from evface_edge.events.array import EVENT_DTYPE, EventArray
 from evface_edge.events.compiled import compiled
 from evface_edge.events.formats.base import Contents, Options, sensor_size
 from evface_edge.events.formats.compression import decompressor
-from evface_edge.events.formats.dv_packets import Header, Table, parse_header
+from evface_edge.events.formats.dv_packets import EVENT, Header, Table, parse_header
 from evface_edge.events.validation import (
     HEIGHT,
     LAST,
@@ -70,9 +70,13 @@ def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
             try:
                 events = Table.root(decompress(data)).structs(0, _EVENT)
             except (ValueError, RuntimeError, EOFError) as error:
-                raise EventFormatError(
-                    f"a packet is damaged: {first_line(error)}", path=path, offset=offset
-                ) from None
+                reason = f"a packet is damaged: {first_line(error)}"
+                validator.damaged_chunk(EventFormatError(reason, path=path, offset=offset))
+                continue
+            if validator.skip:
+                columns = events.view(EVENT)
+                yield from validator.validate([columns[field] for field in "txyp"])
+                continue
             out = np.empty(len(events), EVENT_DTYPE)
             count, fault = _check_events(events, validator.state, out.view(_OUT))
             if count:

@@ -36,11 +36,13 @@ class Contents:
         packets: starts a pass over the events. It yields validated events, and raises
             EventFormatError at the first damage, with the byte offset if it is known.
         details: facts from the header, shown by `evface-edge info`.
+        data_bytes: after the header, in formats whose data need not be events.
     """
 
     size: SensorSize
     packets: Callable[[Validator], Iterator[EventArray]]
     details: Mapping[str, str] = field(default_factory=dict)
+    data_bytes: int = 0
 
 
 class Writer(ABC):

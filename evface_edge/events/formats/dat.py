@@ -57,7 +57,7 @@ def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
     origin_us = header.time_origin_us(path)
 
     def packets(validator: Validator) -> Iterator[EventArray]:
-        unwrap = TimestampUnwrapper(origin_us)
+        unwrap = TimestampUnwrapper(origin_us, shorter_way=validator.skip)
 
         def columns(records: NDArray[Any]) -> Selected:
             address = records["address"]

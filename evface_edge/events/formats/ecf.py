@@ -8,7 +8,6 @@ or 12 or 24 bits per event.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,25 +16,27 @@ from numpy.typing import NDArray
 from evface_edge.errors import EventFormatError
 from evface_edge.events.array import EventArray
 from evface_edge.events.compiled import compiled
+from evface_edge.events.validation import Validator
 
 _MAX_EVENTS = 65535
 
 
-def blocks(table: Any, path: Path) -> Iterator[list[NDArray[Any]]]:
+def blocks(table: Any, validator: Validator) -> Iterator[list[NDArray[Any]]]:
     """The columns t, x, y, p of each chunk of an h5py dataset.
 
     Raises:
         EventFormatError: a chunk is damaged.
     """
-    left = len(table)
+    path, left = validator.path, len(table)
     for index in range(table.id.get_num_chunks()):
         info = table.id.get_chunk_info(index)
         _, data = table.id.read_direct_chunk(info.chunk_offset)
         columns = decode(np.frombuffer(data, np.uint8))
         if columns is None:
-            raise EventFormatError(
-                f"ECF chunk {index} is damaged", path=path, offset=info.byte_offset
-            )
+            reason, offset = f"ECF chunk {index} is damaged", info.byte_offset
+            validator.damaged_chunk(EventFormatError(reason, path=path, offset=offset))
+            left -= min(left, table.chunks[0])
+            continue
         count = min(left, len(columns[0]))
         left -= count
         yield [column[:count] for column in columns]

@@ -78,13 +78,14 @@ def _decode(
             p = last >> 7
         if change:
             fault = check_event(check, t + step, x, height - 1 - y)
-            if fault != VALID:
+            if fault > VALID:
                 break
-            out[count].t = check[LAST]
-            out[count].x = x
-            out[count].y = height - 1 - y
-            out[count].p = p
-            count += 1
+            if fault == VALID:
+                out[count].t = check[LAST]
+                out[count].x = x
+                out[count].y = height - 1 - y
+                out[count].p = p
+                count += 1
         t += step
         i += stride
     state[0] = t

@@ -25,6 +25,7 @@ from evface_edge.events.validation import (
     check_event,
     is_irregular,
     last_time,
+    periods,
 )
 from evface_edge.geometry import SensorSize
 
@@ -41,7 +42,8 @@ def decode(words: Any, first: int, state: Any, check: Any, out: Any) -> tuple[in
     origin, high, ready = state[0], state[1], state[2]
     width, height, last = check[WIDTH], check[HEIGHT], last_time(check)
     base = origin + (high << 6)
-    count, i, fault = 0, first, VALID
+    count: Any = 0
+    i, fault = first, VALID
     while i < len(words) and count < len(out):
         word = np.int64(words[i])
         kind = word >> 28
@@ -57,18 +59,18 @@ def decode(words: Any, first: int, state: Any, check: Any, out: Any) -> tuple[in
                 if ready:
                     check[LAST] = last
                     fault = check_event(check, t, x, y)
-                    if fault != VALID:
+                    if fault > VALID:
                         break
                     last = check[LAST]
                     out[count].t = last
-                    count += 1
+                    count += np.int64(fault == VALID)
             else:
                 last = t
                 count += 1
         elif kind == TIME_HIGH:
             value = word & 0xFFFFFFF
-            if ready and high - value > ROLLOVER:
-                origin += PERIOD_US
+            if ready:
+                origin += PERIOD_US * periods(value - high, ROLLOVER, 1 << 27, check)
             high = value
             ready = 1
             base = origin + (high << 6)

@@ -34,6 +34,7 @@ from evface_edge.events.validation import (
     check_event,
     is_irregular,
     last_time,
+    periods,
 )
 from evface_edge.geometry import SensorSize
 
@@ -49,7 +50,8 @@ def decode(words: Any, first: int, state: Any, check: Any, out: Any) -> tuple[in
     origin, high, ready = state[0], state[1], state[2]
     width, height, last = check[WIDTH], check[HEIGHT], last_time(check)
     base = origin + (high << 6)
-    count, i, fault = 0, first, VALID
+    count: Any = 0
+    i, fault = first, VALID
     while i < len(words) and count + WORD_EVENTS <= len(out):
         upper = np.int64(words[i] >> np.uint64(32))
         kind = upper >> 28
@@ -69,19 +71,20 @@ def decode(words: Any, first: int, state: Any, check: Any, out: Any) -> tuple[in
                 if np.int64(x >= width) | np.int64(y >= height) | is_irregular(t, last):
                     check[LAST] = last
                     fault = check_event(check, t, x, y)
-                    if fault != VALID:
+                    if fault > VALID:
                         break
                     last = check[LAST]
                     out[count].t = last
+                    count += np.int64(fault == VALID)
                 else:
                     last = t
-                count += 1
-            if fault != VALID:
+                    count += 1
+            if fault > VALID:
                 break
         elif kind == TIME_HIGH:
             value = upper & 0xFFFFFFF
-            if ready and high - value > ROLLOVER:
-                origin += PERIOD_US
+            if ready:
+                origin += PERIOD_US * periods(value - high, ROLLOVER, 1 << 27, check)
             high = value
             ready = 1
             base = origin + (high << 6)

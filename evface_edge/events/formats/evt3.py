@@ -24,6 +24,7 @@ from evface_edge.events.validation import (
     check_event,
     is_irregular,
     last_time,
+    periods,
 )
 from evface_edge.geometry import SensorSize
 
@@ -62,10 +63,11 @@ def decode(words: Any, first: int, state: Any, check: Any, out: Any) -> tuple[in
             if emitted & (np.int64(x >= width) | np.int64(y >= height) | is_irregular(t, last)):
                 check[LAST] = last
                 fault = check_event(check, t, x, y)
-                if fault != VALID:
+                if fault > VALID:
                     break
                 last = check[LAST]
                 out[count].t = last
+                emitted = np.int64(fault == VALID)
             else:
                 last = t if emitted else last
             count += emitted
@@ -85,15 +87,16 @@ def decode(words: Any, first: int, state: Any, check: Any, out: Any) -> tuple[in
                     for bit in range(bits):
                         if (word >> bit) & 1:
                             fault = check_event(check, t, base_x + bit, y)
-                            if fault != VALID:
+                            if fault > VALID:
                                 break
-                            last = check[LAST]
-                            out[count].t = last
-                            out[count].x = base_x + bit
-                            out[count].y = y
-                            out[count].p = polarity
-                            count += 1
-                    if fault != VALID:
+                            if fault == VALID:
+                                last = check[LAST]
+                                out[count].t = last
+                                out[count].x = base_x + bit
+                                out[count].y = y
+                                out[count].p = polarity
+                                count += 1
+                    if fault > VALID:
                         break
             base_x += bits
         elif kind == _BASE_X:
@@ -101,8 +104,8 @@ def decode(words: Any, first: int, state: Any, check: Any, out: Any) -> tuple[in
             polarity = (word >> 11) & 1
         elif kind == _TIME_HIGH:
             value = word & 0xFFF
-            if timed and high - value > 1 << 11:
-                origin += PERIOD_US
+            if timed:
+                origin += PERIOD_US * periods(value - high, 1 << 11, 1 << 11, check)
             if value != high:
                 low = 0
             high = value

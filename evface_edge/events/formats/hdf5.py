@@ -154,7 +154,7 @@ def _packets(
     total = min(lengths)
     done = 0
     with _format_errors(validator.path, lambda: _offset(datasets[0], done)):
-        for columns in _blocks(datasets, location, total, validator.path):
+        for columns in _blocks(datasets, location, total, validator):
             t = _microseconds(columns[0], unit) + location.offset_us
             x, y, p = (_as_integers(column) for column in columns[1:])
             yield from validator.validate((t, x, y, p))
@@ -183,13 +183,13 @@ def _offset(dataset: Any, index: int) -> int | None:
 
 
 def _blocks(
-    datasets: Sequence[Any], location: _Location, total: int, path: Path
+    datasets: Sequence[Any], location: _Location, total: int, validator: Validator
 ) -> Iterator[list[NDArray[Any]]]:
     table = datasets[0]
     if len(datasets) == 1 and _has_ecf(table):
         from evface_edge.events.formats import ecf
 
-        yield from ecf.blocks(table, path)
+        yield from ecf.blocks(table, validator)
         return
     for start in range(0, total, CHUNK_RECORDS):
         stop = min(start + CHUNK_RECORDS, total)
@@ -199,7 +199,15 @@ def _blocks(
         except _ERRORS:
             # One of several chunks is damaged: keep those before it.
             for part in range(start, stop, rows):
-                yield _block(datasets, location, part, min(part + rows, stop))
+                try:
+                    block = _block(datasets, location, part, min(part + rows, stop))
+                except _ERRORS as error:
+                    reason = f"the HDF5 file is damaged: {first_line(error)}"
+                    offset = _offset(table, part)
+                    damage = EventFormatError(reason, path=validator.path, offset=offset)
+                    validator.damaged_chunk(damage)
+                else:
+                    yield block
         else:
             yield block
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from evface_edge.errors import EventFormatError
 from evface_edge.events.array import EVENT_DTYPE, EventArray
 from evface_edge.events.limits import MAX_PACKET_EVENTS, MAX_STEP_FORWARD_US
-from evface_edge.events.validation import Validator
+from evface_edge.events.validation import VALID, Validator
 
 CHUNK_RECORDS = 65536
 CHUNK_BYTES = 1 << 20
@@ -25,7 +25,8 @@ Columns = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
 Selected = tuple[Columns, NDArray[np.intp] | None]
 
 #: A compiled function: (items, first item, decoder state, validator state, events to fill) →
-#: (next item, number of events, fault). With a fault, "next item" holds the invalid event.
+#: (next item, number of events, fault). With a fault, which is above VALID, "next item" holds the
+#: invalid event.
 Decoder = Callable[[Any, int, Any, Any, Any], tuple[int, int, int]]
 
 
@@ -144,13 +145,14 @@ def decode_items(
         position, count, fault = decode(items, position, state, validator.state, out)
         if count:
             yield out[:count]
-        if fault:
+        if fault > VALID:
             raise validator.error(fault, None if offset is None else offset + position * stride)
     return position
 
 
 #: Timestamps of 32 bits start again after 2^32 µs (71 minutes).
 PERIOD_US = 1 << 32
+_ROLLOVER_US = -(PERIOD_US - MAX_STEP_FORWARD_US)
 
 
 class TimestampUnwrapper:
@@ -160,9 +162,22 @@ class TimestampUnwrapper:
     back is left to the validator.
     """
 
-    def __init__(self, origin_us: int = 0) -> None:
-        self._origin_us = origin_us
+    def __init__(self, origin_us: int = 0, *, shorter_way: bool = False) -> None:
+        """With `shorter_way` every step is at most half a period long, back or forward.
+
+        The policy `skip` needs that: a wrong timestamp then does no harm beyond itself.
+        """
+        self._origin_us, self._shorter_way = origin_us, shorter_way
         self._last: int | None = None
+
+    def _rollovers(self, times: NDArray[np.int64], last: int) -> NDArray[Any]:
+        """How many periods start with each timestamp (N,)."""
+        if not self._shorter_way:
+            rollovers: NDArray[Any] = np.diff(times, prepend=last) < _ROLLOVER_US
+            return rollovers
+        steps = np.diff(times, prepend=last)
+        back, forward = steps < -PERIOD_US // 2, steps >= PERIOD_US // 2
+        return back.astype(np.int64) - forward
 
     def __call__(self, codes: NDArray[Any]) -> NDArray[np.int64]:
         """Codes (N,), signed or not → timestamps (N,), µs."""
@@ -171,7 +186,7 @@ class TimestampUnwrapper:
             return times
         last = int(times[0]) if self._last is None else self._last
         self._last = int(times[-1])
-        rollovers = np.diff(times, prepend=last) < -(PERIOD_US - MAX_STEP_FORWARD_US)
+        rollovers = self._rollovers(times, last)
         times += self._origin_us + PERIOD_US * np.cumsum(rollovers)
         self._origin_us += PERIOD_US * int(rollovers.sum())
         return times

@@ -135,7 +135,7 @@ class _Bag:
                 for events in decoder.events(data, self.cdr, validator, offset):
                     yield min(1.0, number / max(total, 1)), events
             except ValueError as error:
-                raise self._damaged(number, topic, error, offset) from None
+                validator.damaged_chunk(self._damaged(number, topic, error, offset))
 
     def _offset(self, time_ns: int) -> int | None:
         """Byte offset of the chunk with the message; None for SQLite."""

@@ -24,7 +24,15 @@ from evface_edge.events.formats.base import Contents, Options, choose, sensor_si
 from evface_edge.events.formats.reading import decode_file
 from evface_edge.events.formats.text_layout import MAX_COLUMNS, UNIT_EXPONENTS, find_layout
 from evface_edge.events.limits import MAX_PACKET_EVENTS
-from evface_edge.events.validation import LAST, SYNTAX, VALID, Validator, check_event
+from evface_edge.events.validation import (
+    DROPPED,
+    LAST,
+    SYNTAX,
+    VALID,
+    Validator,
+    check_event,
+    reject,
+)
 from evface_edge.geometry import SensorSize
 
 _OTHER, _BLANK, _COMMA, _LINE = range(4)
@@ -235,13 +243,21 @@ def _decode(
             if columns == 0 or stops[0] == starts[0] or data[starts[0]] in (35, 37):
                 line = after
                 continue
-            if last_place >= columns:
-                return line, count, SYNTAX
-            if not _parse_cells(data, starts, stops, plain, places, t_exponent, values):
-                return line, count, SYNTAX
+            if last_place >= columns or not _parse_cells(
+                data, starts, stops, plain, places, t_exponent, values
+            ):
+                fault = reject(check, SYNTAX)
+                if fault != DROPPED:
+                    return line, count, fault
+                line = after
+                continue
         if values[3] > 1 or values[3] < -1:
-            return line, count, SYNTAX
-        fault = check_event(check, values[0], values[1], values[2])
+            fault = reject(check, SYNTAX)
+        else:
+            fault = check_event(check, values[0], values[1], values[2])
+        if fault == DROPPED:
+            line = after
+            continue
         if fault != VALID:
             return line, count, fault
         out[count].t = check[LAST]

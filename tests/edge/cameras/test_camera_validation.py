@@ -27,15 +27,15 @@ def test_valid_events_are_unchanged() -> None:
     validator = BatchValidator(SIZE)
     events = validator.validate(batch([10, 10, 12], [0, 63, 5], [0, 47, 6], [True, False, True]), 0)
     assert events.tolist() == [(10, 0, 0, 1), (10, 63, 47, 0), (12, 5, 6, 1)]
-    assert (validator.rejected, validator.times_clamped, validator.clock_resets) == (0, 0, 0)
+    assert (validator.damaged, validator.times_clamped, validator.clock_resets) == ({}, 0, 0)
 
 
-def test_events_outside_the_sensor_are_rejected() -> None:
+def test_events_outside_the_sensor_are_left_out() -> None:
     validator = BatchValidator(SIZE)
     x = np.array([0, 64, 5, -1], np.int16)
     y = np.array([48, 0, 6, 3], np.int16)
     assert validator.validate(batch([1, 2, 3, 4], x, y), 0)["t"].tolist() == [3]
-    assert validator.rejected == 3
+    assert validator.damaged == {"outside": 3}
 
 
 def test_a_small_step_back_is_clamped() -> None:
@@ -65,13 +65,34 @@ def test_a_clock_reset_between_batches() -> None:
 
 def test_a_clock_reset_within_a_batch() -> None:
     validator = BatchValidator(SIZE)
-    assert validator.validate(batch([70_000, 80_000, 5, 6]), 0)["t"].tolist() == [
-        70_000,
-        80_000,
-        80_001,
-        80_002,
+    validator.validate(batch([5_000_000]), 0)
+    # The larger part of the batch counts.
+    assert validator.validate(batch([5_000_100, 3, 4, 5]), 1000)["t"].tolist() == [
+        5_001_000,
+        5_001_001,
+        5_001_002,
     ]
-    assert validator.clock_resets == 1
+    assert (validator.damaged, validator.clock_resets) == ({"time": 1}, 1)
+
+
+def test_a_late_packet_is_left_out_and_changes_no_later_time() -> None:
+    validator = BatchValidator(SIZE)
+    found = []
+    for start_ms in (0, 10, 20, 15, 30, 40, 35, 50):
+        events = validator.validate(batch(start_ms * 1000 + np.arange(10) * 100), 10_000)
+        found += events["t"].tolist()
+    assert found == [ms * 1000 + k * 100 for ms in (0, 10, 20, 30, 40, 50) for k in range(10)]
+    assert (validator.damaged, validator.clock_resets) == ({"late": 20}, 0)
+
+
+def test_one_wrong_time_in_a_batch_changes_no_other() -> None:
+    validator = BatchValidator(SIZE)
+    t = np.arange(100) * 50
+    wrong = t.copy()
+    wrong[30], wrong[60] = 20_000_000, -7_000_000
+    found = validator.validate(batch(wrong), 5000)
+    assert found["t"].tolist() == np.delete(t, [30, 60]).tolist()
+    assert validator.damaged == {"time": 1, "late": 1}
 
 
 def test_long_steps_forward() -> None:
@@ -84,12 +105,12 @@ def test_long_steps_forward() -> None:
     assert validator.clock_resets == 1
 
 
-def test_many_clock_resets_reject_the_batch() -> None:
+def test_a_batch_of_two_clocks_keeps_one() -> None:
     validator = BatchValidator(SIZE)
     wild = np.arange(200) % 2 * 10 * HOUR_US
     events = validator.validate(batch(wild), 0)
-    assert 0 < len(events) < 200
-    assert validator.rejected == 200 - len(events)
+    assert events["t"].tolist() == [0] * 100
+    assert sum(validator.damaged.values()) == 100
     after = validator.validate(batch(np.arange(5) + 20 * HOUR_US), 0)
     assert len(after) == 5
     assert after["t"][0] >= events["t"][-1]
@@ -139,4 +160,4 @@ def test_any_batches_give_valid_events(batches: list[list[tuple[int, int, int, i
             assert last is None or events["t"][0] >= last
             last = int(events["t"][-1])
         total -= len(events)
-        assert validator.rejected == total
+        assert sum(validator.damaged.values()) == total

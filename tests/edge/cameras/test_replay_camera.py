@@ -107,7 +107,10 @@ def test_damage_in_strict_mode(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("t,x,y,p\n1,2,3,0\n2,9,9,1\n")
     name = f"replay:{path}?width=8&height=8"
-    with open_camera(name, strict=True) as source, pytest.raises(EventFormatError, match="8×8"):
+    with (
+        open_camera(name, damage="strict") as source,
+        pytest.raises(EventFormatError, match="8×8"),
+    ):
         list(source)
 
 

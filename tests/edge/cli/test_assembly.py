@@ -96,7 +96,7 @@ def test_as_a_module() -> None:
 
 @pytest.mark.parametrize(
     ("typed", "expected"),
-    [("evface-edge pre", "predict"), ("evface-edge predict --sal", "--salvage")],
+    [("evface-edge pre", "predict"), ("evface-edge predict --dam", "--damage")],
 )
 def test_shell_completion(typed: str, expected: str) -> None:
     done = run(

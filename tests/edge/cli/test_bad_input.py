@@ -89,7 +89,7 @@ def test_damage_names_the_option(tmp_path: Path, capsys: pytest.CaptureFixture[s
     truncated(tmp_path / "rec.raw")
     for arguments in (["predict"], ["view", "-o", str(tmp_path / "a.gif")]):
         assert main([arguments[0], str(tmp_path / "rec.raw"), *arguments[1:]]) == 1
-        assert "--salvage uses the 19,999 events before it" in capsys.readouterr().err
+        assert "--damage salvage uses the 19,999 events before it" in capsys.readouterr().err
 
 
 def test_a_box_beside_the_sensor(capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,7 +100,9 @@ def test_a_box_beside_the_sensor(capsys: pytest.CaptureFixture[str]) -> None:
 def test_salvage_uses_the_sound_part(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     truncated(tmp_path / "rec.raw")
     output = tmp_path / "out.csv"
-    assert main(["predict", str(tmp_path / "rec.raw"), "--salvage", "-o", str(output)]) == 0
+    assert (
+        main(["predict", str(tmp_path / "rec.raw"), "--damage", "salvage", "-o", str(output)]) == 0
+    )
     assert "warning: " in capsys.readouterr().err
     assert output.is_file()
 

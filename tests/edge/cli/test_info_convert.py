@@ -179,14 +179,32 @@ def test_convert_of_a_damaged_recording(
     street: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     street.write_bytes(street.read_bytes()[:-1])
-    code, _, err = call(capsys, "convert", street, tmp_path / "strict.npz", "--strict")
+    code, _, err = call(capsys, "convert", street, tmp_path / "strict.npz")
     assert code == 1
-    assert "truncated" in err
+    assert "--damage salvage" in err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["street.raw"]
-    code, out, err = call(capsys, "convert", street, tmp_path / "b.npz")
+    for policy in ("salvage", "skip"):
+        target = tmp_path / f"{policy}.npz"
+        code, out, err = call(capsys, "convert", street, target, "--damage", policy)
+        assert code == 0
+        assert "7,000 events" in out
+        assert "truncated" in err
+
+
+def test_what_is_left_out_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    events = make_events(np.arange(100) * 10, [3] * 100, [4] * 100, [1] * 100)
+    events["x"][50], events["t"][60] = 400, 10**7
+    np.save(tmp_path / "a.npy", events)
+    name = f"{tmp_path}/a.npy?width=20&height=20"
+    code, _, err = call(capsys, "convert", name, tmp_path / "a.npz")
+    assert code == 1
+    assert "--damage skip" in err
+    code, out, err = call(capsys, "convert", name, tmp_path / "a.npz", "--damage", "skip", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["damaged"] == {"outside": 1, "time": 1}
+    code, out, _ = call(capsys, "info", name)
     assert code == 0
-    assert "7,000 events" in out
-    assert "truncated" in err
+    assert "1 events outside the sensor, 1 events with impossible times" in out
 
 
 @settings(deadline=None)

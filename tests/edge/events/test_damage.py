@@ -35,7 +35,7 @@ def test_truncated_files(target: str, tmp_path: Path) -> None:
     path = written(tmp_path, target)
     data = path.read_bytes()
     path.write_bytes(data[:-1])
-    source = open_events(path, size=SIZE)
+    source = open_events(path, size=SIZE, damage="salvage")
     with pytest.warns(EventFormatWarning, match=r"\(byte [0-9]+\).*\b99\b") as issued:
         found = np.concatenate(list(source))
     np.testing.assert_array_equal(found, EVENTS[:99])
@@ -43,7 +43,7 @@ def test_truncated_files(target: str, tmp_path: Path) -> None:
     offset = source.damage.offset  # type: ignore[attr-defined]
     assert len(data) - TAILS[target] <= offset <= len(data) - 1
     with pytest.raises(EventFormatError) as raised:
-        read_events(path, size=SIZE, strict=True)
+        read_events(path, size=SIZE)
     assert (raised.value.path, raised.value.offset) == (path, offset)
 
 
@@ -52,7 +52,7 @@ def test_strict_delivers_the_valid_events_before_the_error(tmp_path: Path) -> No
     path.write_bytes(path.read_bytes()[:-1])
     packets: list[EventArray] = []
     with pytest.raises(EventFormatError) as raised:
-        packets.extend(open_events(path, strict=True))
+        packets.extend(open_events(path))
     np.testing.assert_array_equal(np.concatenate(packets), EVENTS[:99])
     assert raised.value.offset == path.stat().st_size - 7
 
@@ -62,7 +62,7 @@ def test_text_truncated_within_a_line(tmp_path: Path) -> None:
     data = path.read_bytes()
     path.write_bytes(data[: data.rfind(b",")])
     with pytest.warns(EventFormatWarning, match=rf"\(byte {data.rfind(NEWLINE, 0, -1) + 1}\)"):
-        events, _ = read_events(path)
+        events, _ = read_events(path, damage="salvage")
     np.testing.assert_array_equal(events, EVENTS[:99])
 
 
@@ -70,7 +70,7 @@ def test_text_truncated_within_a_line(tmp_path: Path) -> None:
 def test_an_event_outside_the_sensor_is_damage(target: str, tmp_path: Path) -> None:
     path = written(tmp_path, target)
     smaller = SensorSize(50, 48)  # event 50 has x = 50
-    source = open_events(path, size=smaller)
+    source = open_events(path, size=smaller, damage="salvage")
     with pytest.warns(EventFormatWarning, match=r"50×48"):
         events = np.concatenate(list(source))
     np.testing.assert_array_equal(events, EVENTS[:50])
@@ -82,7 +82,7 @@ def test_the_byte_offset_is_that_of_the_event(tmp_path: Path) -> None:
     path = written(tmp_path, "a.dat")
     start = path.stat().st_size - 8 * len(EVENTS)
     with pytest.raises(EventFormatError) as raised:
-        read_events(path, size=SensorSize(50, 48), strict=True)
+        read_events(path, size=SensorSize(50, 48))
     assert raised.value.offset == start + 8 * 50
 
 
@@ -101,7 +101,7 @@ def test_long_steps_of_the_timestamps_are_damage(tmp_path: Path) -> None:
     ):
         np.save(tmp_path / "a.npy", make_events(t, [0] * 3, [0] * 3, [0] * 3))
         with pytest.warns(EventFormatWarning, match=message):
-            events, _ = read_events(tmp_path / "a.npy", size=SIZE)
+            events, _ = read_events(tmp_path / "a.npy", size=SIZE, damage="salvage")
         assert len(events) == 2
 
 
@@ -205,7 +205,7 @@ def test_an_array_with_a_huge_length_in_its_header(tmp_path: Path) -> None:
     head = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
     (tmp_path / "a.npy").write_bytes(head + EVENTS.tobytes())
     with pytest.warns(EventFormatWarning, match="100 of 1000000000000"):
-        events, _ = read_events(tmp_path / "a.npy", size=SIZE)
+        events, _ = read_events(tmp_path / "a.npy", size=SIZE, damage="salvage")
     np.testing.assert_array_equal(events, EVENTS)
 
 
@@ -223,7 +223,7 @@ def test_a_damaged_archive_member_is_found(tmp_path: Path) -> None:
     data[middle] ^= 0xFF
     (tmp_path / "a.npz").write_bytes(data)
     with pytest.warns(EventFormatWarning, match=r"a\.npz.*\(byte [0-9]+\)"):
-        found, _ = read_events(tmp_path / "a.npz")
+        found, _ = read_events(tmp_path / "a.npz", damage="salvage")
     assert 65536 <= len(found) < count
     np.testing.assert_array_equal(found[:65536], events[:65536])
 

@@ -69,11 +69,11 @@ def test_aedat3(tmp_path: Path) -> None:
     body += aedat3_packet(1, 0, [(1, 2**31 - 1)])
     body += aedat3_packet(1, 1, [(239 << 17 | 179 << 2 | 1, 5)])
     (tmp_path / "a.aedat").write_bytes(AEDAT3 + body[: 28 + 16 + 28 + 36])
-    events, size = read_events(tmp_path / "a.aedat", strict=True)
+    events, size = read_events(tmp_path / "a.aedat")
     assert size == SensorSize(240, 180)
     assert rows(events) == [(7, 3, 5, 1)]
     (tmp_path / "b.aedat").write_bytes(AEDAT3 + body[28 + 16 :])
-    events, _ = read_events(tmp_path / "b.aedat", strict=True)
+    events, _ = read_events(tmp_path / "b.aedat")
     assert rows(events) == [(2**31 - 1, 0, 0, 0), (2**31 + 5, 239, 179, 0)]
 
 
@@ -82,7 +82,7 @@ def test_truncated_aedat3(cut: int, tmp_path: Path) -> None:
     body = aedat3_packet(1, 0, [(1, 1), (1, 2)]) + aedat3_packet(1, 0, [(1, 3)])
     (tmp_path / "a.aedat").write_bytes((AEDAT3 + body)[:-cut])
     with pytest.warns(EventFormatWarning, match=r"\(byte [0-9]+\).*\b2\b"):
-        events, _ = read_events(tmp_path / "a.aedat")
+        events, _ = read_events(tmp_path / "a.aedat", damage="salvage")
     assert events["t"].tolist() == [1, 2]
 
 
@@ -106,7 +106,7 @@ def test_aedat4_by_faery(compression: str, tmp_path: Path) -> None:
     stream.to_file(
         tmp_path / "a.aedat4", compression=None if compression == "none" else (compression, 1)
     )
-    events, size = read_events(tmp_path / "a.aedat4", strict=True)
+    events, size = read_events(tmp_path / "a.aedat4")
     assert size == SensorSize(346, 260)
     for mine, other in zip("txyp", ("t", "x", "y", "on"), strict=True):
         np.testing.assert_array_equal(events[mine], columns[other].astype(np.int64))
@@ -118,7 +118,7 @@ def test_event_stream_version_2(tmp_path: Path) -> None:
     body += bytes([0xFE] * 5)  # resets
     body += bytes([0xFF, 0xFF, 1 << 1, 0x3F, 1, 0xEF, 0])  # 2 × 127 + 1 µs later
     (tmp_path / "a.es").write_bytes(head + body)
-    events, size = read_events(tmp_path / "a.es", strict=True)
+    events, size = read_events(tmp_path / "a.es")
     assert size == SensorSize(320, 240)
     assert rows(events) == [(3, 5, 232, 1), (258, 319, 0, 0)]
 
@@ -129,7 +129,7 @@ def test_event_stream_of_an_atis(tmp_path: Path) -> None:
     body += bytes([4 << 2 | 0b01, 9, 0, 9, 0])  # an exposure measurement, 4 µs later
     body += bytes([0xFF, 1 << 2, 5, 0, 239, 0])  # 3 × 63 + 1 µs later, darker
     (tmp_path / "a.es").write_bytes(head + body)
-    assert rows(read_events(tmp_path / "a.es", strict=True)[0]) == [(3, 5, 0, 1), (197, 5, 0, 0)]
+    assert rows(read_events(tmp_path / "a.es")[0]) == [(3, 5, 0, 1), (197, 5, 0, 0)]
 
 
 def test_event_stream_version_1(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_event_stream_version_1(tmp_path: Path) -> None:
     body += bytes([15 | 2 << 4])  # 2 × 15 µs
     body += bytes([1, 0, 0])
     (tmp_path / "a.es").write_bytes(head + body)
-    assert rows(read_events(tmp_path / "a.es", strict=True)[0]) == [
+    assert rows(read_events(tmp_path / "a.es")[0]) == [
         (3, 300, 39, 1),
         (34, 0, 239, 0),
     ]
@@ -158,7 +158,7 @@ COLUMNS = {f"events__{field}": EVENTS[field] for field in "txyp"}
 
 def test_hdf5_of_dsec(tmp_path: Path) -> None:
     path = hdf5(tmp_path / "a.h5", **COLUMNS, t_offset=1_000_000_000_000, ms_to_idx=[0])
-    events, size = read_events(path, strict=True)
+    events, size = read_events(path)
     assert size == SensorSize(640, 480)
     assert events["t"].tolist() == (EVENTS["t"] + 1_000_000_000_000).tolist()
     np.testing.assert_array_equal(events["x"], EVENTS["x"])
@@ -166,7 +166,7 @@ def test_hdf5_of_dsec(tmp_path: Path) -> None:
 
 def test_hdf5_of_tum_vie(tmp_path: Path) -> None:
     path = hdf5(tmp_path / "a.h5", **COLUMNS, ms_to_idx=[0])
-    events, size = read_events(path, strict=True)
+    events, size = read_events(path)
     assert size == SensorSize(1280, 720)
     np.testing.assert_array_equal(events, EVENTS)
 
@@ -174,7 +174,7 @@ def test_hdf5_of_tum_vie(tmp_path: Path) -> None:
 def test_hdf5_of_mvsec(tmp_path: Path) -> None:
     table = np.array([[1, 2, 1506117905.5, -1], [3, 4, 1506117905.500001, 1]])
     path = hdf5(tmp_path / "a.hdf5", davis__left__events=table, davis__right__events=table[:1])
-    events, size = read_events(path, strict=True)
+    events, size = read_events(path)
     assert size == SensorSize(346, 260)
     assert rows(events) == [(1506117905500000, 1, 2, 0), (1506117905500001, 3, 4, 1)]
     assert len(read_events(f"{path}?group=davis/right&width=346&height=260")[0]) == 1
@@ -186,7 +186,7 @@ def test_hdf5_of_columns(group: str, names: str, tmp_path: Path) -> None:
     columns = {f"{group}{n}": EVENTS[f] for n, f in zip(names.split(), "txyp", strict=True)}
     path = hdf5(tmp_path / "a.h5", **columns)
     options = "&group=left" if group == "left__" else ""
-    events, _ = read_events(f"{path}?width=128&height=96{options}", strict=True)
+    events, _ = read_events(f"{path}?width=128&height=96{options}")
     np.testing.assert_array_equal(events, EVENTS)
     with pytest.raises(EventFormatError, match=r"a\.h5\?width=|expected t"):
         read_events(path)
@@ -206,7 +206,7 @@ def test_hdf5_of_seconds_and_other_units(tmp_path: Path) -> None:
 def test_hdf5_with_columns_of_different_lengths(tmp_path: Path) -> None:
     path = hdf5(tmp_path / "a.h5", **{**COLUMNS, "events__p": EVENTS["p"][:2]})
     with pytest.warns(EventFormatWarning, match=r"\(2, 4\)"):
-        events, _ = read_events(path, size=SIZE)
+        events, _ = read_events(path, size=SIZE, damage="salvage")
     np.testing.assert_array_equal(events, EVENTS[:2])
 
 
@@ -221,7 +221,7 @@ def test_damaged_hdf5(tmp_path: Path) -> None:
         read_events(path, size=SIZE)
     path = hdf5(tmp_path / "d.h5", **{**COLUMNS, "events__t": [1.0, np.nan, 2.0, 3.0]})
     with pytest.warns(EventFormatWarning, match=f"{2**62}"):
-        assert len(read_events(path, size=SIZE)[0]) == 1
+        assert len(read_events(path, size=SIZE, damage="salvage")[0]) == 1
 
 
 METAVISION = np.dtype([("x", "<u2"), ("y", "<u2"), ("p", "<i2"), ("t", "<i8")])
@@ -240,7 +240,7 @@ def test_hdf5_of_metavision(compression: str | None, tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.hdf5", "w") as file:
         file.create_dataset("CD/events", data=metavision_table(EVENTS), compression=compression)
         file.attrs["geometry"] = "128x96"
-    events, size = read_events(tmp_path / "a.hdf5", strict=True)
+    events, size = read_events(tmp_path / "a.hdf5")
     assert size == SIZE
     np.testing.assert_array_equal(events, EVENTS)
 
@@ -323,7 +323,7 @@ def test_hdf5_with_ecf(seed: int, packing: int, long_runs: bool, tmp_path: Path)
     x = np.minimum(np.cumsum(rng.integers(0, 4, count)) % 1280, 1279)
     events = make_events(t, x, y, p)
     path = with_ecf(tmp_path / "a.hdf5", [ecf_chunk(events, packing)], count)
-    found, size = read_events(path, strict=True)
+    found, size = read_events(path)
     assert size == SensorSize(1280, 720)
     np.testing.assert_array_equal(found, events)
 
@@ -333,8 +333,8 @@ def test_hdf5_with_two_chunks_of_ecf_and_a_damaged_one(tmp_path: Path) -> None:
     events = make_events(np.arange(count), np.arange(count) % 1280, [5] * count, [1] * count)
     chunks = [ecf_chunk(events[:16384], 0), ecf_chunk(events[16384:], 1)]
     path = with_ecf(tmp_path / "a.hdf5", chunks, count)
-    np.testing.assert_array_equal(read_events(path, strict=True)[0], events)
+    np.testing.assert_array_equal(read_events(path)[0], events)
     path = with_ecf(tmp_path / "b.hdf5", [chunks[0], chunks[1][:40]], count)
     with pytest.warns(EventFormatWarning, match=r"ECF chunk 1 .*\(byte [0-9]+\)"):
-        found, _ = read_events(path)
+        found, _ = read_events(path, damage="salvage")
     np.testing.assert_array_equal(found, events[:16384])

@@ -33,7 +33,7 @@ def test_evt3_of_a_street(shared_data: Path) -> None:
     TIME_HIGH counts it again: its timestamps are correct up to the first of them, and too late by
     a multiple of 4096 µs afterwards. The words of the file, and faery, confirm this."""
     path = recording(shared_data, "gpl/evt3_sample.raw")
-    events, size = read_events(path, strict=True)
+    events, size = read_events(path)
     truth = np.load(recording(shared_data, "gpl/evt3_sample_truth.npy"))
     assert size == SensorSize(1280, 720)
     assert len(events) == len(truth) == 219_596
@@ -60,7 +60,7 @@ def test_evt3_of_a_street_agrees_with_faery(shared_data: Path) -> None:
 def test_evt2(shared_data: Path) -> None:
     faery = pytest.importorskip("faery", reason="the second library, faery, is not installed")
     path = recording(shared_data, "faery/evt2.raw")
-    events, size = read_events(path, strict=True)
+    events, size = read_events(path)
     assert size == SensorSize(640, 480)
     stream = faery.events_stream_from_file(path, dimensions_fallback=(640, 480))
     same(events, stream.to_array())
@@ -69,7 +69,7 @@ def test_evt2(shared_data: Path) -> None:
 def test_event_stream(shared_data: Path) -> None:
     faery = pytest.importorskip("faery", reason="the second library, faery, is not installed")
     path = recording(shared_data, "faery/dvs.es")
-    events, size = read_events(path, strict=True)
+    events, size = read_events(path)
     assert size == SensorSize(320, 240)
     same(events, faery.events_stream_from_file(path).to_array())
 
@@ -86,7 +86,7 @@ def test_aedat4(name: str, shared_data: Path) -> None:
     aedat = pytest.importorskip("aedat", reason="the second library, aedat, is not installed")
     pytest.importorskip("lz4", reason="the extra aedat is not installed")
     path = recording(shared_data, name)
-    events, size = read_events(path, strict=True)
+    events, size = read_events(path)
     decoder = aedat.Decoder(path)
     stream = next(s for s in decoder.id_to_stream().values() if s["type"] == "events")
     assert size == SensorSize(stream["width"], stream["height"])
@@ -100,7 +100,7 @@ AEDAT2 = ["objects/Lapiseira.aedat", "objects/Tesoura.aedat", "people/neal_walki
 @pytest.mark.parametrize("name", AEDAT2)
 def test_aedat2(name: str, shared_data: Path) -> None:
     path = recording(shared_data, f"negatives_dvs128/{name}")
-    with open_events(path, strict=True) as source:
+    with open_events(path) as source:
         events = np.concatenate(list(source))
     assert source.size == SensorSize(128, 128)
     # As jAER's DVS128 extractor: record by record, in plain Python.
@@ -130,7 +130,7 @@ def test_evt3_from_a_camera_with_small_steps_back(shared_data: Path, tmp_path: P
     body = b"".join(_event_bytes(message) for message in messages)
     header = b"% evt 3.0\n% geometry 1280x720\n% end\n"
     (tmp_path / "a.raw").write_bytes(header + body)
-    events, _ = read_events(tmp_path / "a.raw", strict=True)
+    events, _ = read_events(tmp_path / "a.raw")
     faery = pytest.importorskip("faery", reason="the second library, faery, is not installed")
     theirs = faery.events_stream_from_file(tmp_path / "a.raw").to_array()
     for mine, other in (("x", "x"), ("y", "y"), ("p", "on")):

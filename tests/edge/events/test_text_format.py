@@ -44,7 +44,7 @@ TEXTS = {
 def test_texts_with_the_same_events(kind: str, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(TEXTS[kind], newline="")
     size = None if "geometry" in TEXTS[kind] or kind.startswith("width") else SensorSize(346, 260)
-    events, found = read_events(tmp_path / "a.txt", size=size, strict=True)
+    events, found = read_events(tmp_path / "a.txt", size=size)
     assert found == SensorSize(346, 260)
     np.testing.assert_array_equal(events, EXPECTED)
 
@@ -56,7 +56,7 @@ def test_chunks_may_end_anywhere(
 ) -> None:
     monkeypatch.setattr(reading, "CHUNK_BYTES", chunk_bytes)
     (tmp_path / "a.txt").write_text(TEXTS[kind], newline="")
-    events, _ = read_events(tmp_path / "a.txt", size=SensorSize(346, 260), strict=True)
+    events, _ = read_events(tmp_path / "a.txt", size=SensorSize(346, 260))
     np.testing.assert_array_equal(events, EXPECTED)
 
 
@@ -105,7 +105,7 @@ def test_a_line_that_is_not_an_event_is_damage(line: str, tmp_path: Path) -> Non
     text = f"1000000,5,8,1\n1000250,6,9,0\n{line}\n1500000,7,10,1\n"
     (tmp_path / "a.csv").write_text(text, encoding="latin-1")
     with pytest.warns(EventFormatWarning, match=r"\(byte 28\).*\b2\b"):
-        events, _ = read_events(tmp_path / "a.csv", size=SensorSize(20, 20))
+        events, _ = read_events(tmp_path / "a.csv", size=SensorSize(20, 20), damage="salvage")
     np.testing.assert_array_equal(events, EXPECTED[:2])
 
 
@@ -136,5 +136,5 @@ def test_options_that_do_not_exist(option: str, tmp_path: Path) -> None:
 def test_a_line_without_end_is_damage(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("1,2,3,0\n" + "9" * 3_000_000)
     with pytest.warns(EventFormatWarning, match=r"1024 bytes \(byte 8\)"):
-        events, _ = read_events(tmp_path / "a.csv", size=SensorSize(9, 9))
+        events, _ = read_events(tmp_path / "a.csv", size=SensorSize(9, 9), damage="salvage")
     assert len(events) == 1
