@@ -15,9 +15,9 @@ _MOVE_CACHE = 'export NUMBA_CACHE_DIR="$HOME/.cache/numba"'
 
 
 def _numba_cache_path() -> Path:
-    from evface_edge.representation import kernels
+    from evface_edge.representation import event_kernels
 
-    loop: Any = kernels.fill_voxels
+    loop: Any = event_kernels.fill_voxels
     return Path(loop.stats.cache_path)
 
 

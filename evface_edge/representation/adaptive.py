@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from evface_edge.errors import ConfigError
 from evface_edge.events.array import EventArray
-from evface_edge.representation.base import CropCells, Representation
+from evface_edge.representation.base import Cells, Representation
 
 SCORES = ("rate", "log", "spectrum")
 
@@ -83,43 +83,23 @@ class AdaptiveSurface(Representation):
     def channels(self) -> int:
         return 1
 
-    def _fill(self, events: EventArray, cells: NDArray[np.float32], t_us: int | None) -> bool:
-        from evface_edge.representation.kernels import fill_frame
+    def _fill(self, events: EventArray, cells: Cells, t_us: int | None) -> bool:
+        """Update the surface slice by slice."""
+        from evface_edge.representation.event_kernels import fill_frame
 
-        counts = np.empty((2, *cells.shape[1:]), np.float32)
-        return self._integrate(events, cells[0], counts, lambda part: fill_frame(part, counts))
-
-    def _fill_crop(self, events: EventArray, crop: CropCells, t_us: int | None) -> bool:
-        from evface_edge.representation.crop_kernels import crop_frame
-
-        surface = crop.flat[:-1].reshape(-1, crop.width)
-        flat = np.empty(2 * surface.size + 1, np.float32)
-        counts = flat[:-1].reshape(2, *surface.shape)
-
-        def count(part: EventArray) -> bool:
-            return crop_frame(part, crop.box, crop.width, flat)
-
-        return self._integrate(events, surface, counts, count)
-
-    def _integrate(
-        self,
-        events: EventArray,
-        surface: NDArray[np.float32],
-        counts: NDArray[np.float32],
-        count: Callable[[EventArray], bool],
-    ) -> bool:
-        """Update the surface (h, w) slice by slice; `count` adds the events of one to `counts`."""
         if (np.diff(events["t"]) < 0).any():
             return False
+        surface = cells.flat[:-1].reshape(-1, cells.width)
+        counted = cells._replace(flat=np.empty(2 * surface.size + 1, np.float32))
         for part in _slices(events, self.slice_us):
-            counts[:] = 0
-            if not count(part):
+            counted.flat[:] = 0
+            if not fill_frame(part, *counted):
                 return False
-            self._update(surface, counts)
+            self._update(surface, counted.flat[:-1].reshape(2, *surface.shape))
         return True
 
     def _finish(self, cells: NDArray[np.float32]) -> None:
-        from evface_edge.representation.kernels import scale_and_clip
+        from evface_edge.representation.cell_kernels import scale_and_clip
 
         scale_and_clip(cells.reshape(-1), np.float32(1 / self.clip))
 

@@ -27,8 +27,8 @@ _LARGEST_SENSOR = SensorSize(65536, 65536)
 BoxTuple = tuple[float, float, float, float]
 
 
-class CropCells(NamedTuple):
-    """The cells that a crop is filled into.
+class Cells(NamedTuple):
+    """The cells that events are added to.
 
     Attributes:
         box: x, y, width and height in sensor pixels.
@@ -57,12 +57,8 @@ class Representation(ABC):
         """Number of channels C."""
 
     @abstractmethod
-    def _fill(self, events: EventArray, cells: NDArray[np.float32], t_us: int | None) -> bool:
-        """Fill zeroed cells (C, H, W) from one or more events; False if an event is invalid."""
-
-    @abstractmethod
-    def _fill_crop(self, events: EventArray, crop: CropCells, t_us: int | None) -> bool:
-        """Fill the cells of a crop from one or more events; False if an event is invalid."""
+    def _fill(self, events: EventArray, cells: Cells, t_us: int | None) -> bool:
+        """Add one or more events to the cells; False if an event is invalid."""
 
     def _finish(self, cells: NDArray[np.float32]) -> None:
         """Normalise the cells (C, H, W) in place; unless overridden, leave them as they are."""
@@ -75,11 +71,14 @@ class Representation(ABC):
 
         Raises:
             EventFormatError: events not of EVENT_DTYPE, outside the sensor or out of order.
-            ConfigError: `t_us` before the last event.
+            ConfigError: `t_us` before the last event, or too many cells.
         """
-        cells = np.zeros((self.channels, size.height, size.width), np.float32)
-        if _check_window(events, size, t_us) and not self._fill(events, cells, t_us):
+        from evface_edge.representation.event_kernels import are_inside
+
+        if _check_window(events, size, t_us) and not are_inside(events, size.width, size.height):
             check_events(events, size)  # raises and names the event
+        box = Box(0, 0, size.width, size.height)
+        cells = self._filled(events, box, (size.width, size.height), t_us)
         self._finish(cells)
         return cells
 
@@ -104,17 +103,25 @@ class Representation(ABC):
             EventFormatError: events not of EVENT_DTYPE or out of order.
             ConfigError: an output size below 1, or `t_us` before the last event.
         """
-        width, height = _inner_size(box, output_size)
-        if self.channels * width * height >= MAX_CELLS:
-            raise ConfigError("output_size", output_size, f"fewer than {MAX_CELLS} cells in all")
-        flat = np.zeros(self.channels * height * width + 1, np.float32)
-        if _check_window(events, _LARGEST_SENSOR, t_us):
-            bounds = float(box.x), float(box.y), float(box.width), float(box.height)
-            if not self._fill_crop(events, CropCells(bounds, width, flat), t_us):
-                check_events(events, _LARGEST_SENSOR)
-        cells = _enlarged(flat[:-1].reshape(self.channels, height, width), output_size)
+        _check_window(events, _LARGEST_SENSOR, t_us)
+        cells = _enlarged(
+            self._filled(events, box, _inner_size(box, output_size), t_us), output_size
+        )
         self._finish(cells)
         return cells
+
+    def _filled(
+        self, events: EventArray, box: Box, size: tuple[int, int], t_us: int | None
+    ) -> NDArray[np.float32]:
+        """The cells of a box divided into `size` columns and rows, not normalised."""
+        width, height = size
+        if self.channels * width * height >= MAX_CELLS:
+            raise ConfigError("output_size", size, f"fewer than {MAX_CELLS} cells in all")
+        flat = np.zeros(self.channels * height * width + 1, np.float32)
+        bounds = float(box.x), float(box.y), float(box.width), float(box.height)
+        if len(events) and not self._fill(events, Cells(bounds, width, flat), t_us):
+            check_events(events, _LARGEST_SENSOR)  # raises and names the event
+        return flat[:-1].reshape(self.channels, height, width)
 
 
 def _check_window(events: EventArray, size: SensorSize, t_us: int | None) -> bool:
@@ -141,7 +148,7 @@ def _enlarged(cells: NDArray[np.float32], output_size: tuple[int, int]) -> NDArr
     width, height = output_size
     if cells.shape[1:] == (height, width):
         return cells
-    from evface_edge.representation.kernels import enlarge
+    from evface_edge.representation.cell_kernels import enlarge
 
     larger = np.empty((len(cells), height, width), np.float32)
     enlarge(cells, larger)
@@ -162,7 +169,7 @@ def divide_by_mean(
     Args:
         reference: the array whose mean is taken; by default `cells`.
     """
-    from evface_edge.representation.kernels import scale_and_clip, sum_of_nonzero
+    from evface_edge.representation.cell_kernels import scale_and_clip, sum_of_nonzero
 
     total, count = sum_of_nonzero((cells if reference is None else reference).reshape(-1))
     if count:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from evface_edge.events.array import EventArray
 from evface_edge.representation.base import (
-    CropCells,
+    Cells,
     Representation,
     check_normalisation,
     divide_by_mean,
@@ -33,15 +33,10 @@ class EventFrame(Representation):
     def channels(self) -> int:
         return 2
 
-    def _fill(self, events: EventArray, cells: NDArray[np.float32], t_us: int | None) -> bool:
-        from evface_edge.representation.kernels import fill_frame
+    def _fill(self, events: EventArray, cells: Cells, t_us: int | None) -> bool:
+        from evface_edge.representation.event_kernels import fill_frame
 
-        return fill_frame(events, cells)
-
-    def _fill_crop(self, events: EventArray, crop: CropCells, t_us: int | None) -> bool:
-        from evface_edge.representation.crop_kernels import crop_frame
-
-        return crop_frame(events, crop.box, crop.width, crop.flat)
+        return fill_frame(events, *cells)
 
     def _finish(self, cells: NDArray[np.float32]) -> None:
         if self.normalisation == "mean":

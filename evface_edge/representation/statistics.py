@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from evface_edge.events.array import EventArray
 from evface_edge.representation.base import (
-    CropCells,
+    Cells,
     Representation,
     check_normalisation,
     divide_by_mean,
@@ -41,15 +41,10 @@ class EventStatistics(Representation):
     def channels(self) -> int:
         return 3
 
-    def _fill(self, events: EventArray, cells: NDArray[np.float32], t_us: int | None) -> bool:
-        from evface_edge.representation.kernels import fill_statistics
+    def _fill(self, events: EventArray, cells: Cells, t_us: int | None) -> bool:
+        from evface_edge.representation.event_kernels import fill_statistics
 
-        return fill_statistics(events, cells)
-
-    def _fill_crop(self, events: EventArray, crop: CropCells, t_us: int | None) -> bool:
-        from evface_edge.representation.crop_kernels import crop_statistics
-
-        return crop_statistics(events, crop.box, crop.flat[:-1].reshape(3, -1, crop.width))
+        return fill_statistics(events, *cells)
 
     def _finish(self, cells: NDArray[np.float32]) -> None:
         if self.normalisation == "mean":

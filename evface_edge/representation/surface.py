@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from evface_edge.errors import ConfigError
 from evface_edge.events.array import EventArray
-from evface_edge.representation.base import CropCells, Representation
+from evface_edge.representation.base import Cells, Representation
 
 _DECAYS = ("exponential", "linear")
 
@@ -40,20 +39,12 @@ class TimeSurface(Representation):
     def channels(self) -> int:
         return 2
 
-    def _fill(self, events: EventArray, cells: NDArray[np.float32], t_us: int | None) -> bool:
-        from evface_edge.representation.kernels import fill_exponential
+    def _fill(self, events: EventArray, cells: Cells, t_us: int | None) -> bool:
+        from evface_edge.representation.event_kernels import fill_exponential
 
         if self.decay == "linear":
             return _fill_linear(events, cells, t_us, (self.tau_us,))
-        return fill_exponential(events, cells, _now_us(events, t_us), float(self.tau_us))
-
-    def _fill_crop(self, events: EventArray, crop: CropCells, t_us: int | None) -> bool:
-        from evface_edge.representation.crop_kernels import crop_exponential
-
-        if self.decay == "linear":
-            return _crop_linear(events, crop, t_us, (self.tau_us,))
-        now_us, tau_us = _now_us(events, t_us), float(self.tau_us)
-        return crop_exponential(events, crop.box, crop.width, now_us, tau_us, crop.flat)
+        return fill_exponential(events, *cells, _now_us(events, t_us), float(self.tau_us))
 
 
 @dataclass(frozen=True)
@@ -84,11 +75,8 @@ class MultiScaleSurface(Representation):
     def channels(self) -> int:
         return 2 * len(self.scales_us)
 
-    def _fill(self, events: EventArray, cells: NDArray[np.float32], t_us: int | None) -> bool:
+    def _fill(self, events: EventArray, cells: Cells, t_us: int | None) -> bool:
         return _fill_linear(events, cells, t_us, self.scales_us)
-
-    def _fill_crop(self, events: EventArray, crop: CropCells, t_us: int | None) -> bool:
-        return _crop_linear(events, crop, t_us, self.scales_us)
 
 
 def _now_us(events: EventArray, t_us: int | None) -> int:
@@ -96,18 +84,8 @@ def _now_us(events: EventArray, t_us: int | None) -> int:
 
 
 def _fill_linear(
-    events: EventArray, cells: NDArray[np.float32], t_us: int | None, scales_us: Sequence[float]
+    events: EventArray, cells: Cells, t_us: int | None, scales_us: Sequence[float]
 ) -> bool:
-    from evface_edge.representation.kernels import fill_linear
+    from evface_edge.representation.event_kernels import fill_linear
 
-    volume = cells.reshape(2, len(scales_us), *cells.shape[1:])
-    return fill_linear(events, volume, _now_us(events, t_us), np.array(scales_us, np.float64))
-
-
-def _crop_linear(
-    events: EventArray, crop: CropCells, t_us: int | None, scales_us: Sequence[float]
-) -> bool:
-    from evface_edge.representation.crop_kernels import crop_linear
-
-    scales = np.array(scales_us, np.float64)
-    return crop_linear(events, crop.box, crop.width, _now_us(events, t_us), scales, crop.flat)
+    return fill_linear(events, *cells, _now_us(events, t_us), np.array(scales_us, np.float64))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from evface_edge.errors import ConfigError
 from evface_edge.events.array import EventArray
 from evface_edge.representation.base import (
-    CropCells,
+    Cells,
     Representation,
     check_normalisation,
     divide_by_mean,
@@ -42,15 +42,10 @@ class VoxelGrid(Representation):
     def channels(self) -> int:
         return 2 * self.bins
 
-    def _fill(self, events: EventArray, cells: NDArray[np.float32], t_us: int | None) -> bool:
-        from evface_edge.representation.kernels import fill_voxels
+    def _fill(self, events: EventArray, cells: Cells, t_us: int | None) -> bool:
+        from evface_edge.representation.event_kernels import fill_voxels
 
-        return fill_voxels(events, cells.reshape(2, self.bins, *cells.shape[1:]))
-
-    def _fill_crop(self, events: EventArray, crop: CropCells, t_us: int | None) -> bool:
-        from evface_edge.representation.crop_kernels import crop_voxels
-
-        return crop_voxels(events, crop.box, crop.width, self.bins, crop.flat)
+        return fill_voxels(events, *cells, self.bins)
 
     def _finish(self, cells: NDArray[np.float32]) -> None:
         if self.normalisation == "mean":

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from evface_edge.errors import ConfigError, EventFormatError
@@ -25,6 +26,7 @@ from evface_edge.representation import (
     from_config,
     to_config,
 )
+from evface_edge.representation.base import Cells
 
 SIZE = SensorSize(31, 17)
 
@@ -312,6 +314,13 @@ def test_scales_must_ascend(scales: object) -> None:
     assert error.value.field == "MultiScaleSurface.scales_us"
 
 
+def _guarded_cells(representation: Representation) -> tuple[NDArray[np.float32], Cells]:
+    """The cells of the whole sensor, with sevens in memory before and after them."""
+    memory = np.full(representation.channels * SIZE.height * SIZE.width + 7, 7, np.float32)
+    memory[3:-3] = 0
+    return memory, Cells((0.0, 0.0, SIZE.width, SIZE.height), SIZE.width, memory[3:-3])
+
+
 @pytest.mark.parametrize("count", [1, 2, 17, 300])
 @pytest.mark.parametrize(
     "representation",
@@ -325,10 +334,9 @@ def test_one_invalid_event_is_rejected_and_nothing_is_written_outside(
         for field, value in (("x", SIZE.width), ("y", SIZE.height), ("x", 65535), ("p", 2)):
             events = random_events(5, count)
             events[field][index] = value
-            guarded = np.zeros((representation.channels + 2, SIZE.height, SIZE.width), np.float32)
-            guarded[[0, -1]] = 7
-            assert not representation._fill(events, guarded[1:-1], int(events["t"][-1]))
-            assert (guarded[[0, -1]] == 7).all()
+            guarded, cells = _guarded_cells(representation)
+            representation._fill(events, cells, int(events["t"][-1]))
+            assert (guarded[[0, 1, 2, -3, -2, -1]] == 7).all()
             with pytest.raises(EventFormatError, match=f"event {index} "):
                 representation(events, SIZE)
 
@@ -338,10 +346,9 @@ def test_one_invalid_event_is_rejected_and_nothing_is_written_outside(
 def test_voxels_of_extreme_times_stay_within_the_cells(extreme_us: int, index: int) -> None:
     events = random_events(6, 300)
     events["t"][index] = extreme_us
-    guarded = np.zeros((8, SIZE.height, SIZE.width), np.float32)
-    guarded[[0, -1]] = 7
-    assert not VoxelGrid(3)._fill(events, guarded[1:-1], 0)
-    assert (guarded[[0, -1]] == 7).all()
+    guarded, cells = _guarded_cells(VoxelGrid(3))
+    assert not VoxelGrid(3)._fill(events, cells, 0)
+    assert (guarded[[0, 1, 2, -3, -2, -1]] == 7).all()
     events["t"][:index], events["t"][index:] = -(2**63), 2**63 - 1  # in order, but a span too long
-    VoxelGrid(3)._fill(events, guarded[1:-1], 0)
-    assert (guarded[[0, -1]] == 7).all()
+    VoxelGrid(3)._fill(events, cells, 0)
+    assert (guarded[[0, 1, 2, -3, -2, -1]] == 7).all()

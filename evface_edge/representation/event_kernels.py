@@ -1,8 +1,10 @@
-"""Compiled loops over the events of a box.
+"""Compiled loops over the events of a box, or of the whole sensor as a box.
 
 A box is divided into equal cells. The cells (C, rows, width) lie flat, followed by one spare cell:
-events outside the box are added to it, which is faster than a branch for each event. As for the
-whole sensor, each loop returns False for an invalid event.
+events outside the box are added to it, which is faster than a branch for each event. Each `fill_…`
+returns False for an invalid event: polarity above 1, or out of order (only where the order matters,
+not for counts). Nothing is ever written outside the cells. The checks are in the loops because a
+second pass over the events would take as long as the first.
 """
 
 from __future__ import annotations
@@ -15,10 +17,18 @@ from numpy.typing import NDArray
 from evface_edge.events.array import EventArray
 from evface_edge.events.compiled import compiled
 from evface_edge.representation.base import BoxTuple
-from evface_edge.representation.kernels import deviation, exp_table
 
 #: Larger than every index; the sum of two still fits into 32 bits.
 _OUTSIDE = 1 << 29
+
+
+@compiled
+def are_inside(events: EventArray, width: int, height: int) -> bool:
+    """Whether all events lie on the sensor."""
+    inside = True
+    for event in events:
+        inside &= event.x < width and event.y < height
+    return inside
 
 
 @compiled
@@ -75,22 +85,45 @@ def offset_of(x: int, y: int, columns: NDArray[np.int32], rows: NDArray[np.int32
 
 
 @compiled
-def crop_frame(events: EventArray, box: BoxTuple, width: int, flat: NDArray[np.float32]) -> bool:
+def exp_table(tau_us: float) -> NDArray[np.float64]:
+    """exp(t / tau) for t = 0, 1, … µs, 256 or fewer.
+
+    With it, the surfaces call `exp` once in up to 256 µs instead of once for each event. For a
+    small tau the table ends at 600 tau, where a factor would overflow float64.
+    """
+    return np.exp(np.arange(int(min(max(600.0 * tau_us, 1.0), 256.0))) / tau_us)
+
+
+@compiled
+def deviation(count: float, total: float, squares: float) -> float:
+    """Standard deviation of a population from its sums; 0 for fewer than two values."""
+    if count < 2:
+        return 0.0
+    mean = total / count
+    return math.sqrt(max(squares / count - mean * mean, 0.0))
+
+
+@compiled
+def fill_frame(events: EventArray, box: BoxTuple, width: int, flat: NDArray[np.float32]) -> bool:
     """Count events: flat (2 × plane + 1), OFF then ON."""
     plane = len(flat) // 2
     columns, rows = box_offsets(box, width, plane)
     spare, on = np.int32(len(flat) - 1), np.int32(plane)
     for event in events:
+        cell = offset_of(event.x, event.y, columns, rows)
         if event.p > 1:
             return False
-        cell = offset_of(event.x, event.y, columns, rows) + on * np.int32(event.p)
-        flat[np.uint32(min(cell, spare))] += np.float32(1)
+        flat[np.uint32(min(cell + on * np.int32(event.p), spare))] += np.float32(1)
     return True
 
 
 @compiled
-def crop_voxels(
-    events: EventArray, box: BoxTuple, width: int, bins: int, flat: NDArray[np.float32]
+def fill_voxels(
+    events: EventArray,
+    box: BoxTuple,
+    width: int,
+    flat: NDArray[np.float32],
+    bins: int,
 ) -> bool:
     """Distribute each event over the two bins around its time: flat (2 × bins × plane + 1)."""
     plane = len(flat) // (2 * bins)
@@ -101,6 +134,7 @@ def crop_voxels(
     pair = 0
     for event in events:
         t = event.t
+        cell = offset_of(event.x, event.y, columns, rows)
         if event.p > 1 or t < last:
             return False
         last = t
@@ -108,7 +142,6 @@ def crop_voxels(
         while pair < bins - 2 and position >= pair + 1:
             pair += 1
         fraction = np.float32(position - pair)
-        cell = offset_of(event.x, event.y, columns, rows)
         first = cell + np.int32(pair) * bin_ + on * np.int32(event.p)
         flat[np.uint32(min(first, spare))] += np.float32(1) - fraction
         flat[np.uint32(min(first + bin_, spare))] += fraction
@@ -116,13 +149,13 @@ def crop_voxels(
 
 
 @compiled
-def crop_exponential(
+def fill_exponential(
     events: EventArray,
     box: BoxTuple,
     width: int,
+    flat: NDArray[np.float32],
     now_us: int,
     tau_us: float,
-    flat: NDArray[np.float32],
 ) -> bool:
     """exp(-age / tau) of the newest event of each cell: flat (2 × plane + 1)."""
     plane = len(flat) // 2
@@ -133,27 +166,27 @@ def crop_exponential(
     value = math.exp((base - now_us) / tau_us)
     for event in events:
         t = event.t
+        cell = offset_of(event.x, event.y, columns, rows)
         if event.p > 1 or t < last:
             return False
         last = t
         if t - base >= len(table):
             base = t
             value = math.exp((base - now_us) / tau_us)
-        cell = offset_of(event.x, event.y, columns, rows) + on * np.int32(event.p)
-        flat[np.uint32(min(cell, spare))] = value * table[t - base]
+        flat[np.uint32(min(cell + on * np.int32(event.p), spare))] = value * table[t - base]
     return True
 
 
 @compiled
-def crop_linear(
+def fill_linear(
     events: EventArray,
     box: BoxTuple,
     width: int,
+    flat: NDArray[np.float32],
     now_us: int,
     scales_us: NDArray[np.float64],
-    flat: NDArray[np.float32],
 ) -> bool:
-    """max(0, 1 - age / scale) of the newest event: flat (2 × scales × plane + 1)."""
+    """max(0, 1 - age / scale), for ascending scales: flat (2 × scales × plane + 1)."""
     count = len(scales_us)
     plane = len(flat) // (2 * count)
     columns, rows = box_offsets(box, width, plane)
@@ -161,10 +194,11 @@ def crop_linear(
     last = events[0].t
     for event in events:
         t = event.t
+        cell = offset_of(event.x, event.y, columns, rows)
         if event.p > 1 or t < last:
             return False
         last = t
-        cell = offset_of(event.x, event.y, columns, rows) + on * np.int32(event.p)
+        cell += on * np.int32(event.p)
         age = np.float64(now_us - t)
         scale = count - 1
         while scale >= 0 and age < scales_us[scale]:
@@ -175,8 +209,11 @@ def crop_linear(
 
 
 @compiled
-def crop_statistics(events: EventArray, box: BoxTuple, cells: NDArray[np.float32]) -> bool:
-    """Count, net polarity, deviation in µs of the gaps within single pixels: cells (3, h, w)."""
+def fill_statistics(
+    events: EventArray, box: BoxTuple, width: int, flat: NDArray[np.float32]
+) -> bool:
+    """Count, net polarity, deviation in µs of the gaps within single pixels: flat (3 × plane)."""
+    cells = flat[:-1].reshape(3, len(flat) // (3 * width), width)
     left, columns = cells_of_pixels(box[0], box[2], cells.shape[2])
     top, rows = cells_of_pixels(box[1], box[3], cells.shape[1])
     last_x, last_y = np.int64(0), np.int64(0)  # a box may be far larger than the sensor
@@ -203,8 +240,9 @@ def crop_statistics(events: EventArray, box: BoxTuple, cells: NDArray[np.float32
                 gaps[row, column, 1] += gap
                 gaps[row, column, 2] += gap * gap
             newest[y, x] = time
-    for row in range(cells.shape[1]):
-        for column in range(cells.shape[2]):
-            sums = gaps[row, column]
-            cells[2, row, column] = deviation(sums[0], sums[1], sums[2])
+    for event in events:
+        x, y = np.int64(event.x) - left, np.int64(event.y) - top
+        if 0 <= x < len(columns) and 0 <= y < len(rows):
+            sums = gaps[rows[y], columns[x]]
+            cells[2, rows[y], columns[x]] = deviation(sums[0], sums[1], sums[2])
     return True
