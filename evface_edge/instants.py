@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from evface_edge.errors import ConfigError, EventFormatError, InputTypeError
 from evface_edge.events.array import EventArray
@@ -23,26 +23,13 @@ if TYPE_CHECKING:
 MAX_SILENCE_US = 10_000_000
 
 
-class Schedule(Protocol):
-    """The times of output instants.
+class FixedRate:
+    """One instant in each period; the first is one period after the first event.
 
     Attributes:
         due_us: the next instant, or None after the last one.
         at_end: whether there is one more instant at the last event.
     """
-
-    due_us: int | None
-    at_end: bool
-
-    def begin(self, first_us: int) -> None:
-        """Start with the first event, or with the first one after a long silence."""
-
-    def advance(self) -> None:
-        """Go to the next instant."""
-
-
-class FixedRate:
-    """One instant in each period; the first is one period after the first event."""
 
     at_end = True
 
@@ -51,15 +38,17 @@ class FixedRate:
         self.due_us: int | None = None
 
     def begin(self, first_us: int) -> None:
+        """Start with the first event, or with the first one after a long silence."""
         self.due_us = first_us + self._period_us
 
     def advance(self) -> None:
+        """Go to the next instant."""
         if self.due_us is not None:
             self.due_us += self._period_us
 
 
 class Timestamps:
-    """Given instants; those before the first event or in a long silence are skipped.
+    """Given instants, as `FixedRate`; those before the first event or in a silence are skipped.
 
     Raises:
         InputTypeError: no iterable; while iterating, an instant that is not a number.
@@ -105,6 +94,10 @@ class Timestamps:
                 reason=f"at_us: times must increase; {due_us} follows {self._previous_us}",
             )
         return due_us
+
+
+#: The times of output instants.
+Schedule: TypeAlias = FixedRate | Timestamps
 
 
 class FrameSkipper:

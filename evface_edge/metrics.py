@@ -85,7 +85,7 @@ def area_under_ced(errors: NDArray[np.floating], limit: float = LIMIT) -> float:
 
     Exact for the step function: the mean of (limit - error) ÷ limit, at least 0.
     """
-    return float(np.clip(limit - errors, 0, None).mean() / limit)
+    return float(below_limit(errors, limit).mean())
 
 
 def flicker(predicted: NDArray[np.floating], truth: NDArray[np.floating]) -> float:

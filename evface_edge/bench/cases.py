@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from evface_edge.card_file import read_card
 from evface_edge.errors import ConfigError
 from evface_edge.models import bundled_names, find_model
 from evface_runtimes.files import recognise
-from evface_runtimes.table import RUNTIMES, RuntimeSpec
+from evface_runtimes.table import RUNTIMES
 
 
 @dataclass(frozen=True)
@@ -35,26 +34,6 @@ class Case:
     def __str__(self) -> str:
         threads = f", {self.threads} threads" if self.threads > 1 else ""
         return f"{self.name} on {self.runtime}, {self.device}{threads}"
-
-
-@dataclass(frozen=True)
-class Target:
-    """Restriction to a runtime and a device; None: all of them."""
-
-    runtime: str | None = None
-    device: str | None = None
-
-    def __post_init__(self) -> None:
-        names = [spec.name for spec in RUNTIMES]
-        if self.runtime is not None and self.runtime not in names:
-            raise ConfigError("--runtime", self.runtime, f"one of {', '.join(names)}")
-        devices = sorted({device for spec in self.runtimes() for device in spec.devices})
-        if self.device is not None and self.device not in devices:
-            raise ConfigError("--device", self.device, f"one of {', '.join(devices)}")
-
-    def runtimes(self) -> list[RuntimeSpec]:
-        """Return the chosen runtimes."""
-        return [spec for spec in RUNTIMES if self.runtime in (None, spec.name)]
 
 
 def model_paths(models: Sequence[str]) -> dict[str, Path]:
@@ -85,36 +64,38 @@ def thread_counts(cores: int | None = None) -> list[int]:
     return sorted({*doubled, cores})
 
 
-def cases(paths: dict[str, Path], threads: Sequence[int], target: Target) -> Iterator[Case]:
+def cases(
+    paths: dict[str, Path],
+    threads: Sequence[int],
+    runtime: str | None = None,
+    device: str | None = None,
+) -> Iterator[Case]:
     """Yield all combinations; on devices other than the CPU with one thread.
 
     TensorRT takes minutes to build an engine from an ONNX model, so that only models exported for
     it are included.
 
+    Args:
+        runtime, device: the only ones; None: all.
+
     Raises:
         ModelError: a file without a card, or of an unknown format.
+        ConfigError: an unknown runtime or device.
     """
+    names = [spec.name for spec in RUNTIMES]
+    if runtime not in (None, *names):
+        raise ConfigError("--runtime", runtime, f"one of {', '.join(names)}")
+    specs = [spec for spec in RUNTIMES if runtime in (None, spec.name)]
+    devices = sorted({name for spec in specs for name in spec.devices})
+    if device not in (None, *devices):
+        raise ConfigError("--device", device, f"one of {', '.join(devices)}")
     for name, path in paths.items():
         kind, card = recognise(path), read_card(path)
-        for spec in target.runtimes():
+        for spec in specs:
             builds = spec.name == "tensorrt" and kind == "onnx"
             if kind not in spec.kinds or (builds and not card.target.startswith("trt")):
                 continue
-            for device in spec.devices:
-                if target.device not in (None, device):
-                    continue
-                for count in threads if device == "cpu" else (1,):
-                    yield Case(name, str(path), card.precision, spec.name, device, count)
-
-
-def missing_package(runtime: str) -> str | None:
-    """Return why a runtime cannot be loaded; None if its packages are installed."""
-    spec = next(spec for spec in RUNTIMES if spec.name == runtime)
-    for package in spec.packages:
-        try:
-            installed = importlib.util.find_spec(package) is not None
-        except ModuleNotFoundError:  # a parent package is not installed
-            installed = False
-        if not installed:
-            return f"{package} is not installed: {spec.install}"
-    return None
+            for each in spec.devices:
+                if device in (None, each):
+                    for count in threads if each == "cpu" else (1,):
+                        yield Case(name, str(path), card.precision, spec.name, each, count)

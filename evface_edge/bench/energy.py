@@ -4,43 +4,22 @@ A meter measures everything behind its sensor, including idle power and other pr
 
 Sources: "Power Capping Framework" in the Linux kernel documentation (RAPL: `energy_uj` counts up
 and wraps at `max_energy_range_uj`); NVIDIA, Jetson Linux Developer Guide, "Jetson Platform Power"
-(INA3221: rails in hwmon, mV and mA) and "tegrastats Utility" (`VDD_IN 4321mW/4300mW`).
+(INA3221: rails in hwmon, mV and mA).
 """
 
 from __future__ import annotations
 
-import re
-import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 #: Names of the rail that feeds a whole Jetson, by generation.
-TOTAL_RAILS = ("VDD_IN", "SYS5V", "POM_5V_IN")
+TOTAL_RAILS = ("VDD_IN", "SYS5V")
 _PERIOD_S = 0.05
-_RAIL = re.compile(r"\b([A-Z][A-Z0-9_]+) (\d+)(?:mW)?/\d+(?:mW)?(?=\s|$)")
 
 
-class EnergyMeter(Protocol):
-    """Measures energy.
-
-    Attributes:
-        name: what is measured, for a person to read.
-    """
-
-    name: str
-
-    def read_j(self) -> float:
-        """Return joules since the meter was created."""
-        ...
-
-
-@dataclass
 class RaplMeter:
     """The packages of an x86 processor.
 
@@ -48,15 +27,14 @@ class RaplMeter:
         zones: folders of `/sys/class/powercap`, one for each package.
     """
 
-    zones: tuple[Path, ...]
-    name: str = "RAPL, processor packages"
-    _last_uj: dict[Path, int] = field(default_factory=dict)
-    _total_uj: int = 0
+    name = "RAPL, processor packages"
 
-    def __post_init__(self) -> None:
-        self._last_uj = {zone: _number(zone / "energy_uj") for zone in self.zones}
+    def __init__(self, zones: tuple[Path, ...]) -> None:
+        self._last_uj = {zone: _number(zone / "energy_uj") for zone in zones}
+        self._total_uj = 0
 
     def read_j(self) -> float:
+        """Return joules since the meter was created."""
         for zone, last in self._last_uj.items():
             now = _number(zone / "energy_uj")
             wrapped = _number(zone / "max_energy_range_uj") if now < last else 0
@@ -66,14 +44,15 @@ class RaplMeter:
 
 
 class PowerMeter:
-    """Integrates power, which a thread reads repeatedly.
+    """Integrates the power of a board, which a thread reads repeatedly.
 
     Args:
-        read_w: returns the current power in watts; may block until the next reading.
+        read_w: returns the current power in watts.
     """
 
-    def __init__(self, name: str, read_w: Callable[[], float], period_s: float) -> None:
-        self.name = name
+    name = "INA3221, whole board"
+
+    def __init__(self, read_w: Callable[[], float], period_s: float = _PERIOD_S) -> None:
         self._read_w, self._period_s = read_w, period_s
         self._total_j = 0.0
         self._stop = threading.Event()
@@ -92,6 +71,7 @@ class PowerMeter:
             before = now
 
     def read_j(self) -> float:
+        """Return joules since the meter was created."""
         return self._total_j
 
     def close(self) -> None:
@@ -99,7 +79,22 @@ class PowerMeter:
         self._thread.join(timeout=1)
 
 
-def rapl_zones(root: Path = Path("/")) -> tuple[Path, ...]:
+@contextmanager
+def energy_meter(root: Path = Path("/")) -> Iterator[RaplMeter | PowerMeter | None]:
+    """Yield the best meter of this machine, or None if it has none."""
+    zones = rapl_zones(root)
+    rail = None if zones else ina_rail(root)
+    if rail is None:
+        yield RaplMeter(zones) if zones else None
+        return
+    meter = PowerMeter(lambda: read_ina_w(*rail))
+    try:
+        yield meter
+    finally:
+        meter.close()
+
+
+def rapl_zones(root: Path) -> tuple[Path, ...]:
     """Return the zones of whole packages that this user may read."""
     zones = []
     for zone in sorted((root / "sys/class/powercap").glob("intel-rapl:*")):
@@ -113,7 +108,7 @@ def rapl_zones(root: Path = Path("/")) -> tuple[Path, ...]:
     return tuple(zones)
 
 
-def ina_rail(root: Path = Path("/")) -> tuple[Path, Path] | None:
+def ina_rail(root: Path) -> tuple[Path, Path] | None:
     """Return the files of the rail that feeds the board: millivolts and milliamperes."""
     for label in sorted((root / "sys/class/hwmon").glob("hwmon*/in*_label")):
         try:
@@ -130,63 +125,6 @@ def ina_rail(root: Path = Path("/")) -> tuple[Path, Path] | None:
 def read_ina_w(volts: Path, amperes: Path) -> float:
     """Return the watts of one rail."""
     return _number(volts) * _number(amperes) * 1e-6
-
-
-def parse_tegrastats(line: str) -> dict[str, float]:
-    """Parse one line of tegrastats: rail → watts. The mean after the slash is ignored."""
-    return {name: int(milliwatts) * 1e-3 for name, milliwatts in _RAIL.findall(line)}
-
-
-def total_w(rails: dict[str, float]) -> float:
-    """Return the watts of the rail that feeds the board.
-
-    Raises:
-        ValueError: no such rail.
-    """
-    for name in TOTAL_RAILS:
-        if name in rails:
-            return rails[name]
-    raise ValueError(f"none of {', '.join(TOTAL_RAILS)} among {', '.join(rails) or 'no rails'}")
-
-
-@contextmanager
-def energy_meter(root: Path = Path("/")) -> Iterator[EnergyMeter | None]:
-    """Yield the best meter of this machine, or None if it has none."""
-    zones = rapl_zones(root)
-    if zones:
-        yield RaplMeter(zones)
-        return
-    rail = ina_rail(root)
-    if rail is not None:
-        meter = PowerMeter("INA3221, whole board", lambda: read_ina_w(*rail), _PERIOD_S)
-        try:
-            yield meter
-        finally:
-            meter.close()
-        return
-    program = shutil.which("tegrastats")
-    if program is None:
-        yield None
-        return
-    with _tegrastats(program) as meter:
-        yield meter
-
-
-@contextmanager
-def _tegrastats(program: str) -> Iterator[PowerMeter]:
-    command = [program, "--interval", str(round(1000 * _PERIOD_S))]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        lines = process.stdout
-
-        def read_w() -> float:
-            return total_w(parse_tegrastats(lines.readline() if lines else ""))
-
-        meter = PowerMeter("tegrastats, whole board", read_w, period_s=1e-3)
-        try:
-            yield meter
-        finally:
-            process.terminate()
-            meter.close()
 
 
 def _number(path: Path) -> int:

@@ -72,12 +72,8 @@ def measure_peak(seconds: float = 1.0) -> Peak:
 
 def peak_of(latencies: Mapping[str, Latency]) -> Peak:
     """Return the peak from the latencies of matrix products and convolutions."""
-    return Peak.of(
-        {
-            name: (_CONV_OPS if "convolution" in name else _GEMM_OPS) / latency.fast_ms * 1e-6
-            for name, latency in latencies.items()
-        }
-    )
+    ops = {name: _CONV_OPS if "convolution" in name else _GEMM_OPS for name in latencies}
+    return Peak.of({name: ops[name] / latencies[name].fast_ms * 1e-6 for name in latencies})
 
 
 def _onnxruntime_calls() -> dict[str, Callable[[], object]]:

@@ -7,7 +7,7 @@ as many idle cores and are not compared.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +18,7 @@ HEADING = ("case", "first run", "second run", "difference")
 
 @dataclass(frozen=True)
 class Repeat:
-    """One case in two runs.
-
-    Attributes:
-        case: "evface-s-int8 on onnxruntime cpu".
-        first, second: ratios to the first case of the run.
-    """
+    """One case in two runs: ratios to the first case of the run."""
 
     case: str
     first: float
@@ -36,12 +31,7 @@ class Repeat:
 
     def cells(self) -> list[str]:
         """Return a row under `HEADING`."""
-        return [
-            self.case,
-            f"{self.first:.3f}",
-            f"{self.second:.3f}",
-            f"{self.difference:+.1%}",
-        ]
+        return [self.case, f"{self.first:.3f}", f"{self.second:.3f}", f"{self.difference:+.1%}"]
 
 
 def compare_runs(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Repeat]:
@@ -51,15 +41,11 @@ def compare_runs(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Re
         ConfigError: fewer than two common cases.
     """
     one, other = _ratios(first), _ratios(second)
-    common = [key for key in one if key in other]
-    if len(common) < 2:
-        raise ConfigError(
-            "--repeat-check", len(common), "two or more measured cases with one thread"
-        )
-    reference = common[0]
+    reference, *common = [key for key in one if key in other] or [""]
+    if not common:
+        raise ConfigError("--repeat-check", reference, "two or more measured cases with one thread")
     return [
-        Repeat(case, one[case] / one[reference], other[case] / other[reference])
-        for case in common[1:]
+        Repeat(case, one[case] / one[reference], other[case] / other[reference]) for case in common
     ]
 
 
@@ -69,8 +55,3 @@ def _ratios(results: Mapping[str, Any]) -> dict[str, float]:
         for row in results["network"]
         if row["ratio"] is not None
     }
-
-
-def largest_difference(repeats: Sequence[Repeat]) -> float:
-    """Return the largest absolute difference."""
-    return max(abs(repeat.difference) for repeat in repeats)

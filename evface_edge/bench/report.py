@@ -184,7 +184,7 @@ def notes(results: Mapping[str, Any]) -> list[str]:
     lines.append(
         f"Energy: {', '.join(sorted(meters))}, including idle power."
         if meters
-        else "Energy: no meter that this user may read (RAPL, INA3221 or tegrastats)."
+        else "Energy: no meter that this user may read (RAPL or INA3221)."
     )
     if any(row["disturbed"] for row in rows):
         lines.append("* Other programs used the cores: p50, p95 and p99 are too long; compare p10.")

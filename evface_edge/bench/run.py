@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from evface_edge.bench.cases import Case, missing_package
+from evface_edge.bench.cases import Case
 from evface_edge.bench.latency import Latency
 from evface_edge.bench.machine import describe_machine
 from evface_edge.bench.multiply_adds import mega_macs
@@ -151,7 +151,7 @@ def _run_rounds(
     """Return the answers of each case, one a round until it fails, and the best peak."""
     seconds = effort.seconds / effort.rounds
     answers: dict[Case, list[Answer]] = {case: [] for case in requests}
-    absent: dict[tuple[str, str], str] = {}
+    absent: dict[tuple[str, str], Answer] = {}
     tried: dict[str, float] = {}
     for turn in range(effort.rounds):
         progress = f"round {turn + 1} of {effort.rounds}"
@@ -163,15 +163,14 @@ def _run_rounds(
             if answers[case] and answers[case][-1]["status"] != "ok":
                 continue
             place = (case.runtime, case.device)
-            reason = absent.get(place) or missing_package(case.runtime)
-            if reason is not None:
-                answers[case].append({"status": "absent", "reason": reason})
+            if place in absent:
+                answers[case].append(absent[place])
                 continue
             report(f"{progress}: {case}")
             options = {"kind": "network", "seconds": seconds, "warm_up": effort.warm_up}
             answers[case].append(worker({**request, **options}))
             if answers[case][-1]["status"] == "absent":
-                absent[place] = answers[case][-1]["reason"]
+                absent[place] = answers[case][-1]
     return answers, Peak.of(tried) if tried else None
 
 

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from evface_edge.cli.options import JsonOption
+
 
 def bench(
     models: Annotated[
@@ -71,7 +73,7 @@ def bench(
             help="Use this live source with --soak (default: the demo recording in a loop).",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Measure how fast models run on this machine, on every runtime and device.
 
@@ -94,7 +96,7 @@ def bench(
     from dataclasses import replace
 
     from evface_edge.bench import repeat
-    from evface_edge.bench.cases import Target, cases, model_paths, thread_counts
+    from evface_edge.bench.cases import cases, model_paths, thread_counts
     from evface_edge.bench.output import make_folder, text_table, write_bench, write_json
     from evface_edge.bench.report import as_text, not_measured
     from evface_edge.bench.run import Effort, run_benchmark
@@ -115,7 +117,7 @@ def bench(
         seconds=seconds, rounds=rounds, end_to_end=end_to_end, window_events=window_events
     )
     counts = thread_counts() if threads is None else parse_counts(threads)
-    chosen = list(cases(model_paths(models or []), counts, Target(runtime, device)))
+    chosen = list(cases(model_paths(models or []), counts, runtime, device))
     if not chosen:
         raise RuntimeUnavailable("no runtime can load these models; see docs/reference/runtimes.md")
 
@@ -132,7 +134,7 @@ def bench(
     if repeat_check:
         again = run_benchmark(chosen, replace(effort, end_to_end=False), report=progress)
         repeats = repeat.compare_runs(results, again)
-        difference = repeat.largest_difference(repeats)
+        difference = max(abs(one.difference) for one in repeats)
         if output is not None:
             rows = {"tolerance": tolerance, "agree": difference <= tolerance}
             rows["cases"] = [vars(one) for one in repeats]  # type: ignore[assignment]

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from evface_edge.cli.options import JsonOption
+
 
 def compare(
     models: Annotated[
@@ -57,7 +59,7 @@ def compare(
     page: Annotated[
         bool, typer.Option(help="Write report.html; needs evface-edge[report].")
     ] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Compare accuracy and latency of models on the same recordings.
 

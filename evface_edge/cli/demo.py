@@ -28,13 +28,10 @@ def demo(
       evface-edge demo
       evface-edge demo --output /tmp/demo
     """
+    from evface_edge.bench.output import make_folder
     from evface_edge.cli.predict import predict
-    from evface_edge.errors import ConfigError
 
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError("output", str(output), f"a folder ({error.strerror})") from None
+    make_folder(output)
     names = ["landmarks.csv", "landmarks.json", "annotated.gif"]
     if find_spec("av") is not None:
         names.append("annotated.mp4")

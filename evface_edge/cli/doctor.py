@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Annotated
 
 import typer
+
+from evface_edge.cli.options import JsonOption
 
 _MARKS = {"ok": "✓", "missing": "–", "broken": "✗"}
 
 
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Check the installation and print the command that fixes each problem.
 

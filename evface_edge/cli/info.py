@@ -102,12 +102,7 @@ def _show_camera(name: str, source: EventSource, seconds: float, as_json: bool) 
         "title": getattr(source, "title", name),
         "width": source.size.width,
         "height": source.size.height,
-        "events": statistics.events,
-        "duration_us": statistics.duration_us,
-        "mean_rate_hz": statistics.mean_rate_hz,
-        "on_fraction": statistics.on_fraction,
-        "active_pixels": statistics.active_pixels,
-        "hot_pixels": [dataclasses.asdict(pixel) for pixel in statistics.hot_pixels],
+        **_event_facts(statistics),
         "counters": dataclasses.asdict(source.counters),
     }
     if as_json:
@@ -181,23 +176,21 @@ def _facts(recording: Recording, statistics: Statistics) -> dict[str, Any]:
         "width": recording.size.width,
         "height": recording.size.height,
         "details": dict(recording.details),
-        "events": statistics.events,
-        "first_us": statistics.first_us,
-        "last_us": statistics.last_us,
-        "duration_us": statistics.duration_us,
-        "mean_rate_hz": statistics.mean_rate_hz,
+        **_event_facts(statistics),
         "rates_hz": statistics.rates_hz(_BINS).tolist(),
-        "on_fraction": statistics.on_fraction,
-        "active_pixels": statistics.active_pixels,
-        "hot_pixels": [dataclasses.asdict(pixel) for pixel in statistics.hot_pixels],
-        "gap_count": statistics.gap_count,
-        "gaps": [dataclasses.asdict(gap) for gap in statistics.gaps],
         "times_clamped": counters.times_clamped,
         "bytes_skipped": counters.bytes_skipped,
         "damaged": counters.damaged,
         "damage": None if damage is None else str(damage),
         "damage_offset": None if damage is None else damage.offset,
     }
+
+
+def _event_facts(statistics: Statistics) -> dict[str, Any]:
+    facts = dataclasses.asdict(statistics)
+    del facts["bin_us"], facts["counts"]
+    rates = {"duration_us": statistics.duration_us, "mean_rate_hz": statistics.mean_rate_hz}
+    return facts | rates
 
 
 def _bytes(path: Path) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
@@ -63,7 +64,12 @@ def extras(
 ) -> Iterator[CheckResult]:
     """Check each extra: complete, incomplete, or too old."""
     parsed = _parsed(requirements)
-    names = {extra for requirement in parsed for extra in _extras_of(requirement)}
+    names = {
+        extra
+        for requirement in parsed
+        if requirement.name != NAME
+        for extra in re.findall(r'extra == "(.+?)"', str(requirement.marker))
+    }
     for extra in sorted(names - _SKIPPED_EXTRAS):
         installed = {
             requirement.name: _installed(requirement, version_of)
@@ -85,16 +91,6 @@ def _parsed(requirements: Sequence[str] | None) -> list[Requirement]:
     if requirements is None:
         requirements = metadata.requires(NAME) or ()
     return [Requirement(text) for text in requirements]
-
-
-def _extras_of(requirement: Requirement) -> Iterator[str]:
-    """The extras that a requirement belongs to, from its marker."""
-    if requirement.marker is None or requirement.name == NAME:
-        return
-    for word in str(requirement.marker).replace("(", " ").replace(")", " ").split(" and "):
-        variable, _, value = word.partition("==")
-        if variable.strip() == "extra":
-            yield value.strip().strip("\"'")
 
 
 def _installed(requirement: Requirement, version_of: VersionOf) -> tuple[Status, str]:

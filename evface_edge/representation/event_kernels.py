@@ -194,11 +194,10 @@ def fill_linear(
     last = events[0].t
     for event in events:
         t = event.t
-        cell = offset_of(event.x, event.y, columns, rows)
         if event.p > 1 or t < last:
             return False
         last = t
-        cell += on * np.int32(event.p)
+        cell = offset_of(event.x, event.y, columns, rows) + on * np.int32(event.p)
         age = np.float64(now_us - t)
         scale = count - 1
         while scale >= 0 and age < scales_us[scale]:

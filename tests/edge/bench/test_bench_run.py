@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evface_edge.bench.cases import Case, Target, cases, model_paths, thread_counts
+from evface_edge.bench.cases import Case, cases, model_paths, thread_counts
 from evface_edge.bench.machine import describe_machine
 from evface_edge.bench.multiply_adds import count_macs, mega_macs
 from evface_edge.bench.output import csv_text, markdown_table, text_table, write_bench
@@ -203,11 +203,11 @@ def test_multiply_adds_of_operators_and_of_both_precisions() -> None:
 def test_cases_of_models_runtimes_and_threads() -> None:
     paths = model_paths([])
     assert list(paths) == ["evface-n-fp32", "evface-n-int8", "evface-s-fp32", "evface-s-int8"]
-    found = list(cases(paths, [1, 2], Target("onnxruntime", "cpu")))
+    found = list(cases(paths, [1, 2], "onnxruntime", "cpu"))
     assert [(c.name, c.threads) for c in found] == [
         (name, threads) for name in paths for threads in (1, 2)
     ]
-    everywhere = {(c.runtime, c.device) for c in cases(paths, [1], Target())}
+    everywhere = {(c.runtime, c.device) for c in cases(paths, [1])}
     assert ("openvino", "npu") in everywhere
     assert "tensorrt" not in {runtime for runtime, _ in everywhere}  # no model is exported for it
     assert [thread_counts(cores) for cores in (1, 2, 6)] == [[1], [1, 2], [1, 2, 4, 6]]
@@ -218,8 +218,8 @@ def test_cases_of_models_runtimes_and_threads() -> None:
 @pytest.mark.parametrize(
     ("make", "field"),
     [
-        (lambda: Target("onnx"), "--runtime"),
-        (lambda: Target("onnxruntime", "npu"), "--device"),
+        (lambda: list(cases({}, [1], "onnx")), "--runtime"),
+        (lambda: list(cases({}, [1], "onnxruntime", "npu")), "--device"),
         (lambda: Effort(rounds=0), "rounds"),
         (lambda: Effort(window_events=0), "window_events"),
         (lambda: stage_events(SensorSize(640, 480), 0), "mev_per_s"),
