@@ -51,9 +51,11 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
 
 
 def transition_table() -> str:
-    """`TRANSITIONS` as a Markdown table, for the documentation."""
-    lines = ["| state | event | next state |", "|---|---|---|"]
-    for (state, event), following in TRANSITIONS.items():
-        names = (each.name.lower() for each in (state, event, following))
-        lines.append(f"| {' | '.join(names)} |")
+    """`TRANSITIONS` as a Markdown table of events and states, for the documentation."""
+    lines = [f"| event in state | {' | '.join(state.name.lower() for state in State)} |"]
+    lines.append("|---" * (len(State) + 1) + "|")
+    for event in Event:
+        following = (TRANSITIONS.get((state, event)) for state in State)
+        cells = ("–" if state is None else state.name.lower() for state in following)
+        lines.append(f"| {event.name.lower()} | {' | '.join(cells)} |")
     return "\n".join(lines)

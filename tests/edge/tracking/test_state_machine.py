@@ -45,10 +45,13 @@ def test_landmarks_end_and_begin_only_where_they_may() -> None:
     } == {Event.EXPIRED, Event.DUPLICATE}
 
 
-def test_the_printed_table_has_every_row() -> None:
-    header, rule, *rows = transition_table().splitlines()
-    assert header.count("|") == rule.count("|") == 4
-    assert [tuple(row.strip("| ").split(" | ")) for row in rows] == [
-        (state.name.lower(), event.name.lower(), following.name.lower())
-        for (state, event), following in TRANSITIONS.items()
-    ]
+def test_the_printed_table_has_every_transition() -> None:
+    header, _, *rows = transition_table().splitlines()
+    states = [State[name.strip().upper()] for name in header.strip("|").split("|")[1:]]
+    printed = {}
+    for row in rows:
+        event, *cells = (cell.strip().upper() for cell in row.strip("|").split("|"))
+        for state, cell in zip(states, cells, strict=True):
+            if cell != "–":
+                printed[state, Event[event]] = State[cell]
+    assert printed == TRANSITIONS
