@@ -3,6 +3,7 @@
 | file | place of the card | integrity |
 |---|---|---|
 | `.onnx` | the last two entries of `metadata_props` | SHA-256 of all other bytes |
+| LiteRT `.tflite` | metadata `evface_card`, `evface_sha256` | SHA-256 with zeros in its place |
 | OpenVINO `.xml` | `rt_info`: `evface/card`, `evface/sha256` | SHA-256 of `.xml` and `.bin` |
 | TensorRT `.engine` | a file beside it, `<engine>.json` | SHA-256 of that file and of the engine |
 | checkpoint `.pt` | the text "card" in the archive of `torch.save` | checksums of the archive |
@@ -28,6 +29,7 @@ from xml.sax.saxutils import quoteattr, unescape
 
 from evface_edge.card import ModelCard
 from evface_edge.errors import ModelError
+from evface_edge.litert_metadata import read_metadata
 from evface_runtimes.tensorrt_engine import ENTRY as ENGINE_KEY
 from evface_runtimes.tensorrt_engine import sidecar_path
 
@@ -54,8 +56,8 @@ def read_card(path: str | Path) -> ModelCard:
     """The card of a model file, after its hash was verified.
 
     Args:
-        path: an `.onnx` file, the `.xml` file of an OpenVINO model, a TensorRT `.engine` or
-            `.plan`, or a checkpoint (`.pt`).
+        path: an `.onnx` or `.tflite` file, the `.xml` file of an OpenVINO model, a TensorRT
+            `.engine` or `.plan`, or a checkpoint (`.pt`).
 
     Raises:
         ModelError: the file is missing, of another kind, damaged, or was changed after its
@@ -185,6 +187,31 @@ def _field(number: int, content: bytes) -> bytes:
     return bytes([number << 3 | 2, *groups, length]) + content
 
 
+# LiteRT.
+
+#: In place of the hash, while the file is hashed.
+NO_HASH = bytes(64)
+
+
+def litert_hash(content: bytes, place: slice) -> bytes:
+    """The hash of a LiteRT file that belongs at `place`, where it has 64 bytes."""
+    hashed = content[: place.start] + NO_HASH + content[place.stop :]
+    return hashlib.sha256(hashed).hexdigest().encode()
+
+
+def _read_litert(path: Path) -> _Stored:
+    content = _read(path)
+    try:
+        entries = read_metadata(content)
+    except ValueError as error:
+        raise ModelError(str(error), path=path, value=content[:8], fix=_FETCH_AGAIN) from None
+    card, place = entries.get(CARD_KEY), entries.get(HASH_KEY)
+    if card is None or place is None or place.stop - place.start != len(NO_HASH):
+        raise _no_card(path)
+    stated, actual = content[place], litert_hash(content, place)
+    return _Stored(content[card], stated.decode("ascii", "replace"), actual.decode())
+
+
 # OpenVINO.
 
 
@@ -289,6 +316,7 @@ def _read_checkpoint(path: Path) -> _Stored:
 
 _READERS: dict[str, Callable[[Path], _Stored]] = {
     ".onnx": _read_onnx,
+    ".tflite": _read_litert,
     ".xml": _read_openvino,
     ".engine": _read_engine,
     ".plan": _read_engine,

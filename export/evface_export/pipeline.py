@@ -24,6 +24,10 @@ from evface_export.parity import Limits, Parity, describe, runtime_run
 from evface_export.saturation import check_saturation
 from evface_export.stages import Report, Stages, kilobytes
 from evface_export.targets import Target
+from evface_runtimes.table import require
+
+#: Runtime → the name of its package, where it is another one.
+_DISTRIBUTIONS = {"litert": "ai-edge-litert"}
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,7 @@ def export_target(
             cannot be written.
         RuntimeUnavailable: the runtime of the target is not installed.
     """
+    require(target.runtime)
     conversion.reference.check()
     check = check_with_tensorrt and target.for_tensorrt
     limits = limits or Limits()
@@ -156,6 +161,12 @@ def _attempt(
             xml, weights = to_openvino(model, folder)
             files = {draft: xml, draft.with_suffix(".bin"): weights}
             note(kilobytes(len(xml) + len(weights)))
+    elif target.runtime == "litert":
+        from evface_export.to_litert import to_litert
+
+        with stage() as note:
+            files = {draft: to_litert(model)}
+            note(kilobytes(len(files[draft])))
     elif target.for_tensorrt and target.precision == "int8":
         from evface_export.half import halve_floats
 
@@ -184,6 +195,10 @@ def _attempt(
         card = _card(conversion, target, parity, trained=trained)
         if target.runtime == "openvino":
             files[draft] = embed_openvino_card(xml, weights, card)
+        elif target.runtime == "litert":
+            from evface_export.tflite_file import embed_litert_card
+
+            files[draft] = embed_litert_card(files[draft], card)
         else:
             files[draft] = embed_card(model, card)
         _write(files)
@@ -226,7 +241,7 @@ def _fix(conversion: Conversion, target: Target) -> str:
 
 def _card(conversion: Conversion, target: Target, parity: Parity, *, trained: bool) -> ModelCard:
     card, calibration, int8 = conversion.card, conversion.calibration, conversion.int8
-    packages = ["torch", "onnx", "onnxscript", target.runtime]
+    packages = ["torch", "onnx", "onnxscript", _DISTRIBUTIONS.get(target.runtime, target.runtime)]
     source: dict[str, str | int] = {}
     if target.precision == "int8":
         packages.append("torchao" if int8.quantizer == "pt2e" else "nncf")

@@ -8,6 +8,9 @@ from typing import Literal
 
 from evface_edge.errors import ConfigError
 
+#: Runtimes that do not run the ONNX model itself.
+_CONVERTED = {"openvino": "OpenVINO", "litert": "LiteRT"}
+
 
 @dataclass(frozen=True)
 class Target:
@@ -45,8 +48,8 @@ class Target:
         """The stages of an export to this target, in order."""
         prepare = {"int8": ("quantise",), "fp16": ("halve",), "fp32": ()}[self.precision]
         convert: tuple[str, ...] = ()
-        if self.runtime == "openvino":
-            convert = ("convert to OpenVINO",)
+        if self.runtime in _CONVERTED:
+            convert = (f"convert to {_CONVERTED[self.runtime]}",)
         elif self.for_tensorrt and self.precision == "int8":
             convert = ("float16 around INT8",)
         return (*prepare, "trace to ONNX", *convert, "compare with the checkpoint", "write")
@@ -59,6 +62,8 @@ TARGETS: tuple[Target, ...] = (
     Target("openvino-fp32", "openvino", "fp32", ".xml", "OpenVINO, float32"),
     Target("openvino-fp16", "openvino", "fp16", ".xml", "OpenVINO, backbone in float16"),
     Target("openvino-int8", "openvino", "int8", ".xml", "OpenVINO, u8/s8 up to the softmax"),
+    Target("litert-fp32", "litert", "fp32", ".tflite", "LiteRT, float32"),
+    Target("litert-int8", "litert", "int8", ".tflite", "LiteRT, INT8 up to the softmax"),
     Target("trt-fp32", "onnxruntime", "fp32", ".onnx", "ONNX for TensorRT, float32", True),
     Target("trt-fp16", "onnxruntime", "fp16", ".onnx", "ONNX for TensorRT, in float16", True),
     Target("trt-int8", "onnxruntime", "int8", ".onnx", "ONNX for TensorRT, in s8 QDQ", True),

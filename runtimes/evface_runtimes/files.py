@@ -11,11 +11,13 @@ from evface_runtimes.errors import ModelError
 SUFFIXES: dict[str, tuple[str, ...]] = {
     "onnx": (".onnx",),
     "openvino": (".xml",),
+    "litert": (".tflite",),
     "engine": (".engine", ".plan"),
     "checkpoint": (".pt",),
 }
 #: First bytes of an engine of TensorRT or TensorRT-RTX.
 _ENGINE_MAGIC = (b"ftrt", b"ptrt", b"vtrt")
+_LITERT_ID = slice(4, 8), b"TFL3"  # the identifier of a flatbuffer
 _ONNX_IR_VERSION = b"\x08"  # protobuf field 1, a number; every writer puts it first
 
 
@@ -64,6 +66,9 @@ def recognise(path: Path) -> str:
 def _kind(path: Path, head: bytes) -> str | None:
     if head.startswith(_ENGINE_MAGIC):
         return "engine"
+    place, identifier = _LITERT_ID
+    if head[place] == identifier:
+        return "litert"
     if head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"<?xml", b"<net")):
         return "openvino"
     if head.startswith(b"PK\x03\x04"):

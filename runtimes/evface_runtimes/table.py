@@ -63,6 +63,15 @@ RUNTIMES: tuple[RuntimeSpec, ...] = (
         auto=("cpu", "gpu", "npu"),
     ),
     RuntimeSpec(
+        name="litert",
+        module="evface_runtimes.litert_runtime",
+        packages=("ai_edge_litert.interpreter",),
+        install="pip install 'evface-edge[litert]'",
+        kinds=("litert",),
+        devices=("cpu",),
+        auto=("cpu",),
+    ),
+    RuntimeSpec(
         name="tensorrt",
         module="evface_runtimes.tensorrt_runtime",
         packages=("tensorrt", "cuda.bindings.runtime"),
