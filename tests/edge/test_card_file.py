@@ -160,8 +160,8 @@ def test_no_file_to_read(tmp_path: Path) -> None:
             read_card(tmp_path / name)
         assert caught.value.path == tmp_path / name
     with pytest.raises(ModelError) as caught:
-        read_card(tmp_path / "model.tflite")
-    assert caught.value.expected == ".onnx, .xml, .engine, .plan, .pt"
+        read_card(tmp_path / "model.mlmodel")
+    assert caught.value.expected == ".onnx, .tflite, .xml, .engine, .plan, .pt"
 
 
 def _refused_or_equal(path: Path) -> None:
