@@ -19,6 +19,7 @@ from evface_edge.geometry import Box, BoxLike, SensorSize, Size, to_box
 from evface_edge.inputs import Events, open_input
 from evface_edge.instants import FixedRate, FrameSkipper, Schedule, Timestamps, instants
 from evface_edge.models import find_model
+from evface_edge.models.choice import choose
 from evface_edge.results import FaceLandmarks, Predictions
 from evface_edge.tracking.candidates import CandidateSource
 from evface_edge.tracking.event_buffer import EventBuffer
@@ -48,8 +49,9 @@ class Predictor:
     Args:
         model: name of a bundled model ("evface-s" is the INT8 form, "evface-s-fp32" the other),
             path of an exported model, or a `ModelCard` together with a runtime object.
-        runtime: name of a runtime; by default the first that reads the file. Or a runtime object:
-            anything that satisfies `evface_runtimes.Runtime`, such as an
+        runtime: name of a runtime. By default the first that reads the file; for a bundled INT8
+            model the fastest one for this processor that is installed, and `describe()` says why.
+            Or a runtime object: anything that satisfies `evface_runtimes.Runtime`, such as an
             `evface_runtimes.MockRuntime` in tests. The caller closes it.
         device: a device of the runtime, or "auto" for the first one available; `describe()` names
             it. There is no silent fallback from a device that was named.
@@ -94,8 +96,16 @@ class Predictor:
         self._faces, self._smoothing, self._policy = faces, smoothing, policy
         self._detector = detector
         self._period_us = round(1e6 / rate_hz)
+        self._reason = ""
+        if isinstance(model, ModelCard):
+            source: Path | ModelCard = model
+        elif runtime is None or isinstance(runtime, str):
+            chosen = choose(model, runtime=runtime, device=device)
+            source, runtime, self._reason = chosen.path, chosen.runtime, chosen.reason
+        else:
+            source = find_model(model)
         self._network = LandmarkNetwork(
-            model if isinstance(model, ModelCard) else find_model(model),
+            source,
             runtime=runtime,
             device=device,
             threads=threads,
@@ -109,10 +119,10 @@ class Predictor:
         return self._network.card
 
     def describe(self) -> str:
-        """Model, version, precision, runtime and device in one line."""
-        runtime = self._network.runtime
-        card = self.card
-        return f"{card.name} {card.version} ({card.precision}) on {runtime.name}, {runtime.device}"
+        """Model, version, precision, runtime and device in one line, and why this runtime."""
+        runtime, card = self._network.runtime, self.card
+        text = f"{card.name} {card.version} ({card.precision}) on {runtime.name}, {runtime.device}"
+        return text + (f" ({self._reason})" if self._reason else "")
 
     def run(
         self,

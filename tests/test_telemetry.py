@@ -38,6 +38,10 @@ CASES = {
         LOAD.format(path=str(MODELS / "evface-n-fp32.onnx"), runtime="openvino"),
         ("openvino",),
     ),
+    "litert": (
+        LOAD.format(path=str(MODELS / "evface-n-int8.tflite"), runtime="litert"),
+        ("ai_edge_litert",),
+    ),
     "nncf": ("import evface_runtimes, nncf, time; time.sleep(2)", ("nncf",)),
     "rerun": (
         COMMAND.format(

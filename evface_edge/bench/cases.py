@@ -9,7 +9,7 @@ from pathlib import Path
 
 from evface_edge.card_file import read_card
 from evface_edge.errors import ConfigError
-from evface_edge.models import bundled_names, find_model
+from evface_edge.models import bundled_names, files_of, find_model
 from evface_runtimes.files import recognise
 from evface_runtimes.table import RUNTIMES
 
@@ -45,11 +45,11 @@ def model_paths(models: Sequence[str]) -> dict[str, Path]:
     """
     paths: dict[str, Path] = {}
     for model in models or bundled_names():
-        path = find_model(model)
-        name = path.stem if path.suffix == ".onnx" else path.name
-        if name in paths and paths[name] != path:
-            raise ConfigError("MODEL", str(path), f"another name than that of {paths[name]}")
-        paths[name] = path
+        for path in files_of(model) or [find_model(model)]:
+            name = path.stem if path.suffix == ".onnx" else path.name
+            if name in paths and paths[name] != path:
+                raise ConfigError("MODEL", str(path), f"another name than that of {paths[name]}")
+            paths[name] = path
     return paths
 
 

@@ -9,7 +9,16 @@ import re
 from pathlib import Path
 
 #: Packages whose version changes a latency.
-_PACKAGES = ("evface-edge", "numpy", "numba", "onnxruntime", "onnxruntime-gpu", "openvino", "torch")
+_PACKAGES = (
+    "evface-edge",
+    "numpy",
+    "numba",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "openvino",
+    "ai-edge-litert",
+    "torch",
+)
 _PACKAGES_OF_GPU = ("tensorrt", "cuda-bindings")
 
 

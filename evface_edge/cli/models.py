@@ -35,7 +35,12 @@ def models(
     cards = [(path, read_card(path)) for path in paths]
     if as_json:
         rows = [
-            {"path": str(path), "bytes": path.stat().st_size} | dataclasses.asdict(card)
+            {
+                "path": str(path),
+                "bytes": path.stat().st_size,
+                "files": {file.name: file.stat().st_size for file in _files(path)},
+            }
+            | dataclasses.asdict(card)
             for path, card in cards
         ]
         typer.echo(json.dumps(rows))
@@ -50,7 +55,7 @@ def models(
 def _show_table(cards: list[tuple[Path, ModelCard]]) -> None:
     from evface_edge.bench.output import text_table
 
-    heading = ("name", "precision", "MB", "version", "NME-68", "licence")
+    heading = ("name", "precision", "files, MB", "version", "NME-68", "licence")
     rows = []
     for path, card in cards:
         error = card.metrics.get("normal_nme68_percent")
@@ -58,7 +63,9 @@ def _show_table(cards: list[tuple[Path, ModelCard]]) -> None:
             [
                 path.stem,
                 card.precision,
-                f"{path.stat().st_size / 1e6:.1f}",
+                ", ".join(
+                    f"{file.suffix} {file.stat().st_size / 1e6:.1f}" for file in _files(path)
+                ),
                 card.version,
                 "–" if error is None else f"{error:.2f} %",
                 card.training.get("licence", "–").partition(",")[0],
@@ -66,6 +73,14 @@ def _show_table(cards: list[tuple[Path, ModelCard]]) -> None:
         )
     typer.echo(text_table(heading, rows))
     typer.echo("\nuse a model: evface-edge predict INPUT -m NAME; details: evface-edge models NAME")
+
+
+def _files(path: Path) -> list[Path]:
+    """The files of a bundled model, for different runtimes; of another one, itself."""
+    from evface_edge.models import files_of
+
+    files = files_of(path.stem)
+    return files if path in files else [path]
 
 
 def show_card(card: ModelCard) -> None:

@@ -16,7 +16,7 @@ from evface_edge.compare.labelled import LabelledRecording
 from evface_edge.errors import ConfigError
 from evface_edge.events import open_events, read_events
 from evface_edge.geometry import Box
-from evface_edge.models import find_model
+from evface_edge.models.choice import choose
 from evface_edge.predictor import Predictor
 from evface_edge.tracking.event_buffer import EventBuffer
 from evface_edge.tracking.network import LandmarkNetwork
@@ -44,8 +44,9 @@ class Entry:
             ModelError: no such model.
         """
         model, _, runtime = text.partition("@")
-        path = find_model(model)
-        return cls("@".join([path.stem, *([runtime] if runtime else [])]), path, runtime or None)
+        chosen = choose(model, runtime=runtime or None)
+        label = "@".join([chosen.path.stem, *([runtime] if runtime else [])])
+        return cls(label, chosen.path, chosen.runtime)
 
 
 @dataclass(frozen=True, eq=False)

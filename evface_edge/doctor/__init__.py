@@ -18,7 +18,7 @@ Check = Callable[[], Iterable[CheckResult]]
 #: Heading → its checks, in the order of the output.
 CHECKS: dict[str, tuple[Check, ...]] = {
     "system": (packages.system, packages.base, models.compiled_loops, models.bundled),
-    "runtimes": (runtimes.all_runtimes,),
+    "runtimes": (runtimes.all_runtimes, runtimes.chosen),
     "cameras": (cameras.drivers, cameras.connected, cameras.udev_rules),
     "graphics": (graphics.videos, graphics.synthetic_avatar),
     "extras": (packages.extras,),

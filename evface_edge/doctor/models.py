@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from evface_edge.doctor.check_result import CheckResult, Status
-from evface_edge.errors import EvfaceError
+from evface_edge.errors import EvfaceError, RuntimeUnavailable
 
 _REINSTALL = "pip install --force-reinstall --no-deps evface-edge"
 _MOVE_CACHE = 'export NUMBA_CACHE_DIR="$HOME/.cache/numba"'
@@ -45,9 +45,9 @@ def compiled_loops(cache_path: Callable[[], Path] = _numba_cache_path) -> Iterat
 def bundled(paths: Sequence[Path] | None = None) -> Iterator[CheckResult]:
     """Check that the bundled models exist, have model cards and can be loaded."""
     if paths is None:
-        from evface_edge.models import bundled_names, find_model
+        from evface_edge.models import bundled_names, files_of
 
-        paths = [find_model(name) for name in bundled_names()]
+        paths = [path for name in bundled_names() for path in files_of(name)]
     if not paths:
         yield CheckResult("models", Status.BROKEN, "no bundled models", _REINSTALL)
     for path in paths:
@@ -58,11 +58,14 @@ def _model(path: Path) -> CheckResult:
     from evface_edge.card_file import read_card
     from evface_runtimes import load
 
+    name = path.stem if path.suffix == ".onnx" else path.name
     try:
         card = read_card(path)
         with load(path) as network:
             device = f"{network.name}, {network.device}"
+    except RuntimeUnavailable as error:
+        return CheckResult(name, Status.MISSING, error.reason, error.fix or "")
     except (EvfaceError, OSError) as error:
-        return CheckResult(path.stem, Status.BROKEN, str(error), _REINSTALL)
+        return CheckResult(name, Status.BROKEN, str(error), _REINSTALL)
     detail = f"{card.precision}, version {card.version}, loads on {device}"
-    return CheckResult(path.stem, Status.OK, detail)
+    return CheckResult(name, Status.OK, detail)

@@ -7,7 +7,10 @@ from collections.abc import Iterator, Sequence
 from evface_edge.doctor.check_result import CheckResult, Status, try_import, worst
 from evface_edge.errors import EvfaceError, RuntimeUnavailable
 from evface_edge.models import find_model
+from evface_edge.models.choice import choose
 from evface_runtimes.table import RUNTIMES, RuntimeSpec, find_device, load
+
+_MODEL = "evface-s"
 
 
 def all_runtimes(specs: Sequence[RuntimeSpec] = RUNTIMES) -> Iterator[CheckResult]:
@@ -22,6 +25,14 @@ def all_runtimes(specs: Sequence[RuntimeSpec] = RUNTIMES) -> Iterator[CheckResul
                 yield _device(spec, device)
 
 
+def chosen() -> Iterator[CheckResult]:
+    """Report the runtime of the bundled INT8 models where the user names none."""
+    choice = choose(_MODEL)
+    runtime = choice.runtime or RUNTIMES[0].name
+    detail = f"{runtime}; {choice.reason}" if choice.reason else runtime
+    yield CheckResult("chosen for INT8", Status.OK, detail)
+
+
 def _device(spec: RuntimeSpec, device: str) -> CheckResult:
     name = f"{spec.name}, {device}"
     try:
@@ -30,9 +41,10 @@ def _device(spec: RuntimeSpec, device: str) -> CheckResult:
         return CheckResult(name, Status.MISSING, str(error))
     # A library may list a device that it cannot use because a driver is missing: load a model.
     # TensorRT and devices that "auto" skips are left out, since building takes minutes there.
-    if "onnx" in spec.kinds and device in spec.auto and spec.name != "tensorrt":
+    if device in spec.auto and spec.name not in ("tensorrt", "torch"):
         try:
-            load(find_model("evface-s"), runtime=spec.name, device=device).close()
+            model = find_model(_MODEL, runtime=spec.name)
+            load(model, runtime=spec.name, device=device).close()
         except EvfaceError as error:
             return CheckResult(name, Status.BROKEN, f"{description}; {error}")
     return CheckResult(name, Status.OK, description)

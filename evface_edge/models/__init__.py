@@ -6,6 +6,8 @@ import difflib
 from pathlib import Path
 
 from evface_edge.errors import ModelError
+from evface_runtimes.files import SUFFIXES
+from evface_runtimes.table import RUNTIMES
 
 __all__ = ["bundled_names", "find_model"]
 
@@ -30,19 +32,34 @@ def _full_names(name: str) -> tuple[str, str]:
     return name, f"{name}-{DEFAULT_PRECISION}"
 
 
-def find_model(model: str | Path) -> Path:
+def files_of(model: str | Path) -> list[Path]:
+    """The files of a bundled model, the `.onnx` first: the same network, each for other runtimes.
+
+    Empty for a model that is not bundled.
+    """
+    for name in _full_names(str(model)):
+        if name in bundled_names():
+            ends = [suffix for suffixes in SUFFIXES.values() for suffix in suffixes]
+            return [path for end in ends if (path := FOLDER / f"{name}{end}").is_file()]
+    return []
+
+
+def find_model(model: str | Path, *, runtime: str | None = None) -> Path:
     """The path of a model.
 
     Args:
         model: a bundled name, with or without its precision, or a path.
+        runtime: of a bundled model with several files, the one for this runtime; by default the
+            `.onnx`.
 
     Raises:
-        ModelError: neither a bundled name nor a file.
+        ModelError: neither a bundled name nor a file, or a bundled model without a file for the
+            runtime.
     """
     text = str(model)
-    for name in _full_names(text):
-        if name in bundled_names():
-            return FOLDER / f"{name}.onnx"
+    files = files_of(text)
+    if files:
+        return _for_runtime(text, files, runtime)
     path = Path(model)
     if path.is_file():
         return path
@@ -56,6 +73,24 @@ def find_model(model: str | Path) -> Path:
         value=text,
         expected=names,
         fix=f"did you mean {near[0]!r}?" if near else None,
+    )
+
+
+def _for_runtime(model: str, files: list[Path], runtime: str | None) -> Path:
+    spec = next((spec for spec in RUNTIMES if spec.name == runtime), None)
+    if spec is None:  # none, or a name that `load` refuses
+        return files[0]
+    ends = [end for kind in spec.kinds for end in SUFFIXES[kind]]
+    for path in files:
+        if path.suffix in ends:
+            return path
+    found = ", ".join(path.suffix for path in files)
+    raise ModelError(
+        f"{model} has no file for {runtime} in this package: {found}, expected {ends[0]}",
+        field="runtime",
+        value=runtime,
+        expected=ends[0],
+        fix="export one with `evface-edge export`, or name another runtime",
     )
 
 

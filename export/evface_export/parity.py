@@ -79,6 +79,19 @@ class Parity:
         """Relative; negative if the artefact is better."""
         return self.nme_artefact / self.nme_checkpoint - 1
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The metrics for the model card."""
+        return {
+            "export_clips": float(self.clips),
+            "export_faces": float(self.faces),
+            "export_nme_checkpoint_percent": 100 * self.nme_checkpoint,
+            "export_nme_percent": 100 * self.nme_artefact,
+            "export_displacement_mean_px": self.mean_px,
+            "export_displacement_p99_px": self.p99_px,
+            "export_presence_flips_percent": 100 * self.presence_flips,
+        }
+
     def __str__(self) -> str:
         outputs = ", ".join(
             f"{name} {largest:.2g} (mean {mean:.2g})"

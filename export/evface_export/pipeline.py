@@ -262,13 +262,7 @@ def _card(conversion: Conversion, target: Target, parity: Parity, *, trained: bo
         metrics={
             **card.metrics,
             "million_multiply_adds": round(conversion.mega_macs, 1),
-            "export_clips": float(parity.clips),
-            "export_faces": float(parity.faces),
-            "export_nme_checkpoint_percent": 100 * parity.nme_checkpoint,
-            "export_nme_percent": 100 * parity.nme_artefact,
-            "export_displacement_mean_px": parity.mean_px,
-            "export_displacement_p99_px": parity.p99_px,
-            "export_presence_flips_percent": 100 * parity.presence_flips,
+            **parity.metrics,
         },
     )
 

@@ -328,7 +328,7 @@ def test_differences_of_runtimes(
 
 
 def test_import_is_light() -> None:
-    heavy = {"onnxruntime", "openvino", "torch", "numba", "cuda", "tensorrt"}
+    heavy = {"onnxruntime", "openvino", "ai_edge_litert", "torch", "numba", "cuda", "tensorrt"}
     code = f"import sys, evface_runtimes; print(*{heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""

@@ -202,10 +202,17 @@ def test_multiply_adds_of_operators_and_of_both_precisions() -> None:
 
 def test_cases_of_models_runtimes_and_threads() -> None:
     paths = model_paths([])
-    assert list(paths) == ["evface-n-fp32", "evface-n-int8", "evface-s-fp32", "evface-s-int8"]
+    assert list(paths) == [
+        *("evface-n-fp32", "evface-n-int8", "evface-n-int8.tflite"),
+        *("evface-s-fp32", "evface-s-int8", "evface-s-int8.tflite"),
+    ]
     found = list(cases(paths, [1, 2], "onnxruntime", "cpu"))
     assert [(c.name, c.threads) for c in found] == [
-        (name, threads) for name in paths for threads in (1, 2)
+        (name, threads) for name in paths for threads in (1, 2) if not name.endswith(".tflite")
+    ]
+    litert = list(cases(paths, [1], "litert"))
+    assert [(c.name, c.device) for c in litert] == [
+        (f"evface-{size}-int8.tflite", "cpu") for size in "ns"
     ]
     everywhere = {(c.runtime, c.device) for c in cases(paths, [1])}
     assert ("openvino", "npu") in everywhere

@@ -32,6 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             metrics={"normal_nme68_percent": 4.25},
         )
         (tmp_path / f"evface-x-{precision}.onnx").write_bytes(embed_card(ONNX, card))
+    (tmp_path / "evface-x-int8.tflite").write_bytes(b"\0\0\0\0TFL3")  # its card is not shown
     return tmp_path
 
 
@@ -41,8 +42,8 @@ def test_one_row_a_model(command, folder: Path) -> None:
     rows = [line.split() for line in answer.out.splitlines() if line.startswith("evface-x")]
     shared = ["1.2", "4.25", "%", "no", "commercial", "use"]
     assert rows == [
-        ["evface-x-fp32", "fp32", "0.0", *shared],
-        ["evface-x-int8", "int8", "0.0", *shared],
+        ["evface-x-fp32", "fp32", ".onnx", "0.0", *shared],
+        ["evface-x-int8", "int8", ".onnx", "0.0,", ".tflite", "0.0", *shared],
     ]
 
 
@@ -68,6 +69,10 @@ def test_json_has_whole_cards(command, folder: Path) -> None:
     assert [card["precision"] for card in found] == ["fp32", "int8"]
     assert found[0]["path"] == str(folder / "evface-x-fp32.onnx")
     assert found[0]["bytes"] == (folder / "evface-x-fp32.onnx").stat().st_size
+    assert [list(card["files"]) for card in found] == [
+        ["evface-x-fp32.onnx"],
+        ["evface-x-int8.onnx", "evface-x-int8.tflite"],
+    ]
     assert found[0]["window"]["max_duration_us"] == 50_000
 
 

@@ -245,6 +245,23 @@ def test_a_valid_and_a_damaged_model(tmp_path: Path) -> None:
     assert none.status is Status.BROKEN
 
 
+def test_a_model_for_a_runtime_that_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    (found,) = models.bundled([find_model("evface-n", runtime="litert")])
+    assert (found.name, found.status) == ("evface-n-int8.tflite", Status.MISSING)
+    assert found.fix == "pip install 'evface-edge[litert]'"
+
+
+def test_the_runtime_that_is_chosen_and_why() -> None:
+    from evface_edge.models.choice import choose
+
+    (found,) = runtimes.chosen()
+    choice = choose("evface-s")
+    assert found.status is Status.OK
+    assert str(choice.runtime) in found.detail
+    assert choice.reason in found.detail
+
+
 def test_numba_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (found,) = models.compiled_loops(lambda: tmp_path / "not" / "yet")
     assert found.status is Status.OK
