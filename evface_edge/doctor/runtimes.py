@@ -11,6 +11,7 @@ from evface_edge.models.choice import choose
 from evface_runtimes.table import RUNTIMES, RuntimeSpec, find_device, load
 
 _MODEL = "evface-s"
+_BUNDLED_KINDS = frozenset({"onnx", "litert"})
 
 
 def all_runtimes(specs: Sequence[RuntimeSpec] = RUNTIMES) -> Iterator[CheckResult]:
@@ -41,7 +42,8 @@ def _device(spec: RuntimeSpec, device: str) -> CheckResult:
         return CheckResult(name, Status.MISSING, str(error))
     # A library may list a device that it cannot use because a driver is missing: load a model.
     # TensorRT and devices that "auto" skips are left out, since building takes minutes there.
-    if device in spec.auto and spec.name not in ("tensorrt", "torch"):
+    bundled = _BUNDLED_KINDS.intersection(spec.kinds)
+    if bundled and device in spec.auto and spec.name != "tensorrt":
         try:
             model = find_model(_MODEL, runtime=spec.name)
             load(model, runtime=spec.name, device=device).close()
