@@ -14,7 +14,6 @@ import numpy as np
 from evface_edge.card import ModelCard
 from evface_edge.errors import ConfigError, InputTypeError, RuntimeUnavailable
 from evface_edge.events.array import make_events
-from evface_edge.events.source import EventSource
 from evface_edge.geometry import Box, BoxLike, SensorSize, Size, to_box
 from evface_edge.inputs import Events, open_input
 from evface_edge.instants import FixedRate, FrameSkipper, Schedule, Timestamps, instants
@@ -188,11 +187,9 @@ class Predictor:
         """
         # Checked at the call; what follows runs at the first iteration.
         self._check_open()
-        return self._open_and_track(
-            events, size, None if box is None else to_box(box), latest, at_us
-        )
+        return self._track(events, size, None if box is None else to_box(box), latest, at_us)
 
-    def _open_and_track(
+    def _track(
         self,
         events: Events,
         size: Size | None,
@@ -201,47 +198,42 @@ class Predictor:
         at_us: Iterable[int] | None,
     ) -> Iterator[tuple[int, list[FaceLandmarks]]]:
         with open_input(events, size) as source:
-            yield from self._track(source, box, latest, at_us)
-
-    def _track(
-        self,
-        source: EventSource,
-        box: Box | None,
-        latest: bool | None,
-        at_us: Iterable[int] | None,
-    ) -> Iterator[tuple[int, list[FaceLandmarks]]]:
-        if min(source.size.width, source.size.height) < MIN_SENSOR_PX:
-            raise ConfigError(
-                "size", str(source.size), f"a sensor of at least {MIN_SENSOR_PX} pixels per side"
-            )
-        if box is not None and not box.fraction_inside(
-            Box(-0.5, -0.5, source.size.width, source.size.height)
-        ):
-            raise ConfigError(
-                "box",
-                (box.x, box.y, box.width, box.height),
-                f"a box that overlaps the {source.size} sensor",
-            )
-        buffer = EventBuffer(self.card.window.max_duration_us)
-        tracker: FixedBox | Tracker
-        if box is not None:
-            tracker = FixedBox(self._network, box, policy=self._policy)
-        else:
-            tracker = Tracker(
-                self._network,
-                source.size,
-                faces=self._faces,
-                smooth=self._smoothing,
-                policy=self._policy,
-                candidates=None if self._detector is None else self._detector(source.size),
-            )
-        if latest is None:
-            latest = bool(getattr(source, "live", False))
-        schedule: Schedule = FixedRate(self._period_us) if at_us is None else Timestamps(at_us)
-        for now_us in instants(source, buffer, schedule, FrameSkipper(source) if latest else None):
-            self._check_thread()
-            self._check_open()
-            yield now_us, tracker.update(buffer, now_us)
+            if min(source.size.width, source.size.height) < MIN_SENSOR_PX:
+                raise ConfigError(
+                    "size",
+                    str(source.size),
+                    f"a sensor of at least {MIN_SENSOR_PX} pixels per side",
+                )
+            if box is not None and not box.fraction_inside(
+                Box(-0.5, -0.5, source.size.width, source.size.height)
+            ):
+                raise ConfigError(
+                    "box",
+                    (box.x, box.y, box.width, box.height),
+                    f"a box that overlaps the {source.size} sensor",
+                )
+            buffer = EventBuffer(self.card.window.max_duration_us)
+            tracker: FixedBox | Tracker
+            if box is not None:
+                tracker = FixedBox(self._network, box, policy=self._policy)
+            else:
+                tracker = Tracker(
+                    self._network,
+                    source.size,
+                    faces=self._faces,
+                    smooth=self._smoothing,
+                    policy=self._policy,
+                    candidates=None if self._detector is None else self._detector(source.size),
+                )
+            if latest is None:
+                latest = bool(getattr(source, "live", False))
+            schedule: Schedule = FixedRate(self._period_us) if at_us is None else Timestamps(at_us)
+            for now_us in instants(
+                source, buffer, schedule, FrameSkipper(source) if latest else None
+            ):
+                self._check_thread()
+                self._check_open()
+                yield now_us, tracker.update(buffer, now_us)
 
     def watch(
         self,

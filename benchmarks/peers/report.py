@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.peers.clips import LIGHTS_LUX, SPEEDS_DEG_PER_S
 from benchmarks.peers.metrics import bin_name
-from evface_edge.bench.output import markdown_table, number
+from evface_edge.bench.output import number
 
 _HEADING = [
     *("method", "input", "found %", "NME-51 %", "median", "AUC@10"),
@@ -84,4 +84,12 @@ def _worse(entry: Mapping[str, Any]) -> str:
     return (
         f"- {bin_name(entry)}: {entry['peer']} is better, AUC@10 {entry['theirs']['auc10'][0]:.3f} "
         f"compared with {entry['ours']['auc10'][0]:.3f} ({mean:+.3f}, {low:+.3f} to {high:+.3f})"
+    )
+
+
+def markdown_table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
+    lines = [list(heading), ["---", *["---:"] * (len(heading) - 1)], *(list(row) for row in rows)]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "/") for cell in line) + " |" for line in lines
     )

@@ -149,24 +149,16 @@ def _timed(call: Callable[[], object], seconds: float, clock: Callable[[], float
 
 
 @contextmanager
-def pinned(core: int | None = None) -> Iterator[int | None]:
-    """Pin this thread, and threads it starts, to one core; yield its number.
+def pinned() -> Iterator[int | None]:
+    """Pin this thread, and threads it starts, to the last core that this process may use.
 
-    Yields None on systems without `sched_setaffinity`.
-
-    Args:
-        core: by default the last core that this process may use.
-
-    Raises:
-        ConfigError: a core that this process may not use.
+    Yields its number, or None on systems without `sched_setaffinity`.
     """
     if not hasattr(os, "sched_setaffinity"):
         yield None
         return
     before = os.sched_getaffinity(0)
-    if core is not None and core not in before:
-        raise ConfigError("core", core, f"one of {sorted(before)}")
-    chosen = max(before) if core is None else core
+    chosen = max(before)
     os.sched_setaffinity(0, {chosen})
     try:
         yield chosen

@@ -1,4 +1,4 @@
-"""Tables as text, Markdown and CSV, and the files of a benchmark."""
+"""Tables as text and CSV, and the files of a benchmark."""
 
 from __future__ import annotations
 
@@ -23,14 +23,6 @@ def text_table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
             for column, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in lines
-    )
-
-
-def markdown_table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table in Markdown."""
-    lines = [list(heading), ["---", *["---:"] * (len(heading) - 1)], *(list(row) for row in rows)]
-    return "\n".join(
-        "| " + " | ".join(cell.replace("|", "/") for cell in line) + " |" for line in lines
     )
 
 

@@ -9,6 +9,7 @@ from traceback import walk_tb
 from typing import Annotated, Any
 
 import typer
+import typer.core
 from typer.core import TyperCommand, TyperGroup, TyperOption
 from typer.main import get_command
 
@@ -84,22 +85,28 @@ class _LazyCommand(TyperCommand):
         return self._load(switches).make_context(info_name, args, parent, **extra)
 
     def _load(self, switches: Switches) -> Any:
-        from rich.markup import escape
-
         module, _, name = self.row.target.partition(":")
         command = _command(getattr(importlib.import_module(module), name), self.row.name)
         command.callback = _quietly(command.callback, switches)
         command.params += _switch_options()
-        # Square brackets, as in evface-edge[train], are text here, not markup.
-        command.help = escape(_reflow(command.help or ""))
+        command.help = _escaped(_reflow(command.help or ""))
         for param in command.params:
             if getattr(param, "help", None):
-                param.help = escape(param.help)
+                param.help = _escaped(param.help)
             if getattr(param, "is_flag", False):
                 _without_type(param)
             if param.param_type_name == "argument":
                 _show_name_only(param)
         return command
+
+
+def _escaped(text: str) -> str:
+    """Square brackets, as in evface-edge[train], are text here, not markup."""
+    if not getattr(typer.core, "HAS_RICH", True):  # plain help, by TYPER_USE_RICH=0
+        return text
+    from rich.markup import escape
+
+    return escape(text)
 
 
 def _without_type(option: Any) -> Any:

@@ -41,7 +41,8 @@ def compare(
         float, typer.Option(metavar="N", help="Accept this relative increase of NME-98.")
     ] = 0.02,
     max_failures: Annotated[
-        float, typer.Option(metavar="N", help="Accept this increase of failures, in points.")
+        float,
+        typer.Option(metavar="N", help="Accept this increase of failures, in percentage points."),
     ] = 1.0,
     max_slowdown: Annotated[
         float,

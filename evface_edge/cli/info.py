@@ -53,12 +53,13 @@ def info(
     from evface_edge.card_file import MODEL_SUFFIXES
     from evface_edge.events import open_events
     from evface_edge.events.recording import Recording
-    from evface_edge.models import find_model, is_bundled
+    from evface_edge.models import find_model
 
     if Path(source).suffix.lower() in MODEL_SUFFIXES:
         _show_model(source, as_json)
         return
-    if is_bundled(source) and not Path(source).exists():
+    is_word = not Path(source).suffix and ":" not in source
+    if is_word and not Path(source).exists():
         _show_model(find_model(source), as_json)
         return
     with open_events(source, size=size, damage=damage or "skip") as opened:

@@ -23,21 +23,12 @@ def bundled_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.onnx"))
 
 
-def is_bundled(name: str) -> bool:
-    """Whether a bundled model has this name, with or without its precision."""
-    return any(full in bundled_names() for full in _full_names(name))
-
-
-def _full_names(name: str) -> tuple[str, str]:
-    return name, f"{name}-{DEFAULT_PRECISION}"
-
-
 def files_of(model: str | Path) -> list[Path]:
     """The files of a bundled model, the `.onnx` first: the same network, each for other runtimes.
 
     Empty for a model that is not bundled.
     """
-    for name in _full_names(str(model)):
+    for name in (str(model), f"{model}-{DEFAULT_PRECISION}"):
         if name in bundled_names():
             ends = [suffix for suffixes in SUFFIXES.values() for suffix in suffixes]
             return [path for end in ends if (path := FOLDER / f"{name}{end}").is_file()]

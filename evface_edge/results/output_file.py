@@ -28,7 +28,7 @@ def check_output(path: str | Path, suffixes: Collection[str]) -> Path:
     """
     path = Path(path)
     if path.suffix.lower() not in suffixes:
-        raise ConfigError("output", str(path), f"a file ending in {' or '.join(sorted(suffixes))}")
+        raise ConfigError("output", str(path), f"a file ending in {', '.join(sorted(suffixes))}")
     check_folder(path)
     if path.is_dir():
         raise ConfigError("output", str(path), "the name of a file; this is a folder")

@@ -13,6 +13,8 @@ from evface_edge.geometry import Box
 _MAX_SIDE_CELLS = 64.0
 #: Farthest middle of a face from its cell, in cells of the heat map.
 _MAX_OFFSET_CELLS = 4.0
+#: Of two peaks that overlap more, only the better one is kept.
+_SAME_IOU = 0.4
 
 
 class Peak(NamedTuple):
@@ -40,9 +42,8 @@ def find_peaks(
     *,
     threshold: float = 0.0,
     count: int = 8,
-    max_iou: float = 0.4,
 ) -> list[Peak]:
-    """At most `count` local maxima above the threshold, best first.
+    """At most `count` local maxima above the threshold that do not overlap, best first.
 
     Args:
         heat: (h, w) logits.
@@ -50,7 +51,6 @@ def find_peaks(
             heat map, and the natural logarithm of the side in cells of the grid.
         stride: cells of the grid per cell of the heat map.
         threshold: probability, 0 to 1.
-        max_iou: of two peaks that overlap more, only the better one is kept.
     """
     height, width = heat.shape
     padded = np.pad(heat, 1, constant_values=-np.inf)
@@ -70,7 +70,7 @@ def find_peaks(
             (row + 0.5 + dy) * stride,
             float(np.exp(np.clip(log_side, 0, np.log(_MAX_SIDE_CELLS * stride)))),
         )
-        if all(peak.iou(better) <= max_iou for better in peaks):
+        if all(peak.iou(better) <= _SAME_IOU for better in peaks):
             peaks.append(peak)
         if len(peaks) == count:
             break

@@ -15,7 +15,7 @@ import pytest
 from evface_edge.bench.cases import Case, cases, model_paths, thread_counts
 from evface_edge.bench.machine import describe_machine
 from evface_edge.bench.multiply_adds import count_macs, mega_macs
-from evface_edge.bench.output import csv_text, markdown_table, text_table, write_bench
+from evface_edge.bench.output import csv_text, text_table, write_bench
 from evface_edge.bench.report import as_text, not_measured
 from evface_edge.bench.run import Effort, run_benchmark, run_worker
 from evface_edge.bench.stages import STAGES, StageClock, stage_events
@@ -274,7 +274,6 @@ def test_a_nested_stage_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_tables() -> None:
     assert text_table(["a", "b"], [["x", "10"], ["yy", "2"]]) == "a    b\nx   10\nyy   2"
-    assert markdown_table(["a", "b"], [["x|y", "1"]]).splitlines()[-1] == "| x/y | 1 |"
     rows = [{"a": 1, "b": 'say "x", y'}, {"a": 2, "c": None}]
     back = list(csv.DictReader(io.StringIO(csv_text(rows))))
     assert back[0] == {"a": "1", "b": 'say "x", y', "c": ""}

@@ -64,6 +64,13 @@ def test_every_command_explains_itself_with_an_example(command, row: Row) -> Non
         assert switch in answer.out
 
 
+def test_help_without_rich_has_no_escapes(command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("typer.core.HAS_RICH", False)
+    answer = command("predict", "--help")
+    assert "[web]" in answer.out
+    assert "\\" not in answer.out
+
+
 def test_without_a_command_it_shows_help_and_exits_2(command) -> None:
     answer = command()
     assert answer.code == 2

@@ -225,3 +225,8 @@ def test_statistics_count_every_event(times: list[int], parts: int, bins: int) -
     if found.duration_us:
         total = rates.sum() * (found.duration_us + 1) / bins / 1e6
         assert total == pytest.approx(len(times))
+
+
+def test_info_of_a_mistyped_model(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "evface-t"]) == 1
+    assert "evface-s-int8" in capsys.readouterr().err
