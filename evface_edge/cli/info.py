@@ -40,8 +40,9 @@ def info(
 ) -> None:
     """Describe a recording, the events of a camera, or the card of a model.
 
-    For a recording, print format, size, duration, events, rate over time, polarities, hot pixels,
-    gaps and damage. The whole file is read once; what cannot be true is left out and counted.
+    For a recording, print format, what it states and what was inferred, duration, events, rate
+    over time, polarities, hot pixels, gaps and damage. The whole file is read once; what cannot be
+    true is left out and counted.
 
     \b
     Examples:
@@ -131,9 +132,9 @@ def _show_recording(recording: Recording, as_json: bool) -> None:
         typer.echo(json.dumps(facts))
         return
     _line("file", f"{facts['path']} ({facts['bytes'] / 1e6:.1f} MB)")
-    topic = facts["details"].get("topic")
-    _line("format", facts["format_title"] + (f", topic {topic}" if topic else ""))
-    _line("sensor", f"{facts['width']}×{facts['height']} pixels")
+    _line("format", facts["format_title"])
+    for fact in recording.facts:
+        _line(fact.name, str(fact))
     _line("events", f"{facts['events']:,}")
     if facts["events"]:
         _show_events(facts, statistics)
@@ -176,6 +177,9 @@ def _facts(recording: Recording, statistics: Statistics) -> dict[str, Any]:
         "format_title": recording.format.title,
         "width": recording.size.width,
         "height": recording.size.height,
+        "facts": [
+            dataclasses.asdict(fact) | {"value": str(fact.value)} for fact in recording.facts
+        ],
         "details": dict(recording.details),
         **_event_facts(statistics),
         "rates_hz": statistics.rates_hz(_BINS).tolist(),

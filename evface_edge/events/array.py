@@ -21,7 +21,8 @@ def make_events(t: Any, x: Any, y: Any, p: Any) -> EventArray:
     """Columns t, x, y, p (N,) → events (N,) of EVENT_DTYPE.
 
     Args:
-        t, x, y, p: lists, arrays, tensors on the CPU or columns of a data frame, of whole numbers.
+        t, x, y, p: lists, arrays, tensors on the CPU or columns of a data frame, of whole numbers;
+            t also of datetime64 or timedelta64, which are converted to µs.
 
     Raises:
         InputTypeError: a column that is not one of numbers.
@@ -63,7 +64,7 @@ def as_events(value: Any) -> EventArray:
         )
     columns = {name: np.asarray(value[name]) for name in "txyp"}
     for name, column in columns.items():
-        if column.dtype.kind not in "iub":
+        if column.dtype.kind not in ("iubmM" if name == "t" else "iub"):
             expected = "integers in µs" if name == "t" else "integers"
             raise InputTypeError(
                 f"events[{name!r}]",
@@ -80,6 +81,8 @@ def _column(name: str, values: Any) -> NDArray[Any]:
         column = np.asarray(values)
     except (TypeError, ValueError, RuntimeError):  # a ragged list, a tensor on a GPU
         column = np.empty(1, object)
+    if name == "t" and column.dtype.kind in "mM":
+        column = _in_us(column)
     if column.ndim != 1 or column.dtype.kind not in "iubf":
         raise InputTypeError(name, values, "numbers (N,), such as a NumPy array")
     limits = np.iinfo(EVENT_DTYPE[name])
@@ -100,6 +103,17 @@ def _column(name: str, values: Any) -> NDArray[Any]:
             fix=_fix(name, value, low, high),
         )
     return column.astype(limits.dtype)
+
+
+def _in_us(column: NDArray[Any]) -> NDArray[Any]:
+    """datetime64 or timedelta64 (N,) of any unit → µs, rounded; not-a-time becomes NaN."""
+    unit = np.datetime_data(column.dtype)[0]
+    kind = f"{column.dtype.kind}8"
+    if unit in ("ns", "ps", "fs", "as"):
+        us = (column.astype(f"{kind}[ns]").astype(np.int64) + 500) // 1000
+    else:
+        us = column.astype(f"{kind}[us]").astype(np.int64)
+    return np.where(np.isnat(column), np.nan, us) if np.isnat(column).any() else us
 
 
 def _fix(name: str, value: float, low: int, high: int) -> str:

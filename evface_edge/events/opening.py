@@ -11,6 +11,7 @@ from evface_edge.events import uri
 from evface_edge.events.array import EventArray, joined
 from evface_edge.events.cameras.table import SCHEMES, find
 from evface_edge.events.damage import Damage, check_damage
+from evface_edge.events.formats.options import ReadOptions
 from evface_edge.events.formats.table import detect
 from evface_edge.events.recording import Recording
 from evface_edge.events.source import EventSource
@@ -74,12 +75,9 @@ def open_recording(
     size = size or uri.pop_size(options)
     policy = check_damage(options.pop("damage", damage or "strict"))
     row = detect(name.path, options.pop("format", None))
-    unknown = sorted(set(options) - set(row.options))
-    if unknown:
-        allowed = ("width", "height", "format", "damage", *row.options)
-        raise ConfigError(f"option of {name.name}", unknown[0], ", ".join(allowed))
+    stated = ReadOptions.parse(options, size, name.name, row.options)
     try:
-        contents = row.read(name.path, size, options)
+        contents = row.read(name.path, stated)
     except OSError as error:
         raise EventFormatError(f"cannot be read: {error}", path=name.path) from error
     return Recording(name.path, row, contents, policy)

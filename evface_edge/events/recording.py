@@ -28,7 +28,8 @@ class Recording:
     Attributes:
         path: of the file.
         format: its row in the table of formats.
-        details: facts from the header.
+        facts: what the reading depends on, and whether it is given, stated, inferred or assumed.
+        details: from the header.
         fraction: how much of the file the last iteration has read, 0 to 1.
         policy: what to do about damage.
         damage: that ended the last iteration; None if it read the whole file.
@@ -40,6 +41,7 @@ class Recording:
         self.path = path
         self.format = row
         self.size = contents.size
+        self.facts = contents.facts
         self.details: Mapping[str, str] = contents.details
         self.counters = Counters()
         self.fraction = 0.0

@@ -261,7 +261,11 @@ class Validator:
                 f"the timestamps jump by {(t - last) / 1e6:.0f} s, from {last} to {t} µs",
             ),
             POLARITY: ("p", None, "the polarity of an event is neither 0 nor 1"),
-            SYNTAX: ("line", None, "a line does not hold four numbers"),
+            SYNTAX: (
+                "line",
+                None,
+                "a line does not hold four numbers of the kind of the first ones",
+            ),
             TIME: ("t", t, f"an event has the impossible timestamp {t} µs"),
         }[fault]
         return EventFormatError(

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evface_edge.errors import ConfigError
 from evface_edge.events.array import EVENT_DTYPE, EventArray, copied, joined
@@ -35,6 +36,7 @@ class _Buffer:
     def __init__(self) -> None:
         self._packets: list[EventArray] = []
         self._joined: EventArray = np.empty(0, EVENT_DTYPE)
+        self._times = np.empty(0, np.int64)
 
     def push(self, packet: EventArray) -> None:
         # The caller may reuse the memory of a packet.
@@ -43,15 +45,28 @@ class _Buffer:
     def __len__(self) -> int:
         return len(self._joined) + sum(map(len, self._packets))
 
+    def _join(self) -> None:
+        self._joined = joined([self._joined, *self._packets])
+        # A search in a field of records would copy the whole field each time.
+        self._times = np.ascontiguousarray(self._joined["t"])
+        self._packets.clear()
+
     @property
     def events(self) -> EventArray:
         if self._packets:
-            self._joined = joined([self._joined, *self._packets])
-            self._packets.clear()
+            self._join()
         return self._joined
+
+    @property
+    def times(self) -> NDArray[np.int64]:
+        """Their timestamps."""
+        if self._packets:
+            self._join()
+        return self._times
 
     def drop(self, count: int) -> None:
         self._joined = self.events[count:]
+        self._times = self._times[count:]
 
 
 def _positive(name: str, value: float) -> None:
@@ -84,7 +99,7 @@ def by_duration(
         last = int(packet["t"][-1])
         while last >= start + duration_us:
             end = start + duration_us
-            count = int(np.searchsorted(buffer.events["t"], end))
+            count = int(np.searchsorted(buffer.times, end))
             yield Window(start, end, buffer.events[:count])
             buffer.drop(count)
             start = end
@@ -131,7 +146,7 @@ def _limited(
         waiting += len(packet)
         limit = None if max_duration_us is None else start + max_duration_us
         while waiting >= count or (waiting and limit is not None and last >= limit):
-            times = buffer.events["t"]
+            times = buffer.times
             taken = waiting if limit is None else int(np.searchsorted(times, limit))
             if limit is None or taken >= count:
                 taken, end = count, int(times[count - 1]) + 1
@@ -140,11 +155,11 @@ def _limited(
             yield Window(start, end, buffer.events[:taken])
             buffer.drop(taken)
             waiting -= taken
-            start = min(end, int(buffer.events["t"][0])) if waiting else end
+            start = min(end, int(buffer.times[0])) if waiting else end
             limit = None if max_duration_us is None else start + max_duration_us
     if start is not None and waiting:
         events = buffer.events
-        end = int(events["t"][-1]) + 1 if max_duration_us is None else start + max_duration_us
+        end = int(buffer.times[-1]) + 1 if max_duration_us is None else start + max_duration_us
         yield Window(start, end, events)
 
 
@@ -185,8 +200,8 @@ def at_rate(
 
 def _newest(buffer: _Buffer, instant: int, count: int, max_duration_us: int) -> Window:
     start = instant - max_duration_us
-    stop = int(np.searchsorted(buffer.events["t"], instant))
-    first = max(int(np.searchsorted(buffer.events["t"][:stop], start)), stop - count)
+    stop = int(np.searchsorted(buffer.times, instant))
+    first = max(int(np.searchsorted(buffer.times[:stop], start)), stop - count)
     buffer.drop(first)
     events = buffer.events[: stop - first]
     if len(events) == count:

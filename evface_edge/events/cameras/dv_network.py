@@ -20,6 +20,7 @@ from evface_edge.events.cameras.driver import POLL_S, Batch, Driver, Opener, Req
 from evface_edge.events.cameras.options import check_empty
 from evface_edge.events.formats.compression import decompressor
 from evface_edge.events.formats.dv_packets import EVENT, Table, parse_header
+from evface_edge.events.formats.options import parse_stream
 from evface_edge.geometry import SensorSize
 
 CONNECT_TIMEOUT_S = 5.0
@@ -32,9 +33,12 @@ _KEEPALIVE = (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3))
 
 def prepare(request: Request) -> Opener:
     host, port = parse_address(request.name)
-    allowed = ("width", "height", "queue_events", "max_lag_us", "reconnect")
-    check_empty(request.options, "dv://", allowed)
-    return lambda: connect(host, port, request.size)
+    options = dict(request.options)
+    number = options.pop("stream", None)
+    stream = None if number is None else parse_stream(number)
+    allowed = ("width", "height", "stream", "damage", "queue_events", "max_lag_us", "reconnect")
+    check_empty(options, "dv://", allowed)
+    return lambda: connect(host, port, request.size, stream)
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -45,7 +49,7 @@ def parse_address(text: str) -> tuple[str, int]:
     return match[1] or match[2], int(match[3])
 
 
-def connect(host: str, port: int, size: SensorSize | None) -> Driver:
+def connect(host: str, port: int, size: SensorSize | None, stream: int | None = None) -> Driver:
     """Connects to a sender; CameraError if there is no answer, or no stream of events."""
     address = f"{host}:{port}"
     try:
@@ -61,14 +65,20 @@ def connect(host: str, port: int, size: SensorSize | None) -> Driver:
         for name, value in _KEEPALIVE:
             if hasattr(socket, name):
                 connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-        return _Network(connection, address, size)
+        return _Network(connection, address, size, stream)
     except BaseException:
         connection.close()
         raise
 
 
 class _Network:
-    def __init__(self, connection: socket.socket, address: str, size: SensorSize | None) -> None:
+    def __init__(
+        self,
+        connection: socket.socket,
+        address: str,
+        size: SensorSize | None,
+        number: int | None,
+    ) -> None:
         self._connection, self._address = connection, address
         self._head = bytearray(8)
         self._into = memoryview(self._head)
@@ -81,12 +91,15 @@ class _Network:
             raise CameraError(
                 f"dv://{address} sends a damaged header: {first_line(error)}"
             ) from error
-        if header.stream is None:
+        if not header.streams:
             raise CameraError(
                 f"dv://{address} sends {header.kinds}, expected a stream of events (EVTS)"
             )
-        self._stream = header.stream
-        chosen = size or header.size
+        try:
+            self._stream, stream = header.choose(Path(f"dv://{address}"), number)
+        except EventFormatError as error:
+            raise CameraError(str(error)) from None
+        chosen = size or stream.size
         if chosen is None:
             raise CameraError(
                 f"dv://{address} does not state the sensor size: give it as "

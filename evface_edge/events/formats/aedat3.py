@@ -17,13 +17,14 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from evface_edge.errors import EventFormatError
+from evface_edge.errors import EventFormatError, printable
 from evface_edge.events.array import EventArray
 from evface_edge.events.formats.aedat_header import read_header, size_of_sensor
-from evface_edge.events.formats.base import Contents, Options, sensor_size
+from evface_edge.events.formats.base import Contents
+from evface_edge.events.formats.inference import sensor_size
+from evface_edge.events.formats.options import ReadOptions
 from evface_edge.events.formats.reading import Columns, Selected, record_packets
 from evface_edge.events.validation import Validator
-from evface_edge.geometry import SensorSize
 
 #: Type, source, size of an event, offset of its timestamp, overflows, capacity, number, valid.
 _PACKET = struct.Struct("<hhiiiiii")
@@ -31,7 +32,7 @@ RECORD = np.dtype([("data", "<u4"), ("t", "<i4")])
 _POLARITY = 1
 
 
-def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
+def read(path: Path, options: ReadOptions) -> Contents:
     lines, start = read_header(path)
     if not lines or not lines[0].startswith("!AER-DAT3.1"):
         version = lines[0].removeprefix("!AER-DAT") if lines else "unknown"
@@ -50,7 +51,8 @@ def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
                 yield from _packet(file, header, end, validator)
             validator.fraction = 1.0
 
-    return Contents(sensor_size(path, size, size_of_sensor(name)), packets, {"source": name})
+    size = sensor_size(path, options, size_of_sensor(name), f"the sensor {printable(name)}")
+    return Contents((size,), packets, {"source": name})
 
 
 def _packet(file: BinaryIO, header: bytes, end: int, validator: Validator) -> Iterator[EventArray]:

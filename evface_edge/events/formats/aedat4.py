@@ -1,7 +1,7 @@
 """AEDAT 4 of iniVation's DV (extra: aedat, for LZ4 and Zstandard).
 
 A version line, a header that names the streams, then packets, each after the number of its stream
-and its length (`dv_packets.py`). The first stream of events is read; others are skipped.
+and its length (`dv_packets.py`). One stream of events is read; others are skipped.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ import numpy as np
 from evface_edge.errors import EventFormatError, first_line
 from evface_edge.events.array import EVENT_DTYPE, EventArray
 from evface_edge.events.compiled import compiled
-from evface_edge.events.formats.base import Contents, Options, sensor_size
+from evface_edge.events.formats.base import Contents
 from evface_edge.events.formats.compression import decompressor
 from evface_edge.events.formats.dv_packets import EVENT, Header, Table, parse_header
+from evface_edge.events.formats.inference import Fact, sensor_size
+from evface_edge.events.formats.options import ReadOptions
 from evface_edge.events.validation import (
     HEIGHT,
     LAST,
@@ -31,7 +33,6 @@ from evface_edge.events.validation import (
     is_irregular,
     last_time,
 )
-from evface_edge.geometry import SensorSize
 
 _VERSION = b"#!AER-DAT4.0\r\n"
 _HEADER_LIMIT_BYTES = 16 << 20
@@ -59,14 +60,15 @@ def _record(size_bytes: int) -> np.dtype[Any]:
 _EVENT, _OUT = _record(16), _record(EVENT_DTYPE.itemsize)
 
 
-def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
+def read(path: Path, options: ReadOptions) -> Contents:
     header, start = _read_header(path)
+    number, stream = header.choose(path, options.stream)
     # Fails here rather than at the first packet if the library is not installed.
     decompressor(header.compression, path.name, _PACKET_LIMIT_BYTES)
 
     def packets(validator: Validator) -> Iterator[EventArray]:
         decompress = decompressor(header.compression, path.name, _PACKET_LIMIT_BYTES)
-        for offset, data in _event_packets(path, header, start, validator):
+        for offset, data in _event_packets(path, header, number, start, validator):
             try:
                 events = Table.root(decompress(data)).structs(0, _EVENT)
             except (ValueError, RuntimeError, EOFError) as error:
@@ -85,7 +87,10 @@ def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
                 raise validator.error(fault, offset)
 
     details = {"streams": header.kinds, "compression": header.compression}
-    return Contents(sensor_size(path, size, header.size), packets, details)
+    size = sensor_size(path, options, stream.size, "the header")
+    how = "stated" if options.stream is None else "given"
+    reason = stream.source if len(header.streams) > 1 else "the only one of events"
+    return Contents((size, Fact("stream", number, how, reason)), packets, details)
 
 
 @compiled
@@ -135,7 +140,7 @@ def _read_header(path: Path) -> tuple[Header, int]:
         raise EventFormatError(
             f"the header is damaged: {first_line(error)}", path=path, offset=14
         ) from None
-    if header.stream is None:
+    if not header.streams:
         raise EventFormatError(
             f"holds the streams {header.kinds}, expected a stream of events (EVTS)", path=path
         )
@@ -143,7 +148,7 @@ def _read_header(path: Path) -> tuple[Header, int]:
 
 
 def _event_packets(
-    path: Path, header: Header, start: int, validator: Validator
+    path: Path, header: Header, number: int, start: int, validator: Validator
 ) -> Iterator[tuple[int, memoryview]]:
     """Offset and bytes of each packet of the stream; the bytes are valid until the next one."""
     with path.open("rb", buffering=0) as file:
@@ -160,7 +165,7 @@ def _event_packets(
             if not 0 <= length <= _PACKET_LIMIT_BYTES or offset + 8 + length > end:
                 damage = "truncated" if truncated or not has_table else "damaged"
                 raise EventFormatError(f"a packet is {damage}", path=path, offset=offset)
-            if stream == header.stream:
+            if stream == number:
                 if length + 8 > len(buffer):
                     buffer = memoryview(bytearray(length + 8))
                 # One read gets the packet and the head of the next one.

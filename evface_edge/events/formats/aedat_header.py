@@ -13,6 +13,7 @@ _SENSORS = (
     (r"davis240", SensorSize(240, 180)),
     (r"davis346", SensorSize(346, 260)),
     (r"davis640", SensorSize(640, 480)),
+    (r"dvs640", SensorSize(640, 480)),
     (r"davis128", SensorSize(128, 128)),
     (r"davis208", SensorSize(208, 192)),
     (r"dvxplorer[_ ]lite", SensorSize(320, 240)),

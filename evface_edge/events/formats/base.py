@@ -2,11 +2,12 @@
 
 A module in this package offers
 
-    read(path: Path, size: SensorSize | None, options: Mapping[str, str]) -> Contents
+    read(path: Path, options: ReadOptions) -> Contents
 
 which reads the header, and raises EventFormatError where the file is damaged or of another kind.
-`size` is the sensor size given by the caller, which has priority over the header. A format that
-can be written has a module with a subclass of `Writer` named `Writer`.
+What the caller states in `options` has priority over the file; what neither states is decided by
+`inference.py`. A format that can be written has a module with a subclass of `Writer` named
+`Writer`.
 """
 
 from __future__ import annotations
@@ -15,15 +16,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from evface_edge.errors import ConfigError, EventFormatError
 from evface_edge.events.array import EventArray
+from evface_edge.events.formats.inference import Fact
 from evface_edge.geometry import SensorSize
 
 if TYPE_CHECKING:
     from evface_edge.events.validation import Validator
 
+#: Options for writing.
 Options = Mapping[str, str]
 
 
@@ -32,17 +35,23 @@ class Contents:
     """A recording whose header was read.
 
     Attributes:
-        size: of the sensor.
         packets: starts a pass over the events. It yields validated events, and raises
             EventFormatError at the first damage, with the byte offset if it is known.
-        details: facts from the header, shown by `evface-edge info`.
+        facts: what the reading depends on, and how it is known; shown by `evface-edge info`.
+        details: from the header, shown by `evface-edge info`.
         data_bytes: after the header, in formats whose data need not be events.
     """
 
-    size: SensorSize
+    facts: tuple[Fact[Any], ...]
     packets: Callable[[Validator], Iterator[EventArray]]
     details: Mapping[str, str] = field(default_factory=dict)
     data_bytes: int = 0
+
+    @property
+    def size(self) -> SensorSize:
+        """Of the sensor: the value of the first fact."""
+        size: SensorSize = self.facts[0].value
+        return size
 
 
 class Writer(ABC):
@@ -68,19 +77,6 @@ def choose(options: Options, name: str, allowed: tuple[str, ...], default: str) 
     if value not in allowed:
         raise ConfigError(name, value, " or ".join(allowed))
     return value
-
-
-def sensor_size(path: Path, given: SensorSize | None, header: SensorSize | None) -> SensorSize:
-    """The size given by the caller, or else that of the header; EventFormatError without both."""
-    size = given or header
-    if size is None:
-        raise EventFormatError(
-            "the file does not state the sensor size",
-            path=path,
-            field="size",
-            fix=f"give it as '{path.name}?width=640&height=480', with the numbers of your sensor",
-        )
-    return size
 
 
 def header_size(path: Path, width: int, height: int) -> SensorSize:

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from evface_edge.errors import EventFormatError
 from evface_edge.events.array import EventArray
 from evface_edge.events.formats import base, prophesee_header
-from evface_edge.events.formats.base import Contents, Options, check_size, choose, sensor_size
+from evface_edge.events.formats.base import Contents, Options, check_size, choose
+from evface_edge.events.formats.inference import sensor_size
+from evface_edge.events.formats.options import ReadOptions
 from evface_edge.events.formats.reading import (
     PERIOD_US,
     Selected,
@@ -34,7 +36,7 @@ _CD_TYPES = (0x00, 0x0C)
 _BITS = {"1": (9, 8), "2": (14, 14)}
 
 
-def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
+def read(path: Path, options: ReadOptions) -> Contents:
     header = prophesee_header.read(path)
     with path.open("rb") as file:
         file.seek(header.end)
@@ -53,7 +55,7 @@ def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
     version = header.fields.get("version", "2")
     if version not in _BITS:
         raise EventFormatError(f"DAT version {version!r}, expected 1 or 2", path=path)
-    bits_x, bits_y = _BITS[choose(options, "version", tuple(_BITS), version)]
+    bits_x, bits_y = _BITS[options.version or version]
     origin_us = header.time_origin_us(path)
 
     def packets(validator: Validator) -> Iterator[EventArray]:
@@ -71,7 +73,8 @@ def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
             end = path.stat().st_size
             yield from record_packets(file, _RECORD, columns, validator, end=end)
 
-    return Contents(sensor_size(path, size, header.size(path)), packets, dict(header.fields))
+    size = sensor_size(path, options, header.size(path), "the header")
+    return Contents((size,), packets, dict(header.fields))
 
 
 class Writer(base.Writer):

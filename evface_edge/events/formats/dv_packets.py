@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from evface_edge.errors import printable
 from evface_edge.events.formats.base import header_size
+from evface_edge.events.formats.inference import one_of
 from evface_edge.geometry import SensorSize
 
 #: An event; three bytes of padding follow.
@@ -34,6 +36,24 @@ _COMPRESSIONS = {0: "none", 1: "lz4", 2: "lz4", 3: "zstd", 4: "zstd"}
 
 
 @dataclass(frozen=True)
+class Stream:
+    """A stream of events.
+
+    Attributes:
+        source: name of the camera; empty if it is not stated.
+        size: of the sensor, if it is stated.
+    """
+
+    source: str
+    size: SensorSize | None
+
+    @property
+    def title(self) -> str:
+        """For people: "DAVIS346_00000499, 346×260"."""
+        return ", ".join(str(part) for part in (self.source, self.size) if part)
+
+
+@dataclass(frozen=True)
 class Header:
     """An IOHeader.
 
@@ -41,15 +61,24 @@ class Header:
         compression: of the packets: "none", "lz4" or "zstd".
         table_position: byte offset of the table after the last packet; -1 without a table.
         kinds: type identifiers of all streams.
-        stream: number of the first stream of events; None if there is none.
-        size: of the sensor of that stream, if it is stated.
+        streams: those of events, by their numbers.
     """
 
     compression: str
     table_position: int
     kinds: str
-    stream: int | None
-    size: SensorSize | None
+    streams: Mapping[int, Stream]
+
+    def choose(self, path: Path, number: int | None) -> tuple[int, Stream]:
+        """The stream of that number, or else the only one of events.
+
+        Raises:
+            ConfigError: there is no such stream of events.
+            EventFormatError: there are several, and no number is given.
+        """
+        choices = {str(key): stream.title for key, stream in self.streams.items()}
+        chosen = int(one_of(path, "stream", choices, number, "stream").value)
+        return chosen, self.streams[chosen]
 
 
 def parse_header(data: bytes, path: Path) -> Header:
@@ -64,17 +93,17 @@ def parse_header(data: bytes, path: Path) -> Header:
     if code not in _COMPRESSIONS:
         raise ValueError(f"unknown compression {code}")
     kinds: list[str] = []
-    stream = size = None
-    for number, kind, stated in _streams(table.text(2), path):
+    streams: dict[int, Stream] = {}
+    for number, kind, stream in _streams(table.text(2), path):
         kinds.append(kind)
-        if kind == EVENTS and stream is None:
-            stream, size = number, stated
+        if kind == EVENTS:
+            streams.setdefault(number, stream)
     position = table.integer(1, "q", -1)
-    return Header(_COMPRESSIONS[code], position, ", ".join(kinds) or "none", stream, size)
+    return Header(_COMPRESSIONS[code], position, ", ".join(kinds) or "none", streams)
 
 
-def _streams(text: str, path: Path) -> list[tuple[int, str, SensorSize | None]]:
-    """Number, type and sensor size of each stream, from the XML tree that DV writes.
+def _streams(text: str, path: Path) -> list[tuple[int, str, Stream]]:
+    """Number and type of each stream, from the XML tree that DV writes.
 
     The tree has one `<node path=".../outInfo/N/">` for each. It is searched rather than parsed,
     so that malicious XML (entity expansion) does no harm.
@@ -88,7 +117,9 @@ def _streams(text: str, path: Path) -> list[tuple[int, str, SensorSize | None]]:
         width = re.search(r'key="sizeX"[^<>]*>([0-9]{1,6})<', part)
         height = re.search(r'key="sizeY"[^<>]*>([0-9]{1,6})<', part)
         size = header_size(path, int(width[1]), int(height[1])) if width and height else None
-        streams.append((int(match[1]), printable(kind[1]) if kind else "unknown", size))
+        source = re.search(r'key="source"[^<>]*>([^<>]*)<', part)
+        stream = Stream(printable(source[1]) if source else "", size)
+        streams.append((int(match[1]), printable(kind[1]) if kind else "unknown", stream))
     return streams
 
 

@@ -19,6 +19,8 @@ from evface_edge.events.array import EventArray
 from evface_edge.events.compiled import compiled
 from evface_edge.events.formats import base
 from evface_edge.events.formats.base import Contents, Options, check_size, header_size
+from evface_edge.events.formats.inference import sensor_size
+from evface_edge.events.formats.options import ReadOptions
 from evface_edge.events.formats.reading import decode_file
 from evface_edge.events.validation import LAST, VALID, Validator, check_event
 from evface_edge.geometry import SensorSize
@@ -92,7 +94,7 @@ def _decode(
     return i, count, fault
 
 
-def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
+def read(path: Path, options: ReadOptions) -> Contents:
     with path.open("rb") as file:
         head = file.read(20)
     if not head.startswith(MAGIC) or len(head) < 16:
@@ -122,7 +124,10 @@ def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
         state = np.array([0, stated.height], np.int64)
         return decode_file(path, start, np.dtype(np.uint8), decode, state, validator)
 
-    return Contents(size or stated, packets, {"version": str(version), "kind": kind})
+    reason = "the header" if version == 2 else "the sensor of version 1"
+    size = sensor_size(path, options, stated, reason)
+    data_bytes = path.stat().st_size - start
+    return Contents((size,), packets, {"version": str(version), "kind": kind}, data_bytes)
 
 
 #: 2^32 µs (71 minutes): 34 MB of overflow bytes before the first event.

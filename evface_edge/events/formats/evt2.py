@@ -14,7 +14,8 @@ import numpy as np
 
 from evface_edge.events.compiled import compiled
 from evface_edge.events.formats import prophesee_raw
-from evface_edge.events.formats.base import Contents, Options
+from evface_edge.events.formats.base import Contents
+from evface_edge.events.formats.options import ReadOptions
 from evface_edge.events.limits import MAX_STEP_FORWARD_US
 from evface_edge.events.validation import (
     HEIGHT,
@@ -27,7 +28,6 @@ from evface_edge.events.validation import (
     last_time,
     periods,
 )
-from evface_edge.geometry import SensorSize
 
 PERIOD_US = 1 << 34
 #: A step back of the upper 28 bits by more than this is a rollover: one period later, it is a
@@ -99,8 +99,8 @@ def _encode(events: Any, origin: int, state: Any, out: Any) -> int:
     return count
 
 
-def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
-    return prophesee_raw.read(path, size, "EVT2", "<u4", decode)
+def read(path: Path, options: ReadOptions) -> Contents:
+    return prophesee_raw.read(path, options, "EVT2", "<u4", decode)
 
 
 class Writer(prophesee_raw.RawWriter):

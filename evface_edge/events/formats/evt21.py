@@ -1,7 +1,8 @@
 """Prophesee EVT2.1: words of 64 bits, up to 32 events of one row and polarity each.
 
 https://docs.prophesee.ai/stable/data/encoding_formats/evt21.html. Timestamps are as in
-EVT2. The header has `endianness=legacy` if the upper half of each word comes first (IMX636).
+EVT2. The header has `endianness=legacy` if the upper half of each word comes first (IMX636), after
+the format or in a line of its own. Without it, the words themselves tell.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 from evface_edge.errors import EventFormatError
 from evface_edge.events.compiled import compiled
 from evface_edge.events.formats import prophesee_header, prophesee_raw
-from evface_edge.events.formats.base import Contents, Options, choose
+from evface_edge.events.formats.base import Contents
 from evface_edge.events.formats.evt2 import (
     CONTINUED,
     ON,
@@ -24,6 +25,8 @@ from evface_edge.events.formats.evt2 import (
     TIME_HIGH,
     TRIGGER,
 )
+from evface_edge.events.formats.inference import Fact, word_order
+from evface_edge.events.formats.options import ReadOptions
 from evface_edge.events.formats.prophesee_raw import WORD_EVENTS, Words
 from evface_edge.events.validation import (
     HEIGHT,
@@ -36,7 +39,11 @@ from evface_edge.events.validation import (
     last_time,
     periods,
 )
-from evface_edge.geometry import SensorSize
+
+#: Kinds of words that exist.
+_KINDS = (0, ON, TIME_HIGH, TRIGGER, OTHERS, CONTINUED)
+#: Words that show their order, if the header does not state it.
+_LOOKED_AT = 4096
 
 # The number of the lowest bit set, looked up by a product whose upper 5 bits are all different
 # (de Bruijn; Leiserson, Prokop, Randall 1998).
@@ -100,12 +107,28 @@ def _swap_halves(words: Words) -> Words:
     return (words >> np.uint64(32)) | (words << np.uint64(32))
 
 
-def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
-    stated = prophesee_header.read(path).format_options.get("endianness", "little")
-    if stated not in ("little", "legacy"):
-        raise EventFormatError(
-            f"the header states the endianness {stated!r}, expected 'little' or 'legacy'", path=path
-        )
-    endianness = choose(options, "endianness", ("little", "legacy"), stated)
-    prepare = _swap_halves if endianness == "legacy" else None
-    return prophesee_raw.read(path, size, "EVT21", "<u8", decode, prepare)
+def read(path: Path, options: ReadOptions) -> Contents:
+    order = _word_order(path, options)
+    prepare = _swap_halves if order.value == "legacy" else None
+    return prophesee_raw.read(path, options, "EVT21", "<u8", decode, prepare, (order,))
+
+
+def _word_order(path: Path, options: ReadOptions) -> Fact[str]:
+    """The order of the halves of a word.
+
+    Raises:
+        EventFormatError: the header states an unknown one.
+    """
+    if options.endianness is not None:
+        return Fact("word order", options.endianness, "given")
+    header = prophesee_header.read(path)
+    stated = header.format_options.get("endianness", header.fields.get("endianness"))
+    if stated is not None:
+        if stated not in ("little", "legacy"):
+            raise EventFormatError(
+                f"the header states the endianness {stated!r}, expected 'little' or 'legacy'",
+                path=path,
+            )
+        return Fact("word order", stated, "stated", "the header")
+    words = np.fromfile(path, "<u8", _LOOKED_AT, offset=header.end)
+    return word_order(words, _KINDS, TIME_HIGH)

@@ -14,7 +14,8 @@ import numpy as np
 
 from evface_edge.events.compiled import compiled
 from evface_edge.events.formats import prophesee_raw
-from evface_edge.events.formats.base import Contents, Options
+from evface_edge.events.formats.base import Contents
+from evface_edge.events.formats.options import ReadOptions
 from evface_edge.events.validation import (
     HEIGHT,
     LAST,
@@ -26,7 +27,6 @@ from evface_edge.events.validation import (
     last_time,
     periods,
 )
-from evface_edge.geometry import SensorSize
 
 PERIOD_US = 1 << 24
 _Y, _NO_CD_Y, _X, _BASE_X, _VECTOR_12, _VECTOR_8, _TIME_LOW, _CONTINUED_4 = range(8)
@@ -152,8 +152,8 @@ def _encode(events: Any, origin: int, state: Any, out: Any) -> int:
     return count
 
 
-def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
-    return prophesee_raw.read(path, size, "EVT3", "<u2", decode)
+def read(path: Path, options: ReadOptions) -> Contents:
+    return prophesee_raw.read(path, options, "EVT3", "<u2", decode)
 
 
 class Writer(prophesee_raw.RawWriter):

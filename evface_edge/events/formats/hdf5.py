@@ -6,13 +6,15 @@
 | DSEC | `events/{t,x,y,p}` in µs, plus `t_offset` | 640×480 |
 | TUM-VIE | `events/{t,x,y,p}` in µs, `ms_to_idx` | 1280×720 |
 | MVSEC | `davis/left/events` (N, 4): x, y, t in s, p | 346×260 |
-| other | t, x, y, p (or ts, xs, ys, ps) at the root, in `events`, or in `?group=` | attributes |
+| v2e | `events` (N, 4) uint32: t in µs, x, y, p | not stated |
+| other | t, x, y, p (or ts, xs, ys, ps) at the root, in `events`, or elsewhere | attributes |
 
-Integer timestamps are in µs and floating-point ones in s, unless `?time_unit=` is given.
+What is left open (unit of time, order of columns, which of two cameras) is found by `inference.py`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -25,15 +27,17 @@ from numpy.typing import NDArray
 
 from evface_edge.errors import EventFormatError, RuntimeUnavailable, first_line, printable
 from evface_edge.events.array import EventArray
-from evface_edge.events.formats.base import (
-    Contents,
-    Options,
-    choose,
-    header_size,
+from evface_edge.events.formats.base import Contents, header_size, with_offset
+from evface_edge.events.formats.inference import (
+    Fact,
+    TimeSample,
+    column_order,
+    one_of,
     sensor_size,
-    with_offset,
+    time_unit,
 )
-from evface_edge.events.formats.reading import CHUNK_RECORDS
+from evface_edge.events.formats.options import ReadOptions
+from evface_edge.events.formats.reading import CHUNK_RECORDS, as_integers, microseconds
 from evface_edge.events.validation import Validator
 from evface_edge.geometry import SensorSize
 
@@ -42,7 +46,17 @@ ECF_FILTER = 0x8ECF
 
 _FIELDS = ("t", "x", "y", "p")
 _PLURALS = ("ts", "xs", "ys", "ps")
-_UNITS_US = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}
+#: Layout → its sensor, the unit of its times, and the order of its columns if they have no names.
+_LAYOUTS = {
+    "Metavision": (None, "us", None),
+    "DSEC": (SensorSize(640, 480), "us", None),
+    "TUM-VIE": (SensorSize(1280, 720), "us", None),
+    "MVSEC": (SensorSize(346, 260), "s", "xytp"),
+    "columns": (None, None, None),
+    "table": (None, None, None),
+}
+#: Events at the start that show what a file leaves open.
+_SAMPLED, _TAIL = 65536, 33
 # What h5py raises for damaged files.
 _ERRORS = (OSError, RuntimeError, ValueError, KeyError, TypeError, OverflowError)
 
@@ -54,19 +68,70 @@ class _Location:
     layout: str
     datasets: tuple[str, ...]
     offset_us: int = 0
+    group: str | None = None
 
 
-def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
-    unit = choose(options, "time_unit", (*_UNITS_US, "auto"), "auto")
+@dataclass(frozen=True)
+class _Reading:
+    """How the datasets are read: the places of t, x, y, p in a table without names, and units."""
+
+    location: _Location
+    places: tuple[int, ...]
+    unit: str
+
+
+def read(path: Path, options: ReadOptions) -> Contents:
     with _opened(path) as file:
-        location = _locate(file, path, options.get("group"))
-        size = sensor_size(path, size, _stated_size(file, path, location))
+        location = _locate(file, path, options)
+        sensor, stated_unit, stated_order = _LAYOUTS[location.layout]
+        reason = f"the layout of {location.layout}"
+        size = sensor_size(path, options, _stated_size(file, path, location) or sensor, reason)
+        facts: list[Fact[Any]] = [size]
+        if location.group is not None:
+            how = "stated" if options.group is None else "given"
+            facts.append(Fact("stream", location.group, how, "the group"))
+        datasets = [file[name] for name in location.datasets]
+        places: tuple[int, ...] = (0, 1, 2, 3)
+        head, tail = _sample(datasets, stated_unit)
+        if datasets[0].ndim == 2 and len(datasets) == 1:
+            order = Fact("columns", stated_order or "", "stated", reason)
+            if options.columns is not None or stated_order is None:
+                known = dataclasses.replace(options, size=size.value)
+                usual = "txyp" if head.dtype == np.uint32 else None  # as v2e writes it
+                order = column_order(path, head, known, usual)
+            facts.append(order)
+            places = tuple(order.value.index(field) for field in _FIELDS)
+            if head.dtype == np.uint32 and order.value == "txyp":
+                stated_unit, reason = "us", "the layout of v2e"
+            head, tail = head[:, places[0]], tail[:, places[0]]
+        sample = TimeSample.of(head, tail, len(datasets[0]))
+        unit = time_unit(path, sample, options, stated_unit, reason)
+        reading = _Reading(location, places, unit.value)
 
     def packets(validator: Validator) -> Iterator[EventArray]:
         with _opened(path) as file:
-            yield from _packets(file, location, unit, validator)
+            yield from _packets(file, reading, validator)
 
-    return Contents(size, packets, {"layout": location.layout})
+    return Contents((*facts, unit), packets, {"layout": location.layout})
+
+
+def _sample(datasets: Sequence[Any], unit: str | None) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The first and last times, or rows of a table without names; none if they are not needed."""
+    dataset = datasets[0]
+    parts = []
+    for start, stop in ((0, _SAMPLED), (max(0, len(dataset) - _TAIL), None)):
+        part = np.empty((0, *dataset.shape[1:]), np.int64)
+        if unit is None:
+            with suppress(*_ERRORS):  # found again, and reported, when the events are read
+                part = dataset[start:stop]
+        if part.dtype.names:
+            part = part["t"]
+        if len(datasets) > 1:
+            part = part.reshape(-1)
+        if part.dtype.kind not in "iubf":
+            part = np.empty(0, np.int64)
+        parts.append(part)
+    return parts[0], parts[1]
 
 
 @contextmanager
@@ -95,31 +160,72 @@ def _format_errors(path: Path, offset: Callable[[], int | None] = lambda: None) 
         raise EventFormatError(reason, path=path, offset=offset()) from None
 
 
-def _locate(file: Any, path: Path, group: str | None) -> _Location:
+def _locate(file: Any, path: Path, options: ReadOptions) -> _Location:
+    """Where the events are: in the usual places, or else in the only group that has any.
+
+    Raises:
+        ConfigError: the given group has none.
+        EventFormatError: several groups have events, or none.
+    """
     import h5py
 
-    if group is None and isinstance(file.get("CD/events"), h5py.Dataset):
-        return _Location("Metavision", ("CD/events",))
-    if group is None and isinstance(file.get("davis/left/events"), h5py.Dataset):
-        group = "davis/left"
-    for prefix in (f"{group}/",) if group else ("events/", ""):
-        for names in (_FIELDS, _PLURALS):
-            datasets = tuple(prefix + name for name in names)
-            if all(isinstance(file.get(name), h5py.Dataset) for name in datasets):
-                return _column_location(file, prefix, datasets)
-    for name in (group, f"{group}/events") if group else ("events",):
-        table = file.get(name)
-        if isinstance(table, h5py.Dataset):
-            if table.dtype.names and set(_FIELDS) <= set(table.dtype.names) and table.ndim == 1:
-                return _Location("table", (name,))
-            if table.ndim == 2 and table.shape[1] == 4:
-                return _Location("MVSEC", (name,))
-    found = printable(", ".join(sorted(file)[:10])) or "nothing"
-    raise EventFormatError(
-        f"holds {found}{f' and no events in {group}' if group else ''}; expected t, x, y, p at the "
-        "root or in events; give their group with ?group=",
-        path=path,
-    )
+    if options.group is None:
+        if isinstance(file.get("CD/events"), h5py.Dataset):
+            return _Location("Metavision", ("CD/events",))
+        for group in ("events", ""):
+            location = _in_group(file, group)
+            if location is not None:
+                return location
+    groups = dict(_groups(file))
+    if not groups or (options.group is not None and options.group not in groups):
+        found = printable(", ".join(sorted(file)[:10])) or "nothing"
+        given = f" and no events in {options.group}" if options.group else ""
+        raise EventFormatError(
+            f"holds {found}{given}; expected t, x, y, p at the root or in events; give their group "
+            "with ?group=",
+            path=path,
+        )
+    choices = dict.fromkeys(groups, "")
+    chosen = one_of(path, "stream", choices, options.group, "group").value
+    return dataclasses.replace(groups[chosen], group=chosen)
+
+
+def _groups(file: Any) -> Iterator[tuple[str, _Location]]:
+    """All groups with events, and where these are."""
+    import h5py
+
+    names: list[str] = []
+    file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Group) else None)
+    for name in names:
+        location = _in_group(file, name)
+        if location is not None:
+            yield name, location
+
+
+def _in_group(file: Any, group: str) -> _Location | None:
+    """Events in a group, or in its table `events`; None if there are none."""
+    import h5py
+
+    prefix = f"{group}/" if group else ""
+    for names in (_FIELDS, _PLURALS):
+        datasets = tuple(prefix + name for name in names)
+        if all(_is_column(file.get(name)) for name in datasets):
+            return _column_location(file, prefix, datasets)
+    name = f"{prefix}events" if group != "events" else "events"
+    table = file.get(name)
+    if isinstance(table, h5py.Dataset):
+        if table.dtype.names and set(_FIELDS) <= set(table.dtype.names) and table.ndim == 1:
+            return _Location("table", (name,))
+        if table.ndim == 2 and table.shape[1] == 4:
+            return _Location("MVSEC" if name.startswith("davis/") else "table", (name,))
+    return None
+
+
+def _is_column(item: Any) -> bool:
+    """Whether it is a dataset (N,) or (N, 1)."""
+    import h5py
+
+    return isinstance(item, h5py.Dataset) and (item.ndim == 1 or item.shape[1:] == (1,))
 
 
 def _column_location(file: Any, prefix: str, datasets: tuple[str, ...]) -> _Location:
@@ -138,25 +244,23 @@ def _stated_size(file: Any, path: Path, location: _Location) -> SensorSize | Non
             return header_size(path, int(match[1]), int(match[2]))
         if "width" in holder.attrs and "height" in holder.attrs:
             return header_size(path, int(holder.attrs["width"]), int(holder.attrs["height"]))
-    sizes = {"DSEC": (640, 480), "TUM-VIE": (1280, 720), "MVSEC": (346, 260)}
-    return SensorSize(*sizes[location.layout]) if location.layout in sizes else None
+    return None
 
 
 def _text(value: object) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
-def _packets(
-    file: Any, location: _Location, unit: str, validator: Validator
-) -> Iterator[EventArray]:
+def _packets(file: Any, reading: _Reading, validator: Validator) -> Iterator[EventArray]:
+    location = reading.location
     datasets = [file[name] for name in location.datasets]
     lengths = {len(dataset) for dataset in datasets}
     total = min(lengths)
     done = 0
     with _format_errors(validator.path, lambda: _offset(datasets[0], done)):
-        for columns in _blocks(datasets, location, total, validator):
-            t = _microseconds(columns[0], unit) + location.offset_us
-            x, y, p = (_as_integers(column) for column in columns[1:])
+        for columns in _blocks(datasets, reading, total, validator):
+            t = microseconds(columns[0], reading.unit) + location.offset_us
+            x, y, p = (as_integers(column) for column in columns[1:])
             yield from validator.validate((t, x, y, p))
             done += len(t)
             validator.fraction = done / total
@@ -183,7 +287,7 @@ def _offset(dataset: Any, index: int) -> int | None:
 
 
 def _blocks(
-    datasets: Sequence[Any], location: _Location, total: int, validator: Validator
+    datasets: Sequence[Any], reading: _Reading, total: int, validator: Validator
 ) -> Iterator[list[NDArray[Any]]]:
     table = datasets[0]
     if len(datasets) == 1 and _has_ecf(table):
@@ -195,12 +299,12 @@ def _blocks(
         stop = min(start + CHUNK_RECORDS, total)
         rows = table.chunks[0] if table.chunks else CHUNK_RECORDS
         try:
-            block = _block(datasets, location, start, stop)
+            block = _block(datasets, reading, start, stop)
         except _ERRORS:
             # One of several chunks is damaged: keep those before it.
             for part in range(start, stop, rows):
                 try:
-                    block = _block(datasets, location, part, min(part + rows, stop))
+                    block = _block(datasets, reading, part, min(part + rows, stop))
                 except _ERRORS as error:
                     reason = f"the HDF5 file is damaged: {first_line(error)}"
                     offset = _offset(table, part)
@@ -212,15 +316,13 @@ def _blocks(
             yield block
 
 
-def _block(
-    datasets: Sequence[Any], location: _Location, start: int, stop: int
-) -> list[NDArray[Any]]:
+def _block(datasets: Sequence[Any], reading: _Reading, start: int, stop: int) -> list[NDArray[Any]]:
     """Rows of t, x, y, p (N,)."""
     if len(datasets) == 4:
-        return [dataset[start:stop] for dataset in datasets]
+        return [dataset[start:stop].reshape(-1) for dataset in datasets]
     block = datasets[0][start:stop]
-    if location.layout == "MVSEC":
-        return [block[:, column] for column in (2, 0, 1, 3)]
+    if block.ndim == 2:
+        return [block[:, place] for place in reading.places]
     return [block[field] for field in _FIELDS]
 
 
@@ -228,23 +330,3 @@ def _has_ecf(table: Any) -> bool:
     properties = table.id.get_create_plist()
     filters = range(properties.get_nfilters())
     return any(properties.get_filter(index)[0] == ECF_FILTER for index in filters)
-
-
-def _microseconds(t: NDArray[Any], unit: str) -> NDArray[np.int64]:
-    if t.dtype.kind == "f":
-        scale = _UNITS_US["s" if unit == "auto" else unit]
-        return _as_integers(np.rint(t.astype(np.float64) * scale))
-    whole = np.minimum(t, np.uint64(2**62)).astype(np.int64) if t.dtype.kind == "u" else t
-    if unit in ("auto", "us"):
-        return whole.astype(np.int64)
-    return _as_integers(np.rint(whole.astype(np.float64) * _UNITS_US[unit]))
-
-
-def _as_integers(column: NDArray[Any]) -> NDArray[np.int64]:
-    """Integers; values beyond 62 bits become -2^62, which fails validation."""
-    if column.dtype.kind == "f":
-        fits = np.abs(column) < 2.0**62
-        return np.where(fits, column, -(2.0**62)).astype(np.int64)
-    if column.dtype.kind not in "iub":
-        raise TypeError(f"a column of {column.dtype}, expected numbers")
-    return column.astype(np.int64)

@@ -1,4 +1,4 @@
-"""NumPy .npy files: a structured array with fields t, x, y, p, or integers (N, 4) in that order."""
+"""NumPy .npy files: a structured array with fields t, x, y, p, or integers (N, 4)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,22 @@ from numpy.typing import NDArray
 from evface_edge.errors import EventFormatError, first_line
 from evface_edge.events.array import EVENT_DTYPE, EventArray
 from evface_edge.events.formats import base
-from evface_edge.events.formats.base import Contents, Options, sensor_size
-from evface_edge.events.formats.reading import Selected, record_packets
+from evface_edge.events.formats.base import Contents, Options
+from evface_edge.events.formats.inference import (
+    Fact,
+    TimeSample,
+    column_order,
+    sensor_size,
+    time_unit,
+)
+from evface_edge.events.formats.options import ReadOptions
+from evface_edge.events.formats.reading import Selected, microseconds, record_packets
 from evface_edge.events.validation import Validator
 from evface_edge.geometry import SensorSize
 
 FIELDS = ("t", "x", "y", "p")
+#: First rows that show how an array is laid out.
+SAMPLED = 65536
 
 
 @dataclass(frozen=True)
@@ -26,19 +36,70 @@ class NpyHeader:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
+    @property
+    def record(self) -> np.dtype[Any]:
+        """The type of a row."""
+        return self.dtype if self.dtype.names else np.dtype((self.dtype, (4,)))
 
-def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
+    def rows(self, data: bytes) -> NDArray[Any]:
+        """Whole rows at the start of `data`, at most those of the array."""
+        count = min(len(data) // self.record.itemsize, self.shape[0])
+        return np.frombuffer(data, self.record, count)
+
+
+def read(path: Path, options: ReadOptions) -> Contents:
     with path.open("rb") as file:
         header = read_header(file, path)
         start = file.tell()
-    check_array(header, path)
+        check_array(header, path)
+        rows = header.rows(file.read(header.record.itemsize * SAMPLED))
+        here = (path.stat().st_size - start) // header.record.itemsize
+        count = min(header.shape[0], here)
+        file.seek(start + max(0, count - len(rows)) * header.record.itemsize)
+        tail = header.rows(file.read(header.record.itemsize * min(len(rows), count)))
+    layout = find_layout(path, header, rows, tail, count, options)
 
     def packets(validator: Validator) -> Iterator[EventArray]:
         with path.open("rb") as file:
             file.seek(start)
-            yield from array_packets(file, header, validator, end=path.stat().st_size)
+            yield from array_packets(file, header, layout, validator, end=path.stat().st_size)
 
-    return Contents(sensor_size(path, size, None), packets, {"dtype": str(header.dtype)})
+    size = sensor_size(path, options, None)
+    return Contents((size, *layout.facts), packets, {"dtype": str(header.dtype)})
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the rows of an array are read.
+
+    Attributes:
+        places: of t, x, y, p, in a table without names; None with names.
+        unit: of t.
+    """
+
+    places: tuple[int, ...] | None
+    unit: str
+    facts: tuple[Fact[Any], ...]
+
+
+def find_layout(
+    path: Path,
+    header: NpyHeader,
+    rows: NDArray[Any],
+    tail: NDArray[Any],
+    count: int,
+    options: ReadOptions,
+) -> Layout:
+    """The layout of an array, from its first and last rows; `count` is the number of all rows."""
+    if header.dtype.names:
+        stated = "us" if header.dtype == EVENT_DTYPE else None
+        sample = TimeSample.of(rows["t"], tail["t"], count)
+        unit = time_unit(path, sample, options, stated, "the type of this package")
+        return Layout(None, unit.value, (unit,))
+    order = column_order(path, rows, options, "txyp")
+    places = tuple(order.value.index(field) for field in FIELDS)
+    unit = time_unit(path, TimeSample.of(rows[:, places[0]], tail[:, places[0]], count), options)
+    return Layout(places, unit.value, (order, unit))
 
 
 def check_array(header: NpyHeader, path: Path) -> None:
@@ -97,7 +158,13 @@ def check_columns(dtypes: Mapping[str, np.dtype[Any]], path: Path) -> None:
 
 
 def array_packets(
-    file: BinaryIO, header: NpyHeader, validator: Validator, *, end: int, compressed: bool = False
+    file: BinaryIO,
+    header: NpyHeader,
+    layout: Layout,
+    validator: Validator,
+    *,
+    end: int,
+    compressed: bool = False,
 ) -> Iterator[EventArray]:
     """Yields the events of the array whose data starts at the position of `file`.
 
@@ -107,15 +174,17 @@ def array_packets(
     """
 
     def columns(records: NDArray[Any]) -> Selected:
-        if header.dtype.names:
-            return (records["t"], records["x"], records["y"], records["p"]), None
-        t, x, y, p = records.T
+        if layout.places is None:
+            t, x, y, p = (records[field] for field in FIELDS)
+        else:
+            t, x, y, p = (records[:, place] for place in layout.places)
+        if layout.unit != "us":
+            t = microseconds(t, layout.unit)
         return (t, x, y, p), None
 
-    dtype = header.dtype if header.dtype.names else np.dtype((header.dtype, (4,)))
     return record_packets(
         file,
-        dtype,
+        header.record,
         columns,
         validator,
         end=end,

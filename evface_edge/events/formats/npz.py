@@ -20,18 +20,22 @@ from evface_edge.events.formats.base import (
     Contents,
     Options,
     header_size,
-    sensor_size,
     with_offset,
 )
+from evface_edge.events.formats.inference import TimeSample, sensor_size, time_unit
 from evface_edge.events.formats.npy import (
     FIELDS,
+    SAMPLED,
+    Layout,
     NpyHeader,
     array_packets,
     check_array,
     check_columns,
+    find_layout,
     read_header,
 )
-from evface_edge.events.formats.reading import CHUNK_RECORDS
+from evface_edge.events.formats.options import ReadOptions
+from evface_edge.events.formats.reading import CHUNK_RECORDS, microseconds
 from evface_edge.events.validation import Validator
 from evface_edge.geometry import SensorSize
 
@@ -46,7 +50,7 @@ _ZIP_ERRORS = (
 )
 
 
-def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
+def read(path: Path, options: ReadOptions) -> Contents:
     with _open(path) as archive:
         names = {name.removesuffix(".npy") for name in archive.namelist()}
         stated = _stated_size(archive, path) if {"width", "height"} <= names else None
@@ -67,6 +71,11 @@ def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
         check_columns({name: header.dtype for name, header in headers.items()}, path)
     else:
         check_array(headers["events"], path)
+    if members == FIELDS and stated is not None:
+        unit = time_unit(path, TimeSample.none(), options, "us", "the layout of this package")
+        layout = Layout(None, unit.value, (unit,))
+    else:
+        layout = _layout(path, headers, options)
 
     def packets(validator: Validator) -> Iterator[EventArray]:
         with _open(path) as archive, contextlib.ExitStack() as stack:
@@ -76,14 +85,33 @@ def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
                 read_header(file, path)
                 files.append(file)
             if members == FIELDS:
-                yield from _column_packets(files, headers, validator)
+                yield from _column_packets(files, headers, layout.unit, validator)
             else:
                 end = archive.getinfo("events.npy").file_size
                 yield from array_packets(
-                    files[0], headers["events"], validator, end=end, compressed=True
+                    files[0], headers["events"], layout, validator, end=end, compressed=True
                 )
 
-    return Contents(sensor_size(path, size, stated), packets)
+    size = sensor_size(path, options, stated, "the arrays width and height")
+    return Contents((size, *layout.facts), packets)
+
+
+def _layout(path: Path, headers: Mapping[str, NpyHeader], options: ReadOptions) -> Layout:
+    """The layout, from the first rows of t or of the whole table."""
+    name = "t" if "t" in headers else "events"
+    header = headers[name]
+    dtype = header.dtype if name == "t" else header.record
+    with _open(path) as archive, archive.open(f"{name}.npy") as file:
+        read_header(file, path)
+        try:
+            data = file.read(dtype.itemsize * SAMPLED)
+        except _ZIP_ERRORS:  # found again, and reported, when the events are read
+            data = b""
+    rows = np.frombuffer(data, dtype, min(len(data) // dtype.itemsize, header.shape[0]))
+    if name == "events":
+        return find_layout(path, header, rows, rows, len(rows), options)
+    unit = time_unit(path, TimeSample.of(rows, rows, len(rows)), options)
+    return Layout(None, unit.value, (unit,))
 
 
 @contextlib.contextmanager
@@ -128,7 +156,7 @@ def _stated_size(archive: zipfile.ZipFile, path: Path) -> SensorSize:
 
 
 def _column_packets(
-    files: Sequence[BinaryIO], headers: Mapping[str, NpyHeader], validator: Validator
+    files: Sequence[BinaryIO], headers: Mapping[str, NpyHeader], unit: str, validator: Validator
 ) -> Iterator[EventArray]:
     total = headers["t"].shape[0]
     done = 0
@@ -140,7 +168,10 @@ def _column_packets(
             data = file.read(wanted * dtype.itemsize)
             columns.append(np.frombuffer(data, dtype, len(data) // dtype.itemsize))
         count = min(map(len, columns))
-        yield from validator.validate([column[:count] for column in columns])
+        columns = [column[:count] for column in columns]
+        if unit != "us":
+            columns[0] = microseconds(columns[0], unit)
+        yield from validator.validate(columns)
         done += count
         validator.fraction = done / total
         if count < wanted:

@@ -18,6 +18,7 @@ _SENSORS = (
     (re.compile(r"gen3", re.IGNORECASE), SensorSize(640, 480)),
 )
 _LIMIT_BYTES = 1 << 20
+_TEXT = re.compile(rb"[^\x00-\x08\x0e-\x1f\x7f]*")
 _ENCODINGS = {"2.0": "EVT2", "2.1": "EVT21", "3.0": "EVT3"}
 
 #: Our own key: whole periods before the first event, which the timestamps of the code leave out.
@@ -89,9 +90,10 @@ def parse(head: bytes) -> PropheseeHeader:
     """The header at the start of `head`; empty, with end 0, if there is none."""
     fields: dict[str, str] = {}
     end = 0
-    while head[end : end + 1] == b"%":
+    # Percent and blank: data may begin with a percent sign, and hold line ends.
+    while head[end : end + 2] == b"% ":
         stop = head.find(b"\n", end)
-        if stop < 0:
+        if stop < 0 or not _TEXT.fullmatch(head, end, stop):
             break
         line = head[end + 1 : stop].decode("latin-1").strip()
         end = stop + 1

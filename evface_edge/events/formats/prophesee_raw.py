@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from evface_edge.errors import EventFormatError
 from evface_edge.events.array import EventArray
 from evface_edge.events.formats import base, prophesee_header
-from evface_edge.events.formats.base import Contents, Options, check_size, sensor_size
+from evface_edge.events.formats.base import Contents, Options, check_size
+from evface_edge.events.formats.inference import Fact, sensor_size
+from evface_edge.events.formats.options import ReadOptions
 from evface_edge.events.formats.reading import Decoder, decode_file
 from evface_edge.events.validation import Validator
 from evface_edge.geometry import SensorSize
@@ -28,19 +30,22 @@ Words = NDArray[np.unsignedinteger[Any]]
 
 def read(
     path: Path,
-    size: SensorSize | None,
+    options: ReadOptions,
     encoding: str,
     dtype: str,
     decode: Decoder,
     prepare: Callable[[Words], Words] | None = None,
+    facts: tuple[Fact[Any], ...] = (),
 ) -> Contents:
     """Reads the header; `prepare` changes the words of a chunk before they are decoded.
+
+    `facts` are those besides the size.
 
     Raises:
         EventFormatError: there is no header, or it names another encoding.
     """
     header = prophesee_header.read(path)
-    if header.end == 0 and size is None:
+    if header.end == 0 and options.size is None:
         raise EventFormatError(
             "no header of lines that start with %: this is not a Prophesee RAW file", path=path
         )
@@ -59,7 +64,9 @@ def read(
             path, header.end, np.dtype(dtype), decode, state, validator, prepare=prepare
         )
 
-    return Contents(sensor_size(path, size, header.size(path)), packets, dict(header.fields))
+    size = sensor_size(path, options, header.size(path), "the header")
+    data_bytes = path.stat().st_size - header.end
+    return Contents((size, *facts), packets, dict(header.fields), data_bytes)
 
 
 #: A compiled function: (events, origin, state, words to fill) → number of words.

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from evface_edge.errors import EventFormatError
 from evface_edge.events.array import EVENT_DTYPE, EventArray
+from evface_edge.events.formats.options import UNIT_EXPONENTS
 from evface_edge.events.limits import MAX_PACKET_EVENTS, MAX_STEP_FORWARD_US
 from evface_edge.events.validation import VALID, Validator
 
@@ -148,6 +149,33 @@ def decode_items(
         if fault > VALID:
             raise validator.error(fault, None if offset is None else offset + position * stride)
     return position
+
+
+#: An impossible timestamp, which fails validation.
+NO_TIME = np.int64(-(2**62) - 1)
+
+
+def microseconds(t: NDArray[Any], unit: str) -> NDArray[np.int64]:
+    """Times (N,) in a unit of `options.UNIT_EXPONENTS` → whole µs; NO_TIME if they do not fit."""
+    if t.dtype.kind == "u" and t.dtype.itemsize == 8:
+        t = np.minimum(t, np.uint64(2**62))
+    if t.dtype.kind in "iub":
+        whole = t.astype(np.int64)
+        if unit == "us":
+            return whole
+        if unit == "ns":
+            return (whole + 500) // 1000  # exact, unlike floating-point numbers
+    return as_integers(np.rint(t.astype(np.float64) * 10.0 ** UNIT_EXPONENTS[unit]))
+
+
+def as_integers(column: NDArray[Any]) -> NDArray[np.int64]:
+    """Whole numbers (N,); NO_TIME for those that are not whole or do not fit into 62 bits."""
+    if column.dtype.kind == "f":
+        fits = (np.abs(column) < 2.0**62) & (column == np.rint(column))
+        return np.where(fits, np.where(fits, column, 0).astype(np.int64), NO_TIME)
+    if column.dtype.kind not in "iub":
+        raise TypeError(f"a column of {column.dtype}, expected numbers")
+    return column.astype(np.int64)
 
 
 #: Timestamps of 32 bits start again after 2^32 µs (71 minutes).

@@ -25,8 +25,10 @@ from evface_edge.errors import (
 )
 from evface_edge.events.array import EventArray
 from evface_edge.events.formats import ros_message, sniff
-from evface_edge.events.formats.base import Contents, Options, header_size, sensor_size
+from evface_edge.events.formats.base import Contents, header_size
 from evface_edge.events.formats.compression import decompress_zstd
+from evface_edge.events.formats.inference import Fact, sensor_size
+from evface_edge.events.formats.options import ReadOptions
 from evface_edge.events.validation import Validator
 from evface_edge.geometry import SensorSize
 
@@ -34,12 +36,12 @@ _ZSTANDARD = b"\x28\xb5\x2f\xfd"
 _MESSAGE_LIMIT_BYTES = 1 << 30
 
 
-def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
+def read(path: Path, options: ReadOptions) -> Contents:
     parts = bag_files(path)
     with _opened(parts[0]) as bag:
-        topic = _choose_topic(bag.topics, path, options.get("topic"))
+        topic = _choose_topic(bag.topics, path, options.topic)
         kind = bag.topics[topic]
-        size = sensor_size(path, size, bag.stated_size(topic))
+        size = sensor_size(path, options, bag.stated_size(topic), "the first message")
 
     def packets(validator: Validator) -> Iterator[EventArray]:
         decoder = ros_message.MessageDecoder(kind)
@@ -49,7 +51,10 @@ def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
                     validator.fraction = (index + done) / len(parts)
                     yield events
 
-    return Contents(size, packets, {"topic": printable(topic), "message type": printable(kind)})
+    stream = Fact("stream", printable(topic), "given" if options.topic else "stated", "the topic")
+    return Contents(
+        (size, stream), packets, {"topic": printable(topic), "message type": printable(kind)}
+    )
 
 
 def bag_files(path: Path) -> list[Path]:

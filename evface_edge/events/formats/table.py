@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, cast
 from evface_edge.errors import ConfigError, EventFormatError
 from evface_edge.events.formats import sniff
 from evface_edge.events.formats.base import Contents, Options, Writer
+from evface_edge.events.formats.options import ReadOptions
 from evface_edge.geometry import SensorSize
 
 #: Bytes at the start of a file that `sniff` gets.
@@ -44,9 +45,9 @@ class Format:
     options: tuple[str, ...] = ()
     write_options: tuple[str, ...] = ()
 
-    def read(self, path: Path, size: SensorSize | None, options: Options) -> Contents:
+    def read(self, path: Path, options: ReadOptions) -> Contents:
         """Reads the header; EventFormatError if it is damaged or incomplete."""
-        return cast(Contents, _import(self.module).read(path, size, options))
+        return cast(Contents, _import(self.module).read(path, options))
 
     def open_writer(self, file: BinaryIO, size: SensorSize, options: Options) -> Writer:
         """A writer; EventFormatError if the format does not support the sensor size."""
@@ -54,8 +55,24 @@ class Format:
 
 
 FORMATS: tuple[Format, ...] = (
-    Format("npz", "NumPy archive", (".npz",), "npz", sniff.prefix(b"PK\3\4", b"PK\5\6"), "npz"),
-    Format("npy", "NumPy array", (".npy",), "npy", sniff.prefix(b"\x93NUMPY"), "npy"),
+    Format(
+        "npz",
+        "NumPy archive",
+        (".npz",),
+        "npz",
+        sniff.prefix(b"PK\3\4", b"PK\5\6"),
+        writer="npz",
+        options=("columns", "time_unit"),
+    ),
+    Format(
+        "npy",
+        "NumPy array",
+        (".npy",),
+        "npy",
+        sniff.prefix(b"\x93NUMPY"),
+        writer="npy",
+        options=("columns", "time_unit"),
+    ),
     Format("evt3", "Prophesee EVT3", (".raw",), "evt3", sniff.raw("EVT3"), "evt3"),
     Format("evt2", "Prophesee EVT2", (".raw",), "evt2", sniff.raw("EVT2"), "evt2"),
     Format(
@@ -78,10 +95,18 @@ FORMATS: tuple[Format, ...] = (
         "aedat4",
         sniff.prefix(b"#!AER-DAT4"),
         writer="aedat4_writer",
+        options=("stream",),
         write_options=("compression",),
     ),
     Format("aedat3", "AEDAT 3.1", (".aedat",), "aedat3", sniff.prefix(b"#!AER-DAT3")),
-    Format("aedat2", "AEDAT 2", (".aedat", ".aedat2"), "aedat2", sniff.prefix(b"#!AER-DAT2")),
+    Format(
+        "aedat2",
+        "AEDAT 2",
+        (".aedat", ".aedat2"),
+        "aedat2",
+        sniff.prefix(b"#!AER-DAT2"),
+        options=("chip",),
+    ),
     Format(
         "es",
         "Event Stream",
@@ -97,7 +122,7 @@ FORMATS: tuple[Format, ...] = (
         "hdf5",
         sniff.prefix(b"\x89HDF\r\n\x1a\n"),
         writer="hdf5_writer",
-        options=("group", "time_unit"),
+        options=("group", "columns", "time_unit"),
         write_options=("layout", "compression"),
     ),
     Format("bag", "ROS 1 bag", (".bag",), "rosbag", sniff.ros1_bag, options=("topic",)),

@@ -2,9 +2,8 @@
 
 Lines that start with # or % are comments; one may state the size (`# width=640 height=480`,
 `%geometry:640,480`). A first line of column names defines their order; a first line of two numbers
-is width and height. `?columns=xypt` gives the order (default without names: txyp), and
-`?time_unit=` the unit of t: s, ms, us or ns. By default the unit is that of a column name such as
-`t_ns` or `t [s]`; without it, timestamps with a fraction are seconds, whole ones microseconds.
+is width and height. A column name such as `t_ns` or `t [s]` states the unit of t. What is left open
+is found by `inference.py`.
 """
 
 from __future__ import annotations
@@ -20,9 +19,10 @@ from evface_edge.errors import ConfigError
 from evface_edge.events.array import EventArray
 from evface_edge.events.compiled import compiled
 from evface_edge.events.formats import base
-from evface_edge.events.formats.base import Contents, Options, choose, sensor_size
+from evface_edge.events.formats.base import Contents, Options, choose
+from evface_edge.events.formats.options import UNIT_EXPONENTS, ReadOptions
 from evface_edge.events.formats.reading import decode_file
-from evface_edge.events.formats.text_layout import MAX_COLUMNS, UNIT_EXPONENTS, find_layout
+from evface_edge.events.formats.text_layout import MAX_COLUMNS, find_layout
 from evface_edge.events.limits import MAX_PACKET_EVENTS
 from evface_edge.events.validation import (
     DROPPED,
@@ -149,13 +149,13 @@ def _boolean(data: Any, start: int, stop: int) -> int:
 
 
 @compiled
-def _cell(data: Any, start: int, stop: int, exponent: int, is_time: bool) -> tuple[Any, bool]:
+def _cell(data: Any, start: int, stop: int, exponent: int, rounded: bool) -> tuple[Any, bool]:
     """The number in a cell, and whether it is one; only timestamps may be rounded."""
     after, value, power = _number(data, start, stop)
     if after != stop:
         return 0, False
     scaled, exact = _scale(value, power + exponent)
-    return scaled, exact or is_time
+    return scaled, exact or rounded
 
 
 @compiled
@@ -204,7 +204,14 @@ def _parse_plain(data: Any, i: int, fields: Any, t_exponent: int, values: Any) -
 
 @compiled
 def _parse_cells(
-    data: Any, starts: Any, stops: Any, plain: Any, places: Any, t_exponent: int, values: Any
+    data: Any,
+    starts: Any,
+    stops: Any,
+    plain: Any,
+    places: Any,
+    t_exponent: int,
+    whole: bool,
+    values: Any,
 ) -> bool:
     """Parses the cells of a line that is not plain; returns whether they are four numbers."""
     for field in range(4):
@@ -215,7 +222,9 @@ def _parse_cells(
             values[field] = _boolean(data, starts[place], stops[place])
         else:
             exponent = t_exponent if field == 0 else 0
-            values[field], known = _cell(data, starts[place], stops[place], exponent, field == 0)
+            values[field], known = _cell(
+                data, starts[place], stops[place], exponent, field == 0 and not whole
+            )
             if not known:
                 return False
     return True
@@ -223,7 +232,14 @@ def _parse_cells(
 
 @compiled
 def _decode(
-    data: Any, first: int, places: Any, fields: Any, t_exponent: int, check: Any, out: Any
+    data: Any,
+    first: int,
+    places: Any,
+    fields: Any,
+    t_exponent: int,
+    whole: bool,
+    check: Any,
+    out: Any,
 ) -> tuple[int, int, int]:
     """Decodes whole lines.
 
@@ -244,7 +260,7 @@ def _decode(
                 line = after
                 continue
             if last_place >= columns or not _parse_cells(
-                data, starts, stops, plain, places, t_exponent, values
+                data, starts, stops, plain, places, t_exponent, whole, values
             ):
                 fault = reject(check, SYNTAX)
                 if fault != DROPPED:
@@ -269,7 +285,7 @@ def _decode(
     return min(line, len(data)), count, VALID
 
 
-def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
+def read(path: Path, options: ReadOptions) -> Contents:
     layout = find_layout(path, options)
     places = np.array(layout.places, np.int64)
     four = sorted(layout.places) == [0, 1, 2, 3]
@@ -277,7 +293,7 @@ def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
     exponent = UNIT_EXPONENTS[layout.unit]
 
     def decode(data: Any, first: int, state: Any, check: Any, out: Any) -> tuple[int, int, int]:
-        return _decode(data, first, places, fields, exponent, check, out)
+        return _decode(data, first, places, fields, exponent, layout.whole, check, out)
 
     def packets(validator: Validator) -> Iterator[EventArray]:
         state: NDArray[np.int64] = np.zeros(0, np.int64)  # lines are independent
@@ -285,7 +301,7 @@ def read(path: Path, size: SensorSize | None, options: Options) -> Contents:
             path, layout.start, np.dtype(np.uint8), decode, state, validator, separator=b"\n"
         )
 
-    return Contents(sensor_size(path, size, layout.size), packets, {"time unit": layout.unit})
+    return Contents(layout.facts, packets)
 
 
 @compiled

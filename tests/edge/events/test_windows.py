@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -178,3 +179,25 @@ def test_events_of_the_same_time_fill_more_than_one_window() -> None:
 def test_impossible_settings(cut: Callable[[], Iterator[Window]]) -> None:
     with pytest.raises(ConfigError):
         list(cut())
+
+
+def test_one_large_array_takes_no_longer_than_its_packets() -> None:
+    """A search in the whole array for each window would take about twenty times as long."""
+    count = 800_000
+    events = make_events(np.arange(count) // 2, [1] * count, [1] * count, [1] * count)
+    parts = np.array_split(events, 20)
+
+    def seconds(packets: list[EventArray], make: Cut) -> float:
+        began = time.process_time()
+        assert sum(len(window.events) for window in make(packets)) >= count
+        return time.process_time() - began
+
+    cuts: tuple[Cut, ...] = (
+        lambda packets: by_duration(packets, 1000),
+        lambda packets: adaptive(packets, 2000, 1000),
+        lambda packets: at_rate(packets, 1000, 2000, 1000),
+    )
+    for make in cuts:
+        # The fastest of three, because other programs run as well.
+        whole = min(seconds([events], make) for _ in range(3))
+        assert whole < 6 * min(seconds(parts, make) for _ in range(3))
