@@ -65,7 +65,7 @@ RUNTIMES: tuple[RuntimeSpec, ...] = (
     RuntimeSpec(
         name="litert",
         module="evface_runtimes.litert_runtime",
-        packages=("ai_edge_litert.interpreter",),
+        packages=("ai_edge_litert",),
         install="pip install 'evface-edge[litert]'",
         kinds=("litert",),
         devices=("cpu",),

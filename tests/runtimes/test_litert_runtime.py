@@ -114,7 +114,7 @@ def test_kind_and_device(litert_linear: Path) -> None:
 
 
 def test_not_installed(litert_linear: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
     with pytest.raises(RuntimeUnavailable) as caught:
         evface_runtimes.load(litert_linear)
     assert caught.value.value == "litert"

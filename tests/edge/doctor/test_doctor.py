@@ -246,7 +246,7 @@ def test_a_valid_and_a_damaged_model(tmp_path: Path) -> None:
 
 
 def test_a_model_for_a_runtime_that_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
     (found,) = models.bundled([find_model("evface-n", runtime="litert")])
     assert (found.name, found.status) == ("evface-n-int8.tflite", Status.MISSING)
     assert found.fix == "pip install 'evface-edge[litert]'"
