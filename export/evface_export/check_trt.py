@@ -76,7 +76,7 @@ def check_trt(model: Path) -> TrtCheck:
     # The result counts even if the process crashes while it exits.
     result = json.loads(lines[-1].removeprefix(_MARK))
     if "error" in result:
-        raise ExportError(result["error"])
+        raise ExportError(result.pop("error"), **result)
     return TrtCheck(**result)
 
 
@@ -88,7 +88,13 @@ def _main(path: Path) -> None:
     try:
         built = build_engine(trt, path.read_bytes(), BuildSettings(), origin=path.name)
     except ModelError as error:
-        result: dict[str, object] = {"error": str(error)}
+        result: dict[str, object] = {
+            "error": error.reason,
+            "path": path.name,
+            "field": error.field,
+            "value": error.value,
+            "fix": error.fix,
+        }
     else:
         result = dataclasses.asdict(
             TrtCheck(trt.__version__, built.layers, len(built.plan), round(built.seconds, 2))

@@ -7,6 +7,7 @@ numbers, and can be quantised, trained and traced.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from torch import Tensor, fx, nn
 
 from evface_edge.errors import ModelError
 from evface_export.onnx_operators import OPERATORS, TAKES_CONSTANTS
+
+_EXPORT_OURS = "export the checkpoint, or a model that `export -t onnx-fp32` wrote"
 
 
 class PlainNetwork(nn.Module):
@@ -33,11 +36,11 @@ class PlainNetwork(nn.Module):
         return outputs
 
 
-def from_onnx(model: bytes, *, origin: str = "the model") -> PlainNetwork:
+def from_onnx(model: bytes, *, path: Path | None = None) -> PlainNetwork:
     """The network of a float model; the backbone ends where `last_common_tensor` says.
 
     Args:
-        origin: names the model in errors.
+        path: the file of the model, for errors.
 
     Raises:
         ModelError: not an ONNX model, more than one input, an unknown operator, or no feature map
@@ -46,15 +49,27 @@ def from_onnx(model: bytes, *, origin: str = "the model") -> PlainNetwork:
     try:
         graph = onnx.load_from_string(model).graph
     except Exception as error:  # a class of protobuf, which depends on the version
-        raise ModelError(f"{origin}: not an ONNX model ({error})") from error
+        raise ModelError(f"not an ONNX model ({error})", path=path) from error
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     inputs = [value.name for value in graph.input if value.name not in constants]
     if len(inputs) != 1:
-        raise ModelError(f"{origin}: {len(inputs)} inputs, expected one")
+        raise ModelError(
+            f"{len(inputs)} inputs, expected one",
+            path=path,
+            field="inputs",
+            value=tuple(inputs),
+            expected="one",
+            fix=_EXPORT_OURS,
+        )
     outputs = [value.name for value in graph.output]
     features = last_common_tensor(graph)
     if features == inputs[0]:
-        raise ModelError(f"{origin}: no feature map that all outputs come from: not one of ours")
+        raise ModelError(
+            "there is no feature map that all outputs come from",
+            path=path,
+            field="backbone",
+            fix=_EXPORT_OURS,
+        )
     before = ancestors(graph, features)
     nodes = _with_linear_layers(graph.node, constants)
     backbone = _build(
@@ -62,14 +77,14 @@ def from_onnx(model: bytes, *, origin: str = "the model") -> PlainNetwork:
         inputs[0],
         [features],
         constants,
-        origin,
+        path,
     )
     head = _build(
         [node for node in nodes if not before.issuperset(node.output)],
         features,
         outputs,
         constants,
-        origin,
+        path,
     )
     return PlainNetwork(_Part(backbone), _Part(head)).eval()
 
@@ -150,7 +165,7 @@ def _build(
     entry: str,
     results: list[str],
     constants: Mapping[str, NDArray[Any]],
-    origin: str,
+    path: Path | None,
 ) -> fx.GraphModule:
     """The nodes as a module with one input, and one output or a tuple."""
     root, graph = nn.Module(), fx.Graph()
@@ -160,16 +175,19 @@ def _build(
     def tensor(name: str) -> Any:
         """A value of the graph, or a constant that has become a parameter."""
         if name not in values:
-            path = _register(root, name, torch.from_numpy(constants[name].copy()))
-            values[name] = fx.Proxy(graph.create_node("get_attr", path), tracer)
+            target = _register(root, name, torch.from_numpy(constants[name].copy()))
+            values[name] = fx.Proxy(graph.create_node("get_attr", target), tracer)
         return values[name]
 
     for node in nodes:
         operator = OPERATORS.get(node.op_type)
         if operator is None:
             raise ModelError(
-                f"{origin}: the operator {node.op_type} is not one of our float models: export "
-                "from the checkpoint, or from the model as `export -t onnx-fp32` wrote it"
+                f"the operator {node.op_type} is in none of our float32 models",
+                path=path,
+                field="operator",
+                value=node.op_type,
+                fix=_EXPORT_OURS,
             )
         attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
         first, *rest = node.input  # an optional input that is left out is called ""
@@ -181,8 +199,11 @@ def _build(
             values[node.output[0]] = operator(attributes, *arguments)
         except KeyError as error:
             raise ModelError(
-                f"{origin}: {node.op_type} {node.name} is not one of our float models' "
-                f"({error.args[0]})"
+                f"{node.op_type} {node.name} is in none of our float32 models ({error.args[0]})",
+                path=path,
+                field="operator",
+                value=node.op_type,
+                fix=_EXPORT_OURS,
             ) from None
     outputs = tuple(values[name].node for name in results)
     graph.output(outputs[0] if len(outputs) == 1 else outputs)

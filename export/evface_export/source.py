@@ -57,6 +57,6 @@ def load_source(model: str | Path) -> Checkpoint:
             expected=FLOAT_PRECISION,
             fix="export its checkpoint or onnx-fp32 model",
         )
-    network = from_onnx(path.read_bytes(), origin=str(path))
+    network = from_onnx(path.read_bytes(), path=path)
     # The metrics of the float artefact are not those of the new one.
     return FloatModel(network, replace(card, metrics={}))

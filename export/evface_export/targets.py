@@ -75,13 +75,13 @@ def find_targets(*names: str) -> tuple[Target, ...]:
     """The targets with these names, each once; every one for "all".
 
     Raises:
-        ConfigError: an unknown name; the message suggests the nearest one.
+        ConfigError: an unknown name; `fix` suggests the nearest one.
     """
     known = {target.name: target for target in TARGETS}
     for name in names:
         if name != ALL and name not in known:
             choice = [*known, ALL]
             near = difflib.get_close_matches(name, choice, n=1)
-            hint = f" (the nearest is {near[0]})" if near else ""
-            raise ConfigError("target", name, f"one of {', '.join(choice)}{hint}")
+            fix = f"did you mean {near[0]!r}?" if near else None
+            raise ConfigError("target", name, f"one of {', '.join(choice)}", fix=fix)
     return TARGETS if ALL in names else tuple(known[name] for name in dict.fromkeys(names))

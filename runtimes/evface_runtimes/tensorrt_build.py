@@ -99,9 +99,12 @@ def build_engine(
     parser = trt.OnnxParser(network, logger)
     if not parser.parse(onnx):
         errors = [_parser_error(parser.get_error(index)) for index in range(parser.num_errors)]
+        reasons = _reasons(errors or logger.errors)
         raise ModelError(
-            f"TensorRT {trt.__version__} cannot parse it ({_reasons(errors or logger.errors)})",
+            f"TensorRT {trt.__version__} cannot parse it ({reasons})",
             path=origin,
+            field="parser",
+            value=reasons,
             fix="export it with --target trt-fp32, trt-fp16 or trt-int8",
         )
     config = builder.create_builder_config()
@@ -120,8 +123,12 @@ def build_engine(
         kept = config.get_timing_cache()
         timings = b"" if kept is None else bytes(kept.serialize())
     if plan is None:
+        reasons = _reasons(logger.errors)
         raise ModelError(
-            f"TensorRT {trt.__version__} cannot build it ({_reasons(logger.errors)})", path=origin
+            f"TensorRT {trt.__version__} cannot build it ({reasons})",
+            path=origin,
+            field="builder",
+            value=reasons,
         )
     return BuiltEngine(bytes(plan), timings, network.num_layers, time.perf_counter() - start)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,10 @@ from evface_edge.card import ModelCard, TensorSpec, WindowPolicy
 
 torch = pytest.importorskip("torch", reason="export needs evface-edge[export]")
 pytest.importorskip("torchao", reason="export needs evface-edge[export]")
+
+if TYPE_CHECKING:
+    from evface_export.calibration import CalibrationSet
+    from evface_export.conversion import Conversion
 
 SIDE = 32
 
@@ -127,3 +132,33 @@ def clips_path(checkpoint: ToyCheckpoint, tmp_path_factory: pytest.TempPathFacto
     path = tmp_path_factory.mktemp("clips") / "clips.npz"
     np.savez(path, inputs=inputs, landmarks=(landmarks + noise).astype(np.float32))
     return path
+
+
+@pytest.fixture(scope="session")
+def clips(clips_path: Path) -> CalibrationSet:
+    from evface_export.calibration import CalibrationSet
+
+    return CalibrationSet.load(clips_path)
+
+
+@pytest.fixture(scope="session")
+def toy(checkpoint: ToyCheckpoint, clips: CalibrationSet) -> Conversion:
+    """The toy, traced and quantised once; tests do not change it."""
+    from evface_export.conversion import Conversion, Int8
+
+    return Conversion(checkpoint, clips, Int8(qat_steps=100))
+
+
+@pytest.fixture
+def toy_traced_once(
+    checkpoint: ToyCheckpoint, toy: Conversion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other conversions of the toy take its float ONNX model from `toy`."""
+    from evface_export import conversion
+
+    model, trace = toy.traced(), conversion.to_onnx
+
+    def once(network: torch.nn.Module, *arguments: Any) -> bytes:
+        return model if network is checkpoint.network else trace(network, *arguments)
+
+    monkeypatch.setattr(conversion, "to_onnx", once)

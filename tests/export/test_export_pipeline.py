@@ -32,22 +32,18 @@ INT8 = find_targets("onnx-int8")[0]
 FP32 = find_targets("onnx-fp32")[0]
 
 
-@pytest.fixture(scope="module")
-def clips(clips_path: Path) -> CalibrationSet:
-    return CalibrationSet.load(clips_path)
-
-
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_artefact_agrees_with_torch(
-    checkpoint: Any, clips: CalibrationSet, tmp_path: Path, target: Any
+    checkpoint: Any, toy: Conversion, tmp_path: Path, target: Any
 ) -> None:
     spec = next(spec for spec in RUNTIMES if spec.name == target.runtime)
     for package in spec.packages:
         pytest.importorskip(package)
     path = tmp_path / f"toy{target.suffix}"
     lines: list[str] = []
-    done = export_target(Conversion(checkpoint, clips), target, path, report=lines.append)
+    done = export_target(toy, target, path, report=lines.append)
 
+    assert not done.trained  # calibration is enough
     assert [line.split("] ")[1].split(", ")[0] for line in lines] == list(target.stages)
     assert sorted(p.suffix for p in tmp_path.iterdir()) == sorted(
         {".xml": [".bin", ".xml"]}.get(target.suffix, [target.suffix])
@@ -57,6 +53,7 @@ def test_artefact_agrees_with_torch(
     card = read_card(path)
     assert (card.precision, card.target, card.name) == (target.precision, target.name, "toy")
     assert bool(card.calibration) == (target.precision == "int8")
+    assert card.calibration.get("qat_steps", 0) == 0
     assert card.metrics["export_nme_percent"] == pytest.approx(100 * done.parity.nme_artefact)
 
     # Not the clips of the gate: new ones, in batches of 1 and 5.
@@ -73,11 +70,8 @@ def test_artefact_agrees_with_torch(
 
 
 @pytest.fixture(scope="module")
-def int8_path(
-    checkpoint: Any, clips: CalibrationSet, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    path = tmp_path_factory.mktemp("int8") / "a.onnx"
-    return export_target(Conversion(checkpoint, clips), INT8, path).path
+def int8_path(toy: Conversion, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return export_target(toy, INT8, tmp_path_factory.mktemp("int8") / "a.onnx").path
 
 
 def test_int8_is_int8_where_it_should_be(int8_path: Path) -> None:
@@ -113,12 +107,6 @@ def test_onnxruntime_fuses_all_layers(int8_path: Path, tmp_path: Path) -> None:
     assert kinds["MatMulIntegerToFloat"] == 1
 
 
-@pytest.fixture(scope="module")
-def sound(checkpoint: Any) -> bytes:
-    names = [spec.name for spec in checkpoint.card.outputs]
-    return conversion.to_onnx(checkpoint.network, torch.zeros(2, 10, 32, 32), "events", names)
-
-
 def _broken(model: bytes, name: str, factor: float) -> bytes:
     """The model with one of its outputs scaled."""
     loaded = onnx.load_from_string(model)
@@ -143,7 +131,7 @@ def _broken(model: bytes, name: str, factor: float) -> bytes:
 def test_a_sabotaged_artefact_is_refused(
     checkpoint: Any,
     clips: CalibrationSet,
-    sound: bytes,
+    toy: Conversion,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     output: str,
@@ -151,7 +139,8 @@ def test_a_sabotaged_artefact_is_refused(
     field: str,
     expected: str | None,
 ) -> None:
-    monkeypatch.setattr(conversion, "to_onnx", lambda *args: _broken(sound, output, factor))
+    broken = _broken(toy.traced(), output, factor)
+    monkeypatch.setattr(conversion, "to_onnx", lambda *args: broken)
     path = tmp_path / "toy.onnx"
     path.write_bytes(b"the artefact of yesterday")
     with pytest.raises(ExportError) as caught:
@@ -166,22 +155,21 @@ def test_a_network_that_int8_spoils_is_refused(
 ) -> None:
     path = tmp_path / "toy.onnx"
     ruined = dataclasses.replace(checkpoint, network=_coarse(checkpoint.network))
+    conversion = Conversion(ruined, clips, Int8(qat_steps=0))
     with pytest.raises(ExportError) as caught:
-        export_target(Conversion(ruined, clips, Int8(qat_steps=0)), INT8, path)
+        export_target(conversion, INT8, path)
     assert caught.value.field == "relative NME loss"
     assert "--qat-steps 120" in str(caught.value.fix)
     assert not list(tmp_path.iterdir())
-    export_target(Conversion(ruined, clips), FP32, path)
+    export_target(conversion, FP32, path)
 
 
-def test_limits_are_the_callers(checkpoint: Any, clips: CalibrationSet, tmp_path: Path) -> None:
+def test_limits_are_the_callers(
+    toy: Conversion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(toy, "int8", Int8(qat_steps=0))
     with pytest.raises(ExportError) as caught:
-        export_target(
-            Conversion(checkpoint, clips, Int8(qat_steps=0)),
-            INT8,
-            tmp_path / "toy.onnx",
-            limits=Limits(max_log_sigma_shift=0),
-        )
+        export_target(toy, INT8, tmp_path / "a.onnx", limits=Limits(max_log_sigma_shift=0))
     assert (caught.value.field, caught.value.expected) == ("log_sigma shift", "at most 0")
     with pytest.raises(ConfigError) as refused:
         Limits(max_nme_loss=2)
@@ -202,46 +190,40 @@ def _coarse(network: torch.nn.Module) -> torch.nn.Module:
     return damaged
 
 
-def test_full_disk(
-    checkpoint: Any, clips: CalibrationSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_full_disk(toy: Conversion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(files: dict[Path, bytes]) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(pipeline, "_write", full)
-    with pytest.raises(ExportError, match="No space left on device") as caught:
-        export_target(Conversion(checkpoint, clips), FP32, tmp_path / "toy.onnx")
+    with pytest.raises(ExportError) as caught:
+        export_target(toy, FP32, tmp_path / "toy.onnx")
     assert caught.value.path == tmp_path / "toy.onnx"
+    assert caught.value.__cause__.errno == errno.ENOSPC  # type: ignore[union-attr]
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(os.name != "posix", reason="limits files as POSIX does")
-def test_a_file_system_that_takes_no_more(
-    checkpoint: Any, clips: CalibrationSet, tmp_path: Path
-) -> None:
+def test_a_file_system_that_takes_no_more(toy: Conversion, tmp_path: Path) -> None:
     """Not a mock: the system itself refuses the bytes, in the middle of the model."""
     import resource
 
     path = tmp_path / "toy.onnx"
     path.write_bytes(b"the artefact of yesterday")
-    # What loads libraries and compiles may write; it is done before the limit holds.
-    conversion = Conversion(checkpoint, clips)
-    conversion.traced(FP32)
+    toy.traced(FP32)  # what loads libraries may write; it is done before the limit holds
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
     try:
-        with pytest.raises(ExportError, match="File too large") as caught:
-            export_target(conversion, FP32, path)
+        with pytest.raises(ExportError) as caught:
+            export_target(toy, FP32, path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert caught.value.path == path
+    assert caught.value.__cause__.errno == errno.EFBIG  # type: ignore[union-attr]
     assert path.read_bytes() == b"the artefact of yesterday"
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_folder_that_nobody_may_write_to(
-    checkpoint: Any, clips: CalibrationSet, tmp_path: Path
-) -> None:
+def test_a_folder_that_nobody_may_write_to(toy: Conversion, tmp_path: Path) -> None:
     folder = tmp_path / "locked"
     folder.mkdir()
     folder.chmod(0o555)
@@ -250,7 +232,7 @@ def test_a_folder_that_nobody_may_write_to(
         if not folder.is_dir():
             pytest.skip("no folder that root may not write to")
     with pytest.raises(ExportError) as caught:
-        export_target(Conversion(checkpoint, clips), FP32, folder / "toy.onnx")
+        export_target(toy, FP32, folder / "toy.onnx")
     assert caught.value.path == folder / "toy.onnx"
 
 
@@ -303,12 +285,13 @@ def test_where_artefacts_go(checkpoint: Any, tmp_path: Path) -> None:
     assert caught.value.value == str(tmp_path / "a.xml")
 
 
-def test_a_new_folder_is_made(checkpoint: Any, clips: CalibrationSet, tmp_path: Path) -> None:
+def test_a_new_folder_is_made(toy: Conversion, tmp_path: Path) -> None:
     path = tmp_path / "new" / "folder" / "toy.onnx"
-    export_target(Conversion(checkpoint, clips), FP32, path)
+    export_target(toy, FP32, path)
     assert list(path.parent.iterdir()) == [path]
 
 
+@pytest.mark.usefixtures("toy_traced_once")
 def test_labels_that_do_not_fit_the_network(
     checkpoint: Any, clips: CalibrationSet, tmp_path: Path
 ) -> None:

@@ -10,13 +10,11 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-import torch
 
 from evface_edge.card_file import read_card
 from evface_edge.errors import ConfigError, ExportError, RuntimeUnavailable
 from evface_export.calibration import CalibrationSet
 from evface_export.conversion import Conversion, Int8
-from evface_export.graph import to_onnx
 from evface_export.nncf_quantize import quantize_nncf, quantize_nncf_controlled
 from evface_export.parity import Limits
 from evface_export.pipeline import export_target
@@ -30,13 +28,12 @@ _OUTPUTS = ["landmarks", "log_sigma", "presence"]
 
 
 @pytest.fixture(scope="module")
-def model(checkpoint: Any) -> bytes:
-    return to_onnx(checkpoint.network, torch.zeros(2, 10, 32, 32), "events", _OUTPUTS)
+def model(toy: Conversion) -> bytes:
+    return toy.traced()
 
 
 @pytest.fixture(scope="module")
-def batches(clips_path: Path) -> list[np.ndarray]:
-    clips = CalibrationSet.load(clips_path)
+def batches(clips: CalibrationSet) -> list[np.ndarray]:
     return list(clips.batches(np.arange(48)))
 
 
@@ -82,8 +79,11 @@ def test_accuracy_control_gives_layers_back(model: bytes, batches: list[np.ndarr
     assert caught.value.field == "--quantizer"
 
 
-def test_exported_and_named_in_the_card(checkpoint: Any, clips_path: Path, tmp_path: Path) -> None:
-    conversion = Conversion(checkpoint, CalibrationSet.load(clips_path), Int8("nncf"))
+@pytest.mark.usefixtures("toy_traced_once")
+def test_exported_and_named_in_the_card(
+    checkpoint: Any, clips: CalibrationSet, tmp_path: Path
+) -> None:
+    conversion = Conversion(checkpoint, clips, Int8("nncf"))
     path = tmp_path / "toy.onnx"
     limits = Limits(max_nme_loss=0.1)
     done = export_target(conversion, find_targets("onnx-int8")[0], path, limits=limits)

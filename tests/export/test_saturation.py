@@ -106,10 +106,13 @@ def test_eight_bit_weights_are_not_exported(
 
 @pytest.mark.parametrize("quantizer", ["pt2e", "nncf"])
 @pytest.mark.filterwarnings("ignore")  # NNCF's own imports warn
-def test_both_quantisers_use_seven_bits(checkpoint: Any, clips_path: Path, quantizer: Any) -> None:
+@pytest.mark.usefixtures("toy_traced_once")
+def test_both_quantisers_use_seven_bits(
+    checkpoint: Any, clips: CalibrationSet, quantizer: Any
+) -> None:
     if quantizer == "nncf":
         pytest.importorskip("nncf")
-    conversion = Conversion(checkpoint, CalibrationSet.load(clips_path), Int8(quantizer))
+    conversion = Conversion(checkpoint, clips, Int8(quantizer))
     target = find_targets("onnx-int8")[0]
     model = conversion.nncf() if quantizer == "nncf" else conversion.traced(target)
     layers = pair_sums(model)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from evface_export.conversion import Conversion
 from evface_export.sensitivity import ALL, sensitivity, sensitivity_table
 
 
-def test_the_damaged_layer_is_the_worst(checkpoint: Any, clips_path: Path) -> None:
+def test_the_damaged_layer_is_the_worst(checkpoint: Any, clips: CalibrationSet) -> None:
     network = copy.deepcopy(checkpoint.network)
     with torch.no_grad():  # channel 0 is always 0; its weights make the steps of the others longer
         network.backbone[1].weight[0] = 0
@@ -23,7 +22,7 @@ def test_the_damaged_layer_is_the_worst(checkpoint: Any, clips_path: Path) -> No
         network.backbone[3].weight[:, 0] = 8
     damaged = dataclasses.replace(checkpoint, network=network)
     done: list[str] = []
-    conversion = Conversion(damaged, CalibrationSet.load(clips_path))
+    conversion = Conversion(damaged, clips)
     layers = sensitivity(conversion, advance=done.append)
     assert [layer.name for layer in layers] == done
     *single, together = layers
@@ -40,8 +39,10 @@ def test_the_damaged_layer_is_the_worst(checkpoint: Any, clips_path: Path) -> No
 
 @pytest.mark.parametrize("scheme", ["u8", "s8"])
 def test_one_layer_alone_costs_less_than_all(
-    checkpoint: Any, clips_path: Path, scheme: Any
+    toy: Conversion, scheme: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    layers = sensitivity(Conversion(checkpoint, CalibrationSet.load(clips_path)), scheme=scheme)
-    *single, together = layers
+    names = ["backbone.3", "head.to_bins"]
+    monkeypatch.setattr("evface_export.sensitivity.layer_names", lambda *_: names)
+    *single, together = sensitivity(toy, scheme=scheme)
+    assert [layer.name for layer in single] == names
     assert all(0 < layer.parity.mean_px < together.parity.mean_px for layer in single)
