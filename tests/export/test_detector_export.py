@@ -6,6 +6,7 @@ import dataclasses
 import json
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -24,19 +25,40 @@ from evface_export import detector as export
 from evface_export.command_export import export as command
 from evface_training.checkpoint import save_checkpoint
 from evface_training.data.avatars import load_avatars
+from evface_training.data.faces import FaceSet
 from evface_training.detector import maker
 from evface_training.detector.network import STRIDE, Detector, DetectorConfig
-from evface_training.detector.scenes import SceneSimulator
+from evface_training.detector.scenes import Scenes, SceneSimulator
 from evface_training.recipe import TrainRecipe
 
 GRID = GridShape(width=48, height=32)
 
 
+@pytest.fixture(scope="module")
+def made() -> dict[Any, Any]:
+    """Scenes by seed, and the quantised model: made once for all tests."""
+    return {}
+
+
 @pytest.fixture(autouse=True)
-def few_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
+def few_scenes(made: dict[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "CALIBRATION_SCENES", 16)
     monkeypatch.setattr(export, "EVALUATION_SCENES", 16)
     monkeypatch.setattr(maker, "SceneSimulator", partial(SceneSimulator, images=(6, 6)))
+    draw, quantise = export.draw_scenes, export._quantised
+
+    def draw_once(faces: FaceSet, recipe: TrainRecipe, count: int, seed: int) -> Scenes:
+        if seed not in made:
+            made[seed] = draw(faces, recipe, count, seed)
+        return made[seed]  # type: ignore[no-any-return]
+
+    def quantise_once(network: Detector, scenes: Scenes) -> bytes:
+        if "model" not in made:
+            made["model"] = quantise(network, scenes)
+        return made["model"]  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(export, "draw_scenes", draw_once)
+    monkeypatch.setattr(export, "_quantised", quantise_once)
 
 
 @pytest.fixture(scope="module")

@@ -60,7 +60,10 @@ class _Waves:
 
 @dataclass(frozen=True, eq=False)
 class _Steps:
-    """Values that change in short smooth steps at given times; arrays (steps,)."""
+    """Values that change in short smooth steps at given times; arrays (steps,).
+
+    A step that begins before an earlier one has ended is added to it, so that nothing jumps.
+    """
 
     at_s: NDArray[np.float64]
     value: NDArray[np.float64]
@@ -70,9 +73,14 @@ class _Steps:
         now = int(np.searchsorted(self.at_s, t_s, side="right")) - 1
         if now < 0:
             return float(self.value[0])
-        before = self.value[max(now - 1, 0)]
-        fraction = _ease((t_s - self.at_s[now]) / self.duration_s)
-        return float(before + (self.value[now] - before) * fraction)
+        first = now
+        while first > 0 and t_s - self.at_s[first - 1] < self.duration_s:
+            first -= 1
+        reached = self.value[max(first - 1, 0)]
+        for step in range(first, now + 1):
+            fraction = _ease((t_s - self.at_s[step]) / self.duration_s)
+            reached += (self.value[step] - self.value[max(step - 1, 0)]) * fraction
+        return float(reached)
 
 
 @dataclass(frozen=True, eq=False)
