@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -19,6 +20,29 @@ from evface_training.teacher.network import front_view
 def one_thread() -> None:
     """Threads of PyTorch that wait for each other on a busy machine make tests ten times slower."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def built_once() -> Iterator[None]:
+    """An avatar is built once for all renderers; it takes seconds."""
+    from evface_training.avatar import parametric
+
+    with pytest.MonkeyPatch.context() as patch:
+        build = functools.lru_cache(maxsize=16)(parametric.AvatarModel)
+        patch.setattr(parametric, "AvatarModel", build)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def drawn_once() -> Iterator[None]:
+    """All simulators share their textures and objects, whatever their seed; they take seconds."""
+    from evface_training.simulation import clips
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("texture_bank", "occluder_bank"):
+            draw = functools.cache(getattr(clips, name))
+            patch.setattr(clips, name, lambda *sizes, draw=draw: draw(*sizes[:-1], 0))
+        yield
 
 
 def draw_face(seed: int) -> tuple[Image.Image, np.ndarray[tuple[int, int], np.dtype[np.float32]]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -9,6 +11,13 @@ from numpy.typing import NDArray
 from evface_edge.landmarks import CONTOUR, EYE_CORNERS, LEFT_EYE, MIRROR, RIGHT_EYE
 from evface_training.avatar import AvatarIdentity, Expression
 from evface_training.avatar.model import AvatarModel
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_texture() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("evface_training.avatar.texture.SIZE", 16)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,8 +19,12 @@ from evface_training.simulation.tone import grey
 TEXTURE_SIDE = 96
 
 
+@functools.lru_cache(maxsize=2)
 def occluder_bank(count: int, seed: int) -> Tensor:
-    """Return (count, 4, 96, 96) float32 in [0, 1]: gamma-coded red, green, blue, and coverage."""
+    """Return (count, 4, 96, 96) float32 in [0, 1]: gamma-coded red, green, blue, and coverage.
+
+    Do not change them.
+    """
     rng = np.random.default_rng(seed)
     cloth = texture_bank(count, TEXTURE_SIDE, seed + 1).numpy()
     drawn = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -9,8 +11,9 @@ from PIL import Image, ImageDraw, ImageFilter
 from torch import Tensor
 
 
+@functools.lru_cache(maxsize=2)  # sets of clips are often drawn one after the other
 def texture_bank(count: int, side: int, seed: int) -> Tensor:
-    """Return (count, side, side) float32 grey images in [0, 1]."""
+    """Return (count, side, side) float32 grey images in [0, 1]; do not change them."""
     rng = np.random.default_rng(seed)
     return torch.from_numpy(np.stack([_texture(rng, side) for _ in range(count)]))
 
