@@ -56,12 +56,13 @@ def test_simulate_turns_a_video_into_a_recording(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "tiles"), [("square.mp4", 24), (".", 1), ("clips", 24), ("benchmark:still", 24)]
+    ("source", "tiles"), [("square.mp4", 12), (".", 1), ("clips", 12), ("benchmark:still", 12)]
 )
 def test_a_preview_shows_events_and_landmarks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, tiles: int
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("evface_training.preview._TILES", 12)
     write_video(Path("square.mp4"), labels=True)
     assert main(["simulate", source, "--preview", "sheet.png", "--camera", "ideal"]) == 0
     with Image.open("sheet.png") as image:

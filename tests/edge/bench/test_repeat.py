@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from evface_edge.bench import repeat
+from evface_edge.bench import run as bench_run
 from evface_edge.cli import main
 from evface_edge.errors import ConfigError
 
@@ -42,14 +44,29 @@ def test_differences_of_several_cases() -> None:
     assert repeats[1].cells() == ["c on onnxruntime cpu", "2.000", "1.980", "-1.0%"]
 
 
-def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["bench", "--runtime", "onnxruntime", "--device", "cpu", "--threads", "1"]
-    arguments += ["--seconds", "0.05", "--rounds", "1", "--no-end-to-end", "--repeat-check"]
-    assert main([*arguments, "--tolerance", "100", "-o", str(tmp_path)]) == 0
+def test_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measure, measured = bench_run.run_benchmark, []
+
+    def kept(*arguments: Any, **options: Any) -> dict[str, Any]:
+        measured.append(measure(*arguments, **options))
+        return measured[-1]
+
+    monkeypatch.setattr(bench_run, "run_benchmark", kept)
+    command = ["bench", "evface-n-fp32", "evface-n-int8", "--runtime", "onnxruntime"]
+    command += ["--device", "cpu", "--threads", "1", "--seconds", "0.05", "--rounds", "1"]
+    command += ["--no-end-to-end", "--repeat-check", "--tolerance"]
+    assert main([*command, "100", "-o", str(tmp_path)]) == 0
     stored = json.loads((tmp_path / "repeat.json").read_text())
     assert stored["agree"]
-    others = ("evface-n-int8", "evface-s-fp32", "evface-s-int8")
-    assert [case["case"] for case in stored["cases"]] == [f"{n} on onnxruntime cpu" for n in others]
-    assert main([*arguments, "--tolerance", "1e-12"]) == 1
+    assert [case["case"] for case in stored["cases"]] == ["evface-n-int8 on onnxruntime cpu"]
+
+    slower = copy.deepcopy(measured[0])
+    slower["network"][1]["ratio"] *= 1.1
+    for tolerance, code in (("0.2", 0), ("0.05", 1)):
+        runs = iter((measured[0], slower))
+        monkeypatch.setattr(bench_run, "run_benchmark", lambda *_, runs=runs, **__: next(runs))
+        assert main([*command, tolerance]) == code
     assert main(["bench", "--repeat-check", "--tolerance", "0"]) == 1
     assert "--tolerance" in capsys.readouterr().err
