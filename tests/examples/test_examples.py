@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import functools
 import importlib.util
 import inspect
 import os
@@ -35,15 +36,20 @@ def run(name: str, *arguments: str, **environment: str) -> subprocess.CompletedP
     )
 
 
+@functools.cache
+def run_plainly(name: str) -> subprocess.CompletedProcess[str]:
+    return run(name, PYTHONWARNINGS="error")
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_it_runs(path: Path) -> None:
-    done = run(path.name, PYTHONWARNINGS="error")
+    done = run_plainly(path.name)
     assert done.returncode == 0, done.stderr
     assert done.stdout
 
 
 def test_mouth_aspect_ratios() -> None:
-    lines = run("mouth_aspect_ratio.py").stdout.splitlines()
+    lines = run_plainly("mouth_aspect_ratio.py").stdout.splitlines()
     values = [float(line.split()[3]) for line in lines[1:] if "following" in line]
     assert len(values) > 20
     assert 0 <= min(values) < max(values) < 2
