@@ -7,6 +7,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A busy machine is slow, which is no error.
+settings.register_profile(
+    "evface", parent=settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("evface")
 
 #: Folder of tests → the package without which none of them runs.
 _NEEDED = {"training": "torch", "export": "torch", "docs": "mkdocs"}
