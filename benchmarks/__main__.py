@@ -8,16 +8,15 @@ import sys
 #: Name → (module, what it measures).
 BENCHMARKS: dict[str, tuple[str, str]] = {
     "events": ("benchmarks.events.command", "Speed of readers and representations beside peers."),
-    "paper_network": ("benchmarks.paper_network", "Our latency beside the published network's."),
     "peers": ("benchmarks.peers.command", "Accuracy beside face landmarkers for RGB frames."),
     "fuzz_events": ("benchmarks.fuzz_events", "Damaged recordings of every format."),
     "simulation": ("benchmarks.simulation", "Speed of the event simulator."),
-    "simulation_ablation": ("benchmarks.simulation_ablation", "Effect of each simulated effect."),
     "other_simulators": ("benchmarks.other_simulators", "Students on events of other simulators."),
     "noise": ("benchmarks.noise", "Noise of real recordings beside the simulated noise."),
-    "encoders": ("benchmarks.encoders", "Landmarks read from frozen SSMER encoders."),
-    "students": ("benchmarks.students", "INT8 error and latency of the students of an ablation."),
-    "model_sizes": ("benchmarks.model_sizes", "Students beside teachers: error, size and latency."),
+    "model_sizes": (
+        "benchmarks.model_sizes",
+        "Students beside teachers: error, size, latency.",
+    ),
 }
 
 

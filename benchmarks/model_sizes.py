@@ -1,17 +1,18 @@
-"""Students and teachers: error, parameters, FLOPs and latency.
+"""Bundled students beside teachers: error, parameters, FLOPs and latency.
 
-    evface-edge ablate --faces faces -o runs/ablation
-    python -m benchmarks model_sizes runs/ablation --faces faces -o sizes.json
+    python -m benchmarks model_sizes --faces faces -o sizes.json
 
-Errors of the teachers and their students are those of `evface-edge ablate`; the bundled students
-are evaluated here on the same clip sets, at their own input size. The cost of all networks is
-measured here in turns, batch 1 on one CPU thread: in PyTorch, and for the bundled students also in
-ONNX Runtime, INT8. Sizes that the ablation has not trained have a cost only.
+Latencies are medians of turns, batch 1 on one CPU thread: in PyTorch, and for the bundled students
+also in ONNX Runtime, INT8. Teachers have random weights and a cost only; errors of trained ones are
+those of `evface-edge ablate`, on the same clip sets.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import statistics
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,33 +23,17 @@ import onnxruntime as ort
 import torch
 from torch import Tensor, nn
 
-from benchmarks.ablation_results import AblationResults, load_results, parser_for, write_json
 from evface_edge.models import find_model
-from evface_training.ablation.measure import (
-    CLIP_SETS,
-    draw_clip_sets,
-    evaluate,
-    measure_cost,
-    median_ms,
-)
+from evface_training.ablation.measure import draw_clip_sets, evaluate, measure_cost, median_ms
+from evface_training.ablation.run import ablation_faces
 from evface_training.data.faces import FaceSet
 from evface_training.networks.student import Student
 from evface_training.recipe import TrainRecipe, load_recipe
 from evface_training.teacher.network import Teacher
 
-#: Rows of an ablation → input of their networks.
-TRAINED = {
-    "RGB": "RGB",
-    "events": "events",
-    "events + SSMER, all three": "events",
-    "CMFA": "both",
-    "CMFA + SSMER": "both",
-    "student": "events",
-    "student, distilled": "events",
-}
 BUNDLED = ("evface-n", "evface-s")
-#: Sizes of the teacher with a cost only; paper is that of the authors.
-UNTRAINED = ("base", "paper")
+#: `paper` is the size of the authors.
+TEACHERS = ("tiny", "base", "paper")
 TURNS = 5
 
 
@@ -62,7 +47,6 @@ class Row:
     """
 
     name: str
-    input: str
     errors: Mapping[str, float]
     network: nn.Module
     int8: Callable[[], object] | None = None
@@ -84,55 +68,22 @@ class OnnxStudent(Student):
         return landmarks, log_sigma, presence
 
 
-def main() -> None:
-    options = parser_for(__doc__).parse_args()
-    torch.set_num_threads(1)
-    ablation = load_results(options)
-    rows = [
-        *_trained(ablation),
-        *(_bundled(name, ablation.validation, options.clips) for name in BUNDLED),
-        *_untrained(),
-    ]
-    report = {"settings": dict(ablation.settings), "rows": measured(rows)}
-    write_json(report, options)
-
-
-def _trained(ablation: AblationResults) -> list[Row]:
-    size, rows = ablation.settings["size"], []
-    for name, kind in TRAINED.items():
-        seeds = list(ablation.rows.get(name, {}).values())
-        if seeds:
-            errors = {key: float(np.mean([seed[key] for seed in seeds])) for key in CLIP_SETS}
-            recipe = ablation.plan[name].recipe
-            network = (
-                Teacher(recipe.teacher) if recipe.task == "teacher" else Student(recipe.student)
-            )
-            rows.append(Row(f"{name} ({size})", kind, errors, network))
-    return rows
-
-
-def _bundled(name: str, faces: FaceSet, clips: int) -> Row:
+def bundled(name: str, faces: FaceSet, clips: int) -> Row:
     recipe = load_recipe(name)
     student = OnnxStudent(recipe, find_model(f"{name}-int8"))
     errors = evaluate(student, draw_clip_sets(faces, recipe, clips))
     inputs = np.zeros((1, recipe.student.in_channels, recipe.side, recipe.side), np.float32)
     inputs[:, :, ::2] = 0.5
-    return Row(
-        f"{name}, INT8, bundled",
-        "events",
-        errors,
-        Student(recipe.student),
-        lambda: student.session.run(None, {"events": inputs}),
-    )
+    run = lambda: student.session.run(None, {"events": inputs})  # noqa: E731
+    return Row(f"{name}, INT8", errors, Student(recipe.student), run)
 
 
-def _untrained() -> list[Row]:
-    sizes = {size: load_recipe(f"teacher-{size}").teacher for size in UNTRAINED}
-    return [Row(f"CMFA ({size})", "both", {}, Teacher(sizes[size])) for size in UNTRAINED]
+def teacher(size: str) -> Row:
+    return Row(f"CMFA ({size})", {}, Teacher(load_recipe(f"teacher-{size}").teacher))
 
 
 def measured(rows: list[Row]) -> list[dict[str, Any]]:
-    """The rows of the report, with the cost of each network; latencies are medians of turns."""
+    """The rows of the report, with the cost of each network."""
     costs = {row.name: [measure_cost(row.network.eval())] for row in rows}
     int8_ms: dict[str, list[float]] = {row.name: [] for row in rows}
     for turn in range(TURNS):
@@ -145,10 +96,29 @@ def measured(rows: list[Row]) -> list[dict[str, Any]]:
     for row in rows:
         cost, times = costs[row.name], int8_ms[row.name]
         median = replace(cost[0], ms=statistics.median(one.ms for one in cost))
-        values = {"network": row.name, "input": row.input, "nme98_percent": dict(row.errors)}
         int8 = statistics.median(times) if times else None
+        values = {"network": row.name, "nme98_percent": dict(row.errors)}
         report.append({**values, **asdict(median), "int8_ms": int8})
     return report
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--faces", type=Path, action="append", required=True, help="as for ablate")
+    parser.add_argument("--cache", type=Path, help="as for ablate")
+    parser.add_argument("--clips", type=int, default=1024, help="clips of each set")
+    parser.add_argument("-o", "--output", type=Path, help="JSON file to write")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    _, faces = ablation_faces(options.faces, options.cache, Path())
+    rows = [bundled(name, faces, options.clips) for name in BUNDLED]
+    text = json.dumps(measured([*rows, *map(teacher, TEACHERS)]), indent=1) + "\n"
+    if options.output:
+        options.output.write_text(text, encoding="utf-8")
+    else:
+        sys.stdout.write(text)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,6 @@ from evface_training.data.avatars import load_avatars
 from evface_training.simulation.clip_prior import ClipPrior
 from evface_training.simulation.clips import ClipSimulator
 from evface_training.simulation.frame_camera import FrameCameraPrior
-from evface_training.simulation.motion import MotionPrior
 
 SIDE = 128
 
@@ -52,7 +51,6 @@ class Case:
 CASES = (
     Case("full model, 8 + 2 steps"),
     Case("full model, 12 + 4 steps", ClipPrior(bins=5, steps_per_bin=3)),
-    Case("heads turn as ellipsoids", ClipPrior(motion=MotionPrior(depth="smooth"))),
     Case("with RGB frames", frames=True),
     Case("with event lists", lists=True),
 )
@@ -116,7 +114,7 @@ def time_avatars(count: int) -> list[dict[str, Any]]:
             renderer.render(identity, *states[0], camera, light)
             for expression, pose in states:
                 began, cpu_began = time.perf_counter(), time.process_time()
-                renderer.render(identity, expression, pose, camera, light, contour="outline")
+                renderer.render(identity, expression, pose, camera, light)
                 spent.append((time.perf_counter() - began, time.process_time() - cpu_began))
         wall, cpu = 1e3 * np.median(spent, axis=0)
         case = f"avatar, oversampled {oversample} times"

@@ -41,7 +41,7 @@ def main(folder: Path) -> None:
             )
             identity, light = AvatarIdentity.sample(rng), Light.sample(rng)
             expression, pose = animation.state(rng.uniform(0, 10e6))
-            avatar = renderer.render(identity, expression, pose, camera, light, contour="outline")
+            avatar = renderer.render(identity, expression, pose, camera, light)
             box = Box.around(avatar.landmarks)
             side = max(box.width, box.height) / FACE_FRACTION
             left = np.array([box.x + box.width / 2, box.y + box.height / 2]) - side / 2

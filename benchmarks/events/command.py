@@ -2,10 +2,9 @@
 
     python -m benchmarks events                       everything, about 20 minutes
     python -m benchmarks events --only readers --subject EVT2 --repeats 3
-    EVLIB_PYTHON=/tmp/evlib/bin/python python -m benchmarks events --json events.json
+    python -m benchmarks events --json events.json
 
-Libraries that are not installed are left out: pip install 'evface-edge[peers]'. evlib needs an
-environment of its own, whose Python is EVLIB_PYTHON.
+Libraries that are not installed are left out: pip install 'evface-edge[peers]'.
 """
 
 from __future__ import annotations

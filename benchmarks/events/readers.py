@@ -8,22 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import json
-import os
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from benchmarks.events import recordings
-from benchmarks.events.report import OURS, Candidate, Requirement, Row, Sample, log, measure
+from benchmarks.events.report import OURS, Candidate, Requirement, Row, log, measure
 from evface_edge.events import open_events
 
 REQUIREMENTS = (
     Requirement("EVT2", "faery", 1.3),
     Requirement("EVT3", "faery", 1.2),
-    Requirement("EVT2.1", "evlib", 10),
     Requirement("AEDAT4", "aedat", 0.95),
 )
 
@@ -43,9 +39,6 @@ FILES: tuple[tuple[str, str, str, float], ...] = (
     ("HDF5", "DSEC, Blosc", "blosc.h5?compression=blosc", 0.5),
     ("HDF5", "Metavision, ECF", "ecf.hdf5?layout=metavision", 0.5),
 )
-
-#: Environment variable with a Python that has evlib, which has 700 MB of dependencies.
-EVLIB_PYTHON = "EVLIB_PYTHON"
 
 Reader = Callable[[Path], int]
 
@@ -118,32 +111,6 @@ def h5py(path: Path) -> int:
     return count
 
 
-_EVLIB = """
-import json, sys, time, warnings, evlib
-evlib.load_events(sys.argv[2]).collect()
-began = time.process_time()
-count = len(evlib.load_events(sys.argv[1], sort=False).collect())
-print(json.dumps([count, time.process_time() - began]))
-"""
-
-
-def evlib(python: str, small: Path) -> Callable[[Path], Sample]:
-    """evlib in a process of its own, which reads a small file first, as a warm-up."""
-
-    def read(path: Path) -> Sample:
-        run = subprocess.run(
-            [python, "-c", _EVLIB, os.fspath(path), os.fspath(small)],
-            capture_output=True,
-            text=True,
-        )
-        if run.returncode:
-            raise RuntimeError(run.stderr.strip().rpartition("\n")[2][:200])
-        count, cpu_s = json.loads(run.stdout.strip().rpartition("\n")[2])
-        return Sample(count, cpu_s)
-
-    return read
-
-
 PEERS: dict[str, tuple[Reader, tuple[str, ...]]] = {
     "faery": (faery, ("EVT2", "EVT3", "DAT", "AEDAT4", "Event Stream", "CSV")),
     "aedat": (aedat, ("AEDAT4",)),
@@ -151,11 +118,9 @@ PEERS: dict[str, tuple[Reader, tuple[str, ...]]] = {
     "numpy": (numpy, ("NPZ",)),
     "h5py": (h5py, ("HDF5",)),
 }
-# It cannot read commas in text, sensors above 1024 pixels in AEDAT 4, and ECF that starts at 0.
-_OF_EVLIB = ("EVT2", "EVT2.1", "EVT3", "HDF5")
 
 
-def _candidates(subject: str, setting: str, path: Path, small: Path) -> dict[str, Candidate]:
+def _candidates(subject: str, setting: str, path: Path) -> dict[str, Candidate]:
     def bound(read: Callable[[Path], Any]) -> Candidate:
         return lambda: read(path)
 
@@ -168,9 +133,6 @@ def _candidates(subject: str, setting: str, path: Path, small: Path) -> dict[str
             continue
         reader = faery_csv if (package, subject) == ("faery", "CSV") else read
         candidates[package.replace("_", "-")] = bound(reader)
-    python = os.environ.get(EVLIB_PYTHON)
-    if python and subject in _OF_EVLIB and "ECF" not in setting:
-        candidates["evlib"] = bound(evlib(python, small))
     return candidates
 
 
@@ -183,30 +145,21 @@ def rows(
         events: number in the largest file; slower formats get fewer.
         folder: for the recordings, one at a time; by default a temporary one.
     """
-    if EVLIB_PYTHON not in os.environ:
-        log(f"evlib is left out: set {EVLIB_PYTHON} to a Python with evlib")
     found: list[Row] = []
     for subject, setting, target, fraction in FILES:
         if chosen and subject not in chosen:
             continue
         count = max(1000, int(events * fraction))
-        with _written(target, count, folder) as (path, small):
+        with _written(target, count, folder) as path:
             named = f"{count / 1e6:g} M events" + (f", {setting}" if setting else "")
             log(f"{subject}, {named}: {path.stat().st_size / 1e6:.0f} MB")
-            found += measure(subject, named, _candidates(subject, setting, path, small), repeats)
+            found += measure(subject, named, _candidates(subject, setting, path), repeats)
     return found
 
 
 @contextlib.contextmanager
-def _written(target: str, count: int, folder: Path | None) -> Iterator[tuple[Path, Path]]:
+def _written(target: str, count: int, folder: Path | None) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="bench-events-", dir=folder) as name:
         own = {"evt21.raw": recordings.write_evt21, "a.csv": recordings.write_text}.get(target)
-        paths = []
-        for part, number in (("large", count), ("small", 1000)):
-            place = Path(name) / part
-            place.mkdir()
-            if own:
-                paths.append(own(place / target, number))
-            else:
-                paths.append(recordings.write(f"{place}/{target}", number))
-        yield paths[0], paths[1]
+        place = f"{name}/{target}"
+        yield own(Path(place), count) if own else recordings.write(place, count)

@@ -7,21 +7,15 @@ the events in its preferred form, converted beforehand. The numba loops validate
 from __future__ import annotations
 
 import importlib.util
-import json
-import os
-import subprocess
-import tempfile
 import time
 import warnings
 from collections.abc import Callable
 from functools import cache, partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.events.readers import EVLIB_PYTHON
-from benchmarks.events.report import OURS, Candidate, Requirement, Row, Sample, log, measure
+from benchmarks.events.report import OURS, Candidate, Requirement, Row, log, measure
 from evface_edge import Box, SensorSize
 from evface_edge.events.array import EventArray, make_events
 from evface_edge.representation import (
@@ -203,54 +197,6 @@ def dv(subject: str, events: EventArray, size: SensorSize) -> Callable[[], Any] 
     return None
 
 
-_EVLIB = """
-import json, sys, time, numpy as np, polars as pl
-import evlib.representations as library
-columns = np.load(sys.argv[1])
-subject, width, height, bins, duration, times = sys.argv[2], *map(int, sys.argv[3:])
-frame = pl.DataFrame({
-    "t": pl.Series(columns["t"] - columns["t"][0]).cast(pl.Duration("us")),
-    "x": columns["x"].astype(np.int16), "y": columns["y"].astype(np.int16),
-    "polarity": columns["p"].astype(np.int8),
-})
-def run():
-    if subject == "count":
-        found = library.create_event_frame(frame, height, width, n_time_bins=1)
-        return library.densify_event_frame(found, 1, 2, height, width)
-    if subject.startswith("voxel"):
-        found = library.create_voxel_grid(frame, height, width, n_time_bins=bins)
-        return library.densify_voxel_grid(found, bins, height, width)
-    found = library.create_time_surface(frame, height, width, dt=duration - 1, tau=duration)
-    return library.densify_time_surface(found, 1, 2, height, width, duration - 1, duration, 0)
-run()
-began = time.process_time()
-for _ in range(times):
-    run()
-print(json.dumps([times * len(frame), time.process_time() - began]))
-"""
-
-
-def evlib(subject: str, events: EventArray, size: SensorSize) -> Candidate:
-    """evlib in a process of its own."""
-
-    def candidate() -> Sample:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "events.npz"
-            np.savez(path, **{name: events[name] for name in ("t", "x", "y", "p")})
-            sizes = (size.width, size.height, BINS, DURATION_US, max(1, 200_000 // len(events)))
-            run = subprocess.run(
-                [os.environ[EVLIB_PYTHON], "-c", _EVLIB, path, subject, *map(str, sizes)],
-                capture_output=True,
-                text=True,
-            )
-        if run.returncode:
-            raise RuntimeError(run.stderr.strip().rpartition("\n")[2][:200])
-        count, cpu_s = json.loads(run.stdout.strip().rpartition("\n")[2])
-        return Sample(count, cpu_s)
-
-    return candidate
-
-
 def _peers(subject: str, events: EventArray, size: SensorSize) -> dict[str, Candidate]:
     loop = plain_loops()[subject]
     found = {LOOP: repeated(lambda: loop(events, size.height, size.width), events)}
@@ -261,15 +207,11 @@ def _peers(subject: str, events: EventArray, size: SensorSize) -> dict[str, Cand
         run = make(subject, events, size)
         if run is not None:
             found[name] = repeated(run, events)
-    if EVLIB_PYTHON in os.environ:
-        found["evlib"] = evlib(subject, events, size)
     return found
 
 
 def rows(repeats: int) -> list[Row]:
     """Measures all representations, sensors and windows."""
-    if EVLIB_PYTHON not in os.environ:
-        log(f"evlib is left out: set {EVLIB_PYTHON} to a Python with evlib")
     found: list[Row] = []
 
     def add(subject: str, at: str, candidates: dict[str, Candidate], turns: int = 1) -> None:

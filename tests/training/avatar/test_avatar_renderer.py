@@ -22,7 +22,6 @@ from evface_training.avatar import (
 )
 from evface_training.avatar.identity import HAIR_STYLES
 from evface_training.avatar.model import AvatarModel
-from evface_training.avatar.renderer import Contour
 
 CAMERA = PinholeCamera(SensorSize(320, 320), 720.0)
 LIGHT = Light(azimuth_deg=0, elevation_deg=20, background="plain", background_level=0.02)
@@ -116,8 +115,9 @@ def test_landmarks_project_like_an_independent_projection(renderer: AvatarRender
     intrinsics = np.array([[720, 0, 159.5, 0], [0, 720, 159.5, 0], [0, 0, 1, 0]])
     homogeneous = (intrinsics @ matrix @ np.c_[points, np.ones(98)].T).T
     expected = homogeneous[:, :2] / homogeneous[:, 2:]
-    np.testing.assert_allclose(rendered.landmarks, expected, atol=1e-3)
-    np.testing.assert_allclose(rendered.landmark_depth, homogeneous[:, 2], rtol=1e-6)
+    # The 33 points of the contour slide to the visible edge.
+    np.testing.assert_allclose(rendered.landmarks[33:], expected[33:], atol=1e-3)
+    np.testing.assert_allclose(rendered.landmark_depth[33:], homogeneous[33:, 2], rtol=1e-6)
 
 
 @pytest.mark.parametrize("gaze", [(0, 0), (20, 0), (-18, 6)])
@@ -229,7 +229,7 @@ def test_depth_at_visible_points_is_theirs(renderer: AvatarRenderer) -> None:
 
 def test_turned_away_points_are_hidden(renderer: AvatarRenderer) -> None:
     assert draw(renderer, identity=AvatarIdentity(hair_style="bald")).visible.all()
-    for yaw, far, near in ((60, slice(20, 31), slice(2, 13)), (-60, slice(2, 13), slice(20, 31))):
+    for yaw, far, near in ((60, slice(44, 47), slice(33, 42)), (-60, slice(33, 36), slice(42, 51))):
         rendered = draw(renderer, pose=Pose(yaw_deg=yaw, y_mm=5))
         assert not rendered.visible[far].any()
         assert rendered.visible[near].all()
@@ -241,16 +241,19 @@ def test_turned_away_points_are_hidden(renderer: AvatarRenderer) -> None:
 
 def test_the_outline_contour_follows_the_visible_edge(renderer: AvatarRenderer) -> None:
     identity = AvatarIdentity(hair_style="bald")
+    model = AvatarModel(identity)
 
-    def render(contour: Contour, yaw: float) -> RenderedAvatar:
+    def render(yaw: float) -> tuple[np.ndarray, RenderedAvatar]:
+        """The landmarks fixed on the skin in pixels, and the image."""
         pose = Pose(yaw_deg=yaw, y_mm=5)
-        return renderer.render(identity, Expression(), pose, CAMERA, LIGHT, contour=contour)
+        points = model.landmarks.points(Expression(), model.bare_skin(Expression()))
+        return CAMERA.project(pose.to_camera(points)), draw(renderer, None, pose, identity)
 
-    skin, outline = render("skin", 0.0), render("outline", 0.0)
-    np.testing.assert_allclose(outline.landmarks, skin.landmarks, atol=1.5)
-    skin, outline = render("skin", 35.0), render("outline", 35.0)
-    np.testing.assert_allclose(outline.landmarks[:15], skin.landmarks[:15], atol=1.5)
-    np.testing.assert_array_equal(outline.landmarks[33:], skin.landmarks[33:])
+    skin, outline = render(0.0)
+    np.testing.assert_allclose(outline.landmarks, skin, atol=1.5)
+    skin, outline = render(35.0)
+    np.testing.assert_allclose(outline.landmarks[:15], skin[:15], atol=1.5)
+    np.testing.assert_allclose(outline.landmarks[33:], skin[33:], atol=1e-3)
     # Far side, cheek: the first pixels outside show no face, the first inside do.
     for index in range(22, 31):
         x, y = outline.landmarks[index]
@@ -258,19 +261,7 @@ def test_the_outline_contour_follows_the_visible_edge(renderer: AvatarRenderer) 
         face = row < outline.landmark_depth[index] + 30
         edge = np.flatnonzero(face).max()
         assert abs(edge - x) < 2.5, index
-        assert skin.landmarks[index, 0] < x
-
-
-def test_an_unknown_contour_is_rejected(renderer: AvatarRenderer) -> None:
-    with pytest.raises(ConfigError) as error:
-        renderer.render(
-            IDENTITY,
-            Expression(),
-            Pose(),
-            CAMERA,
-            contour="jaw",  # type: ignore[arg-type]
-        )
-    assert error.value.field == "contour"
+        assert skin[index, 0] < x
 
 
 def test_a_mirrored_scene_gives_the_mirrored_image(renderer: AvatarRenderer) -> None:

@@ -16,7 +16,7 @@ from evface_training.simulation.camera import CameraPrior
 from evface_training.simulation.clip_prior import ClipPrior
 from evface_training.simulation.clips import Clips, ClipSimulator
 from evface_training.simulation.frame_camera import FrameCameraPrior
-from evface_training.simulation.motion import DEPTHS, MotionPrior
+from evface_training.simulation.motion import MotionPrior
 from evface_training.simulation.occluders import occluder_bank, sample_passing
 from evface_training.simulation.tone import Tone, grey
 
@@ -50,9 +50,8 @@ def clips_of(faces: FaceSet, prior: ClipPrior, **options: object) -> Clips:
     return simulator(colored(faces), torch.from_numpy(faces.points))
 
 
-@pytest.mark.parametrize("depth", DEPTHS)
-def test_shapes_and_ranges(drawn_faces: FaceSet, depth: str) -> None:
-    prior = ClipPrior(motion=MotionPrior(depth=depth), passing_fraction=0.5)
+def test_shapes_and_ranges(drawn_faces: FaceSet) -> None:
+    prior = ClipPrior(passing_fraction=0.5)
     clips = clips_of(drawn_faces, prior, frames=FrameCameraPrior(), lists=True)
     count = len(drawn_faces)
     assert clips.inputs.shape == (count, 10, 64, 64)
@@ -163,7 +162,6 @@ def test_a_frame_is_blurred_by_its_exposure(drawn_faces: FaceSet) -> None:
             displacement_px=(10.0, 10.0),
             speed_deg_per_s=(400, 400),
             pause_fraction=0.0,
-            depth="none",
         ),
     )
     coarse = torch.rand(12, 1, 64, 64, generator=torch.Generator().manual_seed(0))

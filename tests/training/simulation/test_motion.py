@@ -13,7 +13,6 @@ from scipy import integrate
 from evface_edge.errors import ConfigError
 from evface_training.simulation.motion import (
     CAMERA,
-    DEPTHS,
     HEAD,
     MotionPrior,
     Trajectories,
@@ -53,10 +52,8 @@ def test_there_is_no_displacement_at_the_end() -> None:
     )
 
 
-@pytest.mark.parametrize("depth", DEPTHS)
-def test_speeds_and_distances_are_those_of_the_prior(depth: str) -> None:
-    prior = MotionPrior(depth=depth, shake_fraction=0.0)
-    trajectories, duration_s, speed = drawn(prior)
+def test_speeds_and_distances_are_those_of_the_prior() -> None:
+    trajectories, duration_s, speed = drawn(MotionPrior(shake_fraction=0.0))
     assert float(speed.min()) >= 2.99
     assert float(speed.max()) <= 1000.1
     assert float(torch.log10(speed).mean()) == pytest.approx(
@@ -64,15 +61,11 @@ def test_speeds_and_distances_are_those_of_the_prior(depth: str) -> None:
     )
     assert 0.0029 < float(duration_s.min()) <= float(duration_s.max()) < 0.2001
     # The root of the sum of squares over the head's fields is the way that speed and time make.
-    way = torch.cat([trajectories.peak[:, :4], trajectories.peak[:, 4:6]], 1)
-    if depth == "relief":
-        way = torch.cat([trajectories.peak[:, :4], trajectories.turn_rad * 0.5], 1)
+    way = torch.cat([trajectories.peak[:, :4], trajectories.turn_rad * 0.5], 1)
     expected = torch.deg2rad(speed) * 0.5 * duration_s
     capped = trajectories.turn_rad.norm(dim=1) > math.radians(10.5)
     torch.testing.assert_close(way.norm(dim=1)[~capped], expected[~capped], atol=1e-5, rtol=1e-3)
-    if depth == "none":
-        assert not trajectories.peak[:, 4:6].any()
-    assert bool(trajectories.turn_rad.any()) == (depth == "relief")
+    assert bool(trajectories.turn_rad.any())
 
 
 def test_nothing_moves_in_a_pause() -> None:
@@ -113,7 +106,6 @@ def test_turns_stay_within_the_limit() -> None:
         ("displacement_px", (5.0, 1.0)),
         ("pause_fraction", 1.5),
         ("shake_px", 0.0),
-        ("depth", "flat"),
     ],
 )
 def test_wrong_priors_are_rejected(field: str, value: object) -> None:

@@ -22,7 +22,7 @@ from evface_edge.errors import ConfigError
 from evface_edge.geometry import SensorSize
 from evface_edge.landmarks import LEFT_PUPIL, RIGHT_PUPIL
 from evface_training.avatar.identity import AvatarIdentity
-from evface_training.avatar.renderer import Contour, Landmarks, Renderer
+from evface_training.avatar.renderer import Landmarks, Renderer
 from evface_training.avatar.scene import Expression, Pose
 from evface_training.data.schemes import from_68
 
@@ -269,7 +269,7 @@ class _LoadedIct:
         shape = (len(self._neutral), len(avatar.triangles))
         self._corners: csr_matrix = csr_matrix((np.ones(len(rows)), (rows, columns)), shape)
 
-    def update(self, expression: Expression, pose: Pose, contour: Contour) -> Landmarks:
+    def update(self, expression: Expression, pose: Pose) -> Landmarks:
         points, pupils = self._avatar.moved(self._neutral, expression)
         a, b, c = (points[self._avatar.triangles[:, k]] for k in range(3))
         normals = self._corners @ np.cross(b - a, c - a)

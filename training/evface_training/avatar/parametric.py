@@ -14,7 +14,7 @@ from evface_training.avatar.layout import EYEBALL_RADIUS, IRIS_RADIUS
 from evface_training.avatar.mesh import grid_normals
 from evface_training.avatar.model import AvatarModel
 from evface_training.avatar.outline import outline_cells
-from evface_training.avatar.renderer import Contour, Landmarks, Renderer
+from evface_training.avatar.renderer import Landmarks, Renderer
 from evface_training.avatar.scene import Expression, Pose
 
 #: Hair roots, lips and lashes do not hide a point; on the contour, a pixel further inside is many
@@ -78,7 +78,7 @@ class _LoadedParametric:
             context.buffer(triangles.astype("i4").tobytes()),
         )
 
-    def update(self, expression: Expression, pose: Pose, contour: Contour) -> Landmarks:
+    def update(self, expression: Expression, pose: Pose) -> Landmarks:
         model = self._model
         moving = np.concatenate([part.reshape(-1, 3) for part in model.skin(expression)], axis=1)
         self._skin_moving.write(moving.astype("f4").tobytes())
@@ -86,8 +86,7 @@ class _LoadedParametric:
         self._set_eyes(expression)
         bare = model.bare_skin(expression)
         cells = model.landmarks.cells(expression)
-        if contour == "outline":
-            cells[CONTOUR] = outline_cells(model.neutral, cells, bare, pose)
+        cells[CONTOUR] = outline_cells(model.neutral, cells, bare, pose)
         points = model.landmarks.points(expression, bare, cells)
         return Landmarks(points, sample_grid(grid_normals(bare), cells), _TOLERANCE_MM)
 

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,6 @@ from evface_training.avatar.shaders import fragment_shader, vertex_shader
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-Contour = Literal["skin", "outline"]
 Floats = NDArray[np.floating]
 
 _NEAR, _FAR = 40.0, 4000.0
@@ -75,7 +74,7 @@ class LoadedAvatar(Protocol):
     def programs(self) -> tuple[Any, ...]:
         """The shader programs that draw it."""
 
-    def update(self, expression: Expression, pose: Pose, contour: Contour) -> Landmarks:
+    def update(self, expression: Expression, pose: Pose) -> Landmarks:
         """Move the mesh and return the landmarks on it."""
 
     def draw(self) -> None: ...
@@ -151,27 +150,18 @@ class Renderer(ABC, Generic[IdentityT]):
         pose: Pose,
         camera: PinholeCamera,
         light: Light | None = None,
-        *,
-        contour: Contour = "skin",
     ) -> RenderedAvatar:
         """Render one image with its labels; the first of an identity also builds its mesh.
 
-        Args:
-            contour: "skin" keeps the 33 contour points on the same skin, hidden when it turns
-                away; "outline" lets them slide to the visible edge of the face, as in the
-                annotations of 300-W and WFLW.
-
         Raises:
-            ConfigError: a camera of another size than the renderer, or an unknown contour.
+            ConfigError: a camera of another size than the renderer.
         """
-        if contour not in ("skin", "outline"):
-            raise ConfigError("contour", contour, "skin or outline")
         if camera.size != self.size:
             raise ConfigError("camera.size", str(camera.size), f"the renderer's, {self.size}")
         light = light or Light()
         with self._context:  # makes it current: there may be other renderers
             avatar = self._loaded(identity)
-            on_head = avatar.update(expression, pose, contour)
+            on_head = avatar.update(expression, pose)
             self._set_uniforms(avatar.programs, pose, camera, light)
             image, depth = self._draw(avatar, light)
         in_camera = pose.to_camera(on_head.points)

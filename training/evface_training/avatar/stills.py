@@ -117,7 +117,7 @@ def _one_person(renderer: AvatarRenderer, seed: int, stills: int) -> _Stills:
         )
         expression, pose = animation.state(rng.uniform(0, _SECONDS * 1e6))
         light = Light.sample(rng)
-        avatar = renderer.render(identity, expression, pose, camera, light, contour="outline")
+        avatar = renderer.render(identity, expression, pose, camera, light)
         grey = (avatar.image.clip(0, 1) ** (1 / _GAMMA) * 255).round().astype(np.uint8)
         image, moved = crop_face(grey, avatar.landmarks)
         images.append(image)

@@ -27,7 +27,7 @@ def basis_fields(points: Tensor, places: Tensor) -> Tensor:
 
     Returns:
         (B, 14, 2, G, G): x and y of each field; the fields of the head have a root mean square of
-        1 over the head.
+        1 over the head. Those of its turns are zero: see `turning_fields`.
     """
     batch = len(points)
     grid = places.expand(batch, -1, -1, -1)
@@ -51,11 +51,7 @@ def basis_fields(points: Tensor, places: Tensor) -> Tensor:
         dx, dy = x - at_x[..., None], y - at_y[..., None]
         return torch.exp(-((dx / width) ** 2) - (dy / height) ** 2), dy
 
-    # An ellipsoid for the head, with a nose on it.
-    squared = 1 - (x / 0.62) ** 2 - ((y + 0.12) / 0.8) ** 2
-    head = torch.sigmoid(squared * 12)
-    nose, _ = bump([54], 0.12, 0.12)
-    height = 0.5 * squared.clamp_min(0).sqrt() + 0.15 * nose
+    head = torch.sigmoid((1 - (x / 0.62) ** 2 - ((y + 0.12) / 0.8) ** 2) * 12)
     mouth, below = bump(list(range(76, 96)), 0.28, 0.35)
     mouth = mouth * torch.sigmoid(below / 0.04)
     right_lid, _ = bump(list(range(60, 68)), 0.10, 0.06)
@@ -72,8 +68,6 @@ def basis_fields(points: Tensor, places: Tensor) -> Tensor:
         along(ey, head),
         along(ey, x * head) - along(ex, y * head),
         along(ex, x * head) + along(ey, y * head),
-        along(ex, height * head),
-        along(ey, height * head),
     ]
     fields = [
         field
@@ -82,9 +76,12 @@ def basis_fields(points: Tensor, places: Tensor) -> Tensor:
         for field in fields
     ]
     still = torch.ones_like(x)
-    right = torch.zeros_like(fields[0])
+    none = torch.zeros_like(fields[0])
+    right = none.clone()
     right[:, 0] = 1
     fields += [
+        none,
+        none,
         along(ex, still - head),
         along(ey, still - head),
         along(ey, mouth),

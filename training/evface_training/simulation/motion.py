@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from evface_edge.errors import ConfigError
 from evface_training.simulation.ranges import (
     check_fractions,
     check_positive,
@@ -26,7 +25,6 @@ from evface_training.simulation.ranges import (
 #: lid, left lid, brows; camera x, y.
 HEAD, BACKGROUND, CAMERA = slice(0, 6), slice(6, 8), slice(12, 14)
 MOUTH, BROWS = 8, 11
-DEPTHS = ("none", "smooth", "relief")
 #: Beyond this angle a still would show parts of the head that are not in the image.
 MAX_TURN_RAD = math.radians(28.0)
 
@@ -45,9 +43,6 @@ class MotionPrior:
         moving_background_fraction: of clips with a background that moves on its own.
         shake_fraction: of clips with camera shake.
         shake_px: highest amplitude of the shake.
-        depth: how heads turn. "relief": on a surface fitted to the landmarks, with self-occlusion;
-            "smooth": small turns of an ellipsoid; "none": not at all, they move in the image
-            plane only.
     """
 
     speed_deg_per_s: tuple[float, float] = (3.0, 1000.0)
@@ -57,14 +52,11 @@ class MotionPrior:
     moving_background_fraction: float = 0.4
     shake_fraction: float = 0.15
     shake_px: float = 2.0
-    depth: str = "relief"
 
     def __post_init__(self) -> None:
         check_ranges(self, "displacement_px", "speed_deg_per_s")
         check_positive(self, "face_px", "shake_px")
         check_fractions(self)
-        if self.depth not in DEPTHS:
-            raise ConfigError("MotionPrior.depth", self.depth, ", ".join(DEPTHS))
 
 
 @dataclass(frozen=True)
@@ -75,7 +67,7 @@ class Trajectories:
 
     Attributes:
         peak: (B, 14) amount of each field for a window of steady motion, fractions of the crop.
-        turn_rad: (B, 2) yaw and pitch for a window of steady motion; zero without relief.
+        turn_rad: (B, 2) yaw and pitch for a window of steady motion.
         swing, rate, phase: (B, 14) the speed is 1 + swing · sin(2π · rate · t + phase).
         begins, ends: (B, 1) start and end of the motion; -inf and inf without a pause.
         shake: (B, 2, 3) amplitude (crop), cycles per window and phase of camera shake.
@@ -113,14 +105,11 @@ class Trajectories:
         one = torch.ones(1, device=times.device)
         distance = self.travelled(times) - self.travelled(one)
         amounts = self.peak[..., None] * distance
-        if self.turn_rad.any():
-            # Fields 4 and 5 are the displacements at half of the largest turn and at all of it;
-            # a parabola through these and no turn interpolates.
-            fraction = self._turned(distance)
-            amounts[:, 4], amounts[:, 5] = (
-                4 * fraction * (1 - fraction),
-                fraction * (2 * fraction - 1),
-            )
+        # Fields 4 and 5 are the displacements at half of the largest turn and at all of it; a
+        # parabola through these and no turn interpolates.
+        fraction = self._turned(distance)
+        amounts[:, 4] = 4 * fraction * (1 - fraction)
+        amounts[:, 5] = fraction * (2 * fraction - 1)
         amounts[:, CAMERA] += self._shaken(times) - self._shaken(one)
         return amounts
 
@@ -182,16 +171,12 @@ def sample_motion(
     amount = (speed * window_s).clamp_max(prior.displacement_px[1] / 128)[:, None]
 
     head = normal(batch, 6) * uniform(batch, 6)
-    if prior.depth == "none":
-        head[:, 4:] = 0
     head = head / head.norm(dim=1, keepdim=True).clamp_min(1e-3) * amount
-    turn = torch.zeros(batch, 2, device=device)
-    if prior.depth == "relief":
-        turn = head[:, 4:] / lever[:, None].clamp_min(1e-3)
-        # `travelled` can exceed 1 because of the swing, and begins before the window.
-        most = MAX_TURN_RAD / (2.3 - earliest)
-        turn = turn * (most / turn.norm(dim=1, keepdim=True).clamp_min(1e-6)).clamp_max(1.0)
-        head = torch.cat([head[:, :4], torch.ones_like(turn)], 1)
+    turn = head[:, 4:] / lever[:, None].clamp_min(1e-3)
+    # `travelled` can exceed 1 because of the swing, and begins before the window.
+    most = MAX_TURN_RAD / (2.3 - earliest)
+    turn = turn * (most / turn.norm(dim=1, keepdim=True).clamp_min(1e-6)).clamp_max(1.0)
+    head = torch.cat([head[:, :4], torch.ones_like(turn)], 1)
     moving = (uniform(batch, 1) < prior.moving_background_fraction).float()
     # The background rests, moves on its own, or moves with the head (a panning camera).
     pans = (uniform(batch, 1) < 0.2).float()

@@ -90,7 +90,7 @@ class SceneRenderer:
         if self._painter is not None and scenes.blinking is not None:
             images = self._painter.draw(scenes.blinking.closure(times))
         turned = None
-        if scenes.exact_head is not None and scenes.trajectories.turn_rad.any():
+        if scenes.exact_head is not None:
             amounts = amounts.clone()
             amounts[:, 4:6] = 0
             turned = self._in_image(self._turned(scenes.exact_head, times))
@@ -127,8 +127,7 @@ def crop_fields(
     """Return the displacement fields of crops with landmarks (B, 98, 2) and motions."""
     places = grid_places(grid, side, points.device)
     fields = basis_fields(points, places)
-    if trajectories.turn_rad.any():
-        fields[:, 4:6] = turning_fields(head, trajectories.farthest_turn(), places)
+    fields[:, 4:6] = turning_fields(head, trajectories.farthest_turn(), places)
     return fields
 
 

@@ -112,9 +112,7 @@ class SyntheticAvatarSource:
             for index in range(int(self.seconds * rate_hz) + 1):
                 t_us = round(index * 1e6 / rate_hz)
                 expression, pose = scene.animation.state(t_us)
-                rendered = renderer.render(
-                    identity, expression, pose, scene.camera, scene.light, contour="outline"
-                )
+                rendered = renderer.render(identity, expression, pose, scene.camera, scene.light)
                 log = torch.from_numpy(np.log(rendered.image + STRAY_LIGHT).astype(np.float32))
                 points = None if index % every else rendered.landmarks
                 yield LabelledFrame(Frame(t_us, log), points)
