@@ -53,8 +53,15 @@ def on_ray(
         raise typer.BadParameter("ray is not installed: pip install 'evface-edge[ray]'") from None
     try:
         if address == "local":
-            # Arguments and results are small: the default would reserve a third of the memory.
-            ray.init("local", num_cpus=workers, object_store_memory=1 << 27, log_to_driver=False)
+            # Arguments and results are small: the default would reserve a third of the memory. The
+            # dashboard would ask the network for the cloud that it runs in.
+            ray.init(
+                "local",
+                num_cpus=workers,
+                object_store_memory=1 << 27,
+                log_to_driver=False,
+                include_dashboard=False,
+            )
         else:
             ray.init(address, log_to_driver=False)
     except Exception as error:  # Ray has no common class for these errors
