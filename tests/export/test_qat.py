@@ -42,7 +42,7 @@ def fragile(checkpoint: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def clips(fragile: Any, sparse: Any) -> CalibrationSet:
+def fragile_clips(fragile: Any, sparse: Any) -> CalibrationSet:
     """1,280 clips, 512 for calibration, labelled with the outputs of the network and noise."""
     inputs = sparse(1280, seed=3)
     with torch.no_grad():
@@ -52,8 +52,8 @@ def clips(fragile: Any, sparse: Any) -> CalibrationSet:
 
 
 @pytest.fixture(scope="module")
-def conversion(fragile: Any, clips: CalibrationSet) -> Conversion:
-    return Conversion(fragile, clips, Int8(qat_steps=70))
+def conversion(fragile: Any, fragile_clips: CalibrationSet) -> Conversion:
+    return Conversion(fragile, fragile_clips, Int8(qat_steps=70))
 
 
 def test_training_after_a_refusal(
