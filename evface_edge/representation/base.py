@@ -23,9 +23,6 @@ NORMALISATIONS = ("none", "mean")
 #: Larger than every coordinate of an event.
 _LARGEST_SENSOR = SensorSize(65536, 65536)
 
-#: x, y, width and height of a box, as the compiled loops take it.
-BoxTuple = tuple[float, float, float, float]
-
 
 class Cells(NamedTuple):
     """The cells that events are added to.
@@ -36,7 +33,7 @@ class Cells(NamedTuple):
         flat: (C × rows × width + 1,) float32 zeros. The last cell collects events outside the box.
     """
 
-    box: BoxTuple
+    box: tuple[float, float, float, float]
     width: int
     flat: NDArray[np.float32]
 

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from evface_edge.events.array import EventArray
 from evface_edge.events.compiled import compiled
-from evface_edge.representation.base import BoxTuple
+
+#: x, y, width and height of a box.
+BoxTuple = tuple[float, float, float, float]
 
 #: Larger than every index; the sum of two still fits into 32 bits.
 _OUTSIDE = 1 << 29
