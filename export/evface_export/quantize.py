@@ -21,6 +21,7 @@ from torch import Tensor, fx, nn
 from torchao.quantization.pt2e import HistogramObserver, PerChannelMinMaxObserver
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 from torchao.quantization.pt2e.quantizer import (
+    FixedQParamsQuantizationSpec,
     QuantizationAnnotation,
     QuantizationSpec,
     Quantizer,
@@ -150,14 +151,14 @@ class PartQuantizer(Quantizer):  # type: ignore[misc]  # torchao carries no type
         for node in model.graph.nodes:
             if node.op != "call_function":
                 continue
-            inputs: dict[fx.Node, Any] = {}
+            inputs: dict[Any, Any] = {}
             weighted = node.target in (aten.conv2d.default, aten.linear.default)
             if not self._inside(node) and not (weighted and _of_head(_weight_path(node))):
                 continue
             if weighted and self._mark(_weight_path(node)):
                 inputs = {node.args[0]: self._activation, node.args[1]: self._weight}
             elif node.target in (aten.add.Tensor, aten.add_.Tensor) and self._mark(node.name):
-                inputs = dict.fromkeys(node.args, self._activation)
+                inputs = {summand: self._of_summand(node, summand) for summand in node.args}
             leaves = self._inside(node) and any(not self._inside(user) for user in node.users)
             leaves = leaves and self._mark(f"output of {self._part}")
             if inputs or leaves:
@@ -167,6 +168,24 @@ class PartQuantizer(Quantizer):  # type: ignore[misc]  # torchao carries no type
                     _annotated=True,
                 )
         return model
+
+    def _of_summand(self, addition: fx.Node, summand: Any) -> Any:
+        """The range of one input of an addition.
+
+        In clip(a + b, 0, top) with 0 ≤ a ≤ top, no value of b beyond ±top changes the result. A
+        range of ±top is then exact, and several times finer than the range of all values of b.
+        """
+        tops = {_clipped_at(user) for user in addition.users}
+        tops |= {_clipped_at(other) for other in addition.args if other is not summand}
+        top = tops.pop()
+        if tops or top is None or _clipped_at(summand) is not None:
+            return self._activation
+        activation = self._activation
+        low, high = int(activation.quant_min or 0), int(activation.quant_max or 0)
+        middle = (low + high + 1) // 2
+        return FixedQParamsQuantizationSpec(
+            activation.dtype, top / (high - middle), middle, low, high, activation.qscheme
+        )
 
     def check(self) -> None:
         """Raises ExportError when nothing was marked."""
@@ -186,6 +205,15 @@ class PartQuantizer(Quantizer):  # type: ignore[misc]  # torchao carries no type
     def _inside(self, node: fx.Node) -> bool:
         modules = (node.meta.get("nn_module_stack") or {}).values()
         return any(path == self._part or path.startswith(f"{self._part}.") for path, _ in modules)
+
+
+def _clipped_at(node: Any) -> float | None:
+    """The top of a clip from 0; None for other nodes."""
+    aten = torch.ops.aten
+    clips = (aten.clamp.default, aten.hardtanh.default, aten.hardtanh_.default)
+    if not isinstance(node, fx.Node) or node.target not in clips or node.args[1:2] != (0.0,):
+        return None
+    return float(node.args[2])  # type: ignore[arg-type]
 
 
 def _of_head(path: str) -> bool:
