@@ -61,6 +61,12 @@ def export(
             metavar="N", help="Train for N steps if pt2e misses a limit; 0 turns training off."
         ),
     ] = 120,
+    train_first: Annotated[
+        bool,
+        typer.Option(
+            "--train-first", help="Train INT8 in any case, to be nearer to the float model."
+        ),
+    ] = False,
     report: Annotated[
         Path | None,
         typer.Option(
@@ -116,7 +122,7 @@ def export(
     from evface_export.pipeline import artefact_path
     from evface_export.source import load_source
 
-    int8 = Int8(quantizer, qat_steps)  # type: ignore[arg-type]  # Int8 checks the name
+    int8 = Int8(quantizer, qat_steps, train_first)  # type: ignore[arg-type]  # Int8 checks the name
     limits = Limits(max_nme_loss=loss)
     if is_detector(model):
         if [chosen.name for chosen in targets] != ["onnx-int8"]:

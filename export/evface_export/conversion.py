@@ -47,19 +47,23 @@ class Int8:
         quantizer: "pt2e" of torch; "nncf"; or "nncf-accuracy", which keeps layers in float until
             the error is within the limit.
         qat_steps: training steps if "pt2e" with calibration alone is beyond a limit; 0 for none.
+        train_first: train in any case, which brings landmarks nearer to those of the float network.
 
     Raises:
-        ConfigError: another quantizer, or a negative number of steps.
+        ConfigError: another quantizer, a negative number of steps, or `train_first` without steps.
     """
 
     quantizer: Quantizer = "pt2e"
     qat_steps: int = 120
+    train_first: bool = False
 
     def __post_init__(self) -> None:
         if self.quantizer not in QUANTIZERS:
             raise ConfigError("--quantizer", self.quantizer, f"one of {', '.join(QUANTIZERS)}")
         if self.qat_steps < 0:
             raise ConfigError("--qat-steps", self.qat_steps, "0 or more")
+        if self.train_first and not self.may_train:
+            raise ConfigError("--train-first", self.quantizer, "pt2e with --qat-steps above 0")
 
     @property
     def may_train(self) -> bool:

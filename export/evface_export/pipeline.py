@@ -85,6 +85,7 @@ def export_target(
     """Write the artefact of one target, if it is as good as its checkpoint.
 
     INT8 beyond a limit is trained for some steps, if `conversion` allows it, and compared again.
+    With `train_first` it is trained without that first comparison.
 
     Args:
         path: of the artefact; its folder is made. It is replaced as a whole, or not at all.
@@ -103,13 +104,15 @@ def export_target(
     limits = limits or Limits()
     trains = target.precision == "int8" and conversion.int8.may_train
     with working_folder(path) as folder:
-        try:
-            return _attempt(
-                conversion, target, path, folder, limits, report, last=not trains, check=check
-            )
-        except _BeyondLimits as missed:
-            steps = conversion.int8.qat_steps
-            report(f"{missed}: {steps} steps of training with INT8 rounding")
+        missed = "as --train-first asks"
+        if not (trains and conversion.int8.train_first):
+            try:
+                return _attempt(
+                    conversion, target, path, folder, limits, report, last=not trains, check=check
+                )
+            except _BeyondLimits as error:
+                missed = str(error)
+        report(f"{missed}: {conversion.int8.qat_steps} steps of training with INT8 rounding")
         return _attempt(conversion, target, path, folder, limits, report, trained=True, check=check)
 
 

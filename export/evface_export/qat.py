@@ -26,7 +26,15 @@ from torchao.quantization.pt2e import (
 )
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_qat_pt2e
 
-from evface_export.quantize import ACTIVATIONS, WEIGHTS, PartQuantizer, Scheme, trace
+from evface_export.quantize import (
+    ACTIVATIONS,
+    WEIGHTS,
+    PartQuantizer,
+    Scheme,
+    of_head,
+    plain_path,
+    trace,
+)
 from evface_export.rounding import calibrate_and_round
 
 BATCH = 32
@@ -91,7 +99,8 @@ def _train(
     generator = torch.Generator().manual_seed(seed)
     groups = []
     for name, parameter in student.named_parameters():
-        trains = name.startswith(f"{part}.")  # float layers stay as they are
+        path = plain_path(name)
+        trains = path.startswith(f"{part}.") or of_head(path.rpartition(".")[0])
         parameter.requires_grad_(trains)
         if trains:
             size = float(parameter.detach().abs().median())

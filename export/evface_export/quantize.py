@@ -1,8 +1,8 @@
 """INT8: which tensors are quantised, and their ranges from calibration.
 
-Quantised are the backbone, and the layers of the head before its softmax, which take a tenth of
-the time in float. The rest of the head stays in float32: an 8-bit step of a coordinate that spans
-the crop is half a pixel.
+Quantised are the backbone, and the larger layers of the head before its softmax. The rest of the
+head stays in float32: an 8-bit step of a coordinate that spans the crop is half a pixel; and
+`to_points` and `mix`, with few multiply-adds, would cause half of the whole INT8 error.
 
 Activations are asymmetric u8 with one scale a tensor; weights symmetric s8 with one scale an
 output channel. ONNX Runtime and OpenVINO have fast kernels for these. TensorRT takes no zero
@@ -34,9 +34,9 @@ from evface_export.rounding import calibrate_and_round
 HEAD_LAYERS = frozenset(
     f"head.{name}"
     for name in (
-        *("to_points", "mix", "to_bins"),  # SimCC
+        "to_bins",  # SimCC
         *("enlarge.0", "enlarge.4", "to_cells"),  # heatmap
-        "reduce",  # regression, which has `mix` as well
+        "reduce",  # regression
     )
 )
 #: All layers below these are quantised, too.
@@ -153,7 +153,7 @@ class PartQuantizer(Quantizer):  # type: ignore[misc]  # torchao carries no type
                 continue
             inputs: dict[Any, Any] = {}
             weighted = node.target in (aten.conv2d.default, aten.linear.default)
-            if not self._inside(node) and not (weighted and _of_head(_weight_path(node))):
+            if not self._inside(node) and not (weighted and of_head(_weight_path(node))):
                 continue
             if weighted and self._mark(_weight_path(node)):
                 inputs = {node.args[0]: self._activation, node.args[1]: self._weight}
@@ -216,12 +216,17 @@ def _clipped_at(node: Any) -> float | None:
     return float(node.args[2])  # type: ignore[arg-type]
 
 
-def _of_head(path: str) -> bool:
+def of_head(path: str) -> bool:
     return path in HEAD_LAYERS or path.startswith(HEAD_PARTS)
+
+
+def plain_path(path: str) -> str:
+    """Without the wrappers of a network that was rebuilt from ONNX, once or more often."""
+    return path.replace(".rebuilt", "")
 
 
 def _weight_path(node: fx.Node) -> str:
     """Such as "backbone.3.0" of a convolution."""
     weight = node.args[1]
     path = str(weight.target) if isinstance(weight, fx.Node) else node.name
-    return path.removesuffix(".weight").replace(".rebuilt.", ".")
+    return plain_path(path.removesuffix(".weight"))

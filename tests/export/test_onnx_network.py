@@ -50,7 +50,6 @@ def test_the_same_layers_are_quantised(checkpoint: Any, model: bytes) -> None:
         "backbone.6.body.3",
         "add",
         "output of backbone",
-        "head.to_points",
         "head.to_bins",
     ]
 
@@ -62,7 +61,7 @@ def test_layers_of_heads_are_called_what_the_heads_call_them() -> None:
     ]
     assert {name for student in students for name, _ in student.named_modules()} >= HEAD_LAYERS
     names = layer_names(students[list(HEADS).index("simcc")].eval(), torch.zeros(SHAPE))
-    assert names[-3:] == ["head.to_points", "head.mix", "head.to_bins"]
+    assert [name for name in names if name.startswith("head.")] == ["head.to_bins"]
 
 
 def test_quantised_it_is_the_checkpoint_quantised(checkpoint: Any, model: bytes) -> None:

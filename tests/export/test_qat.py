@@ -12,15 +12,16 @@ import pytest
 import torch
 
 from evface_edge.card_file import read_card
+from evface_edge.errors import ConfigError
 from evface_export import qat
 from evface_export.calibration import CalibrationSet
 from evface_export.conversion import Conversion, Int8
-from evface_export.graph import expected_warnings
+from evface_export.graph import expected_warnings, to_onnx
 from evface_export.onnx_network import from_onnx
 from evface_export.parity import torch_run
 from evface_export.pipeline import export_target
 from evface_export.qat import quantize_with_training
-from evface_export.quantize import quantize
+from evface_export.quantize import layer_names, quantize
 from evface_export.targets import find_targets
 
 INT8 = find_targets("onnx-int8")[0]
@@ -83,6 +84,29 @@ def test_training_reduces_the_displacement(conversion: Conversion) -> None:
         for network in (conversion.prepared(INT8), trained)
     )
     assert after.mean_px < before.mean_px
+
+
+def test_training_first_where_it_is_asked_for(
+    checkpoint: Any, clips: CalibrationSet, tmp_path: Path
+) -> None:
+    conversion = Conversion(checkpoint, clips, Int8(qat_steps=1, train_first=True))
+    done = export_target(conversion, INT8, tmp_path / "toy.onnx")
+    assert done.trained
+    assert read_card(done.path).calibration["qat_steps"] == 1
+    for wrong in ({"qat_steps": 0}, {"quantizer": "nncf"}):
+        with pytest.raises(ConfigError) as caught:
+            Int8(train_first=True, **wrong)  # type: ignore[arg-type]
+        assert caught.value.field == "--train-first"
+
+
+def test_the_head_of_a_network_that_was_rebuilt_twice(toy: Conversion) -> None:
+    """A network from a file is rebuilt once more for its training; its head is still quantised."""
+    example = torch.zeros(SHAPE)
+    once = from_onnx(toy.traced())
+    twice = from_onnx(to_onnx(once, example, "events", [out.name for out in toy.card.outputs]))
+    marked = layer_names(twice, example)
+    assert marked == layer_names(toy.network, example)
+    assert "head.to_bins" in marked
 
 
 def test_zero_steps_are_calibration_alone(toy: Conversion) -> None:
