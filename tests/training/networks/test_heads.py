@@ -84,6 +84,28 @@ def test_a_gaussian_is_decoded_to_its_mean_and_spread(kind: str) -> None:
     assert float(log_sigma.detach().exp().mean()) == pytest.approx(sigma, rel=0.02)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("kind", ["simcc", "heatmap"])
+def test_sigma_of_any_width_survives_16_bits(kind: str, dtype: torch.dtype) -> None:
+    """From half a bin to a fifth of the crop, all over the crop, against float64."""
+    head = HEADS[kind](TINY)  # type: ignore[index]
+    centers = head.bin_centers if isinstance(head, SimCCHead) else head.cell_centers
+    assert isinstance(centers, Tensor)
+    width = float(centers[1] - centers[0])
+    sigma = torch.logspace(-0.3, math.log10(0.2 / width), 98) * width
+    for place in (-0.1, 0.3, 0.5, 0.97):
+        along = -0.5 * ((centers - place) / sigma[:, None]) ** 2
+        if isinstance(head, SimCCHead):
+            raw = torch.stack([along, along], 1)[None]
+        else:
+            raw = (along[:, :, None] + along[:, None, :])[None]
+        raw = raw.to(dtype)
+        _, expected = head.double().decode(raw.double())
+        _, found = head.to(dtype).decode(raw)
+        torch.testing.assert_close(found.double(), expected, atol=0.1, rtol=0)
+        head.float()
+
+
 @pytest.mark.parametrize("kind", ["simcc", "heatmap"])
 def test_the_target_distribution_has_the_smallest_divergence(kind: str) -> None:
     head = tiny(kind).head
