@@ -184,6 +184,7 @@ class LiveSource:
                     opened = None
                     _close(broken)
                     opened = self._reopen(broken, disconnected)
+                    validator.expect_reset()
                     continue
                 if batch is None:
                     continue

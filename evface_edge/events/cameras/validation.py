@@ -2,8 +2,9 @@
 
 What cannot be true is left out and counted, as in recordings with the policy `skip`: events outside
 the sensor, and times that are not in order (`order.py`). A packet that comes late, by at most one
-second, is left out too. A longer step back, or an impossible step forward, means that the clock of
-the camera was reset: from then on a shift is added, so that timestamps continue.
+second, is left out too. A longer step back, one after a reconnection, or an impossible step forward
+means that the clock of the camera was reset: from then on a shift is added, so that timestamps
+continue.
 """
 
 from __future__ import annotations
@@ -36,8 +37,13 @@ class BatchValidator:
         self._size = size
         self._last_us: int | None = None
         self._shift_us = 0
+        self._max_late_us = MAX_LATE_US
         self.damaged: dict[str, int] = {}
         self.times_clamped = self.clock_resets = 0
+
+    def expect_reset(self) -> None:
+        """After a reconnection: any step back of the next batch is a reset of the clock."""
+        self._max_late_us = MAX_STEP_BACK_US
 
     def validate(self, batch: Batch, elapsed_us: int) -> EventArray:
         """The valid events of a batch, in order of time, as a new array.
@@ -81,16 +87,17 @@ class BatchValidator:
             last = int(t[0]) if abs(int(t[0])) < MAX_TIME_US else 0
         first, end = int(t[0]), int(t[-1])
         if last <= first and end - last <= MAX_STEP_FORWARD_US and (t[1:] >= t[:-1]).all():
-            self._last_us = end
+            self._last_us, self._max_late_us = end, MAX_LATE_US
             return t, None
         np.clip(t, -_BOUND_US, _BOUND_US, out=t)
         kept = self._in_order(t)
         first = int(t[kept][0])
         # A camera may see no event for hours; then the clock of the host agrees.
         allowed_us = MAX_STEP_FORWARD_US + elapsed_us
-        if last - first > MAX_LATE_US or first - last > allowed_us:
+        if last - first > self._max_late_us or first - last > allowed_us:
             self._shift(t, last + max(1, elapsed_us) - first)
             self.clock_resets += 1
+        self._max_late_us = MAX_LATE_US
         late = kept & (t < last - MAX_STEP_BACK_US)
         self._leave_out("late", int(late.sum()))
         kept &= ~late

@@ -8,6 +8,7 @@ darker. Files of v2e, and those from before the DAVIS, do not name their chip.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -62,7 +63,9 @@ def read(path: Path, options: ReadOptions) -> Contents:
             file.seek(start)
             yield from record_packets(file, _RECORD, columns, validator, end=end)
 
-    size = sensor_size(path, options, sensor, f"the chip {chip.value}")
+    size = sensor_size(path, options, sensor, "the chip")
+    if size.source == "stated":  # known no better than the chip
+        size = dataclasses.replace(size, source=chip.source)
     return Contents((size, chip), packets, {"chip": chip.value}, end - start)
 
 

@@ -52,7 +52,8 @@ def read(path: Path, options: ReadOptions) -> Contents:
         header = read_header(file, path)
         start = file.tell()
         check_array(header, path)
-        rows = header.rows(file.read(header.record.itemsize * SAMPLED))
+        sampled = 0 if header.dtype == EVENT_DTYPE else SAMPLED
+        rows = header.rows(file.read(header.record.itemsize * sampled))
         here = (path.stat().st_size - start) // header.record.itemsize
         count = min(header.shape[0], here)
         file.seek(start + max(0, count - len(rows)) * header.record.itemsize)

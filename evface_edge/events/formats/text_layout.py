@@ -106,10 +106,13 @@ def find_layout(path: Path, options: ReadOptions) -> Layout:
         raise EventFormatError(
             f"the first line is {' '.join(rows[0])[:60]!r}, expected numbers t, x, y, p", path=path
         )
-    last = [_cells(line.decode("latin-1").strip()) for line in tail.splitlines()[1:]]
-    last_times = [row[places[0]] for row in last if len(row) > places[0]] or times
-    events = round((end - start) / max(len(head) - start, 1) * len(rows))
-    fact = time_unit(path, _sample(times, last_times, events), options, unit, "the line of names")
+    sample = TimeSample.none()
+    if unit is None and options.time_unit is None:
+        last = [_cells(line.decode("latin-1").strip()) for line in tail.splitlines()[1:]]
+        last_times = [row[places[0]] for row in last if len(row) > places[0]] or times
+        events = round((end - start) / max(len(head) - start, 1) * len(rows))
+        sample = _sample(times, last_times, events)
+    fact = time_unit(path, sample, options, unit, "the first lines")
     whole = fact.source in ("inferred", "assumed") and fact.value == "us"
     sensor = sensor_size(path, options, size, "the first lines")
     return Layout(start, places, fact.value, whole, (sensor, order, fact))

@@ -85,6 +85,15 @@ def test_a_late_packet_is_left_out_and_changes_no_later_time() -> None:
     assert (validator.damaged, validator.clock_resets) == ({"late": 20}, 0)
 
 
+def test_a_step_back_after_a_reconnection_is_a_reset() -> None:
+    validator = BatchValidator(SIZE)
+    validator.validate(batch([900_000]), 0)
+    validator.expect_reset()
+    assert validator.validate(batch([5, 6]), 1000)["t"].tolist() == [901_000, 901_001]
+    assert validator.validate(batch([4]), 10)["t"].tolist() == [901_001]
+    assert (validator.damaged, validator.clock_resets) == ({}, 1)
+
+
 def test_one_wrong_time_in_a_batch_changes_no_other() -> None:
     validator = BatchValidator(SIZE)
     t = np.arange(100) * 50

@@ -289,7 +289,9 @@ def test_packets_in_pieces_and_of_other_streams() -> None:
     stream = other + PACKET + other + other + PACKET
     pieces = [stream[start : start + 37] for start in range(0, len(stream), 37)][:150]
     with host(HEADER, *pieces, stream[37 * len(pieces) :]) as name, open_events(name) as source:
-        assert len(taken(source, 200)) == 200
+        assert len(taken(source, 100)) >= 100
+        # The second packet has the times of the first: it is late.
+        until(lambda: sum(source.counters.damaged.values()) >= 90)
 
 
 def test_random_damage_gives_no_invalid_events() -> None:
