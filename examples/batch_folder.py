@@ -53,8 +53,7 @@ def on_ray(
         raise typer.BadParameter("ray is not installed: pip install 'evface-edge[ray]'") from None
     try:
         if address == "local":
-            # Arguments and results are small: the default would reserve a third of the memory. The
-            # dashboard would ask the network for the cloud that it runs in.
+            # Arguments and results are small: the default would reserve a third of the memory.
             ray.init(
                 "local",
                 num_cpus=workers,

@@ -213,6 +213,7 @@ def test_example(name: str, folder: Path) -> None:
 
 
 @pytest.mark.skipif(not ALL, reason="EVFACE_TRACE_ALL is not set")
+@pytest.mark.xfail(reason="Ray asks the network which cloud it runs in", strict=True)
 def test_ray(folder: Path) -> None:
     pytest.importorskip("ray")
     seen = trace(example("batch_folder.py", "--ray", "local", "--workers", "1"), folder)
