@@ -136,7 +136,7 @@ def trace(code: str, folder: Path, stop_s: float | None = None) -> Trace:
     watched = ["strace", "-f", "-qq", "--seccomp-bpf"]
     watched += ["-e", "trace=connect,sendto,sendmsg,sendmmsg", "-o", str(log)]
     if stop_s is not None:
-        watched += ["timeout", "--signal=INT", str(stop_s)]
+        watched += ["timeout", "--signal=INT", "--kill-after=20", str(stop_s)]
     done = subprocess.run(
         [*watched, sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -75,7 +75,9 @@ class LiveViews:
             return
         with suppress(KeyboardInterrupt):
             typer.echo(f"open {self.url}; press Ctrl-C to stop", err=True)
-            threading.Event().wait()
+            # A system may give the signal to a thread of rerun, and then wakes no waiting lock.
+            while True:
+                time.sleep(0.5)
 
 
 @contextmanager
