@@ -17,6 +17,7 @@ BENCHMARKS: dict[str, tuple[str, str]] = {
         "benchmarks.model_sizes",
         "Students beside teachers: error, size, latency.",
     ),
+    "emulation": ("benchmarks.emulation.command", "The same landmarks on emulated processors."),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from evface_runtimes.protocol import LoadOptions
 #: Device → OpenVINO's name, and precision of float operators. The default of the CPU is bfloat16
 #: where it is available, which changes landmarks.
 _DEVICES = {"cpu": ("CPU", "f32"), "gpu": ("GPU", "f16"), "npu": ("NPU", "f16")}
+
+_ARM = ("aarch64", "arm64")
 
 
 def find_device(device: str) -> str:
@@ -67,11 +70,15 @@ def open_model(path: Path, options: LoadOptions) -> BaseRuntime:
     for port in (*model.inputs, *model.outputs):
         if port.get_element_type() != ov.Type.f32:
             raise wrong_dtype(path, port.get_any_name(), str(port.get_element_type()))
+    if device == "cpu" and platform.machine().lower() in _ARM:
+        _fold_matmul_weights(ov, model)
     try:
         compiled = core.compile_model(model, name, config)
     except RuntimeError as error:
         raise RuntimeUnavailable(
-            f"OpenVINO {_version(ov)} cannot compile it ({_reason(error)})", path=path
+            f"OpenVINO {_version(ov)} cannot compile it ({_reason(error)})",
+            path=path,
+            fix="run the ONNX model with onnxruntime, or export it as openvino-fp32",
         ) from error
     details = {
         "version": _version(ov),
@@ -79,6 +86,23 @@ def open_model(path: Path, options: LoadOptions) -> BaseRuntime:
         "threads": options.threads,
     }
     return _OpenVinoRuntime(model, compiled, device, details, parallel)
+
+
+def _fold_matmul_weights(ov: Any, model: Any) -> None:
+    """Make the weights of matrix products float32 constants.
+
+    On Arm, OpenVINO 2026.4 does not compile a product with dequantised weights after quantised
+    convolutions: findings/openvino_arm_int8_matmul.sh. The convolutions stay INT8.
+    """
+    from openvino.passes import ConstantFolding, Manager
+
+    matmuls = [node for node in model.get_ops() if node.get_type_name() == "MatMul"]
+    # A model of the weights alone: its operators are shared, so folding replaces them in both.
+    outputs = [node.input_value(1) for node in matmuls]
+    weights = ov.Model(outputs, model.get_parameters(), "weights")
+    manager = Manager()
+    manager.register_pass(ConstantFolding())
+    manager.run_passes(weights)
 
 
 class _OpenVinoRuntime(BaseRuntime):

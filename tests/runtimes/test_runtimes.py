@@ -16,6 +16,7 @@ from onnx import TensorProto
 
 import evface_runtimes
 from evface_edge.errors import ConfigError, ModelError, RuntimeUnavailable
+from evface_edge.models import find_model
 from evface_runtimes import MockRuntime
 
 #: Those that run an ONNX model on the CPU.
@@ -125,6 +126,39 @@ def test_provider_that_falls_back_is_refused(
 def test_threads_are_applied(linear: Path, runtime_name: str) -> None:
     assert evface_runtimes.load(linear, runtime=runtime_name).details["threads"] == 1
     assert evface_runtimes.load(linear, runtime=runtime_name, threads=2).details["threads"] == 2
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_openvino_on_arm_gets_float_weights_of_products(
+    monkeypatch: pytest.MonkeyPatch, machine: str
+) -> None:
+    """On Arm the INT8 models do not compile otherwise; their convolutions stay INT8."""
+    ov = pytest.importorskip("openvino")
+    compiled: list[Any] = []
+    compile_model = ov.Core.compile_model
+
+    def keep(core: Any, model: Any, *rest: Any) -> Any:
+        compiled.append(model.clone())
+        return compile_model(core, model, *rest)
+
+    monkeypatch.setattr(ov.Core, "compile_model", keep)
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    x = np.random.default_rng(1).random((1, 10, 128, 128), dtype=np.float32)
+    found = {}
+    for runtime in _ONNX_ON_CPU:
+        with evface_runtimes.load(find_model("evface-n-int8"), runtime=runtime) as network:
+            found[runtime] = network.run({"events": x})["landmarks"]
+    weights = {
+        kind: {
+            node.input_value(1).get_node().get_type_name()
+            for node in compiled[0].get_ops()
+            if node.get_type_name() == kind
+        }
+        for kind in ("MatMul", "Convolution")
+    }
+    assert (weights["MatMul"] == {"Constant"}) == (machine == "aarch64")
+    assert weights["Convolution"] == {"Multiply"}
+    assert np.abs(found["openvino"] - found["onnxruntime"]).max() * 128 < 3
 
 
 def test_openvino_computes_in_float32(linear: Path) -> None:

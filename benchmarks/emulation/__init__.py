@@ -1,0 +1,1 @@
+"""The same landmarks on every processor: bundled models on emulated instruction sets."""
