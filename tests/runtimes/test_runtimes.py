@@ -157,7 +157,7 @@ def test_openvino_on_arm_gets_float_weights_of_products(
         for kind in ("MatMul", "Convolution")
     }
     assert (weights["MatMul"] == {"Constant"}) == (machine == "aarch64")
-    assert weights["Convolution"] == {"Multiply"}
+    assert "Multiply" in weights["Convolution"]  # `to_points` is in float
     assert np.abs(found["openvino"] - found["onnxruntime"]).max() * 128 < 3
 
 
